@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+# vmd, vmctl, vmm. `make help` lists the targets. Variants: BUILD=build/asan SAN=address,undefined,
+# CC=clang, WERROR=0 (for packagers), V=1 (shows the commands).
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+V ?= 0
+WERROR ?= 1
+SAN ?=
+IASL ?= iasl
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
+
+VERSION := 0.1.0
+
+# --- flags ------------------------------------------------------------------------------------
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wpointer-arith -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wimplicit-fallthrough \
+	-Wno-missing-field-initializers
+CLANG := $(findstring clang,$(shell $(CC) --version 2>/dev/null | head -n1))
+WARN += $(if $(CLANG),-Wconditional-uninitialized -Wno-gnu-statement-expression,)
+WARN += $(if $(filter 1,$(WERROR)),-Werror,)
+HARDEN := $(if $(SAN),-fno-omit-frame-pointer -fsanitize=$(SAN) $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined),\
+	-D_FORTIFY_SOURCE=2 -fstack-protector-strong $(if $(CLANG),,-ftrivial-auto-var-init=zero))
+LDHARDEN := -pie $(if $(SAN),-fsanitize=$(SAN),-Wl,-z,relro,-z,now)
+
+PKGS := json-c libuv sqlite3 liburing yaml-0.1 libpci
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CPPFLAGS += -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) -fPIE -pthread $(HARDEN) $(WARN) $(PKG_CFLAGS)
+ALL_LDFLAGS = $(LDFLAGS) $(LDHARDEN) -pthread
+
+# --- programs ---------------------------------------------------------------------------------
+PROGRAMS := vmd vmctl vmm
+LIB_SRC := $(sort $(wildcard lib/*.c))
+STATE_SRC := $(sort $(wildcard state/*.c))
+VMD_SRC := $(sort $(wildcard vmd/*.c))
+VMCTL_SRC := $(sort $(wildcard vmctl/*.c))
+VMM_SRC := $(sort $(wildcard vmm/*.c vmm/*/*.c))
+
+obj = $(patsubst %,$(BUILD)/obj/%.o,$(1))
+archive_of = $(call obj,$(filter-out %/main.c,$(1)))
+
+all: $(addprefix $(BUILD)/bin/,$(PROGRAMS))
+
+$(BUILD)/lib/common.a: $(call obj,$(LIB_SRC)) $(BUILD)/obj/gen/schemas.o
+$(BUILD)/lib/state.a: $(call obj,$(STATE_SRC)) $(BUILD)/obj/gen/migrations.o
+$(BUILD)/lib/vmd.a: $(call archive_of,$(VMD_SRC))
+$(BUILD)/lib/vmctl.a: $(call archive_of,$(VMCTL_SRC))
+$(BUILD)/lib/vmm.a: $(call archive_of,$(VMM_SRC)) $(BUILD)/obj/gen/dsdt.o
+
+$(BUILD)/bin/vmd: $(call obj,vmd/main.c) $(BUILD)/lib/vmd.a $(BUILD)/lib/state.a $(BUILD)/lib/common.a
+$(BUILD)/bin/vmctl: $(call obj,vmctl/main.c) $(BUILD)/lib/vmctl.a $(BUILD)/lib/common.a
+$(BUILD)/bin/vmm: $(call obj,vmm/main.c) $(BUILD)/lib/vmm.a $(BUILD)/lib/common.a
+$(BUILD)/bin/vmd: LIBS := -luv -lsqlite3 -ljson-c -lyaml
+$(BUILD)/bin/vmctl: LIBS := -luv -ljson-c -lyaml
+$(BUILD)/bin/vmm: LIBS := -luv -luring -ljson-c -lyaml
+
+$(BUILD)/bin/%:
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/lib/%.a:
+	@mkdir -p $(@D)
+	$(call say,AR,$@)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+
+$(BUILD)/obj/%.c.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# --- embedded files: a table of {name, data, size} made from a folder ---------------------------
+# $(1) symbol, $(2) folder, $(3) files below it
+define embed_rule
+$(BUILD)/gen/$(1).S: $(addprefix $(2)/,$(3)) Makefile
+	@mkdir -p $$(@D)
+	$$(Q){ n=0; printf '.section .rodata\n'; for f in $(3); do \
+		printf 'n%d: .asciz "%s"\nd%d: .incbin "%s"\ne%d: .byte 0\n' $$$$n $$$$f $$$$n $(2)/$$$$f $$$$n; \
+		n=$$$$((n+1)); done; \
+	printf '.section .data.rel.ro,"aw"\n.balign 8\n.globl embed_$(1)\nembed_$(1):\n'; \
+	i=0; while [ $$$$i -lt $$$$n ]; do printf '.quad n%d, d%d, e%d - d%d\n' $$$$i $$$$i $$$$i $$$$i; i=$$$$((i+1)); done; \
+	printf '.quad 0, 0, 0\n.section .note.GNU-stack,"",@progbits\n'; } > $$@
+$(BUILD)/obj/gen/$(1).o: $(BUILD)/gen/$(1).S
+	@mkdir -p $$(@D)
+	$$(call say,AS,$$<)$$(CC) -c -o $$@ $$<
+endef
+SCHEMA_FILES := $(sort $(patsubst schemas/%,%,$(wildcard schemas/*.json schemas/device/*.json schemas/rpc/*.json)))
+MIGRATION_FILES := $(sort $(patsubst state/migrations/%,%,$(wildcard state/migrations/*.sql)))
+$(eval $(call embed_rule,schemas,schemas,$(SCHEMA_FILES)))
+$(eval $(call embed_rule,migrations,state/migrations,$(MIGRATION_FILES)))
+
+# --- the DSDT, from its source ------------------------------------------------------------------
+$(BUILD)/gen/dsdt.aml: vmm/x86/dsdt.asl
+	@mkdir -p $(@D)
+	$(call say,IASL,$<)$(IASL) -vs -p $(BUILD)/gen/dsdt $< >$(BUILD)/gen/dsdt.log 2>&1 || { cat $(BUILD)/gen/dsdt.log; exit 1; }
+$(BUILD)/obj/gen/dsdt.o: $(BUILD)/gen/dsdt.aml
+	@mkdir -p $(@D)
+	$(Q)printf '.section .rodata\n.balign 8\n.globl acpi_dsdt, acpi_dsdt_end\nacpi_dsdt: .incbin "%s"\nacpi_dsdt_end: .byte 0\n.section .note.GNU-stack,"",@progbits\n' $< > $(BUILD)/gen/dsdt.S
+	$(call say,AS,$<)$(CC) -c -o $@ $(BUILD)/gen/dsdt.S
+
+# --- tests: each folder of tests/ adds its own rules, its programs to TESTS -----------------------
+TESTS :=
+UNIT_SRC := $(sort $(wildcard tests/lib/test_*.c tests/unit/test_*.c))
+UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
+UNIT_HELPERS := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard tests/lib/*.c tests/unit/*.c)))
+ARCHIVES := $(addprefix $(BUILD)/lib/,vmctl.a vmd.a state.a vmm.a common.a)
+TESTS += $(UNIT_BIN)
+
+$(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(UNIT_HELPERS) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml
+
+include $(sort $(wildcard tests/*/rules.mk))
+
+# what `make check` builds before it runs tests/run
+check-build: all $(TESTS)
+
+unit: $(UNIT_BIN)
+	$(Q)tests/run $(UNIT_BIN)
+
+check:
+	$(Q)tests/deps build check lab
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) check-build
+	$(Q)tests/run $(TESTS)
+
+quickstart:
+	$(Q)tests/deps build
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
+	$(Q)tests/quickstart
+
+lab:
+	$(Q)tests/deps build check lab
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) check-build
+	$(Q)tests/run $(filter tests/lab/%,$(TESTS))
+
+# --- code checks ----------------------------------------------------------------------------------
+C_FILES := $(LIB_SRC) $(STATE_SRC) $(VMD_SRC) $(VMCTL_SRC) $(VMM_SRC)
+H_FILES := $(sort $(wildcard lib/*.h state/*.h vmd/*.h vmctl/*.h vmm/*.h vmm/*/*.h))
+TEST_C := $(sort $(wildcard tests/*/*.c tests/*/*.h))
+
+headers:
+	$(Q)for h in $(H_FILES); do echo "#include \"$$h\"" | \
+		$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(PKG_CFLAGS) -fsyntax-only -x c - || exit 1; done
+
+format:
+	$(Q)clang-format -i $(C_FILES) $(H_FILES) $(TEST_C)
+
+format-check:
+	$(Q)clang-format --dry-run --Werror $(C_FILES) $(H_FILES) $(TEST_C)
+
+tidy:
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(C_FILES) -- $(CPPFLAGS) -std=gnu11 $(PKG_CFLAGS)
+
+cppcheck:
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--suppressions-list=tests/cppcheck.suppress --error-exitcode=1 -j$$(nproc) $(CPPFLAGS) $(C_FILES)
+
+# the whole matrix: both compilers, both sanitizer builds, the code checks
+ci:
+	$(Q)tests/deps build check lab ci
+	$(Q)tests/ci
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/vmd
+	install -m 755 $(BUILD)/bin/vmctl $(DESTDIR)$(PREFIX)/bin/vmctl
+	install -m 755 $(BUILD)/bin/vmd $(DESTDIR)$(PREFIX)/sbin/vmd
+	install -m 755 $(BUILD)/bin/vmm $(DESTDIR)$(PREFIX)/libexec/vmd/vmm
+	for m in man/*.[1-8]; do s=$${m##*.}; install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/} || exit 1; done
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/vmctl $(DESTDIR)$(PREFIX)/sbin/vmd $(DESTDIR)$(PREFIX)/libexec/vmd/vmm
+	-rmdir $(DESTDIR)$(PREFIX)/libexec/vmd 2>/dev/null
+	for m in man/*.[1-8]; do s=$${m##*.}; rm -f $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/}; done
+
+clean:
+	rm -rf $(filter-out $(BUILD)/cache,$(wildcard $(BUILD)/*))
+
+help:
+	@printf '%s\n' \
+		'all         the programs, in build/bin' \
+		'quickstart  a VM file becomes a running Debian guest' \
+		'check       every test' \
+		'unit        the unit tests alone (no apt, no KVM)' \
+		'lab         the tests that need the emulated host' \
+		'bench       figures, side by side with the peers' \
+		'fuzz        the fuzzers' \
+		'ci          the whole matrix: compilers, sanitizers, code checks' \
+		'headers, format, format-check, tidy, cppcheck   single code checks' \
+		'install, uninstall   PREFIX=/usr/local DESTDIR=' \
+		'clean       all that was built, but not what was fetched (build/cache)'
+
+.PHONY: all check check-build unit quickstart lab bench fuzz ci install uninstall clean help headers format \
+	format-check tidy cppcheck
+.SECONDARY:
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/* The error object: see err.h. Any thread; no state of its own. */
+#include "lib/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int err_set(struct err *e, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!e)
+		return -code;
+	e->code = code;
+	e->hint[0] = '\0';
+	va_start(ap, fmt);
+	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	va_end(ap);
+	return -code;
+}
+
+PRINTF_LIKE(3, 0)
+static int err_vcode(struct err *e, int code, const char *fmt, va_list ap)
+{
+	char text[sizeof(e->msg)];
+
+	if (!e)
+		return -code;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	return err_set(e, code, "%s: %s", text, strerror(code));
+}
+
+int err_errno(struct err *e, const char *fmt, ...)
+{
+	int code = errno;
+	va_list ap;
+
+	va_start(ap, fmt);
+	err_vcode(e, code, fmt, ap);
+	va_end(ap);
+	return -code;
+}
+
+int err_ret(struct err *e, int ret, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	err_vcode(e, -ret, fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+int err_wrap(struct err *e, const char *fmt, ...)
+{
+	char context[sizeof(e->msg)], msg[sizeof(e->msg)];
+	va_list ap;
+
+	if (!e)
+		return -EIO;
+	va_start(ap, fmt);
+	vsnprintf(context, sizeof(context), fmt, ap);
+	va_end(ap);
+	memcpy(msg, e->msg, sizeof(msg));
+	/* a long context may push the end of the message out; the front says where to look */
+	snprintf(e->msg, sizeof(e->msg), "%.250s: %.250s", context, msg);
+	return -e->code;
+}
+
+int err_hint(struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!e)
+		return -EIO;
+	va_start(ap, fmt);
+	vsnprintf(e->hint, sizeof(e->hint), fmt, ap);
+	va_end(ap);
+	return -e->code;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The catalogue of errors that programs may tell apart: a stable number, a stable name and the exit
+ * status that vmctl maps it to. Numbers are never reused. JSON-RPC's own codes are negative and stand
+ * in the table too (https://www.jsonrpc.org/specification, section 5.1).
+ */
+#ifndef LIB_ERRCAT_H
+#define LIB_ERRCAT_H
+
+#include "lib/err.h"
+
+/* vmctl's exit statuses */
+enum errcat_exit {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_FOUND = 3,
+	EXIT_CONFLICT = 4,
+	EXIT_PRECONDITION = 5,
+	EXIT_TIMEOUT = 6,
+	EXIT_DENIED = 7,
+	EXIT_UNREACHABLE = 8,
+	EXIT_PARTIAL = 9,
+};
+
+#define ERRCAT(X)                                                                                  \
+	X(ERR_FAILED, 1000, "failed", EXIT_FAILED)                                                 \
+	X(ERR_DENIED, 1001, "denied", EXIT_DENIED)                                                 \
+	X(ERR_TIMEOUT, 1002, "timeout", EXIT_TIMEOUT)                                              \
+	X(ERR_BUSY, 1003, "busy", EXIT_CONFLICT)                                                   \
+	X(ERR_UNREACHABLE, 1004, "daemon.unreachable", EXIT_UNREACHABLE)                           \
+	X(ERR_CANCELLED, 1005, "cancelled", EXIT_FAILED)                                           \
+	X(ERR_FILE, 1006, "file.unusable", EXIT_PRECONDITION)                                      \
+	X(ERR_INVALID, 1100, "definition.invalid", EXIT_PRECONDITION)                              \
+	X(ERR_SYNTAX, 1101, "definition.syntax", EXIT_PRECONDITION)                                \
+	X(ERR_VM_NOT_FOUND, 1200, "vm.not_found", EXIT_NOT_FOUND)                                  \
+	X(ERR_VM_EXISTS, 1201, "vm.exists", EXIT_CONFLICT)                                         \
+	X(ERR_VM_STATE, 1202, "vm.wrong_state", EXIT_CONFLICT)                                     \
+	X(ERR_VM_REVISION, 1203, "vm.revision_mismatch", EXIT_CONFLICT)                            \
+	X(ERR_VM_NO_CONSOLE, 1204, "vm.no_console", EXIT_NOT_FOUND)                                \
+	X(ERR_KVM, 1300, "host.kvm_unusable", EXIT_PRECONDITION)                                   \
+	X(ERR_MEMORY, 1301, "host.memory_short", EXIT_PRECONDITION)                                \
+	X(ERR_CPUS, 1302, "host.cpus_short", EXIT_PRECONDITION)                                    \
+	X(ERR_KERNEL_IMAGE, 1400, "boot.kernel_invalid", EXIT_PRECONDITION)                        \
+	X(ERR_VMM_DIED, 1500, "vmm.died", EXIT_FAILED)                                             \
+	X(ERR_VMM_PROTOCOL, 1501, "vmm.protocol", EXIT_FAILED)                                     \
+	X(ERR_STATE, 1600, "state.database", EXIT_FAILED)                                          \
+	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED)                                   \
+	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED)                             \
+	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED)                             \
+	X(ERR_RPC_PARAMS, -32602, "rpc.invalid_params", EXIT_PRECONDITION)                         \
+	X(ERR_RPC_INTERNAL, -32603, "rpc.internal", EXIT_FAILED)                                   \
+	X(ERR_RPC_TOO_LONG, -32001, "rpc.message_too_long", EXIT_FAILED)
+
+enum errcat_code {
+#define X(id, code, name, exit) id = (code),
+	ERRCAT(X)
+#undef X
+};
+
+struct errcat_entry {
+	int code;
+	const char *name;
+	enum errcat_exit exit;
+};
+
+/*
+ * The entry for a code of the catalogue; for an errno value, the entry that stands for it (ENOENT is
+ * "file.unusable", EPERM and EACCES "denied", ETIMEDOUT "timeout", …, else "failed"). Never NULL.
+ */
+const struct errcat_entry *errcat_find(int code);
+
+#endif

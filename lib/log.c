@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+/* Line log: see log.h. Any thread. */
+#include "lib/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const log_names[] = { "error", "warn", "info", "debug" };
+
+void log_init(struct log *l, int fd, enum log_level level, const char *component)
+{
+	l->fd = fd;
+	l->level = level;
+	snprintf(l->component, sizeof(l->component), "%s", component);
+}
+
+PRINTF_LIKE(3, 0)
+static void log_vat(const struct log *l, enum log_level level, const char *fmt, va_list ap)
+{
+	struct timespec now;
+	struct tm tm;
+	char line[1024];
+	size_t n, room;
+	int saved = errno, len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
+	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %s %s: ", now.tv_nsec / 1000000,
+			      log_names[level], l->component);
+	room = sizeof(line) - n - 1;
+	errno = saved;
+	len = vsnprintf(line + n, room, fmt, ap);
+	if (len < 0)
+		return;
+	for (size_t i = n; i < n + MIN((size_t)len, room - 1); i++)
+		if ((unsigned char)line[i] < ' ')
+			line[i] = ' '; /* a log line is one line, whatever a guest put into it */
+	n += MIN((size_t)len, room - 1);
+	line[n++] = '\n';
+	/* nowhere to report a log that cannot be written */
+	if (write(l->fd, line, n) < 0)
+		errno = saved;
+	errno = saved;
+}
+
+void log_at(const struct log *l, enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!l || l->fd < 0 || level > l->level)
+		return;
+	va_start(ap, fmt);
+	log_vat(l, level, fmt, ap);
+	va_end(ap);
+}
+
+void log_limited(const struct log *l, struct log_limit *limit, const char *fmt, ...)
+{
+	unsigned long n = atomic_fetch_add_explicit(&limit->count, 1, memory_order_relaxed) + 1;
+	va_list ap;
+
+	if (!l || l->fd < 0 || (n > 10 && !is_power_of_two(n)))
+		return;
+	va_start(ap, fmt);
+	log_vat(l, LOG_LEVEL_WARN, fmt, ap);
+	va_end(ap);
+}
+
+int log_level_parse(const char *name, enum log_level *ret_level)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(log_names); i++) {
+		if (strcmp(name, log_names[i]))
+			continue;
+		*ret_level = (enum log_level)i;
+		return 0;
+	}
+	return -EINVAL;
+}
