@@ -23,33 +23,33 @@ enum errcat_exit {
 	EXIT_PARTIAL = 9,
 };
 
-#define ERRCAT(X)                                                                                  \
-	X(ERR_FAILED, 1000, "failed", EXIT_FAILED)                                                 \
-	X(ERR_DENIED, 1001, "denied", EXIT_DENIED)                                                 \
-	X(ERR_TIMEOUT, 1002, "timeout", EXIT_TIMEOUT)                                              \
-	X(ERR_BUSY, 1003, "busy", EXIT_CONFLICT)                                                   \
-	X(ERR_UNREACHABLE, 1004, "daemon.unreachable", EXIT_UNREACHABLE)                           \
-	X(ERR_CANCELLED, 1005, "cancelled", EXIT_FAILED)                                           \
-	X(ERR_FILE, 1006, "file.unusable", EXIT_PRECONDITION)                                      \
-	X(ERR_INVALID, 1100, "definition.invalid", EXIT_PRECONDITION)                              \
-	X(ERR_SYNTAX, 1101, "definition.syntax", EXIT_PRECONDITION)                                \
-	X(ERR_VM_NOT_FOUND, 1200, "vm.not_found", EXIT_NOT_FOUND)                                  \
-	X(ERR_VM_EXISTS, 1201, "vm.exists", EXIT_CONFLICT)                                         \
-	X(ERR_VM_STATE, 1202, "vm.wrong_state", EXIT_CONFLICT)                                     \
-	X(ERR_VM_REVISION, 1203, "vm.revision_mismatch", EXIT_CONFLICT)                            \
-	X(ERR_VM_NO_CONSOLE, 1204, "vm.no_console", EXIT_NOT_FOUND)                                \
-	X(ERR_KVM, 1300, "host.kvm_unusable", EXIT_PRECONDITION)                                   \
-	X(ERR_MEMORY, 1301, "host.memory_short", EXIT_PRECONDITION)                                \
-	X(ERR_CPUS, 1302, "host.cpus_short", EXIT_PRECONDITION)                                    \
-	X(ERR_KERNEL_IMAGE, 1400, "boot.kernel_invalid", EXIT_PRECONDITION)                        \
-	X(ERR_VMM_DIED, 1500, "vmm.died", EXIT_FAILED)                                             \
-	X(ERR_VMM_PROTOCOL, 1501, "vmm.protocol", EXIT_FAILED)                                     \
-	X(ERR_STATE, 1600, "state.database", EXIT_FAILED)                                          \
-	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED)                                   \
-	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED)                             \
-	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED)                             \
-	X(ERR_RPC_PARAMS, -32602, "rpc.invalid_params", EXIT_PRECONDITION)                         \
-	X(ERR_RPC_INTERNAL, -32603, "rpc.internal", EXIT_FAILED)                                   \
+#define ERRCAT(X)                                                           \
+	X(ERR_FAILED, 1000, "failed", EXIT_FAILED)                          \
+	X(ERR_DENIED, 1001, "denied", EXIT_DENIED)                          \
+	X(ERR_TIMEOUT, 1002, "timeout", EXIT_TIMEOUT)                       \
+	X(ERR_BUSY, 1003, "busy", EXIT_CONFLICT)                            \
+	X(ERR_UNREACHABLE, 1004, "daemon.unreachable", EXIT_UNREACHABLE)    \
+	X(ERR_CANCELLED, 1005, "cancelled", EXIT_FAILED)                    \
+	X(ERR_FILE, 1006, "file.unusable", EXIT_PRECONDITION)               \
+	X(ERR_INVALID, 1100, "definition.invalid", EXIT_PRECONDITION)       \
+	X(ERR_SYNTAX, 1101, "definition.syntax", EXIT_PRECONDITION)         \
+	X(ERR_VM_NOT_FOUND, 1200, "vm.not_found", EXIT_NOT_FOUND)           \
+	X(ERR_VM_EXISTS, 1201, "vm.exists", EXIT_CONFLICT)                  \
+	X(ERR_VM_STATE, 1202, "vm.wrong_state", EXIT_CONFLICT)              \
+	X(ERR_VM_REVISION, 1203, "vm.revision_mismatch", EXIT_CONFLICT)     \
+	X(ERR_VM_NO_CONSOLE, 1204, "vm.no_console", EXIT_NOT_FOUND)         \
+	X(ERR_KVM, 1300, "host.kvm_unusable", EXIT_PRECONDITION)            \
+	X(ERR_MEMORY, 1301, "host.memory_short", EXIT_PRECONDITION)         \
+	X(ERR_CPUS, 1302, "host.cpus_short", EXIT_PRECONDITION)             \
+	X(ERR_KERNEL_IMAGE, 1400, "boot.kernel_invalid", EXIT_PRECONDITION) \
+	X(ERR_VMM_DIED, 1500, "vmm.died", EXIT_FAILED)                      \
+	X(ERR_VMM_PROTOCOL, 1501, "vmm.protocol", EXIT_FAILED)              \
+	X(ERR_STATE, 1600, "state.database", EXIT_FAILED)                   \
+	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED)            \
+	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED)      \
+	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED)      \
+	X(ERR_RPC_PARAMS, -32602, "rpc.invalid_params", EXIT_PRECONDITION)  \
+	X(ERR_RPC_INTERNAL, -32603, "rpc.internal", EXIT_FAILED)            \
 	X(ERR_RPC_TOO_LONG, -32001, "rpc.message_too_long", EXIT_FAILED)
 
 enum errcat_code {

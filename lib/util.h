@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 #define BIT(n) (1u << (n))
 #define BIT64(n) (1ull << (n))

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * json-c with our limits and without its surprises: strict parsing, typed access, one-line output.
+ * Objects are json-c's; json_object_put ends them (AUTO_JSON).
+ */
+#ifndef LIB_JSON_H
+#define LIB_JSON_H
+
+#include <json-c/json.h>
+#include "lib/err.h"
+
+#define JSON_DEPTH_MAX 64
+#define JSON_INT_MAX 9007199254740991ll /* 2^53 - 1: what every JSON reader keeps exact */
+
+/*
+ * Parse exactly one value (RFC 8259, UTF-8 checked, depth at most JSON_DEPTH_MAX, nothing after it).
+ * Errors: ERR_SYNTAX with the byte offset and what was wrong.
+ */
+int json_parse(const char *text, size_t len, struct json_object **ret_value, struct err *e);
+
+/* Member or NULL (also when o is NULL or no object). Borrowed. */
+struct json_object *json_get(const struct json_object *o, const char *key);
+const char *json_get_str(const struct json_object *o, const char *key, const char *fallback);
+int64_t json_get_int(const struct json_object *o, const char *key, int64_t fallback);
+bool json_get_bool(const struct json_object *o, const char *key, bool fallback);
+
+/* Adders return o, so that they can be nested; they abort when memory for a small object is short. */
+struct json_object *json_new(void);
+struct json_object *json_add(struct json_object *o, const char *key,
+			     struct json_object *take_value);
+struct json_object *json_add_str(struct json_object *o, const char *key, const char *value);
+struct json_object *json_add_fmt(struct json_object *o, const char *key, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
+struct json_object *json_add_int(struct json_object *o, const char *key, int64_t value);
+struct json_object *json_add_bool(struct json_object *o, const char *key, bool value);
+
+/* Deep copy. */
+struct json_object *json_clone(const struct json_object *o);
+
+/* Value at a JSON Pointer (RFC 6901), or NULL. Borrowed. */
+struct json_object *json_at(struct json_object *o, const char *pointer);
+/* "base/token" with RFC 6901 escapes into out; false when it does not fit. */
+bool json_pointer_add(char *out, size_t out_size, const char *base, const char *token);
+
+/* Sizes for people: "4GiB", "512MiB", "1536KiB", "10GB" (10^9), "4096" -> bytes. -EINVAL, -ERANGE. */
+int json_size_parse(const char *text, uint64_t *ret_bytes);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * JSON Schema 2020-12, the part that we use. schema_compile refuses a schema with a keyword that is not
+ * implemented, so that what a schema says is what is checked.
+ *
+ * Keywords: $schema $id $defs $ref (to "#/…" or to another embedded file) $comment title description
+ * default examples, type enum const, properties required additionalProperties minProperties
+ * maxProperties, items minItems maxItems uniqueItems, minimum maximum exclusiveMinimum exclusiveMaximum
+ * multipleOf, minLength maxLength, allOf anyOf oneOf not, if then else, format (asserted: size, name,
+ * path, pci-address; others are refused).
+ */
+#ifndef LIB_SCHEMA_H
+#define LIB_SCHEMA_H
+
+#include "lib/err.h"
+#include "lib/json.h"
+
+struct schema;
+
+struct schema_error {
+	char pointer
+		[256]; /* JSON Pointer of the offending value (for an unknown key: of that key) */
+	char msg[256]; /* "unknown key 'memroy'; did you mean 'memory'?" */
+	bool at_key; /* the pointer names a key, not its value (where the location is asked for) */
+};
+
+/* Resolves $ref to other files: name as written ("device/virtio-blk.json"). Borrowed result or NULL. */
+typedef struct json_object *(*schema_loader)(void *arg, const char *name);
+
+int schema_compile(struct json_object *root, schema_loader loader, void *arg,
+		   struct schema **ret_schema, struct err *e);
+/* One of schemas/, embedded: schema_builtin("vm.json", …). */
+int schema_builtin(const char *name, struct schema **ret_schema, struct err *e);
+void schema_free(struct schema *s);
+
+/* 0 and nothing, or -ERR_INVALID and the first error in document order. err may be NULL. */
+int schema_validate(const struct schema *s, struct json_object *value, struct schema_error *err);
+
+#endif

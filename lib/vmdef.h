@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VM definitions: what a VM file says (schemas/vm.json), checked, and expanded to what the monitor gets.
+ * vmctl checks with it offline, vmd at its door, `vmm --config` alone.
+ *
+ * A machine configuration (the expanded form) is complete: every default is written out, sizes are
+ * bytes, the profile has become a list of devices each with type and id, PCI devices have an address:
+ *
+ *	{"name":"hello","profile":"modern","vcpus":2,"memory":{"size":536870912,"hugepages":0},
+ *	 "irqchip":"split","on_reboot":"reset","on_crash":"stop",
+ *	 "boot":{"kernel":FILE,"initrd":FILE,"cmdline":"console=ttyS0"},
+ *	 "devices":[{"type":"serial","id":"com1","port":"com1","backend":"console"},
+ *	            {"type":"virtio-blk","id":"disk0","address":"00:03.0","path":FILE,"readonly":false}]}
+ *
+ * FILE is a path until vmdef_files/vmdef_set_fd made it {"fd": index}.
+ */
+#ifndef LIB_VMDEF_H
+#define LIB_VMDEF_H
+
+#include "lib/err.h"
+#include "lib/json.h"
+#include "lib/schema.h"
+#include "lib/vmfile.h"
+
+#define VMDEF_NAME_MAX 63
+#define VMDEF_FILES_MAX 40
+
+/* A name: a-z 0-9 . _ -, starts with a letter or digit, at most VMDEF_NAME_MAX. */
+bool vmdef_name_valid(const char *name);
+
+/*
+ * Check a definition: schema, then what a schema cannot say (duplicate ids, two devices at one port or
+ * address, a device that the profile needs switched off). Needs no host and no daemon.
+ * -ERR_INVALID with where.pointer and e->msg "/devices/0/readonly: expected …".
+ */
+int vmdef_check(struct json_object *def, struct schema_error *ret_where, struct err *e);
+/* The same for a file: e->msg is "FILE:LINE:COL: POINTER: what". Makes relative paths absolute in f->root. */
+int vmdef_check_file(struct vmfile *f, struct err *e);
+
+/*
+ * Expand a checked definition. previous is the machine configuration of the revision before or NULL:
+ * a PCI device with the same id and type keeps its address.
+ */
+int vmdef_expand(struct json_object *def, struct json_object *previous,
+		 struct json_object **ret_config, struct err *e);
+
+struct vmdef_file {
+	char pointer[64]; /* where in the machine configuration: "/boot/kernel" */
+	const char *path; /* borrowed from the configuration */
+	int open_flags;	  /* O_RDONLY or O_RDWR, and O_CLOEXEC */
+	const char *what; /* "kernel", "initrd", "disk 'disk0'" for messages */
+	char what_buf[96];
+};
+
+/* The files that the machine configuration needs opened. Count, or -errno. */
+int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF_FILES_MAX],
+		struct err *e);
+/*
+ * Open one of them: a regular file or a block device; e says "kernel '/x': No such file or directory".
+ * May block: call it off the loop. Returns the descriptor.
+ */
+int vmdef_open(const struct vmdef_file *file, struct err *e);
+/* Put {"fd": index} in its place. */
+int vmdef_set_fd(struct json_object *config, const char *pointer, unsigned int index);
+
+#endif
