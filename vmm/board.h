@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a device is plugged into: memory, buses, interrupts and the few services of its machine. A unit
+ * test makes one from a malloc'ed buffer and fake ops; the real one is in machine.c.
+ */
+#ifndef VMM_BOARD_H
+#define VMM_BOARD_H
+
+#include "lib/err.h"
+#include "lib/log.h"
+#include "vmm/bus.h"
+#include "vmm/gmem.h"
+
+struct console;
+struct pci_host;
+struct worker;
+
+/* What a guest, or the monitor on its behalf, asks of the machine. */
+enum board_event {
+	BOARD_SHUTDOWN, /* ACPI S5 */
+	BOARD_RESET,	/* reset register, i8042, PCI 0xCF9 */
+	BOARD_EXIT,	/* debug port: code is the guest's exit status */
+	BOARD_FAULT,	/* the monitor cannot go on; see err */
+};
+
+/* A message-signalled interrupt: PCI Local Bus 3.0, section 6.8.1 */
+struct msi_msg {
+	uint64_t addr;
+	uint32_t data;
+};
+
+struct board_ops {
+	/* Level of a global system interrupt (ACPI GSI = IOAPIC pin). Under machine.lock. */
+	void (*irq_set)(void *arg, unsigned int gsi, bool level);
+	/* Send one MSI now. Under machine.lock (the IOAPIC does it). */
+	void (*msi_send)(void *arg, const struct msi_msg *msg);
+	/*
+	 * An eventfd that fires an MSI: *gsi is -1 at first and names the route afterwards; called again with
+	 * it, the message is replaced. An event that is already counted in the eventfd fires at once.
+	 */
+	int (*irqfd_attach)(void *arg, int eventfd, const struct msi_msg *msg, int *gsi,
+			    struct err *e);
+	/* Stop firing (masked); events then stay counted in the eventfd. The route is kept for a next attach. */
+	void (*irqfd_detach)(void *arg, int eventfd, int gsi);
+	/* Give the route back. */
+	void (*irqfd_release)(void *arg, int gsi);
+	/* A guest write to MMIO addr becomes a signal of eventfd; size 0 matches any width. */
+	int (*ioeventfd)(void *arg, uint64_t addr, unsigned int size, int eventfd, bool assign,
+			 struct err *e);
+	/*
+	 * Split irqchip: tell KVM which message each IOAPIC pin sends, so that it reports the EOI of level
+	 * ones; masked pins have addr 0. No-op with the in-kernel IOAPIC.
+	 */
+	void (*ioapic_route)(void *arg, unsigned int pin, const struct msi_msg *msg, bool level);
+	/* From any thread; acted on by the control loop. msg is copied, may be NULL. */
+	void (*event)(void *arg, enum board_event event, int code, const char *msg);
+	/* An I/O worker: a thread with a libuv loop. dedicated: one of its own, else the shared one. */
+	struct worker *(*worker)(void *arg, bool dedicated, struct err *e);
+	/* A console that clients can attach to (vmm/console.h), by the device's id. Owned by the machine. */
+	struct console *(*console)(void *arg, const char *id, struct err *e);
+	/* Nanoseconds of the guest's running time (stops while paused): for the devices' timers. */
+	uint64_t (*now_ns)(void *arg);
+};
+
+struct board {
+	struct gmem *gmem;
+	struct bus *pio, *mmio;
+	struct pci_host *pci;  /* set by the pci-host device, the first in every profile */
+	struct ioapic *ioapic; /* set by the ioapic device; NULL with the in-kernel one */
+	const struct log *log;
+	const struct board_ops *ops;
+	void *arg; /* for ops */
+};
+
+/* An interrupt line of a device; level until it is lowered. */
+struct irq_line {
+	struct board *board;
+	unsigned int gsi;
+};
+
+static inline void irq_line_set(const struct irq_line *l, bool level)
+{
+	l->board->ops->irq_set(l->board->arg, l->gsi, level);
+}
+
+#endif

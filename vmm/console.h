@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A console: what a guest writes to a serial port or a virtio console goes to a ring (64 KiB of
+ * scrollback) and to every attached client; what the writing client types goes to the guest. One writer,
+ * many readers. A client that does not read loses nothing until it is a ring behind, then it gets a
+ * notice with the number of bytes lost. Clients are descriptors (sockets, ttys) handed in by vmd.
+ *
+ * console_write is called from vCPU threads and I/O workers; everything else on the control loop. It has
+ * a lock of its own, held for copies only.
+ */
+#ifndef VMM_CONSOLE_H
+#define VMM_CONSOLE_H
+
+#include <uv.h>
+#include "lib/err.h"
+
+#define CONSOLE_RING_SIZE (64 * 1024)
+#define CONSOLE_CLIENTS_MAX 16
+
+struct console;
+
+/* The guest's end. Called on the control loop, or from console_pull's thread; never with the console's lock. */
+struct console_guest_ops {
+	/* Input is there: the device should call console_pull when it can take it. On the control loop. */
+	void (*input_ready)(void *arg);
+};
+
+int console_new(uv_loop_t *loop, const char *id, struct console **ret_console, struct err *e);
+/* Flushes what clients take without blocking, then closes them; frees later, from the loop. */
+void console_close(struct console *c);
+
+/* Device side */
+void console_set_guest(struct console *c, const struct console_guest_ops *ops, void *arg);
+void console_write(struct console *c, const void *data, size_t len); /* any thread; never blocks */
+/* Take up to len bytes of input; 0 when there is none. Any thread. */
+size_t console_pull(struct console *c, void *data, size_t len);
+bool console_has_input(struct console *c);
+
+/* Client side: control loop. fd is taken over and made non-blocking. */
+enum console_mode { CONSOLE_READ_ONLY, CONSOLE_READ_WRITE, CONSOLE_TAKE };
+/*
+ * -EBUSY: another client writes and mode is not CONSOLE_TAKE (the taken one becomes a reader).
+ * scrollback: send the ring's content first. out_fd differs from in_fd for stdin/stdout, else -1.
+ */
+int console_attach(struct console *c, int take_fd, int take_out_fd, enum console_mode mode,
+		   bool scrollback, struct err *e);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The monitor's control socket: vmd listens on it, hands the listening descriptor to vmm
+ * (`vmm --control-fd 3`) and connects; a restarted vmd connects again. One connection at a time, the
+ * newest wins. JSON-RPC 2.0 through lib/conn.h:
+ *
+ *	<- vmm.hello {version, pid, state}				notification, first
+ *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}}	once; config as in lib/vmdef.h
+ *	-> machine.start | pause | resume | reset | power_button {}	-> {state}
+ *	-> machine.status {}		-> {state, name, consoles: [id], exit?}
+ *	-> machine.quit {}		-> {state}; then the process ends, reason "killed"
+ *	-> console.attach {console?, mode: "read"|"write"|"take", scrollback}   with one fd -> {console}
+ *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification
+ *
+ * States: "empty" (not configured), "created", "running", "paused", "ended".
+ *
+ * The last words: before it ends, vmm writes one line of JSON to exit_record (also when vmd is away):
+ *	{"reason": "shutdown" | "reset" | "triple-fault" | "guest-exit" | "killed" | "fault",
+ *	 "code": N, "message": "…"}
+ * "reset" and "triple-fault" only where on_reboot / on_crash say "stop".
+ */
+#ifndef VMM_CONTROL_H
+#define VMM_CONTROL_H
+
+#include <uv.h>
+#include "lib/err.h"
+#include "lib/log.h"
+
+struct control;
+
+/* Serve on a listening socket until the machine has ended. Owned by main. */
+int control_new(uv_loop_t *loop, int take_listen_fd, const struct log *log,
+		struct control **ret_control, struct err *e);
+void control_close(struct control *c);
+
+#endif

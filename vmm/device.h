@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The device contract. A class is one const row in devices.c; its state is one struct per instance that
+ * starts with struct device. The core does the same for each: allocate, bind the configuration by
+ * cfg_fields, init; at the end stop, fini, free, in reverse order.
+ *
+ * All callbacks run on the control loop under machine.lock while no vCPU runs (init, start, stop,
+ * reset, fini); register accesses come from vCPU threads under the same lock. Device code never locks.
+ */
+#ifndef VMM_DEVICE_H
+#define VMM_DEVICE_H
+
+#include "lib/err.h"
+#include "lib/fdio.h"
+#include "lib/field.h"
+#include "vmm/board.h"
+
+#define DEVICE_ID_MAX 64
+
+struct device;
+
+struct device_class {
+	const char *type;
+	size_t size;			 /* of the instance; struct device is its first member */
+	size_t cfg_size;		 /* of the configuration struct, may be 0 */
+	const struct field *cfg_fields;	 /* type, id and enabled are the core's; NULL: no others */
+	void (*cfg_defaults)(void *cfg); /* optional; before: all zero, every FIELD_FD -1 */
+	/* Claim regions, lines, backends. On failure fini is called on the half-made instance. */
+	int (*init)(struct device *d, struct err *e);
+	void (*start)(
+		struct device
+			*d); /* optional: the guest runs from now on (first start and resume) */
+	void (*stop)(
+		struct device *d); /* optional: on return no thread of it touches guest memory */
+	void (*reset)(
+		struct device *
+			d); /* to power-on state; host resources stay. Called between stop and start,
+					  * and once before the first start */
+	void (*fini)(struct device *d); /* optional; accepts a half-made instance */
+};
+
+struct device {
+	const struct device_class *class;
+	struct board *board; /* borrowed */
+	char id[DEVICE_ID_MAX];
+	void *cfg; /* owned by the core; its descriptors are closed by the core unless taken (TAKE_FD) */
+};
+
+/* THE device table: devices.c. NULL-terminated. */
+extern const struct device_class *const device_classes[];
+
+const struct device_class *device_class_find(const char *type);
+
+/*
+ * Make one from its JSON ({"type":…,"id":…,…}); fds as in lib/field.h. Errors are prefixed
+ * "device 'disk0': ".
+ */
+int device_new(struct board *board, struct json_object *json, struct fdset *fds,
+	       struct device **ret_device, struct err *e);
+void device_free(struct device *d);
+
+#endif

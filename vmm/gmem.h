@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest memory: one memfd, mapped once, seen by the guest as RAM below and above the 32-bit hole.
+ * gmem_ptr is the only way from a guest address to a pointer. After gmem_init the layout never changes,
+ * so that any thread may use it without a lock.
+ */
+#ifndef VMM_GMEM_H
+#define VMM_GMEM_H
+
+#include "lib/err.h"
+
+/* The guest's physical address map; ACPI (x86/acpi.c), e820 and the devices all take it from here. */
+#define GMEM_HOLE_START 0xc0000000ull /* RAM below ends here at the latest */
+#define GMEM_PCI_MMIO_START 0xc0000000ull
+#define GMEM_PCI_MMIO_SIZE 0x20000000ull
+#define GMEM_ECAM_START 0xe0000000ull /* 256 buses x 1 MiB */
+#define GMEM_ECAM_SIZE 0x10000000ull
+#define GMEM_IOAPIC_BASE 0xfec00000ull
+#define GMEM_LAPIC_BASE 0xfee00000ull
+#define GMEM_KVM_TSS 0xfffbd000ull	    /* three pages that KVM wants on Intel hosts */
+#define GMEM_KVM_IDENTITY_MAP 0xfffbc000ull /* one page, likewise */
+#define GMEM_HOLE_END 0x100000000ull
+
+struct gmem_region {
+	uint64_t gpa, size; /* guest physical start, bytes */
+	uint64_t offset;    /* in the memfd and in the mapping */
+};
+
+struct gmem {
+	int memfd;     /* owned; -1 when the memory is a caller's buffer */
+	uint8_t *base; /* owned unless memfd is -1 */
+	uint64_t size;
+	struct gmem_region
+		regions[2]; /* ascending; the single list that KVM slots and e820 come from */
+	unsigned int nregions;
+};
+
+/*
+ * size: bytes, a multiple of 4096 (of hugepage_size when that is not 0: 2 MiB or 1 GiB). Huge pages are
+ * reserved here, so that a shortage is -ERR_MEMORY now and never a SIGBUS later.
+ */
+int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err *e);
+/* A caller's buffer as RAM from address 0: for unit tests and fuzzers. */
+void gmem_init_buffer(struct gmem *g, void *buffer, uint64_t size);
+void gmem_fini(struct gmem *g);
+
+/* Pointer to [gpa, gpa + len), or NULL when not all of it is RAM in one region. len 0 is allowed. */
+void *gmem_ptr(const struct gmem *g, uint64_t gpa, uint64_t len);
+/* Copies; -EFAULT when not all of the range is RAM (nothing is copied then). */
+int gmem_read(const struct gmem *g, uint64_t gpa, void *data, size_t len);
+int gmem_write(const struct gmem *g, uint64_t gpa, const void *data, size_t len);
+
+#endif

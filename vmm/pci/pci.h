@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PCI: configuration space (by 0xCF8/0xCFC and ECAM), BARs, capabilities. PCI Local Bus 3.0 chapter 6,
+ * PCI Express Base 4.0 section 7. One bus (0), functions 0 only for now. Under machine.lock.
+ */
+#ifndef VMM_PCI_PCI_H
+#define VMM_PCI_PCI_H
+
+#include "lib/err.h"
+#include "vmm/board.h"
+
+#define PCI_CFG_SIZE 4096
+#define PCI_SLOTS 32
+#define PCI_BARS 6
+
+struct pci_dev;
+
+struct pci_bar {
+	struct region
+		region; /* name, size, ops, dev are the caller's; base follows the guest's writes */
+	bool io;	/* port I/O, else memory */
+	bool is64;	/* takes this BAR and the next */
+	bool mapped;
+};
+
+struct pci_dev_ops {
+	/* Optional: a BAR was (un)mapped or moved (ioeventfds follow). */
+	void (*bar_moved)(struct pci_dev *p, unsigned int bar, uint64_t old_base, bool old_mapped);
+	/* Optional: after a write to configuration space that changed [off, off + size). */
+	void (*cfg_written)(struct pci_dev *p, unsigned int off, unsigned int size);
+};
+
+struct msix;
+
+struct pci_dev {
+	struct pci_host *host; /* borrowed; NULL until plugged */
+	const char *name;      /* the device's id, for messages; borrowed */
+	unsigned int slot;
+	uint8_t cfg[PCI_CFG_SIZE];   /* as the guest reads it */
+	uint8_t wmask[PCI_CFG_SIZE]; /* bits that the guest may write */
+	struct pci_bar bars[PCI_BARS];
+	const struct pci_dev_ops *ops; /* may be NULL */
+	struct msix *msix;	       /* owned; NULL without the capability */
+	unsigned int next_cap;	       /* where the next capability goes */
+	unsigned int last_cap;
+};
+
+struct pci_ids {
+	uint16_t vendor, device, subsystem_vendor, subsystem;
+	uint32_t class_code; /* 24 bits: class, subclass, prog-if */
+	uint8_t revision;
+};
+
+void pci_dev_init(struct pci_dev *p, const char *name, const struct pci_ids *ids,
+		  const struct pci_dev_ops *ops);
+void pci_dev_fini(struct pci_dev *p); /* unplugs */
+/* Before pci_plug. size: a power of two, at least 16. The BAR is placed by the host bridge at plug and at reset. */
+void pci_add_bar(struct pci_dev *p, unsigned int bar, uint64_t size, bool is64,
+		 const struct region_ops *ops, void *dev);
+/* Room for a capability of len bytes (with its id and next bytes); its offset. Read-only until wmask says else. */
+unsigned int pci_add_cap(struct pci_dev *p, uint8_t id, unsigned int len);
+/* address "00:03.0". -EEXIST names the other device. */
+int pci_plug(struct pci_host *h, struct pci_dev *p, const char *address, struct err *e);
+void pci_dev_reset(struct pci_dev *p);
+
+static inline void pci_set16(struct pci_dev *p, unsigned int off, uint16_t v)
+{
+	__builtin_memcpy(p->cfg + off, &v, sizeof(v));
+}
+static inline void pci_set32(struct pci_dev *p, unsigned int off, uint32_t v)
+{
+	__builtin_memcpy(p->cfg + off, &v, sizeof(v));
+}
+static inline uint16_t pci_get16(const struct pci_dev *p, unsigned int off)
+{
+	uint16_t v;
+
+	__builtin_memcpy(&v, p->cfg + off, sizeof(v));
+	return v;
+}
+
+/* MSI-X (msix.c): table and PBA in a BAR of their own. */
+int msix_init(struct pci_dev *p, struct board *board, unsigned int bar, unsigned int nvectors,
+	      struct err *e);
+/* Signal a vector. Any thread: an eventfd is written; a masked vector becomes pending. Out of range: ignored. */
+void msix_notify(struct pci_dev *p, unsigned int vector);
+/* The vector's eventfd (borrowed), for a worker or for vhost; -1 when there is none. */
+int msix_eventfd(struct pci_dev *p, unsigned int vector);
+bool msix_enabled(const struct pci_dev *p);
+
+#endif

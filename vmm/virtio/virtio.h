@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio device contract, VIRTIO 1.2 chapters 2 and 3. Three layers that do not know each other:
+ * queue.c has the rings; a device (rng.c, blk.c, …) knows requests and its backend; a transport (pci.c)
+ * knows registers. core.c holds status, features and the hand-over of queues to I/O workers.
+ *
+ * From DRIVER_OK until reset (or stop) each queue belongs to the device's worker: ops->kick runs there and
+ * is the only code that touches the queue. Everything else runs under machine.lock.
+ */
+#ifndef VMM_VIRTIO_VIRTIO_H
+#define VMM_VIRTIO_VIRTIO_H
+
+#include <uv.h>
+#include "lib/log.h"
+#include "vmm/device.h"
+#include "vmm/virtio/queue.h"
+
+#define VIRTIO_QUEUES_MAX 16
+#define VIRTIO_CONFIG_MAX 256
+
+struct virtio_dev;
+
+/* Const, one per kind of device. */
+struct virtio_ops {
+	uint16_t id; /* VIRTIO_ID_*: section 5 */
+	uint16_t nqueues;
+	uint16_t queue_max;    /* largest queue size offered */
+	uint64_t features;     /* device-specific ones that are always offered */
+	size_t config_size;    /* bytes of v->config that the guest may read */
+	bool dedicated_worker; /* a worker of its own, else the machine's shared one */
+	/* Optional: a guest write to the configuration (section 2.5); default: ignored. */
+	void (*config_write)(struct virtio_dev *v, size_t off, const void *data, size_t len);
+	/* Optional, on the worker, DRIVER_OK: queues are started. -errno: the device becomes broken. */
+	int (*activate)(struct virtio_dev *v);
+	/* On the worker: queue q may have requests. */
+	void (*kick)(struct virtio_dev *v, unsigned int q);
+	/* Optional, on the worker, before the queues are taken away: on return no request is in flight. */
+	void (*deactivate)(struct virtio_dev *v);
+};
+
+/* Const, the transport's. Both may be called from the worker. */
+struct virtio_transport_ops {
+	void (*notify_queue)(struct virtio_dev *v, unsigned int q);
+	void (*notify_config)(struct virtio_dev *v);
+};
+
+struct virtio_queue {
+	struct virtq vq;
+	bool enabled;	     /* queue_enable: section 4.1.5.1.3 */
+	int kick_fd;	     /* owned eventfd: ioeventfd -> worker */
+	uv_poll_t kick_poll; /* on the worker's loop while active */
+	struct virtio_dev *v;
+	uint16_t requested_size;
+};
+
+struct virtio_dev {
+	struct device dev; /* first */
+	const struct virtio_ops *ops;
+	const struct virtio_transport_ops *transport;
+	void *transport_data;  /* owned by the transport */
+	struct worker *worker; /* borrowed */
+	uint64_t device_features, driver_features;
+	uint8_t status; /* section 2.1 */
+	atomic_bool needs_reset;
+	bool active; /* queues are with the worker */
+	uint32_t config_generation;
+	uint8_t config[VIRTIO_CONFIG_MAX]; /* little-endian, as the guest reads it */
+	struct virtio_queue queues[VIRTIO_QUEUES_MAX];
+	struct log_limit log_limit;
+};
+
+/*
+ * The part of a class's init, start, stop, reset and fini that is the same for all. extra_features: those
+ * that depend on the configuration. address: the PCI address, "00:03.0".
+ */
+int virtio_init(struct virtio_dev *v, const struct virtio_ops *ops, uint64_t extra_features,
+		const char *address, struct err *e);
+void virtio_device_start(struct device *d);
+void virtio_device_stop(struct device *d);
+void virtio_device_reset(struct device *d);
+void virtio_device_fini(struct device *d);
+
+static inline bool virtio_has(const struct virtio_dev *v, unsigned int feature_bit)
+{
+	return v->driver_features & BIT64(feature_bit);
+}
+
+/* On the worker: the guest broke the protocol. DEVICE_NEEDS_RESET, config interrupt, one limited log line. */
+void virtio_broken(struct virtio_dev *v, const char *why);
+/* On the worker: pop; a malformed queue becomes virtio_broken and gives 0. */
+int virtio_pop(struct virtio_dev *v, unsigned int q, struct virtq_req *r);
+/* On the worker: virtq_flush and, when the driver wants it, the interrupt. */
+void virtio_flush(struct virtio_dev *v, unsigned int q);
+
+/* For the transport (core.c). Under machine.lock. */
+void virtio_set_status(struct virtio_dev *v, uint8_t status); /* section 3.1; 0 resets */
+void virtio_reset(struct virtio_dev *v);
+
+/* Bytes of an iovec array; copies between one and a buffer, from an offset. Bytes copied. */
+size_t iov_size(const struct iovec *iov, unsigned int n);
+size_t iov_read(const struct iovec *iov, unsigned int n, size_t off, void *data, size_t len);
+size_t iov_write(const struct iovec *iov, unsigned int n, size_t off, const void *data, size_t len);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * I/O workers: threads with a libuv loop that own virtqueues from DRIVER_OK until they are taken away.
+ * A worker takes no lock that a vCPU takes.
+ */
+#ifndef VMM_WORKER_H
+#define VMM_WORKER_H
+
+#include <uv.h>
+#include "lib/err.h"
+
+struct worker;
+
+int worker_new(const char *name, struct worker **ret_worker, struct err *e);
+/* Ends the thread; everything that was registered on its loop must be gone (worker_call) before. */
+void worker_free(struct worker *w);
+uv_loop_t *worker_loop(struct worker *w);
+/*
+ * Run fn(arg) on the worker and wait for its end: the handshake with which the core starts and stops
+ * queues. Not from the worker itself. fn must not block.
+ */
+void worker_call(struct worker *w, void (*fn)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ACPI 6.4 tables in guest memory: RSDP, XSDT, FADT, FACS, MADT, MCFG and the DSDT that iasl made of
+ * dsdt.asl. The DSDT holds what never changes; what depends on the definition is patched through named
+ * integers at its start (see dsdt.asl).
+ */
+#ifndef VMM_X86_ACPI_H
+#define VMM_X86_ACPI_H
+
+#include "lib/err.h"
+#include "vmm/gmem.h"
+
+struct acpi_config {
+	unsigned int nvcpus;
+	bool pic;   /* 8259s are there (in-kernel irqchip): MADT PCAT_COMPAT and the PIT override */
+	bool i8042; /* FADT IAPC_BOOT_ARCH bit 1 */
+	bool rtc;   /* else IAPC_BOOT_ARCH bit 5, "CMOS RTC not present" */
+	bool com[4];
+};
+
+int acpi_build(const struct gmem *g, const struct acpi_config *c, uint64_t *ret_rsdp,
+	       struct err *e);
+
+#endif
