@@ -134,7 +134,7 @@ quickstart:
 lab:
 	$(Q)tests/deps build check lab
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) check-build
-	$(Q)tests/run $(filter tests/lab/%,$(TESTS))
+	$(Q)tests/run $(filter tests/lab/% $(BUILD)/tests/lab/%,$(TESTS))
 
 # --- code checks ----------------------------------------------------------------------------------
 C_FILES := $(LIB_SRC) $(STATE_SRC) $(VMD_SRC) $(VMCTL_SRC) $(VMM_SRC)
