@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What the lab's scripts share: places, messages. Sourced; sets `top` and changes to it.
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$top" || exit 1
+BUILD=${BUILD:-build}
+# fetched files: kept by `make clean`, shared by every BUILD
+cache=${VMD_CACHE:-build/cache}
+case $cache in
+/*) ;;
+*) cache=$top/$cache ;;
+esac
+
+# lab_die WHAT [HINT]: says what failed and what to do, and ends the script.
+lab_die() {
+	printf '%s: %s\n' "${0#"$top"/}" "$1" >&2
+	[ $# -gt 1 ] && printf '    %s\n' "$2" >&2
+	exit 1
+}
+
+# The release of an unpacked kernel: lab_release generic|cloud
+lab_release() {
+	cat "$cache/linux-$1/release"
+}
