@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "lib/field.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "tests/lib/test.h"
+
+struct sample {
+	bool on;
+	uint32_t u32;
+	uint64_t u64;
+	char text[5];
+	int mode, fd;
+	struct json_object *json;
+};
+
+static const char *const sample_modes[] = { "utc", "local", NULL };
+
+static const struct field sample_fields[] = {
+	FIELD_BOOL("on", struct sample, on),
+	FIELD_U32("u32", struct sample, u32),
+	FIELD_U64("u64", struct sample, u64),
+	FIELD_STR("text", struct sample, text),
+	FIELD_ENUM("mode", struct sample, mode, sample_modes),
+	FIELD_FD("fd", struct sample, fd),
+	FIELD_JSON("json", struct sample, json),
+	FIELD_END,
+};
+
+static int sample_bind(const char *text, struct sample *s, struct fdset *fds,
+		       const char *const *ignore, struct err *e)
+{
+	AUTO_JSON struct json_object *o = NULL;
+
+	assert_int_equal(json_parse(text, strlen(text), &o, NULL), 0);
+	return field_bind(sample_fields, o, s, fds, ignore, e);
+}
+
+static void test_all_types(void **state)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	struct sample s = { .fd = -1 };
+	static const char text[] =
+		"{\"on\":true,\"u32\":4294967295,\"u64\":9007199254740991,\"text\":\"abcd\","
+		"\"mode\":\"local\",\"fd\":{\"fd\":0},\"json\":[1]}";
+	struct fdset fds;
+	int fd = dup(STDERR_FILENO);
+
+	(void)state;
+	fdset_init(&fds);
+	assert_int_equal(fdset_add(&fds, fd), 0);
+	assert_int_equal(json_parse(text, sizeof(text) - 1, &o, NULL), 0);
+	assert_int_equal(field_bind(sample_fields, o, &s, &fds, NULL, NULL), 0);
+	assert_true(s.on);
+	assert_int_equal(s.u32, UINT32_MAX);
+	assert_int_equal(s.u64, JSON_INT_MAX);
+	assert_string_equal(s.text, "abcd");
+	assert_int_equal(s.mode, 1);
+	assert_int_equal(s.fd, fd);
+	assert_ptr_equal(s.json, json_get(o, "json"));
+	/* taken: the struct owns it, and nobody can take it twice */
+	assert_int_equal(fdset_take(&fds, 0), -EBADF);
+	assert_true(field_bind(sample_fields, o, &s, &fds, NULL, NULL) < 0);
+	fdset_fini(&fds);
+	assert_int_equal(close(fd), 0);
+}
+
+static void test_defaults_stay(void **state)
+{
+	struct sample s = { .u32 = 7, .mode = 1, .text = "old", .fd = -1 };
+	static const char *const ignore[] = { "type", "id", NULL };
+
+	(void)state;
+	assert_int_equal(
+		sample_bind("{\"on\":true,\"id\":\"x\",\"type\":1}", &s, NULL, ignore, NULL), 0);
+	assert_true(s.on);
+	assert_int_equal(s.u32, 7);
+	assert_int_equal(s.mode, 1);
+	assert_string_equal(s.text, "old");
+	assert_int_equal(s.fd, -1);
+}
+
+static void test_refused(void **state)
+{
+	static const struct {
+		const char *text, *msg;
+	} rows[] = {
+		{ "[]", "expected an object" },
+		{ "{\"off\":true}", "unknown key 'off'" },
+		{ "{\"on\":1}", "on: expected true or false" },
+		{ "{\"u32\":-1}", "u32: expected a whole number from 0 to 4294967295" },
+		{ "{\"u32\":4294967296}", "u32: expected a whole number from 0 to 4294967295" },
+		{ "{\"u32\":1.5}", "u32: expected a whole number from 0 to 4294967295" },
+		{ "{\"u64\":-1}", "u64: expected a whole number from 0" },
+		{ "{\"u64\":\"1\"}", "u64: expected a whole number from 0" },
+		{ "{\"text\":null}", "text: expected a string" },
+		{ "{\"text\":\"abcde\"}", "text: 5 bytes, at most 4 fit" },
+		{ "{\"mode\":\"gmt\"}", "mode: expected one of its known names" },
+		{ "{\"mode\":0}", "mode: expected one of its known names" },
+		{ "{\"fd\":3}", "fd: expected a file descriptor, {\"fd\": index}" },
+		{ "{\"fd\":{\"fd\":-1}}", "fd: expected a file descriptor, {\"fd\": index}" },
+		{ "{\"fd\":{\"fd\":64}}", "fd: expected a file descriptor, {\"fd\": index}" },
+		{ "{\"fd\":{\"fd\":1}}", "fd: descriptor 1 was not passed" },
+	};
+	struct fdset fds;
+
+	(void)state;
+	fdset_init(&fds);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct sample s = { .fd = -1 };
+		struct err e = { 0 };
+
+		assert_int_equal(sample_bind(rows[i].text, &s, &fds, NULL, &e), -ERR_INVALID);
+		assert_string_equal(e.msg, rows[i].msg);
+		assert_int_equal(s.fd, -1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_types),
+		cmocka_unit_test(test_defaults_stay),
+		cmocka_unit_test(test_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
