@@ -23,6 +23,18 @@ enum board_event {
 	BOARD_FAULT,	/* the monitor cannot go on; see err */
 };
 
+/*
+ * A device's timer, embedded in it; all zero is a timer that is not armed. It fires once, on the control
+ * loop under machine.lock, and may be armed again from there.
+ */
+struct board_timer {
+	void (*fire)(void *arg);
+	void *arg;
+	uint64_t at_ns; /* valid while armed; of board_ops.now_ns */
+	bool armed;
+	struct board_timer *next; /* the board's: armed ones by time */
+};
+
 /* A message-signalled interrupt: PCI Local Bus 3.0, section 6.8.1 */
 struct msi_msg {
 	uint64_t addr;
@@ -60,6 +72,14 @@ struct board_ops {
 	struct console *(*console)(void *arg, const char *id, struct err *e);
 	/* Nanoseconds of the guest's running time (stops while paused): for the devices' timers. */
 	uint64_t (*now_ns)(void *arg);
+	/*
+	 * Under machine.lock, from any thread. Fire at at_ns, or soon when that has passed, never from
+	 * inside of the call; an armed timer is moved.
+	 */
+	void (*timer_arm)(void *arg, struct board_timer *t, uint64_t at_ns);
+	void (*timer_cancel)(void *arg, struct board_timer *t); /* one that is not armed is fine */
+	/* Optional: nanoseconds of UTC since 1970, for the RTC; NULL: CLOCK_REALTIME. */
+	uint64_t (*realtime_ns)(void *arg);
 };
 
 struct board {
@@ -77,6 +97,21 @@ struct irq_line {
 	struct board *board;
 	unsigned int gsi;
 };
+
+static inline uint64_t board_now_ns(const struct board *b)
+{
+	return b->ops->now_ns(b->arg);
+}
+
+static inline void board_timer_arm(const struct board *b, struct board_timer *t, uint64_t at_ns)
+{
+	b->ops->timer_arm(b->arg, t, at_ns);
+}
+
+static inline void board_timer_cancel(const struct board *b, struct board_timer *t)
+{
+	b->ops->timer_cancel(b->arg, t);
+}
 
 static inline void irq_line_set(const struct irq_line *l, bool level)
 {

@@ -12,6 +12,11 @@
 struct worker;
 
 int worker_new(const char *name, struct worker **ret_worker, struct err *e);
+/*
+ * One without a thread, for unit tests: worker_loop is the caller's loop, worker_call calls at once.
+ * worker_free leaves the loop alone.
+ */
+int worker_new_inline(uv_loop_t *loop, struct worker **ret_worker, struct err *e);
 /* Ends the thread; everything that was registered on its loop must be gone (worker_call) before. */
 void worker_free(struct worker *w);
 uv_loop_t *worker_loop(struct worker *w);
