@@ -30,6 +30,7 @@ struct bus {
 	struct region *regions[BUS_REGIONS_MAX]; /* sorted by base; owned by their devices */
 	unsigned int nregions;
 	uint64_t unmapped; /* accesses that met no region */
+	uint64_t dropped;  /* writes narrower than the device takes */
 };
 
 void bus_init(struct bus *b, const char *name);

@@ -5,12 +5,13 @@
  * many readers. A client that does not read loses nothing until it is a ring behind, then it gets a
  * notice with the number of bytes lost. Clients are descriptors (sockets, ttys) handed in by vmd.
  *
- * console_write is called from vCPU threads and I/O workers; everything else on the control loop. It has
+ * console_write and console_pull are called from vCPU threads and I/O workers; everything else on the control loop. It has
  * a lock of its own, held for copies only.
  */
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H
 
+#include <pthread.h>
 #include <uv.h>
 #include "lib/err.h"
 
@@ -29,6 +30,9 @@ int console_new(uv_loop_t *loop, const char *id, struct console **ret_console, s
 /* Flushes what clients take without blocking, then closes them; frees later, from the loop. */
 void console_close(struct console *c);
 
+/* The lock (machine.lock) that is held around input_ready; NULL: none. Before the guest is set. */
+void console_set_door(struct console *c, pthread_mutex_t *door);
+
 /* Device side */
 void console_set_guest(struct console *c, const struct console_guest_ops *ops, void *arg);
 void console_write(struct console *c, const void *data, size_t len); /* any thread; never blocks */
@@ -44,5 +48,18 @@ enum console_mode { CONSOLE_READ_ONLY, CONSOLE_READ_WRITE, CONSOLE_TAKE };
  */
 int console_attach(struct console *c, int take_fd, int take_out_fd, enum console_mode mode,
 		   bool scrollback, struct err *e);
+
+/*
+ * A person's terminal, or whatever stdin and stdout are: writes, with the scrollback. A tty becomes raw
+ * until it is detached, and Ctrl-] calls escape instead of going to the guest. The end of the input ends
+ * only the input. The descriptors stay the caller's and get their flags back.
+ */
+int console_attach_stdio(struct console *c, int in_fd, int out_fd, void (*escape)(void *arg),
+			 void *arg, struct err *e);
+/* Give slow readers up to timeout_ms to take what the ring still holds for them. Blocks. */
+void console_drain(struct console *c, int timeout_ms);
+/* How many clients are attached, and whether one of them writes. */
+unsigned int console_clients(struct console *c, bool *ret_writer);
+const char *console_id(const struct console *c);
 
 #endif

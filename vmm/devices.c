@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+/* THE device table: every device type that a machine configuration can name. */
+#include "vmm/devices.h"
+
+const struct device_class *const device_classes[] = {
+	&pci_host_class,
+	&ioapic_class,
+	&acpi_pm_class,
+	&i8042_class,
+	&rtc_class,
+	&serial_class,
+	&debug_port_class,
+	&virtio_blk_class,
+	&virtio_console_class,
+	&virtio_rng_class,
+	NULL,
+};

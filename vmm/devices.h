@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Every device class: what devices.c lists. One line here and one there makes a device known. */
+#ifndef VMM_DEVICES_H
+#define VMM_DEVICES_H
+
+#include "vmm/device.h"
+
+/* vmm/pci */
+extern const struct device_class pci_host_class;
+/* vmm/dev */
+extern const struct device_class ioapic_class;
+extern const struct device_class acpi_pm_class;
+extern const struct device_class i8042_class;
+extern const struct device_class rtc_class;
+extern const struct device_class serial_class;
+extern const struct device_class debug_port_class;
+/* vmm/virtio */
+extern const struct device_class virtio_blk_class;
+extern const struct device_class virtio_console_class;
+extern const struct device_class virtio_rng_class;
+
+#endif

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/*
+ * An I/O worker: a thread, its libuv loop, and calls into it that wait for their end. Callers are the
+ * control loop and vCPU threads under machine.lock; the worker itself takes only `lock` here, briefly.
+ */
+#include "vmm/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* libuv's loop needs about 20 KiB of stack for its event buffer; the devices' requests live in their structs */
+#define WORKER_STACK (128 * 1024)
+
+struct worker {
+	uv_loop_t loop;
+	uv_async_t wake;
+	pthread_t thread;
+	char name[16];
+	pthread_mutex_t call_lock; /* one caller at a time */
+	pthread_mutex_t lock;	   /* what follows */
+	pthread_cond_t done_cond;
+	void (*fn)(void *arg); /* NULL: nothing is asked */
+	void *arg;
+	bool quit;
+};
+
+static void worker_wake_cb(uv_async_t *a)
+{
+	struct worker *w = container_of(a, struct worker, wake);
+	void (*fn)(void *arg);
+	void *arg;
+	bool quit;
+
+	pthread_mutex_lock(&w->lock);
+	fn = w->fn;
+	arg = w->arg;
+	quit = w->quit;
+	pthread_mutex_unlock(&w->lock);
+	if (fn) {
+		fn(arg);
+		pthread_mutex_lock(&w->lock);
+		w->fn = NULL;
+		pthread_cond_signal(&w->done_cond);
+		pthread_mutex_unlock(&w->lock);
+	}
+	if (quit)
+		uv_close((uv_handle_t *)&w->wake, NULL);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+
+	pthread_setname_np(pthread_self(), w->name);
+	/* until the last handle is closed */
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	return NULL;
+}
+
+static int worker_spawn(struct worker *w)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	int r;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, WORKER_STACK);
+	/* signals are the main thread's */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&w->thread, &attr, worker_main, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return -r;
+}
+
+static void worker_destroy(struct worker *w)
+{
+	pthread_cond_destroy(&w->done_cond);
+	pthread_mutex_destroy(&w->lock);
+	pthread_mutex_destroy(&w->call_lock);
+	free(w);
+}
+
+int worker_new(const char *name, struct worker **ret_worker, struct err *e)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return err_ret(e, -ENOMEM, "worker '%s'", name);
+	snprintf(w->name, sizeof(w->name), "%s", name);
+	pthread_mutex_init(&w->call_lock, NULL);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->done_cond, NULL);
+	r = uv_loop_init(&w->loop);
+	if (r < 0)
+		goto fail;
+	r = uv_async_init(&w->loop, &w->wake, worker_wake_cb);
+	if (r < 0)
+		goto fail_loop;
+	r = worker_spawn(w);
+	if (r < 0)
+		goto fail_async;
+	*ret_worker = w;
+	return 0;
+fail_async:
+	uv_close((uv_handle_t *)&w->wake, NULL);
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+fail_loop:
+	uv_loop_close(&w->loop);
+fail:
+	worker_destroy(w);
+	return err_ret(e, r, "cannot start worker '%s'", name);
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->quit = true;
+	pthread_mutex_unlock(&w->lock);
+	uv_async_send(&w->wake);
+	pthread_join(w->thread, NULL);
+	uv_loop_close(&w->loop);
+	worker_destroy(w);
+}
+
+uv_loop_t *worker_loop(struct worker *w)
+{
+	return &w->loop;
+}
+
+void worker_call(struct worker *w, void (*fn)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&w->call_lock);
+	pthread_mutex_lock(&w->lock);
+	w->fn = fn;
+	w->arg = arg;
+	uv_async_send(&w->wake);
+	while (w->fn)
+		pthread_cond_wait(&w->done_cond, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_unlock(&w->call_lock);
+}
