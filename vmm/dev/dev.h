@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The emulated chips of the PC: their classes (rows of devices.c) and configurations. */
+#ifndef VMM_DEV_DEV_H
+#define VMM_DEV_DEV_H
+
+#include "vmm/device.h"
+
+/* "serial": {"port": "com1".."com4", "backend": "console" | "none"} */
+enum serial_port { SERIAL_COM1, SERIAL_COM2, SERIAL_COM3, SERIAL_COM4 };
+enum serial_backend { SERIAL_BACKEND_CONSOLE, SERIAL_BACKEND_NONE };
+struct serial_cfg {
+	int port;    /* enum serial_port */
+	int backend; /* enum serial_backend */
+};
+extern const struct device_class serial_class;
+
+/* "rtc": {"base": "utc" | "localtime"} */
+enum rtc_base { RTC_BASE_UTC, RTC_BASE_LOCALTIME };
+struct rtc_cfg {
+	int base; /* enum rtc_base */
+};
+extern const struct device_class rtc_class;
+
+extern const struct device_class i8042_class;	   /* "i8042" */
+extern const struct device_class acpi_pm_class;	   /* "acpi-pm": see acpi_pm.h */
+extern const struct device_class ioapic_class;	   /* "ioapic": see ioapic.h */
+extern const struct device_class debug_port_class; /* "debug-port" */
+
+#endif
