@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside of state/ only: statements, each prepared once and kept. */
+#ifndef STATE_DB_H
+#define STATE_DB_H
+
+#include <sqlite3.h>
+#include "lib/err.h"
+#include "state/state.h"
+
+/* A slot a statement. */
+enum db_slot {
+	DB_BEGIN,
+	DB_COMMIT,
+	DB_ROLLBACK,
+	DB_META_GET,
+	DB_META_PUT,
+	DB_VM_INSERT,
+	DB_VM_UPDATE,
+	DB_VM_DELETE,
+	DB_VM_DESIRED,
+	DB_VM_GET,
+	DB_VM_BY_NAME,
+	DB_VM_BY_PREFIX,
+	DB_VM_NAMES,
+	DB_VM_LIST,
+	DB_REVISION_INSERT,
+	DB_REVISION_GET,
+	DB_PROCESS_PUT,
+	DB_PROCESS_DELETE,
+	DB_PROCESS_LIST,
+	DB_EXIT_PUT,
+	DB_EXIT_DELETE,
+	DB_EVENT_ADD,
+	DB_EVENT_TRIM,
+	DB_EVENT_LAST,
+	DB_EVENT_LIST,
+	DB_SLOTS,
+};
+
+struct state {
+	sqlite3 *db;
+	sqlite3_stmt *stmt[DB_SLOTS];
+	char server_id[STATE_ID_SIZE];
+};
+
+/*
+ * The slot's statement with its parameters bound: format has a letter for each, 't' const char * (NULL
+ * allowed; must live until the statement is reset) or 'i' int64_t. NULL and e on failure.
+ */
+sqlite3_stmt *db_query(struct state *s, enum db_slot slot, const char *sql, struct err *e,
+		       const char *format, ...);
+/* 1 a row, 0 the end, or -ERR_STATE. */
+int db_step(struct state *s, sqlite3_stmt *stmt, struct err *e);
+/* The statement is done with. Accepts NULL. */
+void db_end(sqlite3_stmt *stmt);
+/* Bind, run to the end, reset. */
+int db_run(struct state *s, enum db_slot slot, const char *sql, struct err *e, const char *format,
+	   ...);
+/* A text column, "" for NULL, cut to size. */
+void db_text(sqlite3_stmt *stmt, int column, char *out, size_t size);
+int db_fail(struct state *s, const char *what, struct err *e);
+
+#endif

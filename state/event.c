@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Table event, a ring: every EVENT_TRIM_EVERY events those beyond STATE_EVENTS_MAX go. AUTOINCREMENT, so
+ * that a number is never used twice. On the loop's thread.
+ */
+#include "lib/errcat.h"
+#include "state/db.h"
+
+#define EVENT_TRIM_EVERY 100
+
+int state_event_add(struct state *s, int64_t time_ms, const char *type, const char *vm,
+		    const char *data, int64_t *ret_seq, struct err *e)
+{
+	int64_t seq;
+	int ret = db_run(s, DB_EVENT_ADD,
+			 "INSERT INTO event (time, type, vm, data) VALUES (?, ?, ?, ?)", e, "ittt",
+			 time_ms, type, vm, data);
+
+	if (ret < 0)
+		return ret;
+	seq = sqlite3_last_insert_rowid(s->db);
+	*ret_seq = seq;
+	if (seq % EVENT_TRIM_EVERY)
+		return 0;
+	return db_run(s, DB_EVENT_TRIM, "DELETE FROM event WHERE seq <= ?", e, "i",
+		      seq - STATE_EVENTS_MAX);
+}
+
+int state_event_last(struct state *s, int64_t *ret_seq, struct err *e)
+{
+	sqlite3_stmt *stmt =
+		db_query(s, DB_EVENT_LAST,
+			 "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'",
+			 e, "");
+	int ret;
+
+	if (!stmt)
+		return -ERR_STATE;
+	ret = db_step(s, stmt, e);
+	if (ret > 0)
+		*ret_seq = sqlite3_column_int64(stmt, 0);
+	db_end(stmt);
+	return MIN(ret, 0);
+}
+
+int state_event_list(struct state *s, int64_t since,
+		     int (*each)(void *arg, const struct state_event *event), void *arg,
+		     struct err *e)
+{
+	sqlite3_stmt *stmt =
+		db_query(s, DB_EVENT_LIST,
+			 "SELECT seq, time, type, vm, data FROM event WHERE seq > ? ORDER BY seq",
+			 e, "i", since);
+	int ret;
+
+	if (!stmt)
+		return -ERR_STATE;
+	while ((ret = db_step(s, stmt, e)) > 0) {
+		struct state_event event = {
+			.seq = sqlite3_column_int64(stmt, 0),
+			.time_ms = sqlite3_column_int64(stmt, 1),
+			.type = (const char *)sqlite3_column_text(stmt, 2),
+			.vm = (const char *)sqlite3_column_text(stmt, 3),
+			.data = (const char *)sqlite3_column_text(stmt, 4),
+		};
+
+		ret = each(arg, &event);
+		if (ret < 0)
+			break;
+	}
+	db_end(stmt);
+	return ret;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything durable: one SQLite database (WAL, synchronous=FULL) in the state directory. The only SQL
+ * of the project is in this folder. On the loop's thread alone; a write is one fsync.
+ *
+ * Failures of the database are ERR_STATE. Times are milliseconds since 1970.
+ */
+#ifndef STATE_STATE_H
+#define STATE_STATE_H
+
+#include <sys/types.h>
+#include "lib/err.h"
+
+#define STATE_ID_SIZE 37 /* a uuid's text with its NUL */
+#define STATE_EVENTS_MAX 50000
+
+struct state;
+
+struct state_exit {
+	char reason[32];
+	int64_t code;
+	char message[512];
+	int64_t time_ms;
+};
+
+struct state_vm {
+	char id[STATE_ID_SIZE];
+	char name[64];
+	char profile[32];
+	int64_t vcpus, memory; /* of the newest revision; bytes */
+	int64_t created_ms, updated_ms;
+	int64_t revision;
+	bool desired_running;
+	bool has_exit;
+	struct state_exit exit; /* how its last process ended */
+};
+
+/* Who asked for a revision. */
+struct state_actor {
+	uid_t uid;
+	pid_t pid;
+	char program[32];
+};
+
+struct state_process {
+	char vm[STATE_ID_SIZE];
+	pid_t pid;
+	uint64_t start_time; /* clock ticks after boot */
+	char boot_id[64];
+	char socket[108];
+	int64_t revision;
+	int64_t time_ms;
+};
+
+struct state_event {
+	int64_t seq, time_ms;
+	const char *type, *vm, *data; /* vm may be NULL; data is a JSON object's text */
+};
+
+/* Opens or makes dir/state.db and brings it to the newest schema. A newer database is refused. */
+int state_open(const char *dir, struct state **ret_state, struct err *e);
+void state_close(struct state *s);
+/* Of this database, made with it. */
+const char *state_server_id(const struct state *s);
+int64_t state_now_ms(void);
+
+/* Several writes as one. Not nested. state_rollback after a failure of any of them or of the commit. */
+int state_begin(struct state *s, struct err *e);
+int state_commit(struct state *s, struct err *e);
+void state_rollback(struct state *s);
+
+/*
+ * vm and revision. Each VM has at least one revision: insert and update write both; vm holds what the
+ * rows get, and its created_ms, updated_ms and revision come back. -ERR_VM_EXISTS for a taken name.
+ */
+int state_vm_insert(struct state *s, struct state_vm *vm, const char *definition,
+		    const char *config, const struct state_actor *actor, struct err *e);
+int state_vm_update(struct state *s, struct state_vm *vm, const char *definition,
+		    const char *config, const struct state_actor *actor, struct err *e);
+int state_vm_delete(struct state *s, const char *id, struct err *e);
+int state_vm_set_desired(struct state *s, const char *id, bool running, struct err *e);
+int state_vm_get(struct state *s, const char *id, struct state_vm *ret_vm, struct err *e);
+/* By name, id or unique prefix of an id (at least 4 characters). -ERR_VM_NOT_FOUND with the nearest name. */
+int state_vm_find(struct state *s, const char *word, struct state_vm *ret_vm, struct err *e);
+/* All, by name. each < 0 ends the walk and is returned. */
+int state_vm_list(struct state *s, int (*each)(void *arg, const struct state_vm *vm), void *arg,
+		  struct err *e);
+/* Texts of a revision, malloc'ed; either may be NULL. */
+int state_revision_get(struct state *s, const char *id, int64_t number, char **ret_definition,
+		       char **ret_config, struct err *e);
+
+int state_process_put(struct state *s, const struct state_process *p, struct err *e);
+int state_process_delete(struct state *s, const char *vm, struct err *e);
+/* each must not write. */
+int state_process_list(struct state *s, int (*each)(void *arg, const struct state_process *p),
+		       void *arg, struct err *e);
+
+/* The process of a VM has ended: its row goes, its exit stays. One transaction of its own, or the open one. */
+int state_exit_put(struct state *s, const char *vm, const struct state_exit *exit, struct err *e);
+int state_exit_delete(struct state *s, const char *vm, struct err *e);
+
+/* ret_seq: the number that the event got, from 1, never used twice. */
+int state_event_add(struct state *s, int64_t time_ms, const char *type, const char *vm,
+		    const char *data, int64_t *ret_seq, struct err *e);
+int state_event_last(struct state *s, int64_t *ret_seq, struct err *e);
+/* Those after since, in order. */
+int state_event_list(struct state *s, int64_t since,
+		     int (*each)(void *arg, const struct state_event *event), void *arg,
+		     struct err *e);
+
+/* A random uuid (version 4). */
+void state_uuid(char out[static STATE_ID_SIZE]);
+
+#endif

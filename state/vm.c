@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+/* Tables vm and revision: see state.h. On the loop's thread. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "state/db.h"
+
+#define VM_COLUMNS                                                                           \
+	"id, name, profile, vcpus, memory, created, updated, revision, desired = 'running'," \
+	" reason, code, message, exit.time"
+#define VM_FROM " FROM vm LEFT JOIN exit ON exit.vm = vm.id "
+#define VM_PREFIX_MIN 4
+
+static void vm_row(sqlite3_stmt *stmt, struct state_vm *vm)
+{
+	*vm = (struct state_vm){ 0 };
+	db_text(stmt, 0, vm->id, sizeof(vm->id));
+	db_text(stmt, 1, vm->name, sizeof(vm->name));
+	db_text(stmt, 2, vm->profile, sizeof(vm->profile));
+	vm->vcpus = sqlite3_column_int64(stmt, 3);
+	vm->memory = sqlite3_column_int64(stmt, 4);
+	vm->created_ms = sqlite3_column_int64(stmt, 5);
+	vm->updated_ms = sqlite3_column_int64(stmt, 6);
+	vm->revision = sqlite3_column_int64(stmt, 7);
+	vm->desired_running = sqlite3_column_int(stmt, 8);
+	vm->has_exit = sqlite3_column_type(stmt, 9) != SQLITE_NULL;
+	if (!vm->has_exit)
+		return;
+	db_text(stmt, 9, vm->exit.reason, sizeof(vm->exit.reason));
+	vm->exit.code = sqlite3_column_int64(stmt, 10);
+	db_text(stmt, 11, vm->exit.message, sizeof(vm->exit.message));
+	vm->exit.time_ms = sqlite3_column_int64(stmt, 12);
+}
+
+static int vm_put_revision(struct state *s, const struct state_vm *vm, const char *definition,
+			   const char *config, const struct state_actor *actor, struct err *e)
+{
+	return db_run(s, DB_REVISION_INSERT, "INSERT INTO revision VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		      e, "tittiiit", vm->id, vm->revision, definition, config, vm->updated_ms,
+		      (int64_t)actor->uid, (int64_t)actor->pid, actor->program);
+}
+
+int state_vm_insert(struct state *s, struct state_vm *vm, const char *definition,
+		    const char *config, const struct state_actor *actor, struct err *e)
+{
+	int ret;
+
+	vm->created_ms = vm->updated_ms = state_now_ms();
+	vm->revision = 1;
+	ret = db_run(s, DB_VM_INSERT,
+		     "INSERT INTO vm (id, name, created, updated, revision, profile, vcpus, memory)"
+		     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		     e, "ttiiitii", vm->id, vm->name, vm->created_ms, vm->updated_ms, vm->revision,
+		     vm->profile, vm->vcpus, vm->memory);
+	if (ret < 0 && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_UNIQUE)
+		return err_set(e, ERR_VM_EXISTS, "VM '%s' exists already", vm->name);
+	return ret < 0 ? ret : vm_put_revision(s, vm, definition, config, actor, e);
+}
+
+int state_vm_update(struct state *s, struct state_vm *vm, const char *definition,
+		    const char *config, const struct state_actor *actor, struct err *e)
+{
+	int ret;
+
+	vm->updated_ms = state_now_ms();
+	vm->revision++;
+	ret = db_run(s, DB_VM_UPDATE,
+		     "UPDATE vm SET updated = ?, revision = ?, profile = ?, vcpus = ?, memory = ?"
+		     " WHERE id = ?",
+		     e, "iitiit", vm->updated_ms, vm->revision, vm->profile, vm->vcpus, vm->memory,
+		     vm->id);
+	return ret < 0 ? ret : vm_put_revision(s, vm, definition, config, actor, e);
+}
+
+int state_vm_delete(struct state *s, const char *id, struct err *e)
+{
+	return db_run(s, DB_VM_DELETE, "DELETE FROM vm WHERE id = ?", e, "t", id);
+}
+
+int state_vm_set_desired(struct state *s, const char *id, bool running, struct err *e)
+{
+	/* no write, no fsync, when nothing changes */
+	return db_run(s, DB_VM_DESIRED,
+		      "UPDATE vm SET desired = ?1 WHERE id = ?2 AND desired <> ?1", e, "tt",
+		      running ? "running" : "stopped", id);
+}
+
+/* 1 found, 0 not, or -ERR_STATE */
+static int vm_one(struct state *s, sqlite3_stmt *stmt, struct state_vm *ret_vm, struct err *e)
+{
+	int ret;
+
+	if (!stmt)
+		return -ERR_STATE;
+	ret = db_step(s, stmt, e);
+	if (ret > 0)
+		vm_row(stmt, ret_vm);
+	db_end(stmt);
+	return ret;
+}
+
+int state_vm_get(struct state *s, const char *id, struct state_vm *ret_vm, struct err *e)
+{
+	sqlite3_stmt *stmt =
+		db_query(s, DB_VM_GET, "SELECT " VM_COLUMNS VM_FROM "WHERE id = ?", e, "t", id);
+	int ret = vm_one(s, stmt, ret_vm, e);
+
+	return ret ? MIN(ret, 0) : err_set(e, ERR_VM_NOT_FOUND, "no VM '%s'", id);
+}
+
+/* The number of edits from a to b (Levenshtein), for short names. */
+static size_t vm_distance(const char *a, const char *b)
+{
+	size_t row[65], na = MIN(strlen(a), 64u), nb = MIN(strlen(b), 64u);
+
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= na; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= nb; j++) {
+			size_t above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+
+			best = MIN(best, above + 1);
+			row[j] = MIN(best, row[j - 1] + 1);
+			diagonal = above;
+		}
+	}
+	return row[nb];
+}
+
+/* "no VM 'x'", with the nearest name as the hint when it is near enough to be meant. */
+static int vm_not_found(struct state *s, const char *word, struct err *e)
+{
+	sqlite3_stmt *stmt = db_query(s, DB_VM_NAMES, "SELECT name FROM vm", NULL, "");
+	size_t best = MAX(strlen(word) / 3, 1u) + 1;
+	char name[64] = "";
+
+	while (stmt && db_step(s, stmt, NULL) > 0) {
+		const char *other = (const char *)sqlite3_column_text(stmt, 0);
+		size_t d = other ? vm_distance(word, other) : best;
+
+		if (d >= best)
+			continue;
+		best = d;
+		snprintf(name, sizeof(name), "%s", other);
+	}
+	db_end(stmt);
+	err_set(e, ERR_VM_NOT_FOUND, "no VM '%.64s'", word);
+	return name[0] ? err_hint(e, "did you mean '%s'?", name) : -ERR_VM_NOT_FOUND;
+}
+
+/* Hexadecimal digits and hyphens only, so that no LIKE wildcard gets in. */
+static bool vm_is_prefix(const char *word)
+{
+	return strlen(word) >= VM_PREFIX_MIN && strlen(word) < STATE_ID_SIZE &&
+	       strspn(word, "0123456789abcdef-") == strlen(word);
+}
+
+static int vm_by_prefix(struct state *s, const char *word, struct state_vm *ret_vm, struct err *e)
+{
+	char pattern[STATE_ID_SIZE + 1];
+	sqlite3_stmt *stmt;
+	int ret;
+
+	snprintf(pattern, sizeof(pattern), "%s%%", word);
+	stmt = db_query(s, DB_VM_BY_PREFIX, "SELECT " VM_COLUMNS VM_FROM "WHERE id LIKE ? LIMIT 2",
+			e, "t", pattern);
+	if (!stmt)
+		return -ERR_STATE;
+	ret = db_step(s, stmt, e);
+	if (ret > 0) {
+		vm_row(stmt, ret_vm);
+		ret = db_step(s, stmt, e);
+		if (ret > 0)
+			ret = err_set(e, ERR_VM_NOT_FOUND, "'%s' begins the ids of several VMs",
+				      word);
+		else if (!ret)
+			ret = 1;
+	}
+	db_end(stmt);
+	return ret;
+}
+
+int state_vm_find(struct state *s, const char *word, struct state_vm *ret_vm, struct err *e)
+{
+	sqlite3_stmt *stmt = db_query(s, DB_VM_BY_NAME,
+				      "SELECT " VM_COLUMNS VM_FROM "WHERE name = ?", e, "t", word);
+	int ret = vm_one(s, stmt, ret_vm, e);
+
+	if (!ret && vm_is_prefix(word))
+		ret = vm_by_prefix(s, word, ret_vm, e);
+	return ret ? MIN(ret, 0) : vm_not_found(s, word, e);
+}
+
+int state_vm_list(struct state *s, int (*each)(void *arg, const struct state_vm *vm), void *arg,
+		  struct err *e)
+{
+	sqlite3_stmt *stmt =
+		db_query(s, DB_VM_LIST, "SELECT " VM_COLUMNS VM_FROM "ORDER BY name", e, "");
+	struct state_vm vm;
+	int ret;
+
+	if (!stmt)
+		return -ERR_STATE;
+	while ((ret = db_step(s, stmt, e)) > 0) {
+		vm_row(stmt, &vm);
+		ret = each(arg, &vm);
+		if (ret < 0)
+			break;
+	}
+	db_end(stmt);
+	return ret;
+}
+
+static int vm_copy_text(sqlite3_stmt *stmt, int column, char **ret_text, struct err *e)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, column);
+
+	*ret_text = strdup(text ? text : "");
+	return *ret_text ? 0 : err_ret(e, -ENOMEM, "cannot read a revision");
+}
+
+int state_revision_get(struct state *s, const char *id, int64_t number, char **ret_definition,
+		       char **ret_config, struct err *e)
+{
+	sqlite3_stmt *stmt =
+		db_query(s, DB_REVISION_GET,
+			 "SELECT definition, config FROM revision WHERE vm = ? AND number = ?", e,
+			 "ti", id, number);
+	AUTO_FREE char *definition = NULL, *config = NULL;
+	int ret;
+
+	if (!stmt)
+		return -ERR_STATE;
+	ret = db_step(s, stmt, e);
+	if (!ret)
+		ret = err_set(e, ERR_STATE, "VM %s has no revision %lld", id, (long long)number);
+	if (ret > 0)
+		ret = vm_copy_text(stmt, 0, &definition, e);
+	if (ret >= 0)
+		ret = vm_copy_text(stmt, 1, &config, e);
+	db_end(stmt);
+	if (ret < 0)
+		return ret;
+	if (ret_definition)
+		*ret_definition = TAKE_PTR(definition);
+	if (ret_config)
+		*ret_config = TAKE_PTR(config);
+	return 0;
+}

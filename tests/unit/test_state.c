@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+/* state/: migrations, VMs with revisions, processes, exits, the event ring. */
+#include "tests/lib/test.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/errcat.h"
+#include "state/state.h"
+#include "tests/lib/tempdir.h"
+
+struct fixture {
+	char *dir;
+	struct state *s;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct err e = { 0 };
+
+	f->dir = tempdir_new();
+	if (state_open(f->dir, &f->s, &e) < 0)
+		fprintf(stderr, "%s\n", e.msg);
+	*state = f;
+	return f->s ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	state_close(f->s);
+	tempdir_remove(f->dir);
+	free(f);
+	return 0;
+}
+
+static const struct state_actor actor = { .uid = 1000, .pid = 42, .program = "vmctl" };
+
+static struct state_vm add_vm(struct state *s, const char *name)
+{
+	struct state_vm vm = { .vcpus = 2, .memory = 1 << 30 };
+	struct err e = { 0 };
+
+	state_uuid(vm.id);
+	snprintf(vm.name, sizeof(vm.name), "%s", name);
+	strcpy(vm.profile, "modern");
+	assert_int_equal(state_vm_insert(s, &vm, "{\"d\":1}", "{\"c\":1}", &actor, &e), 0);
+	return vm;
+}
+
+static void test_insert_get_update_delete(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm vm = add_vm(f->s, "one"), got;
+	char *definition, *config;
+	struct err e = { 0 };
+
+	assert_int_equal(vm.revision, 1);
+	assert_int_equal(state_vm_get(f->s, vm.id, &got, &e), 0);
+	assert_string_equal(got.name, "one");
+	assert_int_equal(got.memory, 1 << 30);
+	assert_false(got.desired_running);
+	assert_false(got.has_exit);
+	vm.vcpus = 4;
+	assert_int_equal(state_vm_update(f->s, &vm, "{\"d\":2}", "{\"c\":2}", &actor, &e), 0);
+	assert_int_equal(vm.revision, 2);
+	assert_int_equal(state_revision_get(f->s, vm.id, 2, &definition, &config, &e), 0);
+	assert_string_equal(definition, "{\"d\":2}");
+	assert_string_equal(config, "{\"c\":2}");
+	free(definition);
+	free(config);
+	assert_int_equal(state_revision_get(f->s, vm.id, 1, &definition, NULL, &e), 0);
+	assert_string_equal(definition, "{\"d\":1}");
+	free(definition);
+	assert_int_equal(state_vm_delete(f->s, vm.id, &e), 0);
+	assert_int_equal(state_vm_get(f->s, vm.id, &got, &e), -ERR_VM_NOT_FOUND);
+	assert_int_equal(state_revision_get(f->s, vm.id, 1, NULL, NULL, &e), -ERR_STATE);
+}
+
+static void test_names_are_unique(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm vm = add_vm(f->s, "one");
+	struct err e = { 0 };
+
+	state_uuid(vm.id);
+	assert_int_equal(state_vm_insert(f->s, &vm, "{}", "{}", &actor, &e), -ERR_VM_EXISTS);
+	assert_string_equal(e.msg, "VM 'one' exists already");
+}
+
+static void test_find(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm vm = add_vm(f->s, "database"), got;
+	char prefix[STATE_ID_SIZE];
+	struct err e = { 0 };
+
+	assert_int_equal(state_vm_find(f->s, "database", &got, &e), 0);
+	assert_int_equal(state_vm_find(f->s, vm.id, &got, &e), 0);
+	snprintf(prefix, sizeof(prefix), "%.6s", vm.id);
+	assert_int_equal(state_vm_find(f->s, prefix, &got, &e), 0);
+	assert_string_equal(got.name, "database");
+	prefix[3] = '\0'; /* too short to mean an id */
+	assert_int_equal(state_vm_find(f->s, prefix, &got, &e), -ERR_VM_NOT_FOUND);
+	assert_int_equal(state_vm_find(f->s, "databsae", &got, &e), -ERR_VM_NOT_FOUND);
+	assert_string_equal(e.msg, "no VM 'databsae'");
+	assert_string_equal(e.hint, "did you mean 'database'?");
+	assert_int_equal(state_vm_find(f->s, "web", &got, &e), -ERR_VM_NOT_FOUND);
+	assert_string_equal(e.hint, "");
+	assert_int_equal(state_vm_find(f->s, "%%%%%%", &got, &e), -ERR_VM_NOT_FOUND);
+}
+
+static int count_vm(void *arg, const struct state_vm *vm)
+{
+	char *names = arg;
+
+	strcat(names, vm->name);
+	strcat(names, " ");
+	return 0;
+}
+
+static void test_list_is_sorted(void **state)
+{
+	struct fixture *f = *state;
+	char names[64] = "";
+	struct err e = { 0 };
+
+	add_vm(f->s, "c");
+	add_vm(f->s, "a");
+	add_vm(f->s, "b");
+	assert_int_equal(state_vm_list(f->s, count_vm, names, &e), 0);
+	assert_string_equal(names, "a b c ");
+}
+
+static int take_process(void *arg, const struct state_process *p)
+{
+	*(struct state_process *)arg = *p;
+	return 0;
+}
+
+static void test_process_and_exit(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm vm = add_vm(f->s, "one"), got;
+	struct state_process p = { .pid = 77, .start_time = 12345, .boot_id = "b", .revision = 1 };
+	struct state_process seen = { 0 };
+	struct state_exit gone = { .reason = "shutdown", .code = 3, .message = "bye" };
+	struct err e = { 0 };
+
+	strcpy(p.vm, vm.id);
+	strcpy(p.socket, "/run/x");
+	assert_int_equal(state_process_put(f->s, &p, &e), 0);
+	assert_int_equal(state_process_list(f->s, take_process, &seen, &e), 0);
+	assert_int_equal(seen.pid, 77);
+	assert_int_equal(seen.start_time, 12345);
+	assert_string_equal(seen.socket, "/run/x");
+	assert_int_equal(state_exit_put(f->s, vm.id, &gone, &e), 0);
+	seen.pid = 0;
+	assert_int_equal(state_process_list(f->s, take_process, &seen, &e), 0);
+	assert_int_equal(seen.pid, 0);
+	assert_int_equal(state_vm_get(f->s, vm.id, &got, &e), 0);
+	assert_true(got.has_exit);
+	assert_string_equal(got.exit.reason, "shutdown");
+	assert_int_equal(got.exit.code, 3);
+	/* a process of a VM that does not exist is refused by the foreign key */
+	strcpy(p.vm, "00000000-0000-4000-8000-000000000000");
+	assert_int_equal(state_process_put(f->s, &p, &e), -ERR_STATE);
+}
+
+static int sum_events(void *arg, const struct state_event *event)
+{
+	int64_t *sum = arg;
+
+	sum[0]++;
+	sum[1] = event->seq;
+	assert_string_equal(event->type, "vm.state");
+	return 0;
+}
+
+static void test_event_ring(void **state)
+{
+	struct fixture *f = *state;
+	int64_t seq = 0, last = 0, sum[2] = { 0 };
+	struct err e = { 0 };
+
+	assert_int_equal(state_event_last(f->s, &last, &e), 0);
+	assert_int_equal(last, 0);
+	assert_int_equal(state_begin(f->s, &e), 0);
+	for (int i = 0; i < STATE_EVENTS_MAX + 200; i++)
+		assert_int_equal(state_event_add(f->s, i, "vm.state", NULL, "{}", &seq, &e), 0);
+	assert_int_equal(state_commit(f->s, &e), 0);
+	assert_int_equal(seq, STATE_EVENTS_MAX + 200);
+	assert_int_equal(state_event_last(f->s, &last, &e), 0);
+	assert_int_equal(last, seq);
+	assert_int_equal(state_event_list(f->s, 0, sum_events, sum, &e), 0);
+	assert_int_equal(sum[0], STATE_EVENTS_MAX);
+	assert_int_equal(sum[1], seq);
+	sum[0] = 0;
+	assert_int_equal(state_event_list(f->s, seq - 5, sum_events, sum, &e), 0);
+	assert_int_equal(sum[0], 5);
+}
+
+static void test_reopen_keeps(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm vm = add_vm(f->s, "one"), got;
+	char id[STATE_ID_SIZE];
+	struct err e = { 0 };
+
+	assert_int_equal(state_vm_set_desired(f->s, vm.id, true, &e), 0);
+	strcpy(id, state_server_id(f->s));
+	state_close(f->s);
+	f->s = NULL;
+	assert_int_equal(state_open(f->dir, &f->s, &e), 0);
+	assert_string_equal(state_server_id(f->s), id);
+	assert_int_equal(state_vm_find(f->s, "one", &got, &e), 0);
+	assert_true(got.desired_running);
+}
+
+static void test_rollback(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm got;
+	struct err e = { 0 };
+
+	assert_int_equal(state_begin(f->s, &e), 0);
+	add_vm(f->s, "one");
+	state_rollback(f->s);
+	assert_int_equal(state_vm_find(f->s, "one", &got, &e), -ERR_VM_NOT_FOUND);
+}
+
+static void test_newer_database_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+	struct err e = { 0 };
+	sqlite3 *db;
+
+	state_close(f->s);
+	f->s = NULL;
+	snprintf(path, sizeof(path), "%s/state.db", f->dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	sqlite3_exec(db, "PRAGMA user_version = 999", NULL, NULL, NULL);
+	sqlite3_close(db);
+	assert_int_equal(state_open(f->dir, &f->s, &e), -ERR_STATE);
+	assert_non_null(strstr(e.msg, "from a newer vmd: its version is 999"));
+	assert_null(f->s);
+}
+
+static void test_garbage_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = { 0 };
+
+	state_close(f->s);
+	f->s = NULL;
+	tempdir_file(f->dir, "state.db",
+		     "this is not a database, and long enough to be seen as one");
+	assert_int_equal(state_open(f->dir, &f->s, &e), -ERR_STATE);
+	assert_non_null(strstr(e.msg, "not a database"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(test_insert_get_update_delete),
+		T(test_names_are_unique),
+		T(test_find),
+		T(test_list_is_sorted),
+		T(test_process_and_exit),
+		T(test_event_ring),
+		T(test_reopen_keeps),
+		T(test_rollback),
+		T(test_newer_database_is_refused),
+		T(test_garbage_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
