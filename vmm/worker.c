@@ -16,7 +16,8 @@
 #define WORKER_STACK (128 * 1024)
 
 struct worker {
-	uv_loop_t loop;
+	uv_loop_t own_loop;
+	uv_loop_t *loop; /* own_loop, or the caller's (worker_new_inline) */
 	uv_async_t wake;
 	pthread_t thread;
 	char name[16];
@@ -57,7 +58,7 @@ static void *worker_main(void *arg)
 
 	pthread_setname_np(pthread_self(), w->name);
 	/* until the last handle is closed */
-	uv_run(&w->loop, UV_RUN_DEFAULT);
+	uv_run(w->loop, UV_RUN_DEFAULT);
 	return NULL;
 }
 
@@ -86,21 +87,42 @@ static void worker_destroy(struct worker *w)
 	free(w);
 }
 
-int worker_new(const char *name, struct worker **ret_worker, struct err *e)
+static struct worker *worker_alloc(const char *name)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	int r;
 
 	if (!w)
-		return err_ret(e, -ENOMEM, "worker '%s'", name);
+		return NULL;
 	snprintf(w->name, sizeof(w->name), "%s", name);
 	pthread_mutex_init(&w->call_lock, NULL);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->done_cond, NULL);
-	r = uv_loop_init(&w->loop);
+	return w;
+}
+
+int worker_new_inline(uv_loop_t *loop, struct worker **ret_worker, struct err *e)
+{
+	struct worker *w = worker_alloc("inline");
+
+	if (!w)
+		return err_ret(e, -ENOMEM, "worker");
+	w->loop = loop;
+	*ret_worker = w;
+	return 0;
+}
+
+int worker_new(const char *name, struct worker **ret_worker, struct err *e)
+{
+	struct worker *w = worker_alloc(name);
+	int r;
+
+	if (!w)
+		return err_ret(e, -ENOMEM, "worker '%s'", name);
+	w->loop = &w->own_loop;
+	r = uv_loop_init(w->loop);
 	if (r < 0)
 		goto fail;
-	r = uv_async_init(&w->loop, &w->wake, worker_wake_cb);
+	r = uv_async_init(w->loop, &w->wake, worker_wake_cb);
 	if (r < 0)
 		goto fail_loop;
 	r = worker_spawn(w);
@@ -110,9 +132,9 @@ int worker_new(const char *name, struct worker **ret_worker, struct err *e)
 	return 0;
 fail_async:
 	uv_close((uv_handle_t *)&w->wake, NULL);
-	uv_run(&w->loop, UV_RUN_DEFAULT);
+	uv_run(w->loop, UV_RUN_DEFAULT);
 fail_loop:
-	uv_loop_close(&w->loop);
+	uv_loop_close(w->loop);
 fail:
 	worker_destroy(w);
 	return err_ret(e, r, "cannot start worker '%s'", name);
@@ -122,22 +144,30 @@ void worker_free(struct worker *w)
 {
 	if (!w)
 		return;
+	if (w->loop != &w->own_loop) {
+		worker_destroy(w);
+		return;
+	}
 	pthread_mutex_lock(&w->lock);
 	w->quit = true;
 	pthread_mutex_unlock(&w->lock);
 	uv_async_send(&w->wake);
 	pthread_join(w->thread, NULL);
-	uv_loop_close(&w->loop);
+	uv_loop_close(w->loop);
 	worker_destroy(w);
 }
 
 uv_loop_t *worker_loop(struct worker *w)
 {
-	return &w->loop;
+	return w->loop;
 }
 
 void worker_call(struct worker *w, void (*fn)(void *arg), void *arg)
 {
+	if (w->loop != &w->own_loop) {
+		fn(arg);
+		return;
+	}
 	pthread_mutex_lock(&w->call_lock);
 	pthread_mutex_lock(&w->lock);
 	w->fn = fn;
