@@ -126,10 +126,9 @@ check:
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) check-build
 	$(Q)tests/run $(TESTS)
 
+# installs, builds, runs; times each
 quickstart:
-	$(Q)tests/deps build
-	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
-	$(Q)tests/quickstart
+	+$(Q)MAKE="$(MAKE)" tests/quickstart
 
 lab:
 	$(Q)tests/deps build check lab

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+# The tests that need the lab host, and the measurement of KVM that decides where the quickstart runs.
+TESTS += tests/lab/cases
+
+$(BUILD)/tests/kvmspeed: $(BUILD)/obj/tests/guest/kvmspeed.c.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^
