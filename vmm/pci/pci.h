@@ -13,20 +13,27 @@
 #define PCI_SLOTS 32
 #define PCI_BARS 6
 
+/* Where I/O BARs are placed; memory BARs: GMEM_PCI_MMIO_START. The DSDT's _CRS names both windows. */
+#define PCI_IO_START 0xc000
+#define PCI_IO_SIZE 0x3f00
+
 struct pci_dev;
 
 struct pci_bar {
-	struct region
-		region; /* name, size, ops, dev are the caller's; base follows the guest's writes */
-	bool io;	/* port I/O, else memory */
-	bool is64;	/* takes this BAR and the next */
+	struct region region; /* size, ops, dev are the caller's; base follows the guest's writes */
+	bool io;	      /* port I/O, else memory: set by the caller before pci_plug */
+	bool is64;	      /* takes this BAR and the next */
 	bool mapped;
+	uint64_t home; /* where the host bridge places it, as firmware would */
+	char label[80];
 };
 
 struct pci_dev_ops {
 	/* Optional: a BAR was (un)mapped or moved (ioeventfds follow). */
 	void (*bar_moved)(struct pci_dev *p, unsigned int bar, uint64_t old_base, bool old_mapped);
-	/* Optional: after a write to configuration space that changed [off, off + size). */
+	/* Optional: before a read of [off, off + size) of configuration space: bring p->cfg up to date. */
+	void (*cfg_reading)(struct pci_dev *p, unsigned int off, unsigned int size);
+	/* Optional: after a write to [off, off + size) of configuration space. */
 	void (*cfg_written)(struct pci_dev *p, unsigned int off, unsigned int size);
 };
 
@@ -53,15 +60,24 @@ struct pci_ids {
 
 void pci_dev_init(struct pci_dev *p, const char *name, const struct pci_ids *ids,
 		  const struct pci_dev_ops *ops);
-void pci_dev_fini(struct pci_dev *p); /* unplugs */
-/* Before pci_plug. size: a power of two, at least 16. The BAR is placed by the host bridge at plug and at reset. */
+void pci_dev_fini(struct pci_dev *p); /* unplugs; accepts one that is all zero */
+/*
+ * Before pci_plug. size: a power of two, at least 16. The BAR is placed by the host bridge at plug and at
+ * reset, and decoded then, as firmware leaves it. One that the guest moves over RAM or over another
+ * device's registers is not mapped until it, or what is in its way, has moved again.
+ */
 void pci_add_bar(struct pci_dev *p, unsigned int bar, uint64_t size, bool is64,
 		 const struct region_ops *ops, void *dev);
 /* Room for a capability of len bytes (with its id and next bytes); its offset. Read-only until wmask says else. */
 unsigned int pci_add_cap(struct pci_dev *p, uint8_t id, unsigned int len);
-/* address "00:03.0". -EEXIST names the other device. */
+/* address "00:03.0". -EEXIST names the other device; -ENOSPC: no room for its BARs. */
 int pci_plug(struct pci_host *h, struct pci_dev *p, const char *address, struct err *e);
+/* To power-on state: writable bits are 0, BARs at home and decoded, MSI-X off and nothing pending. */
 void pci_dev_reset(struct pci_dev *p);
+
+/* A guest's access to configuration space, 1, 2 or 4 bytes. Beyond its end: all ones, ignored. */
+uint32_t pci_cfg_read(struct pci_dev *p, unsigned int off, unsigned int size);
+void pci_cfg_write(struct pci_dev *p, unsigned int off, unsigned int size, uint32_t val);
 
 static inline void pci_set16(struct pci_dev *p, unsigned int off, uint16_t v)
 {
@@ -79,13 +95,20 @@ static inline uint16_t pci_get16(const struct pci_dev *p, unsigned int off)
 	return v;
 }
 
-/* MSI-X (msix.c): table and PBA in a BAR of their own. */
+/* MSI-X (msix.c): table and PBA in a BAR of their own. PCI 3.0, section 6.8.2. */
+#define MSIX_VECTORS_MAX 128
+
+/* Before pci_plug. */
 int msix_init(struct pci_dev *p, struct board *board, unsigned int bar, unsigned int nvectors,
 	      struct err *e);
-/* Signal a vector. Any thread: an eventfd is written; a masked vector becomes pending. Out of range: ignored. */
+/*
+ * Signal a vector. Any thread: an eventfd is written; a masked vector becomes pending. Out of range, or
+ * MSI-X not enabled: ignored.
+ */
 void msix_notify(struct pci_dev *p, unsigned int vector);
 /* The vector's eventfd (borrowed), for a worker or for vhost; -1 when there is none. */
 int msix_eventfd(struct pci_dev *p, unsigned int vector);
-bool msix_enabled(const struct pci_dev *p);
+bool msix_enabled(const struct pci_dev *p); /* any thread */
+unsigned int msix_count(const struct pci_dev *p);
 
 #endif

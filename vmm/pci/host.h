@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The PCI host bridge: bus 0 and its functions. For the files of vmm/pci/; devices use pci.h. */
+#ifndef VMM_PCI_HOST_H
+#define VMM_PCI_HOST_H
+
+#include "vmm/device.h"
+#include "vmm/pci/pci.h"
+
+struct pci_host {
+	struct device dev;
+	struct pci_dev bridge;		  /* 00:00.0, this bridge's own function */
+	struct pci_dev *slots[PCI_SLOTS]; /* borrowed */
+	struct region ports;		  /* 0xcf8 to 0xcff */
+	struct region ecam;
+	uint32_t config_address; /* 0xcf8 */
+	uint8_t reset_control;	 /* 0xcf9 */
+	struct log_limit bar_limit;
+};
+
+/* bar.c */
+/* Find a home for every BAR of a device that is not plugged yet. -ENOSPC */
+int pci_bars_place(struct pci_host *h, struct pci_dev *p, struct err *e);
+/* Make the buses follow the command and BAR registers of p. */
+void pci_bars_sync(struct pci_dev *p);
+/* Write the homes into the BAR registers. */
+void pci_bars_home(struct pci_dev *p);
+void pci_bars_unmap(struct pci_dev *p);
+
+/* msix.c */
+void msix_cfg_written(struct pci_dev *p);
+void msix_reset(struct pci_dev *p);
+void msix_free(struct pci_dev *p);
+
+#endif
