@@ -28,9 +28,8 @@ struct virtq {
 	bool indirect;		    /* VIRTIO_F_INDIRECT_DESC negotiated */
 	uint16_t avail_idx;	    /* next to look at */
 	uint16_t used_idx;	    /* next to fill */
-	uint16_t signalled_used;    /* used_idx at the last interrupt */
-	bool signalled_valid;
-	bool broken; /* malformed: nothing is popped until reset */
+	uint16_t signalled_used;    /* used_idx at the last virtq_flush */
+	bool broken;		    /* malformed: nothing is popped until reset */
 	/* host pointers to the rings, checked once by virtq_start */
 	void *desc_ptr, *avail_ptr, *used_ptr;
 };

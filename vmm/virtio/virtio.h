@@ -30,27 +30,41 @@ struct virtio_ops {
 	bool dedicated_worker; /* a worker of its own, else the machine's shared one */
 	/* Optional: a guest write to the configuration (section 2.5); default: ignored. */
 	void (*config_write)(struct virtio_dev *v, size_t off, const void *data, size_t len);
-	/* Optional, on the worker, DRIVER_OK: queues are started. -errno: the device becomes broken. */
+	/*
+	 * Optional, on the worker, at DRIVER_OK and again at each resume: the queues are handed over.
+	 * -errno: the device becomes broken.
+	 */
 	int (*activate)(struct virtio_dev *v);
-	/* On the worker: queue q may have requests. */
+	/*
+	 * On the worker: queue q may have requests. Pop until virtio_pop gives 0, which asks the driver
+	 * for the next kick; who stops earlier must look again by itself (virtio_kick).
+	 */
 	void (*kick)(struct virtio_dev *v, unsigned int q);
 	/* Optional, on the worker, before the queues are taken away: on return no request is in flight. */
 	void (*deactivate)(struct virtio_dev *v);
 };
 
-/* Const, the transport's. Both may be called from the worker. */
+/* Const, the transport's. */
 struct virtio_transport_ops {
+	/* These two may be called from the worker. */
 	void (*notify_queue)(struct virtio_dev *v, unsigned int q);
 	void (*notify_config)(struct virtio_dev *v);
+	/* The rest under machine.lock. Kicks go straight to the kick_fds from now on, or no more. */
+	void (*queues_live)(struct virtio_dev *v, bool live);
+	void (*reset)(struct virtio_dev *v);	/* the driver reset the device */
+	void (*power_on)(struct virtio_dev *v); /* after reset: to power-on state */
+	void (*fini)(struct virtio_dev *v);
 };
+
+#define VIRTIO_ROUND 128 /* most requests popped before other queues get their turn */
 
 struct virtio_queue {
 	struct virtq vq;
-	bool enabled;	     /* queue_enable: section 4.1.5.1.3 */
-	int kick_fd;	     /* owned eventfd: ioeventfd -> worker */
-	uv_poll_t kick_poll; /* on the worker's loop while active */
+	bool enabled;	      /* queue_enable: section 4.1.5.1.3 */
+	int kick_fd;	      /* owned eventfd: ioeventfd -> worker; there from init to fini */
+	uv_poll_t *kick_poll; /* on the worker's loop while active; freed by its close callback */
 	struct virtio_dev *v;
-	uint16_t requested_size;
+	unsigned int round; /* requests that may still be popped in this one */
 };
 
 struct virtio_dev {
@@ -62,7 +76,9 @@ struct virtio_dev {
 	uint64_t device_features, driver_features;
 	uint8_t status; /* section 2.1 */
 	atomic_bool needs_reset;
-	bool active; /* queues are with the worker */
+	bool started; /* the guest runs: between the class's start and stop */
+	bool live;    /* DRIVER_OK with good queues, until reset */
+	bool active;  /* queues are with the worker: started and live */
 	uint32_t config_generation;
 	uint8_t config[VIRTIO_CONFIG_MAX]; /* little-endian, as the guest reads it */
 	struct virtio_queue queues[VIRTIO_QUEUES_MAX];
@@ -87,13 +103,27 @@ static inline bool virtio_has(const struct virtio_dev *v, unsigned int feature_b
 
 /* On the worker: the guest broke the protocol. DEVICE_NEEDS_RESET, config interrupt, one limited log line. */
 void virtio_broken(struct virtio_dev *v, const char *why);
-/* On the worker: pop; a malformed queue becomes virtio_broken and gives 0. */
+/*
+ * On the worker: pop; a malformed queue becomes virtio_broken and gives 0. 0 otherwise: kicks are asked
+ * for, or the queue's round is over and it has been kicked already.
+ */
 int virtio_pop(struct virtio_dev *v, unsigned int q, struct virtq_req *r);
 /* On the worker: virtq_flush and, when the driver wants it, the interrupt. */
 void virtio_flush(struct virtio_dev *v, unsigned int q);
 
+/* Any thread, at any time: have ops->kick called for queue q. */
+void virtio_kick(struct virtio_dev *v, unsigned int q);
+/* v->config was changed by the host. Under machine.lock. */
+void virtio_config_changed(struct virtio_dev *v);
+
 /* For the transport (core.c). Under machine.lock. */
+/* virtio_init without a transport; the caller sets v->transport. */
+int virtio_core_init(struct virtio_dev *v, const struct virtio_ops *ops, uint64_t extra_features,
+		     struct err *e);
+uint8_t virtio_get_status(const struct virtio_dev *v);
 void virtio_set_status(struct virtio_dev *v, uint8_t status); /* section 3.1; 0 resets */
+/* 32 bits of the features that the driver accepts, word 0 or 1; too late after FEATURES_OK */
+void virtio_set_features(struct virtio_dev *v, uint32_t word, uint32_t bits);
 void virtio_reset(struct virtio_dev *v);
 
 /* Bytes of an iovec array; copies between one and a buffer, from an offset. Bytes copied. */
