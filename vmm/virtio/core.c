@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What every virtio device has in common: VIRTIO 1.2, sections 2.1 to 2.3 and 3.1. Device status, feature
+ * negotiation, and the hand-over of the queues.
+ *
+ * A queue has one owner at a time. Until DRIVER_OK, and while the machine is stopped, that is whoever holds
+ * machine.lock; in between (v->active) it is the worker. virtio_attach and virtio_detach pass it on by
+ * worker_call, which also orders the two sides' memory accesses. What may cross at any time is little: the
+ * kick_fd of each queue, and needs_reset.
+ */
+#include "vmm/virtio/virtio.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "vmm/worker.h"
+
+#define VIRTIO_FEATURES                                                   \
+	(BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_RING_F_INDIRECT_DESC) | \
+	 BIT64(VIRTIO_RING_F_EVENT_IDX))
+
+/* --- the worker's side ----------------------------------------------------------------------- */
+
+void virtio_kick(struct virtio_dev *v, unsigned int q)
+{
+	uint64_t one = 1;
+
+	/* a full counter is a kick too */
+	if (write(v->queues[q].kick_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static void virtio_kicked(uv_poll_t *poll, int status, int events)
+{
+	struct virtio_queue *q = poll->data;
+	struct virtio_dev *v = q->v;
+	uint64_t count;
+
+	(void)events;
+	if (status < 0 || read(q->kick_fd, &count, sizeof(count)) < 0)
+		return;
+	if (atomic_load(&v->needs_reset))
+		return;
+	q->round = VIRTIO_ROUND;
+	virtq_kick_enable(&q->vq, false);
+	v->ops->kick(v, (unsigned int)(q - v->queues));
+}
+
+int virtio_pop(struct virtio_dev *v, unsigned int q, struct virtq_req *r)
+{
+	struct virtio_queue *vq = &v->queues[q];
+	const char *why = NULL;
+	int ret;
+
+	if (atomic_load(&v->needs_reset))
+		return 0;
+	if (!vq->round) {
+		virtio_kick(v, q); /* the loop serves the other queues first */
+		return 0;
+	}
+	ret = virtq_pop(&vq->vq, r, &why);
+	if (!ret && virtq_kick_enable(&vq->vq, true))
+		ret = virtq_pop(&vq->vq, r, &why); /* came before the driver could see our wish */
+	if (ret < 0) {
+		virtio_broken(v, why);
+		return 0;
+	}
+	vq->round -= (unsigned int)ret;
+	return ret;
+}
+
+void virtio_flush(struct virtio_dev *v, unsigned int q)
+{
+	if (virtq_flush(&v->queues[q].vq))
+		v->transport->notify_queue(v, q);
+}
+
+void virtio_broken(struct virtio_dev *v, const char *why)
+{
+	if (atomic_exchange(&v->needs_reset, true))
+		return;
+	log_limited(v->dev.board->log, &v->log_limit,
+		    "%s: the guest's driver broke the protocol: %s", v->dev.id, why);
+	v->transport->notify_config(v);
+}
+
+static int virtio_watch(struct virtio_queue *q)
+{
+	uv_poll_t *poll = malloc(sizeof(*poll));
+	int ret;
+
+	if (!poll)
+		return -ENOMEM;
+	ret = uv_poll_init(worker_loop(q->v->worker), poll, q->kick_fd);
+	if (ret < 0) {
+		free(poll);
+		return ret;
+	}
+	poll->data = q;
+	q->kick_poll = poll;
+	return uv_poll_start(poll, UV_READABLE, virtio_kicked);
+}
+
+static void virtio_poll_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+static void virtio_unwatch(struct virtio_queue *q)
+{
+	if (q->kick_poll)
+		uv_close((uv_handle_t *)q->kick_poll, virtio_poll_closed);
+	q->kick_poll = NULL;
+}
+
+static void virtio_attach_on_worker(void *arg)
+{
+	struct virtio_dev *v = arg;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < v->ops->nqueues && ret >= 0; i++)
+		if (v->queues[i].enabled)
+			ret = virtio_watch(&v->queues[i]);
+	if (ret >= 0 && v->ops->activate)
+		ret = v->ops->activate(v);
+	if (ret < 0) {
+		virtio_broken(v, strerror(-ret));
+		return;
+	}
+	/* what the driver made available before, or while the machine was stopped */
+	for (unsigned int i = 0; i < v->ops->nqueues; i++)
+		if (v->queues[i].enabled)
+			virtio_kick(v, i);
+}
+
+static void virtio_detach_on_worker(void *arg)
+{
+	struct virtio_dev *v = arg;
+
+	if (v->ops->deactivate)
+		v->ops->deactivate(v);
+	for (unsigned int i = 0; i < v->ops->nqueues; i++)
+		virtio_unwatch(&v->queues[i]);
+}
+
+/* --- under machine.lock -------------------------------------------------------------------------- */
+
+static void virtio_attach(struct virtio_dev *v)
+{
+	if (!v->started || !v->live || v->active)
+		return;
+	v->active = true;
+	worker_call(v->worker, virtio_attach_on_worker, v);
+}
+
+static void virtio_detach(struct virtio_dev *v)
+{
+	if (!v->active)
+		return;
+	worker_call(v->worker, virtio_detach_on_worker, v);
+	v->active = false;
+}
+
+/* section 3.1.1, step 8: the queues go to the worker, or the device is broken from the start */
+static void virtio_driver_ok(struct virtio_dev *v)
+{
+	struct err e = { 0 };
+
+	for (unsigned int i = 0; i < v->ops->nqueues; i++) {
+		struct virtq *vq = &v->queues[i].vq;
+
+		if (!v->queues[i].enabled)
+			continue;
+		vq->event_idx = virtio_has(v, VIRTIO_RING_F_EVENT_IDX);
+		vq->indirect = virtio_has(v, VIRTIO_RING_F_INDIRECT_DESC);
+		if (virtq_start(vq, &e) < 0) {
+			err_wrap(&e, "queue %u", i);
+			virtio_broken(v, e.msg);
+			return;
+		}
+	}
+	v->live = true;
+	v->transport->queues_live(v, true);
+	virtio_attach(v);
+}
+
+static bool virtio_features_ok(const struct virtio_dev *v)
+{
+	return virtio_has(v, VIRTIO_F_VERSION_1) && !(v->driver_features & ~v->device_features);
+}
+
+uint8_t virtio_get_status(const struct virtio_dev *v)
+{
+	return v->status | (atomic_load(&v->needs_reset) ? VIRTIO_CONFIG_S_NEEDS_RESET : 0);
+}
+
+/* A driver may not clear bits, except all by 0: what it leaves out stays set. */
+void virtio_set_status(struct virtio_dev *v, uint8_t status)
+{
+	uint8_t added = status & (uint8_t)~v->status;
+
+	if (!status) {
+		virtio_reset(v);
+		return;
+	}
+	v->status |= added & (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+			      VIRTIO_CONFIG_S_FAILED);
+	if (added & VIRTIO_CONFIG_S_FEATURES_OK && virtio_features_ok(v))
+		v->status |= VIRTIO_CONFIG_S_FEATURES_OK;
+	if (added & VIRTIO_CONFIG_S_DRIVER_OK && v->status & VIRTIO_CONFIG_S_FEATURES_OK) {
+		v->status |= VIRTIO_CONFIG_S_DRIVER_OK;
+		virtio_driver_ok(v);
+	}
+}
+
+void virtio_set_features(struct virtio_dev *v, uint32_t word, uint32_t bits)
+{
+	unsigned int shift = word * 32;
+
+	if (word > 1 || v->status & VIRTIO_CONFIG_S_FEATURES_OK)
+		return;
+	v->driver_features &= ~((uint64_t)UINT32_MAX << shift);
+	v->driver_features |= (uint64_t)bits << shift;
+}
+
+void virtio_config_changed(struct virtio_dev *v)
+{
+	v->config_generation++;
+	if (v->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		v->transport->notify_config(v);
+}
+
+void virtio_reset(struct virtio_dev *v)
+{
+	virtio_detach(v);
+	if (v->live)
+		v->transport->queues_live(v, false);
+	v->live = false;
+	v->status = 0;
+	v->driver_features = 0;
+	atomic_store(&v->needs_reset, false);
+	for (unsigned int i = 0; i < v->ops->nqueues; i++) {
+		v->queues[i].enabled = false;
+		virtq_reset(&v->queues[i].vq);
+		v->queues[i].vq.size = v->ops->queue_max;
+	}
+	v->transport->reset(v);
+}
+
+int virtio_core_init(struct virtio_dev *v, const struct virtio_ops *ops, uint64_t extra_features,
+		     struct err *e)
+{
+	struct board *board = v->dev.board;
+
+	v->ops = ops;
+	v->device_features = VIRTIO_FEATURES | ops->features | extra_features;
+	for (unsigned int i = 0; i < ops->nqueues; i++)
+		v->queues[i].kick_fd = -1;
+	for (unsigned int i = 0; i < ops->nqueues; i++) {
+		struct virtio_queue *q = &v->queues[i];
+
+		q->v = v;
+		q->vq.gmem = board->gmem;
+		q->vq.size = ops->queue_max;
+		q->kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (q->kick_fd < 0)
+			return err_errno(e, "eventfd");
+	}
+	v->worker = board->ops->worker(board->arg, ops->dedicated_worker, e);
+	return v->worker ? 0 : -EAGAIN; /* e has the reason */
+}
+
+void virtio_device_start(struct device *d)
+{
+	struct virtio_dev *v = container_of(d, struct virtio_dev, dev);
+
+	v->started = true;
+	virtio_attach(v);
+}
+
+void virtio_device_stop(struct device *d)
+{
+	struct virtio_dev *v = container_of(d, struct virtio_dev, dev);
+
+	virtio_detach(v);
+	v->started = false;
+}
+
+void virtio_device_reset(struct device *d)
+{
+	struct virtio_dev *v = container_of(d, struct virtio_dev, dev);
+
+	virtio_reset(v);
+	v->transport->power_on(v);
+}
+
+void virtio_device_fini(struct device *d)
+{
+	struct virtio_dev *v = container_of(d, struct virtio_dev, dev);
+
+	if (!v->ops)
+		return;
+	virtio_detach(v);
+	if (v->transport)
+		v->transport->fini(v);
+	for (unsigned int i = 0; i < v->ops->nqueues; i++)
+		if (v->queues[i].kick_fd >= 0)
+			close(v->queues[i].kick_fd);
+}
