@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+/* vmctl show: all about one VM, for people in blocks of "Name: value". */
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/errcat.h"
+#include "vmctl/table.h"
+#include "vmctl/vmctl.h"
+
+#define SHOW_PATH_KEYS 3
+
+static void show_pair(struct table *t, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void show_pair(struct table *t, const char *name, const char *fmt, ...)
+{
+	char text[600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	table_cell(t, name, NULL);
+	table_cell(t, text, NULL);
+}
+
+static void show_time(struct table *t, const char *name, const char *rfc3339)
+{
+	char age[24];
+
+	if (rfc3339)
+		show_pair(t, name, "%s (%s ago)", rfc3339, output_age(rfc3339, time(NULL), age));
+}
+
+static void show_exit(struct table *t, struct json_object *exit)
+{
+	const char *message = json_get_str(exit, "message", "");
+
+	if (!exit)
+		return;
+	show_pair(t, "Last exit:", "%s%s%s", json_get_str(exit, "reason", "?"),
+		  message[0] ? ": " : "", message);
+	show_time(t, "", json_get_str(exit, "time", NULL));
+}
+
+static void show_state(struct table *t, struct json_object *vm)
+{
+	struct json_object *observed = json_get(vm, "observed");
+	const char *state = json_get_str(observed, "state", "?");
+	int64_t pid = json_get_int(observed, "pid", 0);
+	int64_t revision = json_get_int(vm, "revision", 0);
+	int64_t runs = json_get_int(observed, "revision", revision);
+
+	show_pair(t, "State:", "%s (asked for: %s)", state, json_get_str(vm, "desired", "?"));
+	show_time(t, "Since:", json_get_str(observed, "since", NULL));
+	if (pid)
+		show_pair(t, "Process:", "%" PRId64, pid);
+	if (runs != revision)
+		show_pair(t, "Revision:", "%" PRId64 " (revision %" PRId64 " runs until a restart)",
+			  revision, runs);
+	else
+		show_pair(t, "Revision:", "%" PRId64, revision);
+	show_exit(t, json_get(observed, "exit"));
+}
+
+static void show_consoles(struct table *t, struct json_object *consoles)
+{
+	char text[200] = "";
+
+	for (size_t i = 0; consoles && i < json_object_array_length(consoles); i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? ", " : "",
+			 json_object_get_string(json_object_array_get_idx(consoles, i)));
+	if (text[0])
+		show_pair(t, "Consoles:", "%s", text);
+}
+
+static void show_boot(struct table *t, struct json_object *boot)
+{
+	static const char *const names[][2] = { { "kernel", "Kernel:" },
+						{ "initrd", "Initrd:" },
+						{ "cmdline", "Command line:" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (json_get_str(boot, names[i][0], NULL))
+			show_pair(t, names[i][1], "%s", json_get_str(boot, names[i][0], ""));
+}
+
+/* What a device stands on: its file or its backend. */
+static const char *show_backend(struct json_object *device)
+{
+	static const char *const keys[SHOW_PATH_KEYS] = { "path", "backend", "source" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (json_get_str(device, keys[i], NULL))
+			return json_get_str(device, keys[i], NULL);
+	return NULL;
+}
+
+static void show_devices(struct vmctl *v, struct json_object *devices)
+{
+	struct table table;
+
+	if (!devices || !json_object_array_length(devices))
+		return;
+	table_init(&table);
+	table_column(&table, "DEVICE", TABLE_LEFT);
+	table_column(&table, "TYPE", TABLE_LEFT);
+	table_column(&table, "ADDRESS", TABLE_LEFT);
+	table_column(&table, "BACKEND", TABLE_LEFT);
+	for (size_t i = 0; i < json_object_array_length(devices); i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+
+		table_cell(&table, json_get_str(d, "id", NULL), NULL);
+		table_cell(&table, json_get_str(d, "type", NULL), NULL);
+		table_cell(&table, json_get_str(d, "address", json_get_str(d, "port", NULL)), NULL);
+		table_cell(&table, show_backend(d), NULL);
+	}
+	fputc('\n', v->out.out);
+	table_print(&table, v->out.out, v->out.header, false);
+	table_fini(&table);
+}
+
+static void show_print(struct vmctl *v, struct json_object *vm)
+{
+	struct table table;
+	char size[24];
+
+	table_init(&table);
+	table_column(&table, "", TABLE_LEFT);
+	table_column(&table, "", TABLE_LEFT);
+	show_pair(&table, "Name:", "%s", json_get_str(vm, "name", "?"));
+	show_pair(&table, "Id:", "%s", json_get_str(vm, "id", "?"));
+	show_state(&table, vm);
+	show_pair(&table, "Profile:", "%s", json_get_str(vm, "profile", "?"));
+	show_pair(&table, "CPUs:", "%" PRId64, json_get_int(vm, "cpus", 0));
+	show_pair(&table, "Memory:", "%s",
+		  output_size((uint64_t)json_get_int(vm, "memory", 0), size));
+	show_boot(&table, json_get(json_get(vm, "config"), "boot"));
+	show_consoles(&table, json_get(vm, "consoles"));
+	show_time(&table, "Created:", json_get_str(vm, "created", NULL));
+	show_time(&table, "Updated:", json_get_str(vm, "updated", NULL));
+	table_print(&table, v->out.out, false, false);
+	table_fini(&table);
+	show_devices(v, json_get(json_get(vm, "config"), "devices"));
+}
+
+int cmd_show(struct vmctl *v)
+{
+	struct client_reply reply;
+	char op[100];
+	int status;
+
+	/* OpenBSD's `vmctl status` without a VM lists all of them */
+	if (!v->args.noperands)
+		return cmd_list(v);
+	snprintf(op, sizeof(op), "show '%s'", v->args.operands[0]);
+	status = vmctl_call(v, "vm.get", json_add_str(json_new(), "vm", v->args.operands[0]),
+			    &reply, op);
+	if (status != EXIT_OK)
+		; /* printed */
+	else if (v->out.format == OUTPUT_JSON)
+		output_json(&v->out, "show", reply.result);
+	else if (v->out.format == OUTPUT_NAME)
+		fprintf(v->out.out, "%s\n", json_get_str(reply.result, "name", "?"));
+	else
+		show_print(v, reply.result);
+	client_reply_fini(&reply);
+	return status;
+}

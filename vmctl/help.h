@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Help texts, made of the command table. */
+#ifndef VMCTL_HELP_H
+#define VMCTL_HELP_H
+
+#include <stdio.h>
+
+#include "vmctl/commands.h"
+
+/* "usage: vmctl stop [-t TIME] …" */
+void help_usage(const struct command *c, FILE *f);
+/* Of a command, or of the program when it is NULL. */
+void help_show(const struct command *c, FILE *f);
+
+#endif

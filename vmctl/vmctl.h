@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One run of vmctl: its arguments, its output, its connection. A command's handler gets it, prints
+ * everything (errors too) and returns the exit status (enum errcat_exit).
+ */
+#ifndef VMCTL_VMCTL_H
+#define VMCTL_VMCTL_H
+
+#include "vmctl/args.h"
+#include "vmctl/client.h"
+#include "vmctl/output.h"
+
+#define VMCTL_EXIT_INTERRUPTED 130 /* 128 + SIGINT, as shells have it */
+
+struct vmctl {
+	struct args args;
+	struct output out;
+	const char *socket;  /* borrowed */
+	const char *columns; /* of tables, or NULL; borrowed */
+	FILE *in;	     /* answers to questions; borrowed */
+	bool interactive;    /* may ask */
+	struct client client;
+	bool connected;
+};
+
+/* The whole program; out and err are its streams. Returns the exit status. */
+int vmctl_run(int argc, char *const *argv, FILE *in, FILE *out, FILE *err);
+
+/* EXIT_OK, or the status after the error was printed. */
+int vmctl_connect(struct vmctl *v);
+/*
+ * Report a failed call: standard error always, and {"schema":…,"error":…} on standard output with
+ * --json. reply may be NULL. Returns the exit status. op_fmt "" leaves "cannot …" out.
+ */
+int vmctl_fail(struct vmctl *v, const struct err *e, const struct client_reply *reply,
+	       const char *op_fmt, ...) PRINTF_LIKE(4, 5);
+/* Bad usage that the tables cannot say. Returns EXIT_USAGE. */
+int vmctl_usage(struct vmctl *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A call without targets: prints the failure. EXIT_OK or the status; ret as client_call's. */
+int vmctl_call(struct vmctl *v, const char *method, struct json_object *take_params,
+	       struct client_reply *ret, const char *op);
+/* "list", "host.info": the name in "schema" */
+const char *vmctl_schema(const struct vmctl *v, char *out, size_t out_size);
+
+/* Handlers of the table, in cmd_<verb>.c */
+int cmd_apply(struct vmctl *v);
+int cmd_console(struct vmctl *v);
+int cmd_events(struct vmctl *v);
+int cmd_help(struct vmctl *v);
+int cmd_host_info(struct vmctl *v);
+int cmd_list(struct vmctl *v);
+int cmd_rpc(struct vmctl *v);
+int cmd_show(struct vmctl *v);
+int cmd_start(struct vmctl *v);
+int cmd_validate(struct vmctl *v);
+int cmd_version(struct vmctl *v);
+
+#endif
