@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* ACPI fixed hardware (class "acpi-pm"): what the core asks of it. */
+#ifndef VMM_DEV_ACPI_PM_H
+#define VMM_DEV_ACPI_PM_H
+
+struct device;
+
+/*
+ * Press the power button: ACPI 6.4, section 4.8.2.2.1.1. A guest that listens gets the SCI; for others the
+ * status bit waits. d is of acpi_pm_class. Under machine.lock.
+ */
+void acpi_pm_power_button(struct device *d);
+
+#endif
