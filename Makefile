@@ -121,6 +121,13 @@ check-build: all $(TESTS)
 unit: $(UNIT_BIN)
 	$(Q)tests/run $(UNIT_BIN)
 
+# all tests but the lab's; those that show what threads do: for the sanitizer builds
+check-local: check-build
+	$(Q)tests/run $(filter-out tests/lab/% $(BUILD)/tests/lab/%,$(TESTS))
+
+check-threads: check-build
+	$(Q)tests/run $(UNIT_BIN) $(foreach t,$(TESTS),$(if $(findstring tests/functional/,$(t)),$(t)))
+
 check:
 	$(Q)tests/deps build check lab
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) check-build
@@ -191,7 +198,7 @@ help:
 		'install, uninstall   PREFIX=/usr/local DESTDIR=' \
 		'clean       all that was built, but not what was fetched (build/cache)'
 
-.PHONY: all check check-build unit quickstart lab bench fuzz ci install uninstall clean help headers format \
+.PHONY: all check check-build check-local check-threads unit quickstart lab bench fuzz ci install uninstall clean help headers format \
 	format-check tidy cppcheck
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
