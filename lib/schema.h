@@ -32,8 +32,21 @@ int schema_compile(struct json_object *root, schema_loader loader, void *arg,
 /* One of schemas/, embedded: schema_builtin("vm.json", …). */
 int schema_builtin(const char *name, struct schema **ret_schema, struct err *e);
 void schema_free(struct schema *s);
+/* The JSON text of one of schemas/ as a value; the caller owns it. ENOENT. */
+int schema_json(const char *name, struct json_object **ret_root, struct err *e);
 
 /* 0 and nothing, or -ERR_INVALID and the first error in document order. err may be NULL. */
 int schema_validate(const struct schema *s, struct json_object *value, struct schema_error *err);
+
+/* Does the text have one of the formats above? */
+bool schema_format_valid(const char *format, const char *text);
+
+/*
+ * Call fn for every string of a valid value that the schema gives this format ("path"), maybe more than
+ * once. fn may change the string (json_object_set_string).
+ */
+typedef void (*schema_visitor)(void *arg, struct json_object *string, const char *pointer);
+void schema_visit(const struct schema *s, struct json_object *value, const char *format,
+		  schema_visitor fn, void *arg);
 
 #endif

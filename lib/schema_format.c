@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+/* The types and formats of the schema validator, as tables. Any thread. */
+#include "lib/schema_node.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	unsigned int bit;
+} schema_types[] = {
+	{ "object", SCHEMA_OBJECT },   { "array", SCHEMA_ARRAY },   { "string", SCHEMA_STRING },
+	{ "integer", SCHEMA_INTEGER }, { "number", SCHEMA_NUMBER }, { "boolean", SCHEMA_BOOLEAN },
+	{ "null", SCHEMA_NULL },
+};
+
+unsigned int schema_type_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(schema_types); i++)
+		if (!strcmp(schema_types[i].name, name))
+			return schema_types[i].bit;
+	return 0;
+}
+
+unsigned int schema_type_of(const struct json_object *value)
+{
+	static const unsigned int bits[] = {
+		[json_type_null] = SCHEMA_NULL,
+		[json_type_boolean] = SCHEMA_BOOLEAN,
+		[json_type_double] = SCHEMA_NUMBER,
+		[json_type_int] = SCHEMA_NUMBER | SCHEMA_INTEGER,
+		[json_type_object] = SCHEMA_OBJECT,
+		[json_type_array] = SCHEMA_ARRAY,
+		[json_type_string] = SCHEMA_STRING,
+	};
+	unsigned int bit = bits[json_object_get_type(value)];
+	int64_t v;
+
+	return bit == SCHEMA_NUMBER && json_int(value, &v) ? bit | SCHEMA_INTEGER : bit;
+}
+
+#define SCHEMA_SIZE "a size such as \"4GiB\""
+
+static const char *schema_check_size(const char *text)
+{
+	uint64_t bytes;
+	int ret = json_size_parse(text, &bytes);
+
+	return !ret ? NULL : ret == -ERANGE ? "a size below 8192TiB" : SCHEMA_SIZE;
+}
+
+static const char *schema_check_name(const char *text)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	static const char all[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t n = strlen(text);
+
+	if (n && n <= 63 && strchr(first, text[0]) && strspn(text, all) == n)
+		return NULL;
+	return "a name of at most 63 of a-z, 0-9, '.', '_' and '-' that starts with a letter or "
+	       "digit";
+}
+
+static const char *schema_check_path(const char *text)
+{
+	size_t n = strlen(text);
+
+	for (size_t i = 0; i < n; i++)
+		if (iscntrl((unsigned char)text[i]))
+			return "a path without control characters";
+	return !n ? "a path" : n < 4096 ? NULL : "a path of at most 4095 bytes";
+}
+
+/* Bus 0, function 0; 00:00.0 is the host bridge, 00:1f.0 is kept for the bridges of a chipset. */
+static const char *schema_check_pci_address(const char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	if (strlen(text) == 7 && !strncmp(text, "00:", 3) && (text[3] == '0' || text[3] == '1') &&
+	    strspn(text + 4, digits) == 1 && !strcmp(text + 5, ".0") &&
+	    strncmp(text + 3, "00", 2) != 0 && strncmp(text + 3, "1f", 2) != 0)
+		return NULL;
+	return "a PCI address from \"00:01.0\" to \"00:1e.0\"";
+}
+
+static const struct schema_format schema_formats[] = {
+	{ "size", SCHEMA_SIZE, true, schema_check_size },
+	{ "name", "a name", false, schema_check_name },
+	{ "path", "a path", false, schema_check_path },
+	{ "pci-address", "a PCI address such as \"00:03.0\"", false, schema_check_pci_address },
+};
+
+const struct schema_format *schema_format_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(schema_formats); i++)
+		if (!strcmp(schema_formats[i].name, name))
+			return &schema_formats[i];
+	return NULL;
+}
+
+bool schema_format_valid(const char *format, const char *text)
+{
+	const struct schema_format *f = schema_format_find(format);
+
+	return f && !f->check(text);
+}
