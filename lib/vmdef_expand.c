@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From a checked definition to the machine configuration (vmdef.h shows one). Defaults come from the
+ * schemas' `default`, so that what a schema says is what a machine gets. Any thread.
+ */
+#include "lib/vmdef.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "lib/vmdef_memory.h"
+#include "lib/vmdef_plan.h"
+
+/* Copy the properties that the schema describes, with its defaults, in its order. */
+static void vmdef_copy(struct json_object *out, const struct json_object *from,
+		       struct json_object *properties, const char *const *except)
+{
+	json_object_object_foreach(properties, key, property) {
+		struct json_object *value = json_get(from, key);
+		bool skip = false;
+
+		for (const char *const *name = except; name && *name; name++)
+			skip = skip || !strcmp(*name, key);
+		if (!value)
+			value = json_get(property, "default");
+		if (value && !skip)
+			json_add(out, key, json_clone(value));
+	}
+}
+
+static void vmdef_add_string(struct json_object *out, const struct json_object *def,
+			     const struct json_object *schema, const char *key)
+{
+	struct json_object *property = json_get(json_get(schema, "properties"), key);
+
+	json_add_str(out, key, json_get_str(def, key, json_get_str(property, "default", "")));
+}
+
+/* --- PCI addresses --------------------------------------------------------------------------------- */
+
+struct vmdef_places {
+	unsigned int device[VMDEF_DEVICES_MAX]; /* of each slot, 0: none yet, or no PCI device */
+	unsigned int taken;			/* a bit a device */
+};
+
+static void vmdef_place(struct vmdef_places *pl, size_t slot, unsigned int device)
+{
+	if (!device || pl->device[slot] || pl->taken & BIT(device))
+		return;
+	pl->device[slot] = device;
+	pl->taken |= BIT(device);
+}
+
+/* Where the same device was in the configuration before. */
+static unsigned int vmdef_place_before(struct json_object *previous, const struct vmdef_slot *s)
+{
+	struct json_object *devices = json_get(previous, "devices");
+	size_t count = json_object_is_type(devices, json_type_array)
+			       ? json_object_array_length(devices)
+			       : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+
+		if (!strcmp(json_get_str(d, "id", ""), s->id) &&
+		    !strcmp(json_get_str(d, "type", ""), s->type))
+			return vmdef_pci_device(json_get_str(d, "address", ""));
+	}
+	return 0;
+}
+
+/* An address in the definition holds; then what was before stays; the rest fills up from below. */
+static void vmdef_place_all(const struct vmdef_plan *p, struct json_object *previous,
+			    struct vmdef_places *pl)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->slots[i].off)
+			vmdef_place(
+				pl, i,
+				vmdef_pci_device(json_get_str(p->slots[i].entry, "address", "")));
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->slots[i].off && vmdef_slot_property(&p->slots[i], "address"))
+			vmdef_place(pl, i, vmdef_place_before(previous, &p->slots[i]));
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->slots[i].off || !vmdef_slot_property(&p->slots[i], "address"))
+			continue;
+		for (unsigned int d = VMDEF_PCI_FIRST; d <= VMDEF_PCI_LAST && !pl->device[i]; d++)
+			vmdef_place(pl, i, d);
+	}
+}
+
+/* --- the parts ------------------------------------------------------------------------------------- */
+
+static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p,
+						struct json_object *previous)
+{
+	static const char *const own[] = { "type", "id", "enabled", "address", NULL };
+	struct json_object *out = json_object_new_array();
+	struct vmdef_places pl = { 0 };
+
+	vmdef_place_all(p, previous, &pl);
+	for (size_t i = 0; i < p->n; i++) {
+		const struct vmdef_slot *s = &p->slots[i];
+		struct json_object *d;
+
+		if (s->off)
+			continue;
+		d = json_add_str(json_add_str(json_new(), "type", s->type), "id", s->id);
+		if (pl.device[i])
+			json_add_fmt(d, "address", "00:%02x.0", pl.device[i]);
+		vmdef_copy(d, s->entry, json_get(s->schema, "properties"), own);
+		json_object_array_add(out, d);
+	}
+	return out;
+}
+
+static struct json_object *vmdef_expand_memory(struct json_object *def)
+{
+	struct vmdef_memory m = vmdef_memory(def);
+
+	return json_add_int(json_add_int(json_new(), "size", (int64_t)m.size), "hugepages",
+			    (int64_t)m.hugepages);
+}
+
+int vmdef_expand(struct json_object *def, struct json_object *previous,
+		 struct json_object **ret_config, struct err *e)
+{
+	AUTO_JSON struct json_object *schema = NULL;
+	struct json_object *out, *boot;
+	struct vmdef_plan p;
+	int64_t cpus;
+	int ret = schema_json("vm.json", &schema, e);
+
+	if (ret < 0)
+		return ret;
+	ret = vmdef_plan_init(&p, def, NULL, e);
+	if (ret < 0)
+		return ret;
+	out = json_add_str(json_new(), "name", json_get_str(def, "name", ""));
+	vmdef_add_string(out, def, schema, "profile");
+	cpus = json_object_get_int64(json_at(schema, "/properties/cpus/default"));
+	json_add_int(out, "vcpus", json_get_int(def, "cpus", cpus));
+	json_add(out, "memory", vmdef_expand_memory(def));
+	json_add_str(out, "irqchip", p.profile->irqchip);
+	vmdef_add_string(out, def, schema, "on_reboot");
+	vmdef_add_string(out, def, schema, "on_crash");
+	boot = json_new();
+	vmdef_copy(boot, json_get(def, "boot"), json_at(schema, "/properties/boot/properties"),
+		   NULL);
+	json_add(out, "boot", boot);
+	json_add(out, "devices", vmdef_expand_devices(&p, previous));
+	vmdef_plan_fini(&p);
+	*ret_config = out;
+	return 0;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The files of a machine configuration: which there are, opening them, and putting descriptors in their
+ * place. Any thread; vmdef_open may block.
+ */
+#include "lib/vmdef.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+
+static void vmdef_file_add(struct vmdef_file *files, int *n, const char *pointer,
+			   struct json_object *value, int flags, const char *what)
+{
+	struct vmdef_file *file = &files[*n];
+
+	if (!json_object_is_type(value, json_type_string))
+		return; /* not given, or a descriptor already */
+	*file = (struct vmdef_file){ .path = json_object_get_string(value),
+				     .open_flags = flags | O_CLOEXEC };
+	snprintf(file->pointer, sizeof(file->pointer), "%s", pointer);
+	snprintf(file->what_buf, sizeof(file->what_buf), "%s", what);
+	file->what = file->what_buf;
+	(*n)++;
+}
+
+int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF_FILES_MAX],
+		struct err *e)
+{
+	struct json_object *devices = json_get(config, "devices");
+	size_t count = devices ? json_object_array_length(devices) : 0;
+	int n = 0;
+
+	vmdef_file_add(files, &n, "/boot/kernel", json_at(config, "/boot/kernel"), O_RDONLY,
+		       "kernel");
+	vmdef_file_add(files, &n, "/boot/initrd", json_at(config, "/boot/initrd"), O_RDONLY,
+		       "initrd");
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+		char pointer[64], what[96];
+
+		if (n == VMDEF_FILES_MAX)
+			return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
+		snprintf(pointer, sizeof(pointer), "/devices/%zu/path", i);
+		snprintf(what, sizeof(what), "disk '%.80s'", json_get_str(d, "id", ""));
+		vmdef_file_add(files, &n, pointer, json_get(d, "path"),
+			       json_get_bool(d, "readonly", false) ? O_RDONLY : O_RDWR, what);
+	}
+	return n;
+}
+
+static const char *vmdef_kind(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "a directory";
+	case S_IFCHR:
+		return "a character device";
+	case S_IFBLK:
+		return "a block device";
+	case S_IFIFO:
+		return "a FIFO";
+	case S_IFSOCK:
+		return "a socket";
+	default:
+		return "no regular file";
+	}
+}
+
+static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
+{
+	bool rw = (file->open_flags & O_ACCMODE) == O_RDWR;
+	struct passwd pw, *found = NULL;
+	char buf[1024];
+
+	if (error == EROFS && rw)
+		err_hint(e,
+			 "set `readonly: true` for this disk, or use a file that can be written");
+	if (error != EACCES)
+		return;
+	if (getpwuid_r(geteuid(), &pw, buf, sizeof(buf), &found) || !found)
+		pw.pw_name = NULL;
+	err_hint(e, "user %.32s%suid %u%s needs to %s it and to enter the folders above it",
+		 pw.pw_name ? pw.pw_name : "", pw.pw_name ? " (" : "", (unsigned int)geteuid(),
+		 pw.pw_name ? ")" : "", rw ? "read and write" : "read");
+}
+
+/* Which kinds of file do is known by where the path stands: a device may have a block device. */
+static int vmdef_check_kind(const struct vmdef_file *file, int fd, struct err *e)
+{
+	bool disk = !strncmp(file->pointer, "/devices/", strlen("/devices/"));
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return err_set(e, ERR_FILE, "%s '%s': %s", file->what, file->path, strerror(errno));
+	if (S_ISREG(st.st_mode) || (disk && S_ISBLK(st.st_mode)))
+		return 0;
+	err_set(e, ERR_FILE, "%s '%s' is %s", file->what, file->path, vmdef_kind(st.st_mode));
+	return err_hint(e, "a %s is a regular file%s", disk ? "disk" : file->what,
+			disk ? " or a block device" : "");
+}
+
+/* Without O_NONBLOCK, opening a FIFO would wait for its other end. */
+int vmdef_open(const struct vmdef_file *file, struct err *e)
+{
+	AUTO_CLOSE int fd = open(file->path, file->open_flags | O_NONBLOCK | O_NOCTTY);
+	int flags, ret;
+
+	if (fd < 0) {
+		int error = errno;
+
+		if (error == EISDIR)
+			return err_set(e, ERR_FILE, "%s '%s' is a directory", file->what,
+				       file->path);
+		err_set(e, ERR_FILE, "%s '%s': %s", file->what, file->path, strerror(error));
+		vmdef_hint(file, error, e);
+		return -ERR_FILE;
+	}
+	ret = vmdef_check_kind(file, fd, e);
+	if (ret < 0)
+		return ret;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		return err_errno(e, "%s '%s'", file->what, file->path);
+	return TAKE_FD(fd);
+}
+
+int vmdef_set_fd(struct json_object *config, const char *pointer, unsigned int index)
+{
+	struct json_object *value = json_add_int(json_new(), "fd", index);
+
+	if (!json_at(config, pointer) || json_pointer_set(&config, pointer, value) < 0) {
+		json_object_put(value);
+		return -ENOENT;
+	}
+	return 0;
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Which devices a machine has: those of the profile, in its order, with what the definition says of
+ * them, then the definition's own in the order of the file. Any thread.
+ */
+#include "lib/vmdef_plan.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+
+struct vmdef_planner {
+	struct vmdef_plan *p;
+	struct json_object *devices; /* of the definition, may be NULL */
+	struct schema_error *where;
+	struct err *e;
+};
+
+int vmdef_refuse(struct schema_error *where, struct err *e, const char *pointer, const char *fmt,
+		 ...)
+{
+	struct schema_error w = { 0 };
+	va_list ap;
+
+	snprintf(w.pointer, sizeof(w.pointer), "%s", pointer);
+	va_start(ap, fmt);
+	vsnprintf(w.msg, sizeof(w.msg), fmt, ap);
+	va_end(ap);
+	if (where)
+		*where = w;
+	return err_set(e, ERR_INVALID, "%s%s%s", w.pointer, w.pointer[0] ? ": " : "", w.msg);
+}
+
+/* Refuse what the definition says of a slot: at its key when it has that, else at the whole entry. */
+PRINTF_LIKE(4, 5)
+static int vmdef_slot_refuse(const struct vmdef_planner *r, const struct vmdef_slot *s,
+			     const char *key, const char *fmt, ...)
+{
+	char pointer[64], what[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	if (json_get(s->entry, key))
+		snprintf(pointer, sizeof(pointer), "/devices/%d/%s", s->index, key);
+	else
+		snprintf(pointer, sizeof(pointer), "/devices/%d", s->index);
+	return vmdef_refuse(r->where, r->e, pointer, "%s", what);
+}
+
+struct json_object *vmdef_slot_property(const struct vmdef_slot *s, const char *name)
+{
+	return json_get(json_get(s->schema, "properties"), name);
+}
+
+struct json_object *vmdef_slot_value(const struct vmdef_slot *s, const char *name)
+{
+	struct json_object *value = json_get(s->entry, name);
+
+	return value ? value : json_get(vmdef_slot_property(s, name), "default");
+}
+
+unsigned int vmdef_pci_device(const char *address)
+{
+	if (!schema_format_valid("pci-address", address))
+		return 0;
+	return (unsigned int)strtoul(address + strlen("00:"), NULL, 16);
+}
+
+/* --- ids ------------------------------------------------------------------------------------------- */
+
+static bool vmdef_id_used(const struct vmdef_planner *r, const char *id)
+{
+	size_t count = r->devices ? json_object_array_length(r->devices) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const char *given =
+			json_get_str(json_object_array_get_idx(r->devices, i), "id", NULL);
+
+		if (given && !strcmp(given, id))
+			return true;
+	}
+	for (size_t i = 0; i < r->p->n; i++)
+		if (r->p->slots[i].index >= 0 && !strcmp(r->p->slots[i].id, id))
+			return true;
+	return false;
+}
+
+/* disk0 is taken: disk1, and so on. There are fewer devices than numbers. */
+static void vmdef_number_id(const struct vmdef_planner *r, const char *first, char *out,
+			    size_t out_size)
+{
+	size_t stem = strlen(first);
+
+	while (stem && isdigit((unsigned char)first[stem - 1]))
+		stem--;
+	for (unsigned int i = 0; i <= 2 * VMDEF_DEVICES_MAX; i++) {
+		snprintf(out, out_size, "%.*s%u", (int)stem, first, i);
+		if (!vmdef_id_used(r, out))
+			return;
+	}
+}
+
+static void vmdef_slot_name(const struct vmdef_planner *r, struct vmdef_slot *s)
+{
+	const char *given = json_get_str(s->entry, "id", NULL);
+	struct json_object *by_default = vmdef_slot_value(s, "id");
+	struct json_object *port = vmdef_slot_value(s, "port");
+
+	if (given)
+		snprintf(s->id, sizeof(s->id), "%s", given);
+	else if (port)
+		snprintf(s->id, sizeof(s->id), "%s", json_object_get_string(port));
+	else if (vmdef_slot_property(s, "address"))
+		vmdef_number_id(r, by_default ? json_object_get_string(by_default) : s->type, s->id,
+				sizeof(s->id));
+	else
+		snprintf(s->id, sizeof(s->id), "%s",
+			 by_default ? json_object_get_string(by_default) : s->type);
+}
+
+/* --- one slot after the other ---------------------------------------------------------------------- */
+
+static int vmdef_slot_schema(struct vmdef_slot *s, struct err *e)
+{
+	char name[96];
+
+	snprintf(name, sizeof(name), "device/%s.json", s->type);
+	return schema_json(name, &s->schema, e);
+}
+
+static int vmdef_plan_presets(struct vmdef_planner *r)
+{
+	struct vmdef_plan *p = r->p;
+
+	for (size_t i = 0; i < p->profile->npresets; i++) {
+		const struct vmdef_preset *preset = &p->profile->presets[i];
+		struct vmdef_slot *s = &p->slots[p->n++];
+		int ret;
+
+		*s = (struct vmdef_slot){ .type = preset->type, .index = -1, .preset = preset };
+		snprintf(s->id, sizeof(s->id), "%s", preset->id);
+		ret = vmdef_slot_schema(s, r->e);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* s, from the definition, has the id of another slot: it takes its place, or is one too many. */
+static int vmdef_plan_replace(struct vmdef_planner *r, struct vmdef_slot *old, struct vmdef_slot *s)
+{
+	const char *profile = r->p->profile->name;
+
+	if (old->index >= 0)
+		return vmdef_slot_refuse(r, s, "id", "duplicate device id '%s'; /devices/%d has it",
+					 s->id, old->index);
+	if (strcmp(old->type, s->type) != 0)
+		return vmdef_slot_refuse(r, s, "id", "id '%s' is the %s of profile '%s'", s->id,
+					 old->type, profile);
+	if (s->off && old->preset->needed)
+		return vmdef_slot_refuse(r, s, "enabled", "profile '%s' needs its %s: %s", profile,
+					 s->type, old->preset->reason);
+	s->preset = old->preset;
+	json_object_put(old->schema);
+	*old = *s;
+	s->schema = NULL;
+	return 0;
+}
+
+static int vmdef_plan_entry(struct vmdef_planner *r, struct json_object *entry, int index)
+{
+	struct vmdef_plan *p = r->p;
+	struct vmdef_slot s = { .type = json_get_str(entry, "type", ""),
+				.index = index,
+				.entry = entry,
+				.off = !json_get_bool(entry, "enabled", true) };
+	int ret = vmdef_slot_schema(&s, r->e);
+
+	if (ret < 0)
+		return ret;
+	vmdef_slot_name(r, &s);
+	for (size_t i = 0; i < p->n; i++) {
+		if (strcmp(p->slots[i].id, s.id) != 0)
+			continue;
+		ret = vmdef_plan_replace(r, &p->slots[i], &s);
+		json_object_put(s.schema);
+		return ret;
+	}
+	if (p->n == VMDEF_DEVICES_MAX) {
+		json_object_put(s.schema);
+		return vmdef_refuse(r->where, r->e, "/devices", "too many devices");
+	}
+	p->slots[p->n++] = s;
+	return 0;
+}
+
+/* --- what two devices may not share ---------------------------------------------------------------- */
+
+static int vmdef_check_pair(const struct vmdef_planner *r, const struct vmdef_slot *a,
+			    const struct vmdef_slot *b)
+{
+	const char *address = json_get_str(b->entry, "address", NULL);
+	const char *other = json_get_str(a->entry, "address", NULL);
+
+	if (address && other && !strcmp(address, other))
+		return vmdef_slot_refuse(r, b, "address", "'%s' and '%s' are both at %s", a->id,
+					 b->id, address);
+	if (strcmp(a->type, b->type) != 0 || vmdef_slot_property(a, "address"))
+		return 0;
+	if (!vmdef_slot_property(a, "port"))
+		return vmdef_slot_refuse(r, b, "id",
+					 "a machine has one %s; '%s' and '%s' would be two",
+					 a->type, a->id, b->id);
+	if (!json_equal(vmdef_slot_value(a, "port"), vmdef_slot_value(b, "port")))
+		return 0;
+	return vmdef_slot_refuse(r, b, "port", "'%s' and '%s' are both at port %s", a->id, b->id,
+				 json_object_get_string(vmdef_slot_value(b, "port")));
+}
+
+static int vmdef_check_shared(const struct vmdef_planner *r)
+{
+	const struct vmdef_plan *p = r->p;
+	unsigned int pci = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->slots[i].off)
+			continue;
+		if (vmdef_slot_property(&p->slots[i], "address") &&
+		    ++pci > VMDEF_PCI_LAST - VMDEF_PCI_FIRST + 1)
+			return vmdef_refuse(r->where, r->e, "/devices",
+					    "more than %d PCI devices, with those of the profile",
+					    VMDEF_PCI_LAST - VMDEF_PCI_FIRST + 1);
+		for (size_t j = 0; j < i; j++) {
+			/* the one that the file names last is at fault */
+			bool swap = p->slots[j].index > p->slots[i].index;
+			int ret = p->slots[j].off ? 0
+						  : vmdef_check_pair(r, &p->slots[swap ? i : j],
+								     &p->slots[swap ? j : i]);
+
+			if (ret < 0)
+				return ret;
+		}
+	}
+	return 0;
+}
+
+/* PIC, PIT and IOAPIC come together: where KVM has them, there is no place for an IOAPIC of ours. */
+static int vmdef_check_irqchip(const struct vmdef_planner *r)
+{
+	const struct vmdef_plan *p = r->p;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->slots[i].off && !strcmp(p->slots[i].type, "ioapic") &&
+		    strcmp(p->profile->irqchip, "kernel") == 0)
+			return vmdef_slot_refuse(r, &p->slots[i], "type",
+						 "profile '%s' has its IOAPIC in the kernel",
+						 p->profile->name);
+	return 0;
+}
+
+static int vmdef_plan_fill(struct vmdef_planner *r)
+{
+	size_t count = r->devices ? json_object_array_length(r->devices) : 0;
+	int ret = vmdef_plan_presets(r);
+
+	for (size_t i = 0; !ret && i < count; i++)
+		ret = vmdef_plan_entry(r, json_object_array_get_idx(r->devices, i), (int)i);
+	if (!ret)
+		ret = vmdef_check_irqchip(r);
+	return ret ? ret : vmdef_check_shared(r);
+}
+
+int vmdef_plan_init(struct vmdef_plan *p, struct json_object *def, struct schema_error *where,
+		    struct err *e)
+{
+	struct vmdef_planner r = {
+		.p = p, .devices = json_get(def, "devices"), .where = where, .e = e
+	};
+	const char *profile = json_get_str(def, "profile", "modern");
+	int ret;
+
+	p->n = 0;
+	p->profile = vmdef_profile_find(profile);
+	if (!p->profile)
+		return vmdef_refuse(where, e, "/profile", "no profile '%s'", profile);
+	ret = vmdef_plan_fill(&r);
+	if (ret < 0)
+		vmdef_plan_fini(p);
+	return ret;
+}
+
+void vmdef_plan_fini(struct vmdef_plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		json_object_put(p->slots[i].schema);
+	p->n = 0;
+}

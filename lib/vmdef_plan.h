@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside of vmdef: the devices that a definition comes to, before they are written out. Everything about
+ * a type is read from its schema (schemas/device/TYPE.json):
+ *
+ *	property "address"	a PCI device: any number, ids from the default of "id": disk0, disk1, …
+ *	property "port"		one a port; the id is the port's name
+ *	neither			registers at fixed places: one a machine
+ */
+#ifndef LIB_VMDEF_PLAN_H
+#define LIB_VMDEF_PLAN_H
+
+#include "lib/vmdef.h"
+#include "lib/vmdef_profile.h"
+
+#define VMDEF_DEVICES_MAX 48 /* 32 of the definition and those of the largest profile */
+#define VMDEF_PCI_FIRST 1    /* 00:00.0 is the host bridge … */
+#define VMDEF_PCI_LAST 30    /* … and 00:1f.0 is kept for the bridges of a chipset */
+
+struct vmdef_slot {
+	const char *type; /* borrowed from the definition or the profile */
+	char id[VMDEF_NAME_MAX + 1];
+	int index;			   /* in the definition's devices, or -1 */
+	struct json_object *entry;	   /* borrowed from it, or NULL: as the profile has it */
+	struct json_object *schema;	   /* owned */
+	const struct vmdef_preset *preset; /* what of the profile it stands for, or NULL */
+	bool off;
+};
+
+struct vmdef_plan {
+	const struct vmdef_profile *profile;
+	struct vmdef_slot slots[VMDEF_DEVICES_MAX];
+	size_t n;
+};
+
+/* where and e as in vmdef_check. */
+int vmdef_plan_init(struct vmdef_plan *p, struct json_object *def, struct schema_error *where,
+		    struct err *e);
+void vmdef_plan_fini(struct vmdef_plan *p);
+
+/* A property's description in the schema of the slot's type, or NULL. */
+struct json_object *vmdef_slot_property(const struct vmdef_slot *s, const char *name);
+/* What the slot has for a property: the definition's value, else the default, else NULL. */
+struct json_object *vmdef_slot_value(const struct vmdef_slot *s, const char *name);
+
+/* Number of a PCI device from "00:03.0", or 0 when there is none that a device may have. */
+unsigned int vmdef_pci_device(const char *address);
+
+/* Fill where (may be NULL) and e; returns -ERR_INVALID. */
+int vmdef_refuse(struct schema_error *where, struct err *e, const char *pointer, const char *fmt,
+		 ...) PRINTF_LIKE(4, 5);
+
+#endif
