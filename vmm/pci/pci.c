@@ -74,27 +74,27 @@ unsigned int pci_add_cap(struct pci_dev *p, uint8_t id, unsigned int len)
 	return off;
 }
 
-/* "00:03.0": bus 0, function 0 */
-static int pci_parse_address(const char *address, unsigned int *ret_slot)
+/* "00:03.0": bus 0, function 0, two lower-case digits for the slot. The slot, or -EINVAL. */
+static int pci_parse_address(const char *address)
 {
-	unsigned int bus, slot, function;
-	int len = 0;
+	char name[16];
 
-	if (sscanf(address, "%2x:%2x.%1x%n", &bus, &slot, &function, &len) != 3 || len != 7 ||
-	    address[len] || bus || slot >= PCI_SLOTS || function)
-		return -EINVAL;
-	*ret_slot = slot;
-	return 0;
+	for (int slot = 0; slot < PCI_SLOTS; slot++) {
+		snprintf(name, sizeof(name), "00:%02x.0", (unsigned int)slot);
+		if (!strcmp(address, name))
+			return slot;
+	}
+	return -EINVAL;
 }
 
 int pci_plug(struct pci_host *h, struct pci_dev *p, const char *address, struct err *e)
 {
-	unsigned int slot;
-	int ret;
+	int slot, ret;
 
 	if (!h)
 		return err_set(e, EINVAL, "PCI address %s: the machine has no PCI", address);
-	if (pci_parse_address(address, &slot) < 0)
+	slot = pci_parse_address(address);
+	if (slot < 0)
 		return err_set(e, EINVAL, "PCI address '%s' is not 00:SS.0 with SS up to %02x",
 			       address, PCI_SLOTS - 1);
 	if (h->slots[slot])
@@ -104,7 +104,7 @@ int pci_plug(struct pci_host *h, struct pci_dev *p, const char *address, struct 
 	if (ret < 0)
 		return ret;
 	p->host = h;
-	p->slot = slot;
+	p->slot = (unsigned int)slot;
 	h->slots[slot] = p;
 	pci_dev_reset(p);
 	return 0;
