@@ -7,6 +7,21 @@
 #include "vmm/gmem.h"
 #include "vmm/x86/boot.h"
 
+struct kvm_cpuid2;
+
+#define CPU_CPUID_MAX 256 /* entries */
+
+struct cpu_topology {
+	unsigned int vcpu, nvcpus; /* vcpu is also the APIC id */
+	uint32_t tsc_khz;	   /* 0: not known */
+	bool tsc_deadline;
+};
+
+/*
+ * What KVM_GET_SUPPORTED_CPUID said becomes the CPUID of one vCPU; c has room for CPU_CPUID_MAX entries.
+ * -E2BIG when they are not enough. The part of cpu_set_cpuid that needs no KVM.
+ */
+int cpu_edit_cpuid(struct kvm_cpuid2 *c, const struct cpu_topology *t);
 /*
  * CPUID of one vCPU from KVM_GET_SUPPORTED_CPUID: APIC id and topology (leaves 1, 4, 0xb, 0x1f,
  * 0x8000001e, 0x80000008: one socket, one thread a core), x2APIC, TSC deadline timer, hypervisor bit,
