@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ACPI 6.4 tables in guest memory: RSDP, XSDT, FADT, FACS, MADT, MCFG and the DSDT that iasl made of
- * dsdt.asl. The DSDT holds what never changes; what depends on the definition is patched through named
- * integers at its start (see dsdt.asl).
+ * ACPI 6.4 tables in guest memory: RSDP, XSDT, FADT, FACS, MADT, MCFG, SSDT and the DSDT that iasl made of
+ * dsdt.asl. The DSDT holds what never changes; what depends on the definition is in named integers of a
+ * small SSDT made here.
  */
 #ifndef VMM_X86_ACPI_H
 #define VMM_X86_ACPI_H
@@ -18,6 +18,7 @@ struct acpi_config {
 	bool com[4];
 };
 
+/* Also puts them back on a reset. -ERR_MEMORY when they do not fit. */
 int acpi_build(const struct gmem *g, const struct acpi_config *c, uint64_t *ret_rsdp,
 	       struct err *e);
 
