@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A machine's life: made, booted, paused, reset, ended. On the control loop; vCPUs are held before device
+ * callbacks run, which run under machine.lock. The lock is never held while vCPUs are waited for: they may
+ * need it to finish an exit.
+ */
+#include "vmm/machine_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/errcat.h"
+#include "vmm/console.h"
+#include "vmm/dev/acpi_pm.h"
+#include "vmm/devices.h"
+#include "vmm/x86/acpi.h"
+#include "vmm/x86/boot.h"
+#include "vmm/x86/cpu.h"
+
+/* A vCPU parks within microseconds, unless the host's KVM does not let it go */
+#define MACHINE_HOLD_MS 5000
+#define MACHINE_END_HOLD_MS 1000
+
+static const char *const machine_state_names[] = { "created", "running", "paused", "ended" };
+
+enum machine_state machine_get_state(const struct machine *m)
+{
+	return m->state;
+}
+
+const char *machine_state_name(enum machine_state state)
+{
+	return machine_state_names[state];
+}
+
+const char *machine_name(const struct machine *m)
+{
+	return m->config.name;
+}
+
+const struct lastwords *machine_lastwords(const struct machine *m)
+{
+	return m->state == MACHINE_ENDED ? &m->words : NULL;
+}
+
+struct console *machine_console_at(struct machine *m, unsigned int index)
+{
+	return index < m->nconsoles ? m->consoles[index] : NULL;
+}
+
+struct console *machine_console(struct machine *m, const char *id)
+{
+	for (unsigned int i = 0; i < m->nconsoles; i++)
+		if (!id || !strcmp(console_id(m->consoles[i]), id))
+			return m->consoles[i];
+	return NULL;
+}
+
+/* --- devices --------------------------------------------------------------------------------------- */
+
+static void machine_devices_start(struct machine *m)
+{
+	pthread_mutex_lock(&m->lock);
+	machine_clock_run(m, true);
+	for (unsigned int i = 0; i < m->ndevices; i++)
+		if (m->devices[i]->class->start)
+			m->devices[i]->class->start(m->devices[i]);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void machine_devices_stop(struct machine *m)
+{
+	pthread_mutex_lock(&m->lock);
+	for (unsigned int i = m->ndevices; i > 0; i--)
+		if (m->devices[i - 1]->class->stop)
+			m->devices[i - 1]->class->stop(m->devices[i - 1]);
+	machine_clock_run(m, false);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void machine_devices_reset(struct machine *m)
+{
+	pthread_mutex_lock(&m->lock);
+	for (unsigned int i = 0; i < m->ndevices; i++)
+		if (m->devices[i]->class->reset)
+			m->devices[i]->class->reset(m->devices[i]);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static int machine_devices_new(struct machine *m, struct fdset *fds, struct err *e)
+{
+	size_t n = json_object_array_length(m->config.devices);
+	int r = 0;
+
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		r = device_new(&m->board, json_object_array_get_idx(m->config.devices, i), fds,
+			       &m->devices[m->ndevices], e);
+		m->ndevices += r >= 0;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return r;
+}
+
+static void machine_devices_free(struct machine *m)
+{
+	pthread_mutex_lock(&m->lock);
+	while (m->ndevices)
+		device_free(m->devices[--m->ndevices]);
+	pthread_mutex_unlock(&m->lock);
+}
+
+/* --- boot ------------------------------------------------------------------------------------------- */
+
+/* What the ACPI tables say is there is what the configuration lists. */
+static void machine_acpi_config(const struct machine *m, struct acpi_config *c)
+{
+	size_t n = json_object_array_length(m->config.devices);
+
+	*c = (struct acpi_config){ .nvcpus = m->config.vcpus, .pic = !m->kvm.split };
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *d = json_object_array_get_idx(m->config.devices, i);
+		const char *type = json_get_str(d, "type", "");
+		unsigned int port;
+
+		c->i8042 |= !strcmp(type, i8042_class.type);
+		c->rtc |= !strcmp(type, rtc_class.type);
+		if (strcmp(type, serial_class.type))
+			continue;
+		if (sscanf(json_get_str(d, "port", ""), "com%u", &port) == 1 && port >= 1 &&
+		    port <= ARRAY_SIZE(c->com))
+			c->com[port - 1] = true;
+	}
+}
+
+/* Memory and registers as after power-on. vCPUs are held. */
+static int machine_boot(struct machine *m, struct err *e)
+{
+	struct boot_config boot = {
+		.kernel_fd = m->config.boot.kernel_fd,
+		.initrd_fd = m->config.boot.initrd_fd,
+		.cmdline = m->config.boot.cmdline,
+	};
+	struct boot_entry entry;
+	struct acpi_config acpi;
+	int r;
+
+	machine_acpi_config(m, &acpi);
+	r = acpi_build(&m->gmem, &acpi, &boot.rsdp, e);
+	if (r >= 0)
+		r = boot_load(&m->gmem, &boot, &entry, e);
+	if (r >= 0)
+		r = cpu_write_tables(&m->gmem, &entry, e);
+	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
+		r = cpu_reset(m->vcpus.list[i].fd, i, &entry, e);
+	return r;
+}
+
+static void machine_run(struct machine *m)
+{
+	machine_devices_start(m);
+	m->state = MACHINE_RUNNING;
+	vcpus_release(&m->vcpus);
+}
+
+/* --- the end ------------------------------------------------------------------------------------------ */
+
+static void machine_end(struct machine *m, enum lastwords_reason reason, int code, const char *msg)
+{
+	bool ran = m->state == MACHINE_RUNNING;
+
+	if (m->state == MACHINE_ENDED)
+		return;
+	/* devices are not stopped under a vCPU that does not park: its owner has to _exit */
+	if (!vcpus_hold(&m->vcpus, MACHINE_END_HOLD_MS) && ran)
+		machine_devices_stop(m);
+	m->state = MACHINE_ENDED;
+	m->words = (struct lastwords){ .reason = reason, .code = code };
+	snprintf(m->words.message, sizeof(m->words.message), "%s", msg ? msg : "");
+	log_info(m->log, "%s: %s%s%s", m->config.name, lastwords_reason_name(reason),
+		 msg && *msg ? ": " : "", msg ? msg : "");
+	m->ops->ended(m->arg, &m->words);
+}
+
+void machine_kill(struct machine *m, const char *message)
+{
+	machine_end(m, LASTWORDS_KILLED, 0, message);
+}
+
+/* --- life ---------------------------------------------------------------------------------------------- */
+
+static int machine_wrong_state(const struct machine *m, const char *what, struct err *e)
+{
+	return err_set(e, ERR_VM_STATE, "cannot %s: the VM is %s", what,
+		       machine_state_name(m->state));
+}
+
+int machine_start(struct machine *m, struct err *e)
+{
+	int r;
+
+	if (m->state == MACHINE_RUNNING)
+		return 0;
+	if (m->state != MACHINE_CREATED)
+		return machine_wrong_state(m, "start", e);
+	machine_devices_reset(m);
+	r = machine_boot(m, e);
+	if (r < 0)
+		return r;
+	machine_run(m);
+	return 0;
+}
+
+int machine_pause(struct machine *m, struct err *e)
+{
+	if (m->state == MACHINE_PAUSED)
+		return 0;
+	if (m->state != MACHINE_RUNNING)
+		return machine_wrong_state(m, "pause", e);
+	if (vcpus_hold(&m->vcpus, MACHINE_HOLD_MS) < 0) {
+		vcpus_release(&m->vcpus);
+		return err_set(e, ERR_TIMEOUT, "a vCPU did not stop within %d ms", MACHINE_HOLD_MS);
+	}
+	machine_devices_stop(m);
+	m->state = MACHINE_PAUSED;
+	return 0;
+}
+
+int machine_resume(struct machine *m, struct err *e)
+{
+	if (m->state == MACHINE_RUNNING)
+		return 0;
+	if (m->state != MACHINE_PAUSED)
+		return machine_wrong_state(m, "resume", e);
+	vcpus_note_pause(&m->vcpus);
+	machine_run(m);
+	return 0;
+}
+
+/* What the guest asked for before it was reset is no longer wanted. */
+static void machine_forget_cause(struct machine *m)
+{
+	pthread_mutex_lock(&m->cause_lock);
+	if (m->cause.cause != MACHINE_CAUSE_FAULT)
+		m->cause.cause = MACHINE_CAUSE_NONE;
+	pthread_mutex_unlock(&m->cause_lock);
+}
+
+int machine_reset(struct machine *m, struct err *e)
+{
+	bool runs = m->state == MACHINE_RUNNING;
+	int r;
+
+	if (!runs && m->state != MACHINE_PAUSED)
+		return machine_wrong_state(m, "reset", e);
+	r = machine_pause(m, e);
+	if (r < 0)
+		return r;
+	machine_forget_cause(m);
+	machine_devices_reset(m);
+	r = kvm_irqchip_reset(&m->kvm, e);
+	if (r >= 0)
+		r = machine_boot(m, e);
+	if (r < 0) {
+		char msg[512];
+
+		snprintf(msg, sizeof(msg), "reset: %.480s", e ? e->msg : "failed");
+		machine_end(m, LASTWORDS_FAULT, 0, msg);
+		return r;
+	}
+	if (runs)
+		machine_run(m);
+	m->ops->event(m->arg, "reset", NULL);
+	return 0;
+}
+
+int machine_power_button(struct machine *m, struct err *e)
+{
+	if (m->state != MACHINE_RUNNING && m->state != MACHINE_PAUSED)
+		return machine_wrong_state(m, "press the power button", e);
+	for (unsigned int i = 0; i < m->ndevices; i++) {
+		if (m->devices[i]->class != &acpi_pm_class)
+			continue;
+		pthread_mutex_lock(&m->lock);
+		acpi_pm_power_button(m->devices[i]);
+		pthread_mutex_unlock(&m->lock);
+		return 0;
+	}
+	return err_set(e, ERR_VM_STATE, "the VM has no power button (no acpi-pm device)");
+}
+
+static void machine_reset_or_end(struct machine *m, enum config_after after,
+				 enum lastwords_reason reason, const char *msg)
+{
+	struct err err = { 0 };
+
+	if (after == CONFIG_AFTER_STOP) {
+		machine_end(m, reason, 0, msg);
+		return;
+	}
+	if (machine_reset(m, &err) < 0 && m->state != MACHINE_ENDED)
+		machine_end(m, LASTWORDS_FAULT, 0, err.msg);
+}
+
+void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
+{
+	if (m->state != MACHINE_RUNNING && m->state != MACHINE_PAUSED)
+		return;
+	switch (slot->cause) {
+	case MACHINE_CAUSE_SHUTDOWN:
+		machine_end(m, LASTWORDS_SHUTDOWN, 0, slot->msg);
+		break;
+	case MACHINE_CAUSE_EXIT:
+		machine_end(m, LASTWORDS_GUEST_EXIT, slot->code, slot->msg);
+		break;
+	case MACHINE_CAUSE_RESET:
+		machine_reset_or_end(m, (enum config_after)m->config.on_reboot, LASTWORDS_RESET,
+				     slot->msg);
+		break;
+	case MACHINE_CAUSE_TRIPLE_FAULT:
+		if (m->config.on_crash == CONFIG_AFTER_RESET)
+			m->ops->event(m->arg, "triple-fault", slot->msg);
+		machine_reset_or_end(m, (enum config_after)m->config.on_crash,
+				     LASTWORDS_TRIPLE_FAULT, slot->msg);
+		break;
+	case MACHINE_CAUSE_FAULT:
+	case MACHINE_CAUSE_NONE:
+		machine_end(m, LASTWORDS_FAULT, slot->code, slot->msg);
+		break;
+	}
+}
+
+/* --- making and closing --------------------------------------------------------------------------------- */
+
+static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, struct err *e)
+{
+	bool split = m->config.irqchip == CONFIG_IRQCHIP_SPLIT;
+	int r = gmem_init(&m->gmem, m->config.memory.size, m->config.memory.hugepages, e);
+
+	if (r < 0) {
+		close(take_kvm_fd);
+		return r;
+	}
+	r = kvm_init(&m->kvm, take_kvm_fd, &m->gmem, split, m->log, e);
+	if (r < 0)
+		return r;
+	m->kvm_made = true;
+	r = machine_devices_new(m, fds, e);
+	if (r < 0)
+		return r;
+	r = vcpus_init(&m->vcpus, &m->kvm, m->config.vcpus, &m->board, &m->lock, &machine_vcpu_ops,
+		       m, e);
+	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
+		r = cpu_set_cpuid(m->kvm.fd, m->vcpus.list[i].fd, i, m->vcpus.n, e);
+	return r;
+}
+
+int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdset *fds,
+		int take_kvm_fd, const struct log *log, const struct machine_ops *ops, void *arg,
+		struct machine **ret_machine, struct err *e)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m) {
+		config_fini(take_config);
+		close(take_kvm_fd);
+		return err_ret(e, -ENOMEM, "machine");
+	}
+	m->config = *take_config;
+	take_config->devices = NULL;
+	take_config->boot.kernel_fd = -1;
+	take_config->boot.initrd_fd = -1;
+	m->loop = loop;
+	m->log = log;
+	m->ops = ops;
+	m->arg = arg;
+	m->gmem.memfd = -1;
+	r = machine_board_init(m, e);
+	if (r >= 0)
+		r = machine_make(m, fds, take_kvm_fd, e);
+	else
+		close(take_kvm_fd);
+	if (r < 0) {
+		m->state = MACHINE_ENDED; /* without a word: the caller has the error */
+		machine_close(m);
+		return r;
+	}
+	*ret_machine = m;
+	return 0;
+}
+
+bool machine_close(struct machine *m)
+{
+	if (!m)
+		return true;
+	machine_kill(m, "closed");
+	/* first, so that no exit meets a device that is gone */
+	if (!vcpus_fini(&m->vcpus))
+		return false;
+	machine_devices_free(m);
+	if (m->kvm_made)
+		kvm_fini(&m->kvm);
+	gmem_fini(&m->gmem);
+	config_fini(&m->config);
+	machine_board_fini(m);
+	return true;
+}

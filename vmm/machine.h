@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine: memory, KVM's VM, buses, devices and vCPUs, and what they go through together. All functions
+ * run on the control loop; events of vCPUs and workers come to it by themselves.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include <uv.h>
+#include "lib/err.h"
+#include "lib/fdio.h"
+#include "lib/log.h"
+#include "vmm/config.h"
+#include "vmm/lastwords.h"
+
+struct console;
+struct machine;
+
+enum machine_state { MACHINE_CREATED, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_ENDED };
+
+struct machine_ops {
+	/* Something happened that goes on: "reset"; message may be NULL. */
+	void (*event)(void *arg, const char *type, const char *message);
+	/* It has ended for good. The owner calls machine_close, now or later. */
+	void (*ended)(void *arg, const struct lastwords *w);
+};
+
+/*
+ * take_config is taken over (also on failure), with its descriptors and those that devices take from fds;
+ * take_kvm_fd is /dev/kvm. On success the machine is MACHINE_CREATED.
+ */
+int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdset *fds,
+		int take_kvm_fd, const struct log *log, const struct machine_ops *ops, void *arg,
+		struct machine **ret_machine, struct err *e);
+/* Ends it if need be, then frees it from the loop. False: a vCPU does not stop; only _exit helps now. */
+bool machine_close(struct machine *m);
+
+/* -ERR_VM_STATE where the state does not fit; what is so already is fine. */
+int machine_start(struct machine *m, struct err *e);
+int machine_pause(struct machine *m, struct err *e);
+int machine_resume(struct machine *m, struct err *e);
+int machine_reset(struct machine *m, struct err *e);
+int machine_power_button(struct machine *m, struct err *e);
+/* End now: LASTWORDS_KILLED with the reason. */
+void machine_kill(struct machine *m, const char *message);
+
+enum machine_state machine_get_state(const struct machine *m);
+const char *machine_state_name(enum machine_state state);
+const char *machine_name(const struct machine *m);
+const struct lastwords *machine_lastwords(const struct machine *m); /* NULL until it has ended */
+/* By id; NULL id: the first. NULL when there is none. */
+struct console *machine_console(struct machine *m, const char *id);
+struct console *machine_console_at(struct machine *m, unsigned int index);
+
+#endif

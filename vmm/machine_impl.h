@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* What machine.c (life) and machine_board.c (services for devices) share; nobody else includes it. */
+#ifndef VMM_MACHINE_IMPL_H
+#define VMM_MACHINE_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "vmm/board.h"
+#include "vmm/device.h"
+#include "vmm/kvm.h"
+#include "vmm/machine.h"
+#include "vmm/vcpu.h"
+
+#define MACHINE_CONSOLES_MAX 16
+#define MACHINE_WORKERS_MAX 32
+#define MACHINE_FIRE_MAX 64 /* timers in one turn of the loop */
+
+/* What ends or resets a machine; the first one counts until the loop has seen it. */
+enum machine_cause {
+	MACHINE_CAUSE_NONE,
+	MACHINE_CAUSE_RESET,
+	MACHINE_CAUSE_SHUTDOWN,
+	MACHINE_CAUSE_EXIT,
+	MACHINE_CAUSE_TRIPLE_FAULT,
+	MACHINE_CAUSE_FAULT,
+};
+
+struct machine_cause_slot {
+	enum machine_cause cause;
+	int code;
+	char msg[512];
+};
+
+struct machine {
+	uv_loop_t *loop; /* borrowed */
+	uv_async_t wake; /* a cause or a timer is there */
+	uv_timer_t timer;
+	unsigned int handles;
+	const struct log *log; /* borrowed */
+	const struct machine_ops *ops;
+	void *arg;
+	struct machine_config config;
+	enum machine_state state;
+	bool booted; /* the vCPUs' registers and the devices were set up once */
+	struct lastwords words;
+	struct gmem gmem;
+	struct kvm kvm;
+	bool kvm_made;
+	struct bus pio, mmio;
+	struct board board;
+	struct device *devices[CONFIG_DEVICES_MAX]; /* owned, in the configuration's order */
+	unsigned int ndevices;
+	struct console *consoles[MACHINE_CONSOLES_MAX]; /* owned */
+	unsigned int nconsoles;
+	struct worker *workers[MACHINE_WORKERS_MAX]; /* owned */
+	struct worker *shared_worker;		      /* one of them */
+	unsigned int nworkers;
+	struct vcpus vcpus;
+
+	pthread_mutex_t lock; /* machine.lock: devices, buses, timers, the clock */
+	struct board_timer *timers; /* armed ones by time; embedded in the devices */
+	bool clock_runs;
+	uint64_t clock_base_ns; /* running: CLOCK_MONOTONIC at guest time 0; else guest time */
+
+	pthread_mutex_t cause_lock;
+	struct machine_cause_slot cause;
+};
+
+/* machine_board.c */
+extern const struct board_ops machine_board_ops;
+extern const struct vcpu_ops machine_vcpu_ops;
+int machine_board_init(struct machine *m, struct err *e);
+void machine_board_fini(struct machine *m); /* after the devices: workers, consoles, handles */
+void machine_clock_run(struct machine *m, bool run); /* under machine.lock */
+/* Any thread: take note, park the vCPUs, and let the loop act. */
+void machine_raise(struct machine *m, enum machine_cause cause, int code, const char *msg);
+
+/* machine.c: on the loop, a cause was raised */
+void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot);
+
+#endif
