@@ -135,7 +135,7 @@ check:
 
 # installs, builds, runs; times each
 quickstart:
-	+$(Q)MAKE="$(MAKE)" tests/quickstart
+	$(Q)tests/quickstart
 
 lab:
 	$(Q)tests/deps build check lab
