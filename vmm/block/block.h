@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A block backend: asynchronous requests on a descriptor, a regular file or a block device, that somebody
+ * else has opened. block_open runs on the control loop; from block_attach to block_detach all calls are the
+ * attached loop's thread's. Two engines: io_uring, and preadv/pwritev where the kernel or a sandbox does not
+ * let us have a ring.
+ *
+ *	block_open(fd, readonly, BLOCK_ENGINE_AUTO, &b, e);
+ *	block_attach(b, loop, batch_done, arg);
+ *	block_queue(b, &r1); block_queue(b, &r2); block_submit(b);
+ *		-> r1.done(&r1, 0); r2.done(&r2, -EIO); batch_done(arg);
+ *	block_drain(b); block_detach(b); block_free(b);
+ */
+#ifndef VMM_BLOCK_BLOCK_H
+#define VMM_BLOCK_BLOCK_H
+
+#include <sys/uio.h>
+#include <uv.h>
+#include "lib/err.h"
+
+#define BLOCK_SECTOR 512 /* sizes and offsets are multiples of it */
+
+struct block;
+
+enum block_engine_type { BLOCK_ENGINE_AUTO, BLOCK_ENGINE_URING, BLOCK_ENGINE_PSYNC };
+
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_FLUSH,	    /* all completed writes are on stable storage */
+	BLOCK_DISCARD,	    /* a hint; the content is undefined afterwards */
+	BLOCK_WRITE_ZEROES, /* reads as zeroes afterwards */
+};
+
+/* One system call's worth of a request: the engines' (engine.h) */
+struct block_step {
+	unsigned int kind; /* enum block_step_kind */
+	struct iovec *iov;
+	unsigned int niov;
+	uint64_t offset, len;
+	int mode; /* flags of fallocate or of pwritev2 */
+};
+
+struct block_req {
+	enum block_op op;
+	struct iovec *
+		iov; /* READ, WRITE: the caller's; its entries are changed while the request runs */
+	unsigned int niov; /* at most IOV_MAX */
+	uint64_t offset;   /* bytes */
+	uint64_t len;	   /* bytes; READ and WRITE: the sum of iov */
+	bool stable;	   /* WRITE, WRITE_ZEROES: on stable storage before done */
+	bool unmap;	   /* WRITE_ZEROES: the space may be given back */
+	/*
+	 * ret: 0 or -errno (-EROFS, -ERANGE and -EINVAL from checks). From inside of block_submit, block_drain
+	 * or the loop. The request is the caller's again and may be queued anew.
+	 */
+	void (*done)(struct block_req *r, int ret);
+	void *arg; /* the caller's */
+
+	/* block's */
+	struct block_req *next;
+	struct block_step step;
+	struct iovec zero_iov;
+	uint64_t pos;
+	unsigned int retries;
+	int error; /* of the check */
+};
+
+struct block_info {
+	uint64_t size;		 /* bytes, a multiple of BLOCK_SECTOR */
+	uint32_t logical_block;	 /* bytes: smallest write */
+	uint32_t physical_block; /* bytes: smallest write without a read */
+	bool readonly;
+	bool discard; /* DISCARD gives space back; without, it is done without effect */
+	const char *engine;
+};
+
+/*
+ * take_fd: opened for reading, and for writing unless readonly. BLOCK_ENGINE_AUTO falls back; the other
+ * types fail with -errno where the engine is not to be had. On failure fd is closed.
+ */
+int block_open(int take_fd, bool readonly, enum block_engine_type type, struct block **ret_block,
+	       struct err *e);
+void block_free(struct block *b); /* detached; NULL is fine */
+const struct block_info *block_info(const struct block *b);
+
+/* batch_done (may be NULL): after each run of done calls. */
+int block_attach(struct block *b, uv_loop_t *loop, void (*batch_done)(void *arg), void *arg);
+void block_queue(struct block *b, struct block_req *r); /* nothing happens until block_submit */
+void block_submit(struct block *b);
+void block_drain(struct block *b);  /* submit, wait: on return no request is queued or in flight */
+void block_detach(struct block *b); /* drains */
+
+#endif

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// The raw format: byte N of the disk is byte N of the descriptor. What it is (raw_probe, on the control loop)
+// and one step by one system call (raw_step, on the thread of the attached loop).
+#include "vmm/block/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "lib/errcat.h"
+
+static int raw_probe_device(struct block *b, struct err *e)
+{
+	struct block_info *i = &b->info;
+	int logical = 0, ro = 0;
+	unsigned int physical = 0;
+
+	if (ioctl(b->fd, BLKGETSIZE64, &i->size) < 0)
+		return err_errno(e, "size of the block device");
+	if (ioctl(b->fd, BLKSSZGET, &logical) < 0 || logical < BLOCK_SECTOR)
+		logical = BLOCK_SECTOR;
+	if (ioctl(b->fd, BLKPBSZGET, &physical) < 0 || physical < (unsigned int)logical)
+		physical = (unsigned int)logical;
+	if (!i->readonly && ioctl(b->fd, BLKROGET, &ro) == 0 && ro)
+		return err_set(e, EROFS, "the block device is read-only");
+	i->logical_block = (uint32_t)logical;
+	i->physical_block = physical;
+	i->discard = !i->readonly; /* where it cannot, BLKDISCARD says so */
+	b->is_device = true;
+	return 0;
+}
+
+static int raw_probe_file(struct block *b, const struct stat *st)
+{
+	struct block_info *i = &b->info;
+
+	i->size = (uint64_t)st->st_size;
+	i->logical_block = BLOCK_SECTOR;
+	i->physical_block = BLOCK_SECTOR;
+	if (is_power_of_two((uint64_t)st->st_blksize) && st->st_blksize >= BLOCK_SECTOR)
+		i->physical_block = (uint32_t)MIN((uint64_t)st->st_blksize, 64 * KIB);
+	/* a hole behind the end changes nothing, and tells whether the file system can make one */
+	i->discard = !i->readonly && fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					       st->st_size, i->physical_block) == 0;
+	b->no_punch = !i->discard;
+	return 0;
+}
+
+int raw_probe(struct block *b, struct err *e)
+{
+	int flags = fcntl(b->fd, F_GETFL), ret;
+	struct stat st;
+
+	if (flags < 0 || fstat(b->fd, &st) < 0)
+		return err_errno(e, "disk image");
+	if (!b->info.readonly && (flags & O_ACCMODE) != O_RDWR)
+		return err_set(e, EBADF, "the disk image is not open for writing");
+	if (S_ISBLK(st.st_mode))
+		ret = raw_probe_device(b, e);
+	else if (S_ISREG(st.st_mode))
+		ret = raw_probe_file(b, &st);
+	else
+		return err_set(e, ERR_FILE,
+			       "the disk image is neither a regular file nor a block device");
+	if (ret < 0)
+		return ret;
+	if (b->info.size == 0)
+		return err_set(e, ERR_FILE, "the disk image is empty");
+	if (b->info.size % BLOCK_SECTOR) {
+		err_set(e, ERR_FILE, "the disk image's size, %llu bytes, is not a multiple of %d",
+			(unsigned long long)b->info.size, BLOCK_SECTOR);
+		return err_hint(e, "round it up: truncate --size %%%d FILE", BLOCK_SECTOR);
+	}
+	return 0;
+}
+
+int64_t raw_step(const struct block *b, const struct block_step *s)
+{
+	uint64_t range[2] = { s->offset, s->len };
+	int64_t ret = 0;
+
+	switch ((enum block_step_kind)s->kind) {
+	case BLOCK_STEP_FAIL:
+		return 0;
+	case BLOCK_STEP_READV:
+		ret = preadv(b->fd, s->iov, (int)s->niov, (off_t)s->offset);
+		break;
+	case BLOCK_STEP_WRITEV:
+		ret = pwritev2(b->fd, s->iov, (int)s->niov, (off_t)s->offset, s->mode);
+		break;
+	case BLOCK_STEP_SYNC:
+		ret = fdatasync(b->fd);
+		break;
+	case BLOCK_STEP_FALLOCATE:
+		ret = fallocate(b->fd, s->mode, (off_t)s->offset, (off_t)s->len);
+		break;
+	case BLOCK_STEP_DISCARD:
+		ret = ioctl(b->fd, BLKDISCARD, range);
+		break;
+	}
+	return ret < 0 ? -errno : ret;
+}

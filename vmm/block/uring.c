@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+// Steps in an io_uring: io_uring(7). The ring and its eventfd are made by block_open, before the sandbox;
+// afterwards only io_uring_enter is needed. If that is refused one day, the steps that the kernel did not
+// take, and all later ones, are run on the spot. On the thread of the attached loop.
+#include "vmm/block/engine.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "lib/auto.h"
+
+/* The handle lives on in the loop until its close callback, maybe longer than the block */
+struct block_poll {
+	uv_poll_t poll;
+	struct block *block; /* NULL once detached */
+};
+
+struct block_uring {
+	struct io_uring ring;
+	int eventfd;		 /* owned: counts completions */
+	struct block_poll *poll; /* owned by the loop while attached */
+	struct block_req
+		*unsubmitted[BLOCK_DEPTH]; /* in the ring's queue, the kernel has not taken them */
+	unsigned int nunsubmitted;
+	unsigned int inflight; /* taken by the kernel */
+	bool dead;
+};
+
+int block_uring_new(struct block *b, struct err *e)
+{
+	struct block_uring *u = calloc(1, sizeof(*u));
+	int ret;
+
+	if (!u)
+		return err_set(e, ENOMEM, "io_uring: no memory");
+	u->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (u->eventfd < 0) {
+		ret = err_errno(e, "eventfd");
+		free(u);
+		return ret;
+	}
+	ret = io_uring_queue_init(BLOCK_DEPTH, &u->ring, 0);
+	if (ret < 0) {
+		close(u->eventfd);
+		free(u);
+		return err_ret(e, ret, "io_uring_setup");
+	}
+	ret = io_uring_register_eventfd(&u->ring, u->eventfd);
+	if (ret < 0) {
+		block_uring_free(u);
+		return err_ret(e, ret, "io_uring_register");
+	}
+	b->uring = u;
+	return 0;
+}
+
+void block_uring_free(struct block_uring *u)
+{
+	if (!u)
+		return;
+	io_uring_queue_exit(&u->ring);
+	close(u->eventfd);
+	free(u);
+}
+
+bool block_uring_busy(const struct block_uring *u)
+{
+	return u->inflight || u->nunsubmitted;
+}
+
+/* --- the loop's side ------------------------------------------------------------------------------------ */
+
+static void block_uring_clear_event(struct block_uring *u)
+{
+	eventfd_t n;
+
+	(void)!eventfd_read(u->eventfd, &n); /* EAGAIN: what it told of is done already */
+}
+
+static void block_uring_event(uv_poll_t *poll, int status, int events)
+{
+	struct block_poll *p = container_of(poll, struct block_poll, poll);
+
+	(void)status;
+	(void)events;
+	if (!p->block)
+		return;
+	block_uring_clear_event(p->block->uring);
+	block_go(p->block, false);
+}
+
+static void block_uring_closed(uv_handle_t *h)
+{
+	free(container_of((uv_poll_t *)h, struct block_poll, poll));
+}
+
+int block_uring_attach(struct block *b)
+{
+	AUTO_FREE struct block_poll *p = calloc(1, sizeof(*p));
+	int ret;
+
+	if (!p)
+		return -ENOMEM;
+	p->block = b;
+	ret = uv_poll_init(b->loop, &p->poll, b->uring->eventfd);
+	if (ret < 0)
+		return ret;
+	b->uring->poll = TAKE_PTR(p);
+	return uv_poll_start(&b->uring->poll->poll, UV_READABLE, block_uring_event);
+}
+
+void block_uring_detach(struct block *b)
+{
+	struct block_poll *p = TAKE_PTR(b->uring->poll);
+
+	p->block = NULL;
+	uv_poll_stop(&p->poll);
+	uv_close((uv_handle_t *)&p->poll, block_uring_closed);
+}
+
+/* --- the ring's side ------------------------------------------------------------------------------------ */
+
+static void block_uring_prepare(const struct block *b, struct io_uring_sqe *sqe,
+				struct block_req *r)
+{
+	const struct block_step *s = &r->step;
+
+	switch ((enum block_step_kind)s->kind) {
+	case BLOCK_STEP_READV:
+		io_uring_prep_readv(sqe, b->fd, s->iov, s->niov, s->offset);
+		break;
+	case BLOCK_STEP_WRITEV:
+		io_uring_prep_writev2(sqe, b->fd, s->iov, s->niov, s->offset, s->mode);
+		break;
+	case BLOCK_STEP_SYNC:
+		io_uring_prep_fsync(sqe, b->fd, IORING_FSYNC_DATASYNC);
+		break;
+	case BLOCK_STEP_FALLOCATE:
+		io_uring_prep_fallocate(sqe, b->fd, s->mode, (off_t)s->offset, (off_t)s->len);
+		break;
+	case BLOCK_STEP_FAIL:
+	case BLOCK_STEP_DISCARD:
+		io_uring_prep_nop(sqe); /* not reached: run on the spot */
+		break;
+	}
+	io_uring_sqe_set_data(sqe, r);
+}
+
+static bool block_uring_here(const struct block_uring *u, const struct block_req *r)
+{
+	return u->dead || r->step.kind == BLOCK_STEP_FAIL || r->step.kind == BLOCK_STEP_DISCARD;
+}
+
+static bool block_uring_fill(struct block *b)
+{
+	struct block_uring *u = b->uring;
+	struct block_req *r;
+	bool any = false;
+
+	while (u->inflight + u->nunsubmitted < BLOCK_DEPTH && (r = block_take(b))) {
+		struct io_uring_sqe *sqe;
+
+		if (block_uring_here(u, r)) {
+			if (block_step_done(b, r, raw_step(b, &r->step)))
+				any = true;
+			else
+				block_put_back(b, r);
+			continue;
+		}
+		sqe = io_uring_get_sqe(&u->ring);
+		if (!sqe) { /* cannot be: the ring has BLOCK_DEPTH entries */
+			block_put_back(b, r);
+			break;
+		}
+		block_uring_prepare(b, sqe, r);
+		u->unsubmitted[u->nunsubmitted++] = r;
+	}
+	return any;
+}
+
+/* The kernel takes no more: what it has taken will still complete, the rest goes back to the queue. */
+static void block_uring_give_up(struct block *b)
+{
+	struct block_uring *u = b->uring;
+
+	u->dead = true;
+	b->info.engine = "psync";
+	while (u->nunsubmitted)
+		block_put_back(b, u->unsubmitted[--u->nunsubmitted]);
+}
+
+static void block_uring_submit(struct block *b)
+{
+	struct block_uring *u = b->uring;
+
+	while (u->nunsubmitted) {
+		int ret = io_uring_submit(&u->ring);
+		unsigned int n = ret > 0 ? (unsigned int)ret : 0;
+
+		if (ret == -EINTR)
+			continue;
+		/* short of resources: completions make room, as long as there will be any */
+		if ((ret == -EAGAIN || ret == -EBUSY) && u->inflight)
+			return;
+		if (n == 0 || n > u->nunsubmitted) {
+			block_uring_give_up(b);
+			return;
+		}
+		u->inflight += n;
+		u->nunsubmitted -= n;
+		memmove(u->unsubmitted, u->unsubmitted + n,
+			u->nunsubmitted * sizeof(u->unsubmitted[0]));
+	}
+}
+
+static bool block_uring_reap(struct block *b)
+{
+	struct block_uring *u = b->uring;
+	struct io_uring_cqe *cqe;
+	bool any = false;
+
+	while (u->inflight && io_uring_peek_cqe(&u->ring, &cqe) == 0) {
+		struct block_req *r = io_uring_cqe_get_data(cqe);
+		int res = cqe->res;
+
+		io_uring_cqe_seen(&u->ring, cqe);
+		u->inflight--;
+		if (block_step_done(b, r, res))
+			any = true;
+		else
+			block_put_back(b, r);
+	}
+	return any;
+}
+
+/* By the eventfd and not by io_uring_enter, which a dead ring may not have */
+static void block_uring_wait(struct block_uring *u)
+{
+	struct pollfd p = { .fd = u->eventfd, .events = POLLIN };
+
+	poll(&p, 1, -1);
+	block_uring_clear_event(u);
+}
+
+bool block_uring_run(struct block *b, bool wait)
+{
+	struct block_uring *u = b->uring;
+	bool any = false;
+
+	for (;;) {
+		any |= block_uring_fill(b);
+		block_uring_submit(b);
+		any |= block_uring_reap(b);
+		/* more steps of requests, or room for more requests */
+		if (b->head && u->inflight + u->nunsubmitted < BLOCK_DEPTH)
+			continue;
+		if (any || !wait || !u->inflight)
+			return any;
+		block_uring_wait(u);
+	}
+}
