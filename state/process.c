@@ -6,9 +6,9 @@
 int state_process_put(struct state *s, const struct state_process *p, struct err *e)
 {
 	return db_run(s, DB_PROCESS_PUT,
-		      "INSERT OR REPLACE INTO process VALUES (?, ?, ?, ?, ?, ?, ?)", e, "tiittii",
-		      p->vm, (int64_t)p->pid, (int64_t)p->start_time, p->boot_id, p->socket,
-		      p->revision, p->time_ms);
+		      "INSERT OR REPLACE INTO process VALUES (?, ?, ?, ?, ?, ?, ?, ?)", e,
+		      "tiittiii", p->vm, (int64_t)p->pid, (int64_t)p->start_time, p->boot_id,
+		      p->socket, p->revision, (int64_t)p->paused, p->time_ms);
 }
 
 int state_process_delete(struct state *s, const char *vm, struct err *e)
@@ -21,7 +21,8 @@ static void process_row(sqlite3_stmt *stmt, struct state_process *p)
 	*p = (struct state_process){ .pid = sqlite3_column_int(stmt, 1),
 				     .start_time = (uint64_t)sqlite3_column_int64(stmt, 2),
 				     .revision = sqlite3_column_int64(stmt, 5),
-				     .time_ms = sqlite3_column_int64(stmt, 6) };
+				     .paused = sqlite3_column_int(stmt, 6),
+				     .time_ms = sqlite3_column_int64(stmt, 7) };
 	db_text(stmt, 0, p->vm, sizeof(p->vm));
 	db_text(stmt, 3, p->boot_id, sizeof(p->boot_id));
 	db_text(stmt, 4, p->socket, sizeof(p->socket));
@@ -30,10 +31,11 @@ static void process_row(sqlite3_stmt *stmt, struct state_process *p)
 int state_process_list(struct state *s, int (*each)(void *arg, const struct state_process *p),
 		       void *arg, struct err *e)
 {
-	sqlite3_stmt *stmt = db_query(s, DB_PROCESS_LIST,
-				      "SELECT vm, pid, start_time, boot_id, socket, revision, time"
-				      " FROM process",
-				      e, "");
+	sqlite3_stmt *stmt =
+		db_query(s, DB_PROCESS_LIST,
+			 "SELECT vm, pid, start_time, boot_id, socket, revision, paused, time"
+			 " FROM process",
+			 e, "");
 	struct state_process p;
 	int ret;
 

@@ -49,6 +49,7 @@ struct state_process {
 	char boot_id[64];
 	char socket[108];
 	int64_t revision;
+	bool paused; /* was asked to start paused */
 	int64_t time_ms;
 };
 

@@ -39,6 +39,7 @@ CREATE TABLE process (
 	boot_id    TEXT NOT NULL,
 	socket     TEXT NOT NULL,
 	revision   INTEGER NOT NULL,
+	paused     INTEGER NOT NULL, -- was asked to start paused
 	time       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Readers of the host's /sys, /proc and /dev below a root directory (openat2, RESOLVE_IN_ROOT), so that a
+ * test or `vmd --sysroot DIR` shows them another host. Paths are relative: "proc/meminfo". Any thread.
+ */
+#ifndef LIB_HOSTFS_H
+#define LIB_HOSTFS_H
+
+#include <sys/types.h>
+#include "lib/err.h"
+
+struct hostfs {
+	int root; /* owned; -1 when not open */
+};
+
+int hostfs_init(struct hostfs *h, const char *root, struct err *e);
+void hostfs_fini(struct hostfs *h);
+/* A descriptor (CLOEXEC), or -errno; e says "cannot open '/proc/meminfo': …". */
+int hostfs_open(const struct hostfs *h, const char *path, int flags, struct err *e);
+/* The file's text without the white space at its end, cut to size. Its length, or -errno. */
+ssize_t hostfs_read(const struct hostfs *h, const char *path, char *out, size_t size,
+		    struct err *e);
+/* A file that is one decimal number. */
+int hostfs_read_u64(const struct hostfs *h, const char *path, uint64_t *ret_value, struct err *e);
+/* The names in a folder, "." and ".." left out. Returns the first value of each that is < 0, or 0. */
+int hostfs_each(const struct hostfs *h, const char *path, int (*each)(void *arg, const char *name),
+		void *arg, struct err *e);
+
+#endif

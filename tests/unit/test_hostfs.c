@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/* lib/hostfs: reads stay below the root. */
+#include "tests/lib/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/hostfs.h"
+#include "tests/lib/tempdir.h"
+
+static int setup(void **state)
+{
+	*state = tempdir_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	tempdir_remove(*state);
+	return 0;
+}
+
+static void test_reads(void **state)
+{
+	const char *dir = *state;
+	struct hostfs h;
+	char text[64];
+	uint64_t value;
+	struct err e = { 0 };
+
+	tempdir_file(dir, "sys/a/number", "42\n");
+	tempdir_file(dir, "sys/a/text", "hello world \n\n");
+	tempdir_file(dir, "sys/a/bad", "42x\n");
+	assert_int_equal(hostfs_init(&h, dir, &e), 0);
+	assert_int_equal(hostfs_read_u64(&h, "sys/a/number", &value, &e), 0);
+	assert_int_equal(value, 42);
+	assert_int_equal(hostfs_read(&h, "sys/a/text", text, sizeof(text), &e), 11);
+	assert_string_equal(text, "hello world");
+	assert_int_equal(hostfs_read(&h, "sys/a/text", text, 5, &e), 4);
+	assert_string_equal(text, "hell");
+	assert_int_equal(hostfs_read_u64(&h, "sys/a/bad", &value, &e), -EINVAL);
+	assert_string_equal(e.msg, "'/sys/a/bad' holds no number");
+	assert_int_equal(hostfs_read_u64(&h, "sys/none", &value, &e), -ENOENT);
+	assert_string_equal(e.msg, "cannot open '/sys/none': No such file or directory");
+	hostfs_fini(&h);
+}
+
+static void test_links_stay_inside(void **state)
+{
+	const char *dir = *state;
+	char path[256], text[64];
+	struct hostfs h;
+	struct err e = { 0 };
+
+	tempdir_file(dir, "etc/hostname", "inside\n");
+	snprintf(path, sizeof(path), "%s/absolute", dir);
+	assert_int_equal(symlink("/etc/hostname", path), 0);
+	snprintf(path, sizeof(path), "%s/up", dir);
+	assert_int_equal(symlink("../../../../../etc/hostname", path), 0);
+	assert_int_equal(hostfs_init(&h, dir, &e), 0);
+	assert_true(hostfs_read(&h, "absolute", text, sizeof(text), &e) > 0);
+	assert_string_equal(text, "inside");
+	assert_true(hostfs_read(&h, "up", text, sizeof(text), &e) > 0);
+	assert_string_equal(text, "inside");
+	hostfs_fini(&h);
+}
+
+static int collect(void *arg, const char *name)
+{
+	strcat(arg, name);
+	return strlen(arg) > 1 ? -EINTR : 0;
+}
+
+static void test_each(void **state)
+{
+	const char *dir = *state;
+	char names[16] = "";
+	struct hostfs h;
+	struct err e = { 0 };
+
+	tempdir_file(dir, "d/a", "");
+	tempdir_file(dir, "d/b", "");
+	assert_int_equal(hostfs_init(&h, dir, &e), 0);
+	assert_int_equal(hostfs_each(&h, "d", collect, names, &e), -EINTR);
+	assert_int_equal(strlen(names), 2);
+	assert_int_equal(hostfs_each(&h, "none", collect, names, &e), -ENOENT);
+	hostfs_fini(&h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_links_stay_inside, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* vmd as a whole: its options, its parts, one libuv loop. Everything here is on the loop's thread. */
+#ifndef VMD_DAEMON_H
+#define VMD_DAEMON_H
+
+#include <uv.h>
+#include "lib/hostfs.h"
+#include "lib/log.h"
+#include "state/state.h"
+
+struct daemon_options {
+	const char *socket, *state_dir, *run_dir, *sysroot, *vmm; /* borrowed */
+	unsigned int step_timeout_ms; /* for a vmm to answer each step of its start */
+	enum log_level log_level;
+};
+
+struct event_hub;
+struct guests;
+struct server;
+
+struct daemon {
+	const struct daemon_options *options;
+	struct log log;
+	uv_loop_t loop;
+	uv_signal_t sigterm, sigint;
+	struct hostfs hostfs;
+	struct state *state;	  /* owned */
+	struct event_hub *events; /* owned */
+	struct guests *guests;	  /* owned */
+	struct server *server;	  /* owned */
+	int lock_fd;		  /* owned: held as long as we live */
+	char boot_id[64];
+	int64_t started_ms;
+	int ready_fd; /* owned: gets a byte when we serve; or -1 */
+};
+
+/*
+ * Run until SIGTERM or SIGINT. log_fd is borrowed; take_ready_fd (may be -1) gets one byte once vmd
+ * serves. 0, or negative with why it could not begin.
+ */
+int daemon_run(const struct daemon_options *options, int log_fd, int take_ready_fd, struct err *e);
+
+#endif

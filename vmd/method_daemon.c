@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Methods daemon.*, host.*, rpc.discover (OpenRPC 1.3, https://spec.open-rpc.org) and event.subscribe. On
+ * the loop's thread.
+ */
+#include "vmd/methods.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/errcat.h"
+#include "vmd/daemon.h"
+#include "vmd/event.h"
+#include "vmd/host.h"
+
+void method_daemon_ping(struct daemon *d, struct call *call)
+{
+	(void)d;
+	call_reply(call, json_new());
+}
+
+void method_daemon_version(struct daemon *d, struct call *call)
+{
+	struct json_object *o = json_add_str(json_new(), "version", VERSION);
+	char started[EVENT_TIME_SIZE];
+
+	event_time(d->started_ms, started);
+	json_add(o, "api", json_add_int(json_add_int(json_new(), "major", 1), "minor", 0));
+	json_add_int(o, "pid", getpid());
+	call_reply(call, json_add_str(o, "started", started));
+}
+
+void method_host_info(struct daemon *d, struct call *call)
+{
+	struct json_object *o = host_info(&d->hostfs);
+	struct json_object *vmm = json_add_str(json_new(), "path", d->options->vmm);
+
+	/* built and installed together */
+	json_add_str(vmm, "version", VERSION);
+	call_reply(call, json_add(o, "vmm", vmm));
+}
+
+static bool discover_required(struct json_object *schema, const char *name)
+{
+	struct json_object *list = json_get(schema, "required");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+		if (!strcmp(json_object_get_string(json_object_array_get_idx(list, i)), name))
+			return true;
+	return false;
+}
+
+static struct json_object *discover_params(struct json_object *schema)
+{
+	struct json_object *list = json_object_new_array();
+	struct json_object *properties = json_get(schema, "properties");
+
+	if (!properties)
+		return list;
+	json_object_object_foreach(properties, name, value) {
+		struct json_object *param = json_add_str(json_new(), "name", name);
+
+		json_add_bool(param, "required", discover_required(schema, name));
+		json_object_array_add(list, json_add(param, "schema", json_object_get(value)));
+	}
+	return list;
+}
+
+static const struct errcat_entry *discover_error(const char *name)
+{
+	static const struct errcat_entry all[] = {
+#define X(id, code_, name_, exit_) { .code = code_, .name = name_, .exit = exit_ },
+		ERRCAT(X)
+#undef X
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (!strcmp(all[i].name, name))
+			return &all[i];
+	return NULL;
+}
+
+static struct json_object *discover_errors(struct json_object *names)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; names && i < json_object_array_length(names); i++) {
+		const char *name = json_object_get_string(json_object_array_get_idx(names, i));
+		const struct errcat_entry *entry = discover_error(name);
+
+		if (entry)
+			json_object_array_add(
+				list, json_add_str(json_add_int(json_new(), "code", entry->code),
+						   "message", entry->name));
+	}
+	return list;
+}
+
+static struct json_object *discover_method(const char *name, struct json_object *schema)
+{
+	struct json_object *o = json_add_str(json_new(), "name", name);
+	struct json_object *result = json_add_str(json_new(), "name", "result");
+
+	json_add_str(o, "summary", json_get_str(schema, "summary", ""));
+	json_add_str(o, "paramStructure", "by-name");
+	json_add(o, "params", discover_params(json_get(schema, "params")));
+	json_add(result, "schema", json_object_get(json_get(schema, "result")));
+	json_add(json_add(o, "result", result), "errors",
+		 discover_errors(json_get(schema, "errors")));
+	return json_add_str(o, "x-access", json_get_str(schema, "access", ""));
+}
+
+void method_rpc_discover(struct daemon *d, struct call *call)
+{
+	struct json_object *o = json_add_str(json_new(), "openrpc", "1.3.2");
+	struct json_object *list = json_object_new_array();
+	struct json_object *info = json_add_str(json_new(), "title", "vmd");
+
+	for (const struct method *m = methods; m->name; m++)
+		json_object_array_add(
+			list, discover_method(m->name,
+					      method_schema(server_schemas(d->server), m->name)));
+	json_add_str(info, "version", "1.0");
+	call_reply(call, json_add(json_add(o, "info", info), "methods", list));
+}
+
+void method_event_subscribe(struct daemon *d, struct call *call)
+{
+	int64_t since = json_get_int(call->params, "since", -1), subscription, seq;
+	struct json_object *o = json_new();
+	struct err e;
+
+	if (!call->client ||
+	    event_subscribe(d->events, call->client, json_get(call->params, "vms"),
+			    json_get(call->params, "types"), &subscription, &seq, &e) < 0) {
+		json_object_put(o);
+		call_fail(call, &e, NULL);
+		return;
+	}
+	json_add_int(json_add_int(o, "subscription", subscription), "seq", seq);
+	call_reply(call, o);
+	if (since >= 0 && event_replay(d->events, subscription, since, &e) < 0)
+		log_error(&d->log, "events since %lld: %s", (long long)since, e.msg);
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/* THE method table, and the schemas of its rows: see methods.h. On the loop's thread. */
+#include "vmd/methods.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/embed.h"
+#include "lib/errcat.h"
+
+const struct method methods[] = {
+	{ "daemon.ping", method_daemon_ping },
+	{ "daemon.version", method_daemon_version },
+	{ "event.subscribe", method_event_subscribe },
+	{ "host.info", method_host_info },
+	{ "rpc.discover", method_rpc_discover },
+	{ "vm.apply", method_vm_apply },
+	{ "vm.console", method_vm_console },
+	{ "vm.delete", method_vm_delete },
+	{ "vm.get", method_vm_get },
+	{ "vm.kill", method_vm_kill },
+	{ "vm.list", method_vm_list },
+	{ "vm.pause", method_vm_pause },
+	{ "vm.reset", method_vm_reset },
+	{ "vm.restart", method_vm_restart },
+	{ "vm.resume", method_vm_resume },
+	{ "vm.start", method_vm_start },
+	{ "vm.stop", method_vm_stop },
+	{ "vm.validate", method_vm_validate },
+	{ "vm.wait", method_vm_wait },
+	{ NULL, NULL },
+};
+
+struct method_schemas {
+	struct json_object *all; /* owned: {"vm.start": {summary, …}, …} of all files */
+	struct schema *params[ARRAY_SIZE(methods)]; /* owned; by row */
+};
+
+/* All of schemas/rpc/ in one object. */
+static int method_load(struct json_object *all, struct err *e)
+{
+	for (const struct embed *f = embed_schemas; f->name; f++) {
+		struct json_object *file;
+		int ret;
+
+		if (strncmp(f->name, "rpc/", 4))
+			continue;
+		ret = json_parse(f->data, f->size, &file, e);
+		if (ret < 0)
+			return err_wrap(e, "schema %s", f->name);
+		json_object_object_foreach(file, name, value)
+			json_add(all, name, json_object_get(value));
+		json_object_put(file);
+	}
+	return 0;
+}
+
+int method_schemas_new(struct method_schemas **ret_schemas, struct err *e)
+{
+	struct method_schemas *s = calloc(1, sizeof(*s));
+	int ret;
+
+	if (!s)
+		return err_ret(e, -ENOMEM, "cannot load the schemas");
+	s->all = json_new();
+	ret = method_load(s->all, e);
+	for (size_t i = 0; ret >= 0 && methods[i].name; i++) {
+		struct json_object *params = json_get(json_get(s->all, methods[i].name), "params");
+
+		ret = params ? schema_compile(params, NULL, NULL, &s->params[i], e)
+			     : err_set(e, ENOENT, "method %s has no schema", methods[i].name);
+		if (ret < 0)
+			err_wrap(e, "%s", methods[i].name);
+	}
+	if (ret < 0) {
+		method_schemas_free(s);
+		return ret;
+	}
+	*ret_schemas = s;
+	return 0;
+}
+
+void method_schemas_free(struct method_schemas *schemas)
+{
+	if (!schemas)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+		schema_free(schemas->params[i]);
+	json_object_put(schemas->all);
+	free(schemas);
+}
+
+int method_check(const struct method_schemas *schemas, const struct method *method,
+		 struct json_object *params, struct schema_error *ret_where, struct err *e)
+{
+	if (schema_validate(schemas->params[method - methods], params, ret_where) >= 0)
+		return 0;
+	if (!ret_where->pointer[0])
+		return err_set(e, ERR_RPC_PARAMS, "%s: %s", method->name, ret_where->msg);
+	return err_set(e, ERR_RPC_PARAMS, "%s: %s: %s", method->name, ret_where->pointer,
+		       ret_where->msg);
+}
+
+const struct method *method_find(const char *name)
+{
+	for (const struct method *m = methods; m->name; m++)
+		if (!strcmp(m->name, name))
+			return m;
+	return NULL;
+}
+
+/* Near: the same noun and begin of the verb, or the same verb. Enough for "vm.lst" and "list". */
+const char *method_near(const char *name)
+{
+	const struct method *best = NULL;
+	size_t best_len = 3;
+
+	for (const struct method *m = methods; m->name; m++) {
+		const char *verb = strchr(m->name, '.') + 1;
+		size_t len = 0;
+
+		if (!strcmp(name, verb))
+			return m->name;
+		while (name[len] && name[len] == m->name[len])
+			len++;
+		if (len > best_len) {
+			best = m;
+			best_len = len;
+		}
+	}
+	return best ? best->name : NULL;
+}
+
+struct json_object *method_schema(const struct method_schemas *schemas, const char *name)
+{
+	return json_get(schemas->all, name);
+}

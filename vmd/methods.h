@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * THE method table: every method of the public API is one row, with its schema in schemas/rpc/ and its
+ * handler in a method_*.c. Handlers are short and never block; they answer at once or keep the call.
+ */
+#ifndef VMD_METHODS_H
+#define VMD_METHODS_H
+
+#include "lib/json.h"
+#include "lib/schema.h"
+#include "vmd/server.h"
+
+struct method {
+	const char *name; /* "vm.start"; its schema is schemas/rpc/vm.json, member "vm.start" */
+	void (*handle)(struct daemon *d, struct call *call);
+};
+
+/* A row without a name ends it. */
+extern const struct method methods[];
+
+/* The schemas of all rows, compiled. */
+struct method_schemas;
+int method_schemas_new(struct method_schemas **ret_schemas, struct err *e);
+void method_schemas_free(struct method_schemas *schemas);
+/* -ERR_RPC_PARAMS with where it is wrong. */
+int method_check(const struct method_schemas *schemas, const struct method *method,
+		 struct json_object *params, struct schema_error *ret_where, struct err *e);
+const struct method *method_find(const char *name);
+/* The nearest name, or NULL. */
+const char *method_near(const char *name);
+/* {summary, access, params, result, errors} of a row, borrowed from schemas; or NULL. */
+struct json_object *method_schema(const struct method_schemas *schemas, const char *name);
+
+/* method_daemon.c */
+void method_daemon_ping(struct daemon *d, struct call *call);
+void method_daemon_version(struct daemon *d, struct call *call);
+void method_rpc_discover(struct daemon *d, struct call *call);
+void method_host_info(struct daemon *d, struct call *call);
+void method_event_subscribe(struct daemon *d, struct call *call);
+/* method_vm.c: definitions */
+void method_vm_validate(struct daemon *d, struct call *call);
+void method_vm_apply(struct daemon *d, struct call *call);
+void method_vm_list(struct daemon *d, struct call *call);
+void method_vm_get(struct daemon *d, struct call *call);
+void method_vm_delete(struct daemon *d, struct call *call);
+/* method_power.c: what runs */
+void method_vm_start(struct daemon *d, struct call *call);
+void method_vm_stop(struct daemon *d, struct call *call);
+void method_vm_restart(struct daemon *d, struct call *call);
+void method_vm_reset(struct daemon *d, struct call *call);
+void method_vm_pause(struct daemon *d, struct call *call);
+void method_vm_resume(struct daemon *d, struct call *call);
+void method_vm_kill(struct daemon *d, struct call *call);
+void method_vm_wait(struct daemon *d, struct call *call);
+void method_vm_console(struct daemon *d, struct call *call);
+
+#endif
