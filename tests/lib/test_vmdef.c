@@ -325,6 +325,96 @@ static void test_files(void **state)
 	assert_string_equal(files[1].what, "initrd");
 }
 
+/* --- the manual ------------------------------------------------------------------------------------- */
+
+#define MANUAL "man/vm.yaml.5"
+
+static char *manual_read(void)
+{
+	AUTO_CLOSE int fd = open(MANUAL, O_RDONLY | O_CLOEXEC);
+	char *text = NULL;
+	size_t len;
+
+	if (fd < 0 || fdio_read_file(fd, 1024 * 1024, &text, &len, NULL) < 0)
+		fail_msg("cannot read " MANUAL);
+	return text;
+}
+
+/* Each key and each type that a schema has must have its paragraph. */
+static void manual_has(const char *manual, struct json_object *v)
+{
+	if (json_object_is_type(v, json_type_array))
+		for (size_t i = 0; i < json_object_array_length(v); i++)
+			manual_has(manual, json_object_array_get_idx(v, i));
+	if (!json_object_is_type(v, json_type_object))
+		return;
+	json_object_object_foreach(v, key, value) {
+		if (!strcmp(key, "properties")) {
+			json_object_object_foreach(value, name, property) {
+				char item[100];
+
+				(void)property;
+				snprintf(item, sizeof(item), "\n.It Ic %s", name);
+				if (!strstr(manual, item))
+					fail_msg(MANUAL " lacks the key '%s'", name);
+			}
+		}
+		manual_has(manual, value);
+	}
+}
+
+static void test_manual_is_complete(void **state)
+{
+	AUTO_FREE char *manual = manual_read();
+
+	(void)state;
+	for (const struct embed *f = embed_schemas; f->name; f++) {
+		AUTO_JSON struct json_object *schema = NULL;
+		char item[100];
+		const char *type;
+
+		if (strcmp(f->name, "vm.json") != 0 && strncmp(f->name, "device/", 7) != 0)
+			continue;
+		assert_int_equal(schema_json(f->name, &schema, NULL), 0);
+		manual_has(manual, schema);
+		type = json_object_get_string(json_at(schema, "/properties/type/const"));
+		snprintf(item, sizeof(item), "\n.It Cm %s\n", type ? type : "micro");
+		if (!strstr(manual, item))
+			fail_msg(MANUAL " lacks the type '%s'", type);
+	}
+	for (const struct vmdef_profile *p = vmdef_profiles; p->name; p++) {
+		char item[100];
+
+		snprintf(item, sizeof(item), "\n.It Cm %s\n", p->name);
+		assert_non_null(strstr(manual, item));
+	}
+}
+
+/* What stands in the manual as an example works. */
+static void test_manual_examples(void **state)
+{
+	static const char begin[] = ".Bd -literal -offset indent\n";
+	AUTO_FREE char *manual = manual_read();
+	unsigned int n = 0;
+
+	(void)state;
+	for (const char *p = manual; (p = strstr(p, begin));) {
+		const char *end = strstr(p += sizeof(begin) - 1, ".Ed\n");
+		struct vmfile f = { 0 };
+		struct err e = { 0 };
+
+		assert_non_null(end);
+		if (strncmp(p, "name:", 5) != 0 && *p != '{')
+			continue; /* a message */
+		n++;
+		if (vmfile_parse(MANUAL, p, (size_t)(end - p), &f, &e) < 0 ||
+		    vmdef_check_file(&f, &e) < 0)
+			fail_msg("example %u: %s", n, e.msg);
+		vmfile_fini(&f);
+	}
+	assert_true(n >= 4);
+}
+
 /* --- opening ---------------------------------------------------------------------------------------- */
 
 struct files {
@@ -449,6 +539,8 @@ int main(void)
 		cmocka_unit_test(test_addresses_stay),
 		cmocka_unit_test(test_all_places),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_manual_is_complete),
+		cmocka_unit_test(test_manual_examples),
 		cmocka_unit_test_setup_teardown(test_open, files_setup, files_teardown),
 		cmocka_unit_test_setup_teardown(test_open_what_is_no_file, files_setup,
 						files_teardown),
