@@ -40,7 +40,10 @@ struct virtio_ops {
 	 * for the next kick; who stops earlier must look again by itself (virtio_kick).
 	 */
 	void (*kick)(struct virtio_dev *v, unsigned int q);
-	/* Optional, on the worker, before the queues are taken away: on return no request is in flight. */
+	/*
+	 * Optional, on the worker, before the queues are taken away: on return no request is in flight.
+	 * Also after an activate that failed.
+	 */
 	void (*deactivate)(struct virtio_dev *v);
 };
 
