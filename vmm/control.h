@@ -28,9 +28,14 @@
 
 struct control;
 
-/* Serve on a listening socket until the machine has ended. Owned by main. */
+/*
+ * Serve on a listening socket until the machine has ended: then the loop runs out of work, and the owner
+ * asks for control_status and frees it.
+ */
 int control_new(uv_loop_t *loop, int take_listen_fd, const struct log *log,
 		struct control **ret_control, struct err *e);
-void control_close(struct control *c);
+/* The process's exit status: of the last words; 4 when no machine was ever configured. */
+int control_status(const struct control *c);
+void control_free(struct control *c);
 
 #endif

@@ -53,11 +53,11 @@ struct machine {
 	struct console *consoles[MACHINE_CONSOLES_MAX]; /* owned */
 	unsigned int nconsoles;
 	struct worker *workers[MACHINE_WORKERS_MAX]; /* owned */
-	struct worker *shared_worker;		      /* one of them */
+	struct worker *shared_worker;		     /* one of them */
 	unsigned int nworkers;
 	struct vcpus vcpus;
 
-	pthread_mutex_t lock; /* machine.lock: devices, buses, timers, the clock */
+	pthread_mutex_t lock;	    /* machine.lock: devices, buses, timers, the clock */
 	struct board_timer *timers; /* armed ones by time; embedded in the devices */
 	bool clock_runs;
 	uint64_t clock_base_ns; /* running: CLOCK_MONOTONIC at guest time 0; else guest time */

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `vmm --config FILE`: what vmd does for a machine, in one process: check and expand the definition, open
+ * its files, wire the console to stdin and stdout. SIGTERM and SIGHUP press the power button, the second one
+ * kills; SIGINT kills where the terminal does not hand Ctrl-C to the guest. Control loop.
+ */
+#include "vmm/standalone.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "lib/fdio.h"
+#include "lib/vmdef.h"
+#include "vmm/console.h"
+#include "vmm/kvm.h"
+#include "vmm/machine.h"
+
+#define STANDALONE_DRAIN_MS 2000
+
+static const int standalone_signals[] = { SIGTERM, SIGHUP, SIGINT };
+
+struct standalone {
+	uv_loop_t loop;
+	uv_signal_t signals[ARRAY_SIZE(standalone_signals)];
+	const struct log *log;
+	struct machine *machine;
+	struct console *console;
+	bool asked; /* the power button was pressed */
+	int status;
+	bool stuck;
+};
+
+/* --- the definition ------------------------------------------------------------------------------ */
+
+static int standalone_open_files(struct json_object *config, struct fdset *fds, struct err *e)
+{
+	struct vmdef_file files[VMDEF_FILES_MAX];
+	int n = vmdef_files(config, files, e);
+
+	for (int i = 0; i < n; i++) {
+		int fd = vmdef_open(&files[i], e), r;
+
+		if (fd < 0)
+			return fd;
+		fd = fdset_add(fds, fd);
+		if (fd < 0)
+			return err_set(e, ERR_INVALID, "more than %d files", FDSET_MAX);
+		r = vmdef_set_fd(config, files[i].pointer, (unsigned int)fd);
+		if (r < 0)
+			return err_ret(e, r, "%s", files[i].pointer);
+	}
+	return n < 0 ? n : 0;
+}
+
+static int standalone_load(const char *path, struct machine_config *ret_config, struct fdset *fds,
+			   struct err *e)
+{
+	AUTO_JSON struct json_object *config = NULL;
+	struct vmfile file;
+	int r = vmfile_load(path, &file, e);
+
+	if (r < 0)
+		return r;
+	r = vmdef_check_file(&file, e);
+	if (r >= 0)
+		r = vmdef_expand(file.root, NULL, &config, e);
+	vmfile_fini(&file);
+	if (r >= 0)
+		r = standalone_open_files(config, fds, e);
+	if (r >= 0)
+		r = config_parse(config, fds, ret_config, e);
+	return r;
+}
+
+/* --- while it runs --------------------------------------------------------------------------------- */
+
+static void standalone_ended(void *arg, const struct lastwords *w)
+{
+	struct standalone *s = arg;
+
+	s->status = lastwords_status(w);
+	uv_stop(&s->loop);
+}
+
+static void standalone_event(void *arg, const char *type, const char *message)
+{
+	struct standalone *s = arg;
+
+	log_info(s->log, "%s%s%s", type, message ? ": " : "", message ? message : "");
+}
+
+static const struct machine_ops standalone_ops = {
+	.event = standalone_event,
+	.ended = standalone_ended,
+};
+
+static void standalone_escape(void *arg)
+{
+	struct standalone *s = arg;
+
+	machine_kill(s->machine, "Ctrl-] on the console");
+}
+
+static void standalone_signal_cb(uv_signal_t *sig, int signum)
+{
+	struct standalone *s = sig->data;
+
+	if (s->asked || signum == SIGINT || machine_power_button(s->machine, NULL) < 0) {
+		machine_kill(s->machine, strsignal(signum));
+		return;
+	}
+	s->asked = true;
+}
+
+static void standalone_watch_signals(struct standalone *s)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(standalone_signals); i++) {
+		uv_signal_init(&s->loop, &s->signals[i]);
+		s->signals[i].data = s;
+		uv_signal_start(&s->signals[i], standalone_signal_cb, standalone_signals[i]);
+	}
+}
+
+static int standalone_attach(struct standalone *s, const char *id, struct err *e)
+{
+	s->console = machine_console(s->machine, id);
+	if (!s->console && id)
+		return err_set(e, ERR_VM_NO_CONSOLE, "the VM has no console '%s'", id);
+	if (!s->console)
+		return 0;
+	return console_attach_stdio(s->console, STDIN_FILENO, STDOUT_FILENO, standalone_escape, s,
+				    e);
+}
+
+static int standalone_go(struct standalone *s, const struct standalone_options *o, struct err *e)
+{
+	int r = standalone_attach(s, o->console, e);
+
+	if (r >= 0)
+		r = machine_start(s->machine, e);
+	if (r < 0)
+		return r;
+	standalone_watch_signals(s);
+	uv_run(&s->loop, UV_RUN_DEFAULT);
+	return 0;
+}
+
+/* The output that is still on its way, the terminal's settings, then everything else. */
+static void standalone_close(struct standalone *s)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(standalone_signals); i++)
+		if (s->signals[i].data)
+			uv_close((uv_handle_t *)&s->signals[i], NULL);
+	if (s->console)
+		console_drain(s->console, STANDALONE_DRAIN_MS);
+	s->stuck = !machine_close(s->machine);
+	if (s->stuck)
+		return;
+	uv_run(&s->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&s->loop);
+}
+
+int standalone_run(const struct standalone_options *o, const struct log *log, struct err *e)
+{
+	struct standalone s = { .log = log };
+	struct machine_config config;
+	struct lastwords words;
+	struct fdset fds;
+	int r, kvm_fd;
+
+	fdset_init(&fds);
+	r = standalone_load(o->config, &config, &fds, e);
+	if (r >= 0) {
+		kvm_fd = kvm_open(e);
+		r = kvm_fd;
+		if (r < 0)
+			config_fini(&config);
+	}
+	if (r < 0) {
+		fdset_fini(&fds);
+		return r;
+	}
+	uv_loop_init(&s.loop);
+	r = machine_new(&s.loop, &config, &fds, kvm_fd, log, &standalone_ops, &s, &s.machine, e);
+	fdset_fini(&fds);
+	if (r >= 0)
+		r = standalone_go(&s, o, e);
+	if (r >= 0)
+		words = *machine_lastwords(s.machine);
+	standalone_close(&s);
+	if (r < 0)
+		return r;
+	lastwords_write(&words, STDERR_FILENO);
+	if (s.stuck)
+		_exit(s.status);
+	return s.status;
+}
