@@ -7,18 +7,24 @@
 #include <stdio.h>
 #include <string.h>
 
+/* JSON-RPC's own codes are negative already (lib/errcat.h). */
+static int err_negative(int code)
+{
+	return code > 0 ? -code : code;
+}
+
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (!e)
-		return -code;
+		return err_negative(code);
 	e->code = code;
 	e->hint[0] = '\0';
 	va_start(ap, fmt);
 	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
-	return -code;
+	return err_negative(code);
 }
 
 PRINTF_LIKE(3, 0)
@@ -66,7 +72,7 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	memcpy(msg, e->msg, sizeof(msg));
 	/* a long context may push the end of the message out; the front says where to look */
 	snprintf(e->msg, sizeof(e->msg), "%.250s: %.250s", context, msg);
-	return -e->code;
+	return err_negative(e->code);
 }
 
 int err_hint(struct err *e, const char *fmt, ...)
@@ -78,5 +84,5 @@ int err_hint(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(e->hint, sizeof(e->hint), fmt, ap);
 	va_end(ap);
-	return -e->code;
+	return err_negative(e->code);
 }

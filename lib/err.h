@@ -19,7 +19,7 @@ struct err {
 	char hint[192];
 };
 
-/* Set code and message, clear the hint. Returns -code. */
+/* Set code and message, clear the hint. Returns -code; a code that is negative already, as it is. */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* As err_set with the current errno; ": " and its text are appended. Returns -errno. */
 int err_errno(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);

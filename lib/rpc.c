@@ -103,5 +103,5 @@ int rpc_error_to_err(struct json_object *error, struct err *e)
 	err_set(e, (int)code, "%s", json_get_str(error, "message", "an error without a message"));
 	if (hint[0])
 		err_hint(e, "%s", hint);
-	return -(int)code;
+	return code > 0 ? -(int)code : (int)code;
 }

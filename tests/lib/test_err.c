@@ -28,6 +28,19 @@ static void test_messages(void **state)
 	assert_string_equal(e.msg, "read: Permission denied");
 }
 
+/* JSON-RPC's codes are negative; a failure is too, whatever its code. */
+static void test_negative_codes(void **state)
+{
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(err_set(&e, ERR_RPC_METHOD, "x"), ERR_RPC_METHOD);
+	assert_int_equal(e.code, ERR_RPC_METHOD);
+	assert_int_equal(err_wrap(&e, "y"), ERR_RPC_METHOD);
+	assert_int_equal(err_hint(&e, "z"), ERR_RPC_METHOD);
+	assert_int_equal(err_set(NULL, ERR_RPC_METHOD, "x"), ERR_RPC_METHOD);
+}
+
 static void test_null(void **state)
 {
 	(void)state;
@@ -82,9 +95,8 @@ static void test_catalogue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_messages),
-		cmocka_unit_test(test_null),
-		cmocka_unit_test(test_long_text_is_cut),
+		cmocka_unit_test(test_messages),  cmocka_unit_test(test_negative_codes),
+		cmocka_unit_test(test_null),	  cmocka_unit_test(test_long_text_is_cut),
 		cmocka_unit_test(test_catalogue),
 	};
 
