@@ -277,6 +277,8 @@ static int args_word(struct args_parser *p, const char *word)
 	int ret;
 
 	if (!c) {
+		if (!p->out->word)
+			p->out->word = p->next - 1;
 		ret = p->group ? command_find(p->commands, p->group, word, &p->out->command, p->e)
 			       : command_find(p->commands, word, NULL, &p->out->command, p->e);
 		if (ret == -EAGAIN)

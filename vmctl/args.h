@@ -42,7 +42,8 @@ struct args_value {
 
 struct args {
 	const struct command *command; /* borrowed from the table; NULL: none was given */
-	struct args_value *values;     /* owned */
+	int word; /* index in argv of the command's first word, known or not; 0: none */
+	struct args_value *values; /* owned */
 	size_t nvalues;
 	const char **operands; /* owned array of strings borrowed from argv */
 	size_t noperands;

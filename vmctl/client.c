@@ -259,7 +259,7 @@ int client_wait(struct client *c, int64_t id, uint64_t timeout_ms, struct client
 	if (!c->open) {
 		if (e)
 			*e = c->why;
-		return -c->why.code;
+		return c->why.code > 0 ? -c->why.code : c->why.code;
 	}
 	return err_set(e, ERR_TIMEOUT, "vmd did not answer within %llu ms",
 		       (unsigned long long)timeout_ms);

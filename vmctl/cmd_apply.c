@@ -108,14 +108,16 @@ static void apply_print_errors(struct vmctl *v, const struct apply_set *s)
 	for (size_t i = 0; i < s->n; i++) {
 		const struct apply_file *f = &s->files[i];
 		const char *name = json_get_str(json_get(f->reply.error, "data"), "name", NULL);
+		char op[100];
 
 		if (f->status == EXIT_OK)
 			continue;
+		snprintf(op, sizeof(op), "apply '%.80s'", apply_vm_name(f));
 		/* an error with a place reads like a compiler's: editors find it */
 		if (f->reply.error && !json_get(json_get(f->reply.error, "data"), "path"))
-			output_error(&v->out, &f->e, name, "apply '%s'", apply_vm_name(f));
+			output_error(&v->out, &f->e, name, op);
 		else
-			output_error(&v->out, &f->e, name, "%s", "");
+			output_error(&v->out, &f->e, name, NULL);
 	}
 }
 

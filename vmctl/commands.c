@@ -371,20 +371,22 @@ static void command_create_hint(int argc, char *const *argv, int at, struct err 
 		 base ? base : "", base ? " " : "", disk, size ? " " : "", size ? size : "");
 }
 
-void command_foreign_hint(int argc, char *const *argv, const struct command *c, struct err *e)
+void command_foreign_hint(int argc, char *const *argv, const struct args *a, struct err *e)
 {
+	const struct command *c = a->command;
+
 	if (c && !c->group && !strcmp(c->name, "reset"))
 		err_hint(e,
 			 "this presses a VM's reset button; OpenBSD's 'reset' resets the daemon");
-	for (int at = 1; at < argc && !c; at++) {
-		for (size_t i = 0; i < ARRAY_SIZE(commands_foreign); i++)
-			if (!strcmp(commands_foreign[i].word, argv[at]))
-				err_hint(e, "%s", commands_foreign[i].hint);
-		if (!strcmp(argv[at], "create"))
-			command_create_hint(argc, argv, at, e);
-		if (argv[at][0] != '-')
-			return;
-	}
+	if (c && !c->group && !strcmp(c->name, "apply") && !args_str(a, "file", NULL))
+		err_hint(e, "vmctl apply -f FILE");
+	if (c || !a->word)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(commands_foreign); i++)
+		if (!strcmp(commands_foreign[i].word, argv[a->word]))
+			err_hint(e, "%s", commands_foreign[i].hint);
+	if (!strcmp(argv[a->word], "create"))
+		command_create_hint(argc, argv, a->word, e);
 }
 
 /* The only row whose name (or group, when group is NULL) word is or begins. */

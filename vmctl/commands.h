@@ -45,9 +45,9 @@ int command_find(const struct command *table, const char *word, const char *seco
 		 const struct command **ret_command, struct err *e);
 /*
  * Add the hint that a user of another tool needs to a usage error: OpenBSD's `create` makes a disk image
- * and its `reset` resets the daemon. c: the command that was read, or NULL.
+ * and its `reset` resets the daemon. a: what could be read.
  */
-void command_foreign_hint(int argc, char *const *argv, const struct command *c, struct err *e);
+void command_foreign_hint(int argc, char *const *argv, const struct args *a, struct err *e);
 /* "start", "host info" into out */
 const char *command_title(const struct command *c, char *out, size_t out_size);
 

@@ -39,22 +39,18 @@ static void output_text(FILE *f, const char *fmt, ...)
 }
 
 void output_error(const struct output *o, const struct err *e, const char *remote_name,
-		  const char *op_fmt, ...)
+		  const char *op)
 {
 	const struct errcat_entry *entry = errcat_find(e->code);
 	const char *name = remote_name ? remote_name : entry->name;
 	/* a code that a newer vmd knows and we do not is shown as it came */
 	int code = e->code < 0 || e->code >= ERR_FAILED ? e->code : entry->code;
-	va_list ap;
 
-	fputs("vmctl: ", o->err);
-	if (op_fmt[0]) {
-		va_start(ap, op_fmt);
-		output_line(o->err, "cannot ", op_fmt, ap);
-		va_end(ap);
-		fputs(": ", o->err);
-	}
-	output_text(o->err, "%s", e->msg);
+	fflush(o->out);
+	if (op)
+		output_text(o->err, "vmctl: cannot %s: %s", op, e->msg);
+	else
+		output_text(o->err, "vmctl: %s", e->msg);
 	if (e->hint[0])
 		output_text(o->err, "hint: %s", e->hint);
 	output_text(o->err, "code: %s%d (%s)", code > 0 ? "E" : "", code, name);

@@ -23,9 +23,12 @@ struct output {
 	bool pretty; /* JSON for people: out is a terminal */
 };
 
-/* "vmctl: cannot OP: MSG", hint: and code: lines of e. remote_name: data.name of the answer, or NULL. */
+/*
+ * "vmctl: cannot OP: MSG", hint: and code: lines of e. op may be NULL; remote_name is data.name of vmd's
+ * answer, or NULL.
+ */
 void output_error(const struct output *o, const struct err *e, const char *remote_name,
-		  const char *op_fmt, ...) PRINTF_LIKE(4, 5);
+		  const char *op);
 /* "vmctl: MSG" and the hint: bad usage, which has no code */
 void output_usage_error(const struct output *o, const struct err *e);
 /* A line on standard error: "hello: already running" */

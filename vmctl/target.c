@@ -302,19 +302,32 @@ static void target_print_one(struct vmctl *v, const struct target *t)
 		fprintf(v->out.out, "%s: %s\n", output_clean(name), output_clean(result));
 }
 
+static void target_print_names(struct vmctl *v, const struct target *targets, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (targets[i].status == EXIT_OK)
+			fprintf(v->out.out, "%s\n", target_name(&targets[i]));
+}
+
+static void target_print_error(struct vmctl *v, const struct target *t)
+{
+	char op[100];
+
+	if (t->status == EXIT_OK)
+		return;
+	snprintf(op, sizeof(op), "%s '%.80s'", v->args.command->name, target_name(t));
+	output_error(&v->out, &t->e, json_get_str(json_get(t->reply.error, "data"), "name", NULL),
+		     op);
+}
+
 static void target_print(struct vmctl *v, const struct target *targets, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (targets[i].status != EXIT_OK)
-			output_error(&v->out, &targets[i].e,
-				     json_get_str(json_get(targets[i].reply.error, "data"), "name",
-						  NULL),
-				     "%s '%s'", v->args.command->name, target_name(&targets[i]));
+		target_print_error(v, &targets[i]);
 	if (v->out.format == OUTPUT_JSON)
 		target_print_json(v, targets, n);
 	else if (v->out.format == OUTPUT_NAME)
-		for (size_t i = 0; i < n && targets[i].status == EXIT_OK; i++)
-			fprintf(v->out.out, "%s\n", target_name(&targets[i]));
+		target_print_names(v, targets, n);
 	else if (n == 1)
 		target_print_one(v, &targets[0]);
 	else

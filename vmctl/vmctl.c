@@ -51,7 +51,7 @@ int vmctl_fail(struct vmctl *v, const struct err *e, const struct client_reply *
 	vsnprintf(op, sizeof(op), op_fmt, ap);
 	va_end(ap);
 	output_error(&v->out, e, json_get_str(json_get(error, "data"), "name", NULL),
-		     op[0] ? "%s" : "%.0s", op);
+		     op[0] ? op : NULL);
 	if (v->out.format == OUTPUT_JSON) {
 		AUTO_JSON struct json_object *body =
 			json_add(json_new(), "error", output_error_json(e, error));
@@ -123,7 +123,7 @@ static void vmctl_streams(struct vmctl *v)
 
 static int vmctl_usage_error(struct vmctl *v, int argc, char *const *argv, struct err *e)
 {
-	command_foreign_hint(argc, argv, v->args.command, e);
+	command_foreign_hint(argc, argv, &v->args, e);
 	output_usage_error(&v->out, e);
 	if (v->args.command)
 		help_usage(v->args.command, v->out.err);
