@@ -3,8 +3,15 @@
 #include "vmm/devices.h"
 
 const struct device_class *const device_classes[] = {
-	&pci_host_class,       &ioapic_class,	  &acpi_pm_class, &i8042_class, &rtc_class,
-	&serial_class,	       &debug_port_class,
-
-	&virtio_console_class, &virtio_rng_class, NULL,
+	&pci_host_class,
+	&ioapic_class,
+	&acpi_pm_class,
+	&i8042_class,
+	&rtc_class,
+	&serial_class,
+	&debug_port_class,
+	&virtio_blk_class,
+	&virtio_console_class,
+	&virtio_rng_class,
+	NULL, /* ends it */
 };

@@ -98,6 +98,15 @@ static void block_uring_closed(uv_handle_t *h)
 	free(container_of((uv_poll_t *)h, struct block_poll, poll));
 }
 
+void block_uring_detach(struct block *b)
+{
+	struct block_poll *p = TAKE_PTR(b->uring->poll);
+
+	p->block = NULL;
+	uv_poll_stop(&p->poll);
+	uv_close((uv_handle_t *)&p->poll, block_uring_closed);
+}
+
 int block_uring_attach(struct block *b)
 {
 	AUTO_FREE struct block_poll *p = calloc(1, sizeof(*p));
@@ -110,16 +119,10 @@ int block_uring_attach(struct block *b)
 	if (ret < 0)
 		return ret;
 	b->uring->poll = TAKE_PTR(p);
-	return uv_poll_start(&b->uring->poll->poll, UV_READABLE, block_uring_event);
-}
-
-void block_uring_detach(struct block *b)
-{
-	struct block_poll *p = TAKE_PTR(b->uring->poll);
-
-	p->block = NULL;
-	uv_poll_stop(&p->poll);
-	uv_close((uv_handle_t *)&p->poll, block_uring_closed);
+	ret = uv_poll_start(&b->uring->poll->poll, UV_READABLE, block_uring_event);
+	if (ret < 0)
+		block_uring_detach(b);
+	return ret;
 }
 
 /* --- the ring's side ------------------------------------------------------------------------------------ */

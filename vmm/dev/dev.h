@@ -14,8 +14,8 @@ struct serial_cfg {
 };
 extern const struct device_class serial_class;
 
-/* "rtc": {"base": "utc" | "localtime"} */
-enum rtc_base { RTC_BASE_UTC, RTC_BASE_LOCALTIME };
+/* "rtc": {"base": "utc" | "local"} */
+enum rtc_base { RTC_BASE_UTC, RTC_BASE_LOCAL };
 struct rtc_cfg {
 	int base; /* enum rtc_base */
 };

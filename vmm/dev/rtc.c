@@ -432,7 +432,7 @@ static int rtc_init(struct device *d, struct err *e)
 		.ops = &rtc_ops,
 		.dev = r,
 	};
-	if (cfg->base == RTC_BASE_LOCALTIME &&
+	if (cfg->base == RTC_BASE_LOCAL &&
 	    localtime_r(&(time_t){ (time_t)(rtc_host_ns(r) / RTC_NS) }, &tm))
 		r->offset = (uint64_t)((int64_t)tm.tm_gmtoff * (int64_t)RTC_NS);
 	r->cmos[RTC_A] = 0x26; /* 32.768 kHz, 1024 Hz: what every PC's firmware leaves */
@@ -450,7 +450,7 @@ static void rtc_fini(struct device *d)
 	bus_del(d->board->pio, &r->region);
 }
 
-static const char *const rtc_bases[] = { "utc", "localtime", NULL };
+static const char *const rtc_bases[] = { "utc", "local", NULL };
 
 static const struct field rtc_fields[] = {
 	FIELD_ENUM("base", struct rtc_cfg, base, rtc_bases),

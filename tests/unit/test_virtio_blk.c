@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: MIT
+// The block device, driven through its registers: VIRTIO 1.2, section 5.2.
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "lib/json.h"
+#include "tests/unit/guest_virtio.h"
+#include "vmm/devices.h"
+
+#define SLOT 3
+#define HDR 0x8000 /* guest addresses */
+#define STATUS 0x8100
+#define DATA 0x10000
+#define DISK (4 * MIB)
+#define CAPACITY (DISK / 512)
+#define UNTOUCHED 0xee
+#define FEATURES                                                                               \
+	(BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_BLK_F_FLUSH) | BIT64(VIRTIO_BLK_F_DISCARD) | \
+	 BIT64(VIRTIO_BLK_F_WRITE_ZEROES))
+#define F_WRITE VRING_DESC_F_WRITE
+#define F_NEXT VRING_DESC_F_NEXT
+
+struct fixture {
+	struct fake_board fb;
+	struct device *host, *dev;
+	struct guest_virtio g;
+	int fd; /* the image */
+};
+
+static struct device *blk_new(struct fixture *f, const char *json, struct err *e)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	struct device *d = NULL;
+	struct fdset fds;
+
+	fdset_init(&fds);
+	fdset_add(&fds, dup(f->fd));
+	assert_int_equal(json_parse(json, strlen(json), &o, e), 0);
+	device_new(&f->fb.board, o, &fds, &d, e);
+	fdset_fini(&fds);
+	return d;
+}
+
+static struct fixture *open_disk(const char *json, uint64_t features)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct err e = { 0 };
+
+	assert_non_null(f);
+	f->fd = memfd_create("disk", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(f->fd, DISK), 0);
+	fake_board_init(&f->fb, MIB);
+	f->fb.log.fd = -1;
+	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
+	f->dev = blk_new(f, json, &e);
+	if (!f->dev)
+		fail_msg("%s", e.msg);
+	f->dev->class->reset(f->dev);
+	f->dev->class->start(f->dev);
+	guest_virtio_find(&f->g, &f->fb, SLOT);
+	assert_true(guest_virtio_start(&f->g, features, 1));
+	return f;
+}
+
+static int setup(void **state)
+{
+	*state = open_disk("{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:03.0\","
+			   "\"path\":{\"fd\":0},\"serial\":\"12345678901234567890\"}",
+			   FEATURES);
+	return 0;
+}
+
+static int setup_readonly(void **state)
+{
+	*state = open_disk("{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:03.0\","
+			   "\"path\":{\"fd\":0},\"readonly\":true}",
+			   BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_BLK_F_RO));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	f->dev->class->stop(f->dev);
+	device_free(f->dev);
+	fake_board_remove(&f->fb, f->host);
+	fake_board_fini(&f->fb);
+	close(f->fd);
+	free(f);
+	return 0;
+}
+
+static void set_header(struct fixture *f, uint64_t at, uint32_t type, uint64_t sector)
+{
+	struct virtio_blk_outhdr h = { .type = type, .sector = sector };
+
+	memcpy(f->fb.mem + at, &h, sizeof(h));
+}
+
+static bool one_used(void *arg)
+{
+	struct fixture *f = arg;
+
+	return guest_ring_used(&f->g.rings[0])->idx != f->g.rings[0].used_idx;
+}
+
+/* Kick for the chain at descriptor 0 and wait for it; bytes written */
+static uint32_t serve(struct fixture *f)
+{
+	struct vring_used_elem u = { 0 };
+
+	guest_ring_add(&f->g.rings[0], 0);
+	guest_virtio_kick(&f->g, 0);
+	fake_board_run_until(&f->fb, one_used, f);
+	assert_true(guest_ring_get(&f->g.rings[0], &u));
+	assert_int_equal(u.id, 0);
+	assert_int_equal(guest_virtio_status(&f->g) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+	return u.len;
+}
+
+/* Header, len bytes at DATA, status; the status. *ret_written may be NULL. */
+static uint8_t request(struct fixture *f, uint32_t type, uint64_t sector, uint32_t len,
+		       uint32_t *ret_written)
+{
+	struct guest_ring *r = &f->g.rings[0];
+	bool to_guest = type == VIRTIO_BLK_T_IN || type == VIRTIO_BLK_T_GET_ID;
+	uint32_t written;
+
+	set_header(f, HDR, type, sector);
+	f->fb.mem[STATUS] = UNTOUCHED;
+	guest_ring_set(r, 0, HDR, 16, F_NEXT, len ? 1 : 2);
+	guest_ring_set(r, 1, DATA, len, F_NEXT | (to_guest ? F_WRITE : 0), 2);
+	guest_ring_set(r, 2, STATUS, 1, F_WRITE, 0);
+	written = serve(f);
+	if (ret_written)
+		*ret_written = written;
+	return f->fb.mem[STATUS];
+}
+
+static void identity_and_config(void **state)
+{
+	struct fixture *f = *state;
+	struct virtio_blk_config c;
+
+	assert_int_equal(guest_pci_read(&f->fb, SLOT, 2, 2), 0x1042);
+	for (size_t i = 0; i < 60; i++)
+		((uint8_t *)&c)[i] = (uint8_t)fake_mmio_read(&f->fb, f->g.device + i, 1);
+	assert_int_equal(c.capacity, CAPACITY);
+	assert_int_equal(c.seg_max, 254);
+	assert_int_equal(c.blk_size, 512);
+	assert_int_equal(c.physical_block_exp, 3);
+	assert_int_equal(c.max_discard_seg, 16);
+	assert_int_equal(c.write_zeroes_may_unmap, 1);
+	assert_int_equal(guest_virtio_features(&f->g) & 0xffffff,
+			 BIT(VIRTIO_BLK_F_SEG_MAX) | BIT(VIRTIO_BLK_F_BLK_SIZE) |
+				 BIT(VIRTIO_BLK_F_TOPOLOGY) | BIT(VIRTIO_BLK_F_FLUSH) |
+				 BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES));
+}
+
+static void write_read_flush(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *data = f->fb.mem + DATA, got[2048];
+	uint32_t written;
+
+	for (int i = 0; i < 2048; i++)
+		data[i] = (uint8_t)(i * 7 + i / 256);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 5, 2048, &written), VIRTIO_BLK_S_OK);
+	assert_int_equal(written, 1);
+	assert_int_equal(pread(f->fd, got, 2048, 5 * 512), 2048);
+	assert_memory_equal(got, data, 2048);
+	assert_int_equal(request(f, VIRTIO_BLK_T_FLUSH, 0, 0, &written), VIRTIO_BLK_S_OK);
+	assert_int_equal(written, 1);
+	memset(data, 0, 2048);
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 5, 2048, &written), VIRTIO_BLK_S_OK);
+	assert_int_equal(written, 2049);
+	assert_memory_equal(got, data, 2048);
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, CAPACITY - 1, 512, NULL), VIRTIO_BLK_S_OK);
+	assert_true(guest_virtio_irqs(&f->g, 1) > 0);
+}
+
+/* 2.7.4: the device makes no assumption on how a request is cut into descriptors */
+static void any_framing(void **state)
+{
+	struct fixture *f = *state;
+	struct guest_ring *r = &f->g.rings[0];
+
+	/* header in 7 and 9 bytes with the data behind it in one descriptor */
+	memset(f->fb.mem + DATA, 0xab, 1024);
+	set_header(f, DATA - 16, VIRTIO_BLK_T_OUT, 9);
+	guest_ring_set(r, 0, DATA - 16, 7, F_NEXT, 1);
+	guest_ring_set(r, 1, DATA - 9, 9 + 500, F_NEXT, 2);
+	guest_ring_set(r, 2, DATA + 500, 524, F_NEXT, 3);
+	guest_ring_set(r, 3, STATUS, 1, F_WRITE, 0);
+	assert_int_equal(serve(f), 1);
+	/* read: the status is the last byte of the data's descriptor */
+	set_header(f, HDR, VIRTIO_BLK_T_IN, 9);
+	memset(f->fb.mem + DATA, 0, 2048);
+	guest_ring_set(r, 0, HDR, 16, F_NEXT, 1);
+	guest_ring_set(r, 1, DATA, 1, F_NEXT | F_WRITE, 2);
+	guest_ring_set(r, 2, DATA + 1, 1024, F_WRITE, 0);
+	f->fb.mem[DATA + 1024] = UNTOUCHED;
+	assert_int_equal(serve(f), 1025);
+	for (int i = 0; i < 1024; i++)
+		assert_int_equal(f->fb.mem[DATA + i], 0xab);
+	assert_int_equal(f->fb.mem[DATA + 1024], VIRTIO_BLK_S_OK);
+}
+
+/* 5.2.6: not terminated when it is 20 bytes long; the id where there is no serial */
+static void serial_number(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t written;
+
+	memset(f->fb.mem + DATA, UNTOUCHED, 40);
+	assert_int_equal(request(f, VIRTIO_BLK_T_GET_ID, 0, 20, &written), VIRTIO_BLK_S_OK);
+	assert_int_equal(written, 21);
+	assert_memory_equal(f->fb.mem + DATA, "12345678901234567890", 20);
+	assert_int_equal(f->fb.mem[DATA + 20], UNTOUCHED);
+	assert_int_equal(request(f, VIRTIO_BLK_T_GET_ID, 0, 4, &written), VIRTIO_BLK_S_OK);
+	assert_int_equal(written, 5);
+}
+
+static void serial_defaults_to_id(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(request(f, VIRTIO_BLK_T_GET_ID, 0, 20, NULL), VIRTIO_BLK_S_OK);
+	assert_memory_equal(f->fb.mem + DATA, "disk0\0\0", 7);
+}
+
+/* What a guest gets wrong within a well-formed request */
+static void bad_requests(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		uint32_t type;
+		uint64_t sector;
+		uint32_t len;
+		uint8_t status;
+	} rows[] = {
+		{ VIRTIO_BLK_T_IN, CAPACITY, 512, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_IN, CAPACITY - 1, 1024, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_OUT, CAPACITY - 1, 1024, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_IN, UINT64_MAX, 512, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_IN, UINT64_MAX / 512 + 1, 512, VIRTIO_BLK_S_IOERR }, /* * 512 is 0 */
+		{ VIRTIO_BLK_T_OUT, 1ull << 55, 512, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_IN, 0, 511, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_OUT, 0, 513, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_IN, 0, 0, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_OUT, 0, 0, VIRTIO_BLK_S_IOERR },
+		{ 2, 0, 512, VIRTIO_BLK_S_UNSUPP }, /* SCSI_CMD */
+		{ 14, 0, 16, VIRTIO_BLK_S_UNSUPP }, /* SECURE_ERASE */
+		{ 0xffffffff, 0, 512, VIRTIO_BLK_S_UNSUPP },
+		{ VIRTIO_BLK_T_DISCARD, 0, 0, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_DISCARD, 0, 15, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_WRITE_ZEROES, 0, 17, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_DISCARD, 0, 17 * 16, VIRTIO_BLK_S_IOERR }, /* over max_discard_seg */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint32_t written;
+		uint8_t status = request(f, rows[i].type, rows[i].sector, rows[i].len, &written);
+
+		if (status != rows[i].status || written != 1)
+			fail_msg("row %zu: status %u, %u bytes", i, status, written);
+	}
+}
+
+static void set_range(struct fixture *f, unsigned int i, uint64_t sector, uint32_t n,
+		      uint32_t flags)
+{
+	struct virtio_blk_discard_write_zeroes r = { .sector = sector,
+						     .num_sectors = n,
+						     .flags = flags };
+
+	memcpy(f->fb.mem + DATA + 16 * i, &r, sizeof(r));
+}
+
+static void fill_disk(struct fixture *f)
+{
+	uint8_t *ones = malloc(DISK);
+
+	assert_non_null(ones);
+	memset(ones, 0xff, DISK);
+	assert_int_equal(pwrite(f->fd, ones, DISK, 0), DISK);
+	free(ones);
+}
+
+static uint64_t allocated(struct fixture *f)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(f->fd, &st), 0);
+	return (uint64_t)st.st_blocks;
+}
+
+static uint8_t byte_at(struct fixture *f, uint64_t off)
+{
+	uint8_t b = 0;
+
+	assert_int_equal(pread(f->fd, &b, 1, (off_t)off), 1);
+	return b;
+}
+
+static void discard_and_zeroes(void **state)
+{
+	struct fixture *f = *state;
+
+	fill_disk(f);
+	set_range(f, 0, 0, 1024, 0);
+	set_range(f, 1, 2048, 1024, 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_DISCARD, 0, 32, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(allocated(f), CAPACITY - 2048);
+	fill_disk(f);
+	set_range(f, 0, 1, 3, 0);
+	set_range(f, 1, 16, 16, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
+	assert_int_equal(request(f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 32, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(byte_at(f, 511), 0xff);
+	assert_int_equal(byte_at(f, 512), 0);
+	assert_int_equal(byte_at(f, 2047), 0);
+	assert_int_equal(byte_at(f, 2048), 0xff);
+	assert_int_equal(byte_at(f, 16 * 512), 0);
+	assert_int_equal(allocated(f), CAPACITY - 16);
+}
+
+/* 5.2.6.2: flags and limits */
+static void bad_ranges(void **state)
+{
+	struct fixture *f = *state;
+
+	fill_disk(f);
+	set_range(f, 0, 0, 8, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
+	assert_int_equal(request(f, VIRTIO_BLK_T_DISCARD, 0, 16, NULL), VIRTIO_BLK_S_UNSUPP);
+	set_range(f, 0, 0, 8, 2);
+	assert_int_equal(request(f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 16, NULL), VIRTIO_BLK_S_UNSUPP);
+	set_range(f, 0, CAPACITY - 8, 9, 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_DISCARD, 0, 16, NULL), VIRTIO_BLK_S_IOERR);
+	set_range(f, 0, UINT64_MAX - 3, 8, 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 16, NULL), VIRTIO_BLK_S_IOERR);
+	set_range(f, 0, 0, 0xffffffff, 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 16, NULL), VIRTIO_BLK_S_IOERR);
+	set_range(f, 0, 0, 0, 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 16, NULL), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(allocated(f), CAPACITY);
+	set_range(f, 0, 0, 8, 0);
+	set_range(f, 1, CAPACITY, 8, 0); /* the second is wrong */
+	assert_int_equal(request(f, VIRTIO_BLK_T_DISCARD, 0, 32, NULL), VIRTIO_BLK_S_IOERR);
+}
+
+static void readonly(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(guest_virtio_features(&f->g) &
+				 (BIT64(VIRTIO_BLK_F_RO) | BIT64(VIRTIO_BLK_F_DISCARD)),
+			 BIT64(VIRTIO_BLK_F_RO));
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 0, 512, NULL), VIRTIO_BLK_S_IOERR);
+	set_range(f, 0, 0, 8, 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_DISCARD, 0, 16, NULL), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(request(f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 16, NULL), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(request(f, VIRTIO_BLK_T_FLUSH, 0, 0, NULL), VIRTIO_BLK_S_OK);
+}
+
+static void assert_broken(struct fixture *f)
+{
+	struct vring_used_elem u;
+
+	guest_ring_add(&f->g.rings[0], 0);
+	guest_virtio_kick(&f->g, 0);
+	fake_board_run(&f->fb);
+	assert_false(guest_ring_get(&f->g.rings[0], &u));
+	assert_true(guest_virtio_status(&f->g) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	/* and a driver that resets it has a disk again */
+	assert_true(guest_virtio_start(&f->g, FEATURES, 1));
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+}
+
+static void malformed(void **state)
+{
+	struct fixture *f = *state;
+	struct guest_ring *r = &f->g.rings[0];
+
+	set_header(f, HDR, VIRTIO_BLK_T_OUT, 0);
+	guest_ring_set(r, 0, HDR, 16, F_NEXT, 1); /* no status */
+	guest_ring_set(r, 1, DATA, 512, 0, 0);
+	assert_broken(f);
+	guest_ring_set(r, 0, HDR, 15, F_NEXT, 1); /* a short header */
+	guest_ring_set(r, 1, STATUS, 1, F_WRITE, 0);
+	assert_broken(f);
+	guest_ring_set(r, 0, STATUS, 1, F_WRITE, 0); /* no header */
+	assert_broken(f);
+	guest_ring_set(r, 0, HDR, 16, F_NEXT, 1); /* data that is no memory */
+	guest_ring_set(r, 1, 1ull << 40, 512, F_NEXT | F_WRITE, 2);
+	guest_ring_set(r, 2, STATUS, 1, F_WRITE, 0);
+	assert_broken(f);
+}
+
+static bool all_used(void *arg)
+{
+	struct fixture *f = arg;
+
+	return guest_ring_used(&f->g.rings[0])->idx == guest_ring_avail(&f->g.rings[0])->idx;
+}
+
+static void add_reads(struct fixture *f, unsigned int n)
+{
+	struct guest_ring *r = &f->g.rings[0];
+
+	for (unsigned int i = 0; i < n; i++) {
+		uint16_t d = (uint16_t)(3 * i);
+
+		set_header(f, HDR + 16 * i, VIRTIO_BLK_T_IN, i);
+		f->fb.mem[STATUS + i] = UNTOUCHED;
+		guest_ring_set(r, d, HDR + 16 * i, 16, F_NEXT, d + 1);
+		guest_ring_set(r, d + 1u, DATA + 512 * i, 512, F_NEXT | F_WRITE, d + 2);
+		guest_ring_set(r, d + 2u, STATUS + i, 1, F_WRITE, 0);
+		guest_ring_add(r, d);
+	}
+	guest_virtio_kick(&f->g, 0);
+}
+
+/* A batch is one submit; interrupts do not come by the request where completions come together */
+static void batch(void **state)
+{
+	struct fixture *f = *state;
+
+	fill_disk(f);
+	add_reads(f, 5);
+	fake_board_run_until(&f->fb, all_used, f);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(f->fb.mem[STATUS + i], VIRTIO_BLK_S_OK);
+		assert_int_equal(f->fb.mem[DATA + 512 * i], 0xff);
+	}
+	assert_in_range(guest_virtio_irqs(&f->g, 1), 1, 5);
+}
+
+/* Stop (pause): on return everything that was begun is done; start serves what came meanwhile */
+static void stop_and_start(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int round = 0; round < 3; round++) {
+		add_reads(f, 5);
+		fake_board_run(&f->fb);
+		f->dev->class->stop(f->dev);
+		assert_true(all_used(f));
+		add_reads(f, 5);
+		fake_board_run(&f->fb);
+		assert_false(all_used(f));
+		f->dev->class->start(f->dev);
+		fake_board_run_until(&f->fb, all_used, f);
+	}
+}
+
+/* 5.2.6.2: a driver without FLUSH gets stable writes; here: that they arrive */
+static void without_flush(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(guest_virtio_start(&f->g, BIT64(VIRTIO_F_VERSION_1), 1));
+	memset(f->fb.mem + DATA, 0x77, 512);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(byte_at(f, 7 * 512), 0x77);
+}
+
+static void unusable_image(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = { 0 };
+
+	assert_int_equal(ftruncate(f->fd, 777), 0);
+	assert_null(blk_new(f,
+			    "{\"type\":\"virtio-blk\",\"id\":\"disk1\",\"address\":\"00:05.0\","
+			    "\"path\":{\"fd\":0}}",
+			    &e));
+	assert_string_equal(e.msg, "device 'disk1': the disk image's size, 777 bytes, is not a "
+				   "multiple of 512");
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(identity_and_config),
+		T(write_read_flush),
+		T(any_framing),
+		T(serial_number),
+		cmocka_unit_test_setup_teardown(serial_defaults_to_id, setup_readonly, teardown),
+		T(bad_requests),
+		T(discard_and_zeroes),
+		T(bad_ranges),
+		cmocka_unit_test_setup_teardown(readonly, setup_readonly, teardown),
+		T(malformed),
+		T(batch),
+		T(stop_and_start),
+		T(without_flush),
+		T(unusable_image),
+	};
+#undef T
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
