@@ -115,8 +115,10 @@ static void ioapic_announce(struct ioapic *io, unsigned int pin)
 {
 	struct board *b = io->dev.board;
 	uint64_t rte = io->rte[pin];
-	struct msi_msg msg = rte & RTE_MASKED ? (struct msi_msg){ 0 } : ioapic_msg(rte);
+	struct msi_msg msg = { 0 };
 
+	if (!(rte & RTE_MASKED))
+		msg = ioapic_msg(rte);
 	b->ops->ioapic_route(b->arg, pin, &msg, rte & RTE_LEVEL);
 }
 
