@@ -72,9 +72,8 @@ enum vm_action {
 	VM_ACT_POWER_BUTTON = BIT(7),
 	VM_ACT_QUIT = BIT(8),
 	VM_ACT_SIGKILL = BIT(9),
-	VM_ACT_CLEAN = BIT(10),	       /* nothing of the start stays */
-	VM_ACT_START_FAILED = BIT(11), /* tell those who wait for the start why */
-	VM_ACT_CALL_FAILED = BIT(12),  /* tell those who wait for the call */
+	VM_ACT_CLEAN = BIT(10),	      /* the process is gone, or never came: nothing of it stays */
+	VM_ACT_CALL_FAILED = BIT(11), /* tell those who wait for the call */
 };
 
 /* What becomes of a user's request. */

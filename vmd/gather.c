@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/* Opening what a vmm is given: see gather.h. gather_run is on a worker, the rest on the loop's thread. */
+#include "vmd/gather.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "lib/errcat.h"
+#include "lib/vmdef.h"
+#include "vmd/host.h"
+
+static int gather_kvm(struct gather *g, struct err *e)
+{
+	struct host_kvm kvm;
+	int fd = host_kvm_open(g->host, &kvm, e), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = fdset_add(&g->fds, fd);
+	if (ret < 0)
+		return err_ret(e, ret, "too many files");
+	g->kvm = (unsigned int)ret;
+	return host_check_limits(g->host, &kvm, g->config, g->name, e);
+}
+
+static int gather_files(struct gather *g, struct err *e)
+{
+	struct vmdef_file files[VMDEF_FILES_MAX];
+	int n = vmdef_files(g->config, files, e);
+
+	for (int i = 0; i < n; i++) {
+		int fd = vmdef_open(&files[i], e), index;
+
+		if (fd < 0) {
+			if (e)
+				e->code = ERR_FILE;
+			return -ERR_FILE;
+		}
+		index = fdset_add(&g->fds, fd);
+		if (index < 0)
+			return err_ret(e, index, "too many files");
+		vmdef_set_fd(g->config, files[i].pointer, (unsigned int)index);
+	}
+	return MIN(n, 0);
+}
+
+/* Where vmm writes its last words: a file of ours that it has only a descriptor of. */
+static int gather_record(struct gather *g, struct err *e)
+{
+	char path[sizeof(g->dir) + 16];
+	int fd, index;
+
+	if (mkdir(g->dir, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "cannot make '%s'", g->dir);
+	snprintf(path, sizeof(path), "%s/" GATHER_RECORD, g->dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_errno(e, "cannot make '%s'", path);
+	index = fdset_add(&g->fds, fd);
+	if (index < 0)
+		return err_ret(e, index, "too many files");
+	g->record = (unsigned int)index;
+	return 0;
+}
+
+static void gather_run(struct gather *g)
+{
+	int ret = gather_kvm(g, &g->err);
+
+	if (ret >= 0)
+		ret = gather_files(g, &g->err);
+	if (ret >= 0 && g->dir[0])
+		ret = gather_record(g, &g->err);
+	g->ret = ret;
+}
+
+static void gather_work(uv_work_t *work)
+{
+	gather_run(container_of(work, struct gather, work));
+}
+
+static void gather_after(uv_work_t *work, int status)
+{
+	struct gather *g = container_of(work, struct gather, work);
+
+	if (status < 0)
+		g->ret = err_ret(&g->err, status, "cannot open the files");
+	g->done(g);
+}
+
+struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const char *name,
+			    const char *dir, struct json_object *take_config,
+			    void (*done)(struct gather *g), void *arg)
+{
+	struct gather *g = calloc(1, sizeof(*g));
+
+	if (!g) {
+		json_object_put(take_config);
+		return NULL;
+	}
+	g->host = host;
+	snprintf(g->name, sizeof(g->name), "%s", name);
+	snprintf(g->dir, sizeof(g->dir), "%s", dir);
+	g->config = take_config;
+	fdset_init(&g->fds);
+	g->done = done;
+	g->arg = arg;
+	if (uv_queue_work(loop, &g->work, gather_work, gather_after) < 0) {
+		gather_free(g);
+		return NULL;
+	}
+	return g;
+}
+
+void gather_free(struct gather *g)
+{
+	if (!g)
+		return;
+	fdset_fini(&g->fds);
+	json_object_put(g->config);
+	free(g);
+}

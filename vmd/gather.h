@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything that a vmm is given, opened: the files of the machine configuration, /dev/kvm, the file for
+ * its last words. Opening may block (network file systems), so a uv worker does it; the worker owns the
+ * struct until done is called on the loop's thread.
+ */
+#ifndef VMD_GATHER_H
+#define VMD_GATHER_H
+
+#include <uv.h>
+#include "lib/fdio.h"
+#include "lib/hostfs.h"
+#include "lib/json.h"
+
+struct gather {
+	uv_work_t work;
+	const struct hostfs *host;  /* the daemon's; never changes while it lives */
+	char name[64];		    /* the VM's */
+	char dir[256];		    /* the VM's run directory; made if missing */
+	struct json_object *config; /* owned: the machine configuration, files as {"fd": n} after */
+	struct fdset fds;	    /* owned */
+	unsigned int kvm, record;   /* indices into fds */
+	int ret;
+	struct err err;
+	void (*done)(struct gather *g); /* the caller frees it there */
+	void *arg;
+};
+
+/* Begin. take_config is taken over. NULL when there is no memory or the loop refuses. */
+struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const char *name,
+			    const char *dir, struct json_object *take_config,
+			    void (*done)(struct gather *g), void *arg);
+void gather_free(struct gather *g);
+
+#define GATHER_RECORD "exit.json" /* in dir */
+
+#endif

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A VM that does something: see guest.h. Each of vmproc's and gather's callbacks becomes an input of the
+ * state machine; guest_act does what comes out. On the loop's thread.
+ */
+#include "vmd/guest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "vmd/event.h"
+
+/* An answer belongs to the phase that asked. */
+struct guest_call {
+	struct guest *g;
+	enum vm_phase phase;
+};
+
+void guest_dir(const struct daemon *d, const char *id, char *out, size_t size)
+{
+	snprintf(out, size, "%s/%s", d->options->run_dir, id);
+}
+
+struct json_object *guest_exit_json(const struct state_exit *exit)
+{
+	struct json_object *o = json_add_str(json_new(), "reason", exit->reason);
+	char time[EVENT_TIME_SIZE];
+
+	event_time(exit->time_ms, time);
+	json_add_int(o, "code", exit->code);
+	json_add_str(o, "message", exit->message);
+	return json_add_str(o, "time", time);
+}
+
+struct json_object *guest_observed(const struct guest *g, const struct state_vm *vm)
+{
+	bool off = !g || g->vm.phase == VM_PHASE_OFF;
+	struct json_object *o = json_add_str(json_new(), "state",
+					     vm_state_name(off ? VM_STOPPED : vm_state(&g->vm)));
+	int64_t since = vm->has_exit ? vm->exit.time_ms : vm->created_ms;
+	char time[EVENT_TIME_SIZE];
+
+	if (!off)
+		since = g->since_ms;
+	if (!off && g->proc)
+		json_add_int(o, "pid", vmproc_pid(g->proc));
+	event_time(since, time);
+	json_add_str(o, "since", time);
+	if (!off)
+		json_add_int(o, "revision", g->revision);
+	else if (vm->has_exit)
+		json_add(o, "exit", guest_exit_json(&vm->exit));
+	return o;
+}
+
+static void guest_set_timer(struct guest *g, uint64_t timeout_ms);
+
+static void guest_call_done(void *arg, struct json_object *result, const struct err *why)
+{
+	struct guest_call *call = arg;
+	struct guest *g = call->g;
+	bool late = call->phase != g->vm.phase;
+
+	(void)result;
+	free(call);
+	if (late)
+		return;
+	if (!why)
+		guest_input(g, VM_IN_DONE);
+	else if (vmproc_connected(g->proc))
+		guest_failed(g, why);
+	else
+		guest_proc_ops.lost(g, why);
+}
+
+/* Ask vmm; the answer is DONE or FAILED of the present phase. */
+static void guest_ask(struct guest *g, const char *method, struct json_object *take_params,
+		      struct fdset *take_fds, unsigned int timeout_ms)
+{
+	struct guest_call *call = calloc(1, sizeof(*call));
+
+	if (!call)
+		abort(); /* a small object, and the state machine would stand still */
+	call->g = g;
+	call->phase = g->vm.phase;
+	vmproc_call(g->proc, method, take_params ? take_params : json_new(), take_fds, timeout_ms,
+		    guest_call_done, call);
+}
+
+/* A start or a call has failed: keep why (the first reason counts). */
+void guest_failed(struct guest *g, const struct err *why)
+{
+	if (vm_state(&g->vm) == VM_STARTING) {
+		if (!g->start_err.code)
+			g->start_err = *why;
+	} else {
+		g->call_err = *why;
+	}
+	guest_input(g, VM_IN_FAILED);
+}
+
+static void guest_gathered(struct gather *gather)
+{
+	struct guest *g = gather->arg;
+
+	guest_hold(g);
+	g->gather = NULL;
+	if (gather->ret < 0) {
+		guest_failed(g, &gather->err);
+	} else {
+		g->config = TAKE_PTR(gather->config);
+		g->fds = gather->fds;
+		gather->fds.n = 0;
+		g->kvm = gather->kvm;
+		g->record = gather->record;
+		guest_input(g, VM_IN_OPENED);
+	}
+	gather_free(gather);
+	guest_put(g);
+}
+
+static int guest_load_config(struct guest *g, struct json_object **ret_config, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	struct state_vm vm;
+	int ret = state_vm_get(g->d->state, g->id, &vm, e);
+
+	if (ret >= 0)
+		ret = state_revision_get(g->d->state, g->id, vm.revision, NULL, &text, e);
+	if (ret < 0)
+		return ret;
+	g->revision = vm.revision;
+	return json_parse(text, strlen(text), ret_config, e);
+}
+
+static void guest_open(struct guest *g)
+{
+	struct json_object *config;
+	struct err e;
+
+	g->start_err = g->call_err = (struct err){ 0 };
+	g->up = g->launched = g->has_exit = false;
+	if (guest_load_config(g, &config, &e) < 0) {
+		guest_failed(g, &e);
+		return;
+	}
+	g->gather = gather_start(&g->d->loop, &g->d->hostfs, g->name, g->dir, config,
+				 guest_gathered, g);
+	if (g->gather)
+		return;
+	err_set(&e, ERR_FAILED, "cannot open the files of VM '%s': out of memory", g->name);
+	guest_failed(g, &e);
+}
+
+/* What was spawned, written before it runs; and that the user wants it to run. */
+static int guest_record(void *arg, const struct state_process *process, struct err *e)
+{
+	struct guest *g = arg;
+	struct state *s = g->d->state;
+	struct state_process p = *process;
+	int ret = state_begin(s, e);
+
+	if (ret < 0)
+		return ret;
+	snprintf(p.vm, sizeof(p.vm), "%s", g->id);
+	snprintf(p.boot_id, sizeof(p.boot_id), "%s", g->d->boot_id);
+	p.revision = g->revision;
+	p.paused = g->vm.start_paused;
+	ret = state_process_put(s, &p, e);
+	if (ret >= 0)
+		ret = state_vm_set_desired(s, g->id, true, e);
+	if (ret >= 0)
+		ret = state_commit(s, e);
+	if (ret < 0)
+		state_rollback(s);
+	return ret;
+}
+
+static void guest_spawn(struct guest *g)
+{
+	struct vmproc_options options = { .loop = &g->d->loop,
+					  .log = &g->d->log,
+					  .dir = g->dir,
+					  .ops = &guest_proc_ops,
+					  .arg = g };
+
+	if (vmproc_spawn(&options, g->d->options->vmm, guest_record, &g->proc, &g->start_err) < 0) {
+		guest_input(g, VM_IN_GONE); /* no process came to be */
+		return;
+	}
+	log_info(&g->d->log, "VM '%s': vmm is process %d", g->name, (int)vmproc_pid(g->proc));
+	guest_set_timer(g, g->d->options->step_timeout_ms);
+}
+
+static void guest_configure(struct guest *g)
+{
+	struct json_object *params = json_new();
+
+	json_add(params, "config", TAKE_PTR(g->config));
+	json_add(params, "kvm", json_add_int(json_new(), "fd", g->kvm));
+	json_add(params, "exit_record", json_add_int(json_new(), "fd", g->record));
+	guest_ask(g, "machine.configure", params, &g->fds, g->d->options->step_timeout_ms);
+}
+
+static void guest_quit(struct guest *g)
+{
+	if (!g->proc)
+		return;
+	if (!vmproc_connected(g->proc)) {
+		guest_set_timer(g, 0);
+		return;
+	}
+	guest_set_timer(g, GUEST_QUIT_MS);
+	guest_ask(g, "machine.quit", NULL, NULL, GUEST_QUIT_MS);
+}
+
+/* The process is gone, or never was: nothing of it stays but its row of how it ended, and its log. */
+static void guest_clean(struct guest *g)
+{
+	struct err e;
+
+	fdset_fini(&g->fds);
+	json_object_put(TAKE_PTR(g->config));
+	vmproc_clean(g->dir, !g->up);
+	if (g->up)
+		return;
+	if (state_vm_set_desired(g->d->state, g->id, false, &e) < 0 ||
+	    state_process_delete(g->d->state, g->id, &e) < 0)
+		log_error(&g->d->log, "VM '%s': %s", g->name, e.msg);
+	log_warn(&g->d->log, "VM '%s' has not started: %s", g->name, g->start_err.msg);
+}
+
+static void guest_act_launch(struct guest *g)
+{
+	g->launched = true;
+	guest_ask(g, "machine.start", NULL, NULL, g->d->options->step_timeout_ms);
+}
+
+static void guest_act_pause(struct guest *g)
+{
+	guest_ask(g, "machine.pause", NULL, NULL, GUEST_CALL_MS);
+}
+
+static void guest_act_resume(struct guest *g)
+{
+	/* a VM that was started paused has not been launched yet */
+	guest_ask(g, g->launched ? "machine.resume" : "machine.start", NULL, NULL, GUEST_CALL_MS);
+	g->launched = true;
+}
+
+static void guest_act_reset(struct guest *g)
+{
+	guest_ask(g, "machine.reset", NULL, NULL, GUEST_CALL_MS);
+}
+
+static void guest_act_power_button(struct guest *g)
+{
+	guest_ask(g, "machine.power_button", NULL, NULL, GUEST_CALL_MS);
+}
+
+static void guest_act_sigkill(struct guest *g)
+{
+	if (g->proc)
+		vmproc_kill(g->proc);
+}
+
+/* In this order; the last of them may lead to the next input. */
+static const struct {
+	enum vm_action action;
+	void (*act)(struct guest *g);
+} guest_actions[] = {
+	{ VM_ACT_CLEAN, guest_clean },	       { VM_ACT_CALL_FAILED, guest_fail_calls },
+	{ VM_ACT_OPEN, guest_open },	       { VM_ACT_SPAWN, guest_spawn },
+	{ VM_ACT_CONFIGURE, guest_configure }, { VM_ACT_LAUNCH, guest_act_launch },
+	{ VM_ACT_PAUSE, guest_act_pause },     { VM_ACT_RESUME, guest_act_resume },
+	{ VM_ACT_RESET, guest_act_reset },     { VM_ACT_POWER_BUTTON, guest_act_power_button },
+	{ VM_ACT_QUIT, guest_quit },	       { VM_ACT_SIGKILL, guest_act_sigkill },
+};
+
+static void guest_tell_state(struct guest *g, const struct vm_step *step)
+{
+	struct json_object *data = json_new();
+
+	g->since_ms = state_now_ms();
+	json_add_str(data, "name", g->name);
+	json_add_str(data, "from", vm_state_name(step->from));
+	json_add_str(data, "to", vm_state_name(step->to));
+	if (step->to == VM_STOPPED && g->has_exit)
+		json_add(data, "exit", guest_exit_json(&g->exit));
+	event_emit(g->d->events, "vm.state", g->id, data);
+}
+
+struct vm_step guest_input(struct guest *g, enum vm_input input)
+{
+	enum vm_phase was = g->vm.phase;
+	struct vm_step step = vm_input(&g->vm, input, uv_now(&g->d->loop));
+
+	if (step.verdict == VM_IGNORE)
+		return step;
+	guest_hold(g);
+	log_debug(&g->d->log, "VM '%s': %s: %s -> %s", g->name, vm_input_name(input),
+		  vm_phase_name(was), vm_phase_name(g->vm.phase));
+	if (was != g->vm.phase)
+		uv_timer_stop(&g->timer);
+	if (g->vm.phase == VM_PHASE_RUNNING || g->vm.phase == VM_PHASE_PAUSED)
+		g->up = true;
+	if (step.from != step.to)
+		guest_tell_state(g, &step);
+	for (size_t i = 0; i < ARRAY_SIZE(guest_actions); i++)
+		if (step.actions & guest_actions[i].action)
+			guest_actions[i].act(g);
+	guest_settle(g);
+	guest_put(g);
+	return step;
+}
+
+static void guest_deadline(uv_timer_t *timer)
+{
+	struct guest *g = container_of(timer, struct guest, timer);
+
+	if (vm_state(&g->vm) == VM_STARTING && g->call_err.code)
+		g->start_err = g->call_err; /* the connection had broken, and the process goes on */
+	else if (vm_state(&g->vm) == VM_STARTING)
+		err_set(&g->start_err, ERR_VMM_PROTOCOL,
+			"vmm has not said hello within %.1f s and was ended",
+			g->d->options->step_timeout_ms / 1000.0);
+	guest_input(g, VM_IN_DEADLINE);
+}
+
+static void guest_set_timer(struct guest *g, uint64_t timeout_ms)
+{
+	uv_timer_start(&g->timer, guest_deadline, timeout_ms, 0);
+}
+
+/* --- what vmproc tells --- */
+
+/* Found again: what does it do? One that was not up was being started by the vmd that died: undone. */
+static void guest_adopted(struct guest *g, const char *state)
+{
+	bool created = !strcmp(state, "created");
+
+	g->adopting = false;
+	g->launched = !created;
+	if (!strcmp(state, "paused") || (created && g->vm.start_paused)) {
+		g->vm.phase = VM_PHASE_PAUSED;
+	} else if (created || !strcmp(state, "empty")) {
+		err_set(&g->start_err, ERR_CANCELLED, "vmd ended during its start");
+		g->up = false;
+		g->vm.phase = VM_PHASE_KILLED;
+		vmproc_kill(g->proc);
+	}
+	log_info(&g->d->log, "VM '%s' found again: process %d, %s", g->name,
+		 (int)vmproc_pid(g->proc), state);
+	guest_settle(g);
+}
+
+static void guest_proc_hello(void *arg, const char *state)
+{
+	struct guest *g = arg;
+
+	if (g->adopting)
+		guest_adopted(g, state);
+	else
+		guest_input(g, VM_IN_HELLO);
+}
+
+static void guest_proc_event(void *arg, const char *type, const char *message)
+{
+	struct guest *g = arg;
+
+	log_info(&g->d->log, "VM '%s': %s%s%s", g->name, type, message[0] ? ": " : "", message);
+	if (!strcmp(type, "reset"))
+		event_emit(g->d->events, "vm.reset", g->id,
+			   json_add_str(json_new(), "name", g->name));
+}
+
+/* The connection ends a moment before the process does: wait for that, it says more. */
+static void guest_proc_lost(void *arg, const struct err *why)
+{
+	struct guest *g = arg;
+
+	log_warn(&g->d->log, "VM '%s': %s", g->name, why->msg);
+	g->adopting = false;
+	g->call_err = *why;
+	if (vm_operation(&g->vm) && g->vm.phase != VM_PHASE_STOPPING &&
+	    !uv_is_closing((uv_handle_t *)&g->timer))
+		guest_set_timer(g, GUEST_LOST_MS);
+}
+
+static void guest_explain_start(struct guest *g, const struct state_exit *exit)
+{
+	char tail[300];
+
+	vmproc_log_tail(g->dir, tail, sizeof(tail));
+	if (!strcmp(exit->reason, "died"))
+		err_set(&g->start_err, ERR_VMM_DIED, "%s during its start%s%s", exit->message,
+			tail[0] ? "; its log ends: " : "", tail);
+	else
+		err_set(&g->start_err, ERR_VMM_DIED, "vmm ended during its start: %s: %s",
+			exit->reason, exit->message);
+}
+
+static void guest_proc_gone(void *arg, const struct state_exit *exit)
+{
+	struct guest *g = arg;
+	struct err e;
+
+	guest_hold(g);
+	g->proc = NULL;
+	g->adopting = false;
+	g->exit = *exit;
+	g->has_exit = g->up;
+	if (!g->up && !g->start_err.code)
+		guest_explain_start(g, exit);
+	if (g->up && state_exit_put(g->d->state, g->id, exit, &e) < 0)
+		log_error(&g->d->log, "VM '%s': %s", g->name, e.msg);
+	log_info(&g->d->log, "VM '%s': its process ended: %s (%lld) %s", g->name, exit->reason,
+		 (long long)exit->code, exit->message);
+	guest_input(g, VM_IN_GONE);
+	guest_put(g);
+}
+
+const struct vmproc_ops guest_proc_ops = {
+	.hello = guest_proc_hello,
+	.event = guest_proc_event,
+	.lost = guest_proc_lost,
+	.gone = guest_proc_gone,
+};

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Methods vm.start, stop, restart, reset, pause, resume, kill, wait, console: what runs. A handler gives
+ * the state machine its input and leaves the call with the guest's waits. On the loop's thread.
+ */
+#include "vmd/methods.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "vmd/daemon.h"
+#include "vmd/guest.h"
+
+/* The guest that params.vm names, held; NULL: the call has been answered. */
+static struct guest *power_guest(struct daemon *d, struct call *call)
+{
+	struct state_vm vm;
+	struct guest *g;
+	struct err e;
+
+	if (state_vm_find(d->state, json_get_str(call->params, "vm", ""), &vm, &e) < 0) {
+		call_fail(call, &e, NULL);
+		return NULL;
+	}
+	g = guest_get(d, &vm);
+	if (!g) {
+		err_set(&e, ERR_RPC_INTERNAL, "out of memory");
+		call_fail(call, &e, NULL);
+	}
+	return g;
+}
+
+static void power_refuse(struct guest *g, enum vm_input input, struct call *call)
+{
+	struct err e;
+
+	vm_refusal(&g->vm, input, g->name, uv_now(&g->d->loop), &e);
+	if (e.code == ERR_VM_STATE && g->vm.phase == VM_PHASE_OFF)
+		err_hint(&e, "start it first: vmctl start %s", g->name);
+	call_fail(call, &e, NULL);
+}
+
+/* Answer a call by the verdict on its input, or let it wait. */
+static void power_answer(struct guest *g, enum vm_input input, enum vm_verdict verdict,
+			 struct call *call, enum guest_wait_kind kind, const char *already)
+{
+	switch (verdict) {
+	case VM_GO:
+	case VM_JOIN:
+		guest_wait_add(g, kind, call, -1, false, VM_STATES);
+		return;
+	case VM_ALREADY:
+		call_reply(call, guest_answer(g, false, already));
+		return;
+	case VM_BUSY:
+	case VM_WRONG_STATE:
+	case VM_IGNORE:
+		power_refuse(g, input, call);
+		return;
+	}
+}
+
+/* What the user wants is written first; a failure is the call's. */
+static int power_desire(struct guest *g, bool running, struct call *call)
+{
+	struct err e;
+
+	if (state_vm_set_desired(g->d->state, g->id, running, &e) >= 0)
+		return 0;
+	call_fail(call, &e, NULL);
+	return -1;
+}
+
+/* --- start, and what it would do --- */
+
+static void power_dry_done(struct gather *gather)
+{
+	struct call *call = gather->arg;
+	struct json_object *o;
+
+	if (gather->ret < 0) {
+		call_fail(call, &gather->err, NULL);
+	} else {
+		o = json_add_str(json_new(), "name", gather->name);
+		json_add_str(json_add_str(o, "state", "stopped"), "note", "would start");
+		call_reply(call, json_add_bool(o, "changed", false));
+	}
+	gather_free(gather);
+}
+
+static void power_dry_start(struct guest *g, struct call *call)
+{
+	AUTO_FREE char *text = NULL;
+	struct json_object *config;
+	struct state_vm vm;
+	struct err e;
+
+	if (state_vm_get(g->d->state, g->id, &vm, &e) < 0 ||
+	    state_revision_get(g->d->state, g->id, vm.revision, NULL, &text, &e) < 0 ||
+	    json_parse(text, strlen(text), &config, &e) < 0) {
+		call_fail(call, &e, NULL);
+		return;
+	}
+	if (gather_start(&g->d->loop, &g->d->hostfs, g->name, "", config, power_dry_done, call))
+		return;
+	err_set(&e, ERR_RPC_INTERNAL, "out of memory");
+	call_fail(call, &e, NULL);
+}
+
+static const char *power_running_note(const struct guest *g)
+{
+	return vm_state(&g->vm) == VM_PAUSED ? "already running, paused" : "already running";
+}
+
+void method_vm_start(struct daemon *d, struct call *call)
+{
+	struct guest *g = power_guest(d, call);
+	struct vm_step step;
+
+	if (!g)
+		return;
+	if (json_get_bool(call->params, "dry_run", false) && g->vm.phase == VM_PHASE_OFF) {
+		power_dry_start(g, call);
+		guest_put(g);
+		return;
+	}
+	if (json_get_bool(call->params, "dry_run", false)) {
+		call_reply(call, guest_answer(g, false, power_running_note(g)));
+		guest_put(g);
+		return;
+	}
+	if (g->vm.phase == VM_PHASE_OFF)
+		g->vm.start_paused = json_get_bool(call->params, "paused", false);
+	step = guest_input(g, VM_IN_START);
+	power_answer(g, VM_IN_START, step.verdict, call, GUEST_WAIT_START, power_running_note(g));
+	guest_put(g);
+}
+
+/* --- stop, kill, restart --- */
+
+static void power_cancel_start(struct guest *g, const char *by)
+{
+	if (vm_state(&g->vm) == VM_STARTING && !g->start_err.code)
+		err_set(&g->start_err, ERR_CANCELLED, "the start of VM '%s' was cancelled by a %s",
+			g->name, by);
+}
+
+void method_vm_stop(struct daemon *d, struct call *call)
+{
+	int64_t timeout_ms = json_get_int(call->params, "timeout_ms", 60000);
+	bool force = json_get_bool(call->params, "force", false);
+	struct guest *g = power_guest(d, call);
+	enum vm_input input;
+	struct vm_step step;
+
+	if (!g)
+		return;
+	/* a paused guest cannot answer its power button */
+	input = force && (!timeout_ms || g->vm.phase == VM_PHASE_PAUSED) ? VM_IN_FORCE : VM_IN_STOP;
+	if (power_desire(g, false, call) < 0) {
+		guest_put(g);
+		return;
+	}
+	power_cancel_start(g, "stop");
+	step = guest_input(g, input);
+	if (step.verdict == VM_GO || step.verdict == VM_JOIN)
+		guest_wait_add(g, GUEST_WAIT_STOP, call,
+			       vm_state(&g->vm) == VM_STOPPING && g->vm.phase == VM_PHASE_STOPPING
+				       ? timeout_ms
+				       : -1,
+			       force, VM_STATES);
+	else
+		power_answer(g, input, step.verdict, call, GUEST_WAIT_STOP, "already stopped");
+	guest_put(g);
+}
+
+void method_vm_kill(struct daemon *d, struct call *call)
+{
+	struct guest *g = power_guest(d, call);
+	struct vm_step step;
+
+	if (!g)
+		return;
+	if (power_desire(g, false, call) >= 0) {
+		power_cancel_start(g, "kill");
+		step = guest_input(g, VM_IN_FORCE);
+		power_answer(g, VM_IN_FORCE, step.verdict, call, GUEST_WAIT_STOP,
+			     "already stopped");
+	}
+	guest_put(g);
+}
+
+void method_vm_restart(struct daemon *d, struct call *call)
+{
+	int64_t timeout_ms = json_get_int(call->params, "timeout_ms", 60000);
+	bool force = json_get_bool(call->params, "force", false);
+	struct guest *g = power_guest(d, call);
+	struct vm_step step;
+
+	if (!g)
+		return;
+	g->vm.start_paused = false;
+	if (g->vm.phase == VM_PHASE_PAUSED && force) {
+		step = guest_input(g, VM_IN_FORCE);
+		g->vm.restart = true;
+	} else {
+		step = guest_input(g, VM_IN_RESTART);
+		if (step.verdict == VM_GO && force && !timeout_ms)
+			guest_input(g, VM_IN_ESCALATE);
+	}
+	if (step.verdict == VM_GO)
+		guest_wait_add(g, GUEST_WAIT_RESTART, call,
+			       g->vm.phase == VM_PHASE_STOPPING ? timeout_ms : -1, force,
+			       VM_STATES);
+	else
+		power_answer(g, VM_IN_RESTART, step.verdict, call, GUEST_WAIT_RESTART, NULL);
+	guest_put(g);
+}
+
+/* --- reset, pause, resume --- */
+
+static void power_simple(struct daemon *d, struct call *call, enum vm_input input,
+			 const char *already)
+{
+	struct guest *g = power_guest(d, call);
+	struct vm_step step;
+
+	if (!g)
+		return;
+	step = guest_input(g, input);
+	power_answer(g, input, step.verdict, call, GUEST_WAIT_CALL, already);
+	guest_put(g);
+}
+
+void method_vm_reset(struct daemon *d, struct call *call)
+{
+	power_simple(d, call, VM_IN_RESET, NULL);
+}
+
+void method_vm_pause(struct daemon *d, struct call *call)
+{
+	power_simple(d, call, VM_IN_PAUSE, "already paused");
+}
+
+void method_vm_resume(struct daemon *d, struct call *call)
+{
+	power_simple(d, call, VM_IN_RESUME, "already running");
+}
+
+void method_vm_wait(struct daemon *d, struct call *call)
+{
+	static const struct {
+		const char *name;
+		enum vm_state state;
+	} states[] = { { "running", VM_RUNNING },
+		       { "stopped", VM_STOPPED },
+		       { "paused", VM_PAUSED } };
+	const char *word = json_get_str(call->params, "for", "");
+	struct guest *g = power_guest(d, call);
+
+	for (size_t i = 0; g && i < ARRAY_SIZE(states); i++)
+		if (!strcmp(states[i].name, word))
+			guest_wait_add(g, GUEST_WAIT_STATE, call,
+				       json_get_int(call->params, "timeout_ms", -1), false,
+				       states[i].state);
+	if (g)
+		guest_put(g);
+}
+
+/* --- console: vmm gets one end of a socket pair, the client the other; no byte passes through vmd --- */
+
+struct power_console {
+	struct call *call;
+	int client_end; /* owned */
+	char name[64];
+};
+
+static void power_console_done(void *arg, struct json_object *result, const struct err *why)
+{
+	struct power_console *c = arg;
+	struct json_object *o;
+	struct fdset fds;
+
+	if (why) {
+		call_fail(c->call, why, NULL);
+		close(c->client_end);
+		free(c);
+		return;
+	}
+	fdset_init(&fds);
+	fdset_add(&fds, c->client_end);
+	o = json_add_str(json_new(), "name", c->name);
+	call_reply_fds(c->call, json_add_str(o, "console", json_get_str(result, "console", "")),
+		       &fds);
+	free(c);
+}
+
+static int power_console_open(struct guest *g, struct call *call, struct err *e)
+{
+	struct json_object *params = json_new();
+	const char *console = json_get_str(call->params, "console", NULL);
+	struct power_console *c = calloc(1, sizeof(*c));
+	struct fdset fds;
+	int ends[2];
+
+	if (!c || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+		json_object_put(params);
+		free(c);
+		return err_errno(e, "cannot make a console for VM '%s'", g->name);
+	}
+	if (console)
+		json_add_str(params, "console", console);
+	json_add_str(params, "mode", json_get_str(call->params, "mode", "write"));
+	json_add_bool(params, "scrollback", json_get_bool(call->params, "scrollback", true));
+	c->call = call;
+	c->client_end = ends[0];
+	memcpy(c->name, g->name, sizeof(c->name));
+	fdset_init(&fds);
+	json_add(params, "fd", json_add_int(json_new(), "fd", fdset_add(&fds, ends[1])));
+	vmproc_call(g->proc, "console.attach", params, &fds, GUEST_CALL_MS, power_console_done, c);
+	return 0;
+}
+
+void method_vm_console(struct daemon *d, struct call *call)
+{
+	struct guest *g = power_guest(d, call);
+	struct err e;
+
+	if (!g)
+		return;
+	if (g->vm.phase == VM_PHASE_OFF) {
+		power_refuse(g, VM_IN_RESET, call);
+	} else if (!g->proc || !g->up) {
+		vm_refusal(&g->vm, VM_IN_RESET, g->name, uv_now(&d->loop), &e);
+		call_fail(call, &e, NULL);
+	} else if (power_console_open(g, call, &e) < 0) {
+		call_fail(call, &e, NULL);
+	}
+	guest_put(g);
+}

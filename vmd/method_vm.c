@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: MIT
+/* Methods vm.validate, apply, list, get, delete: definitions. On the loop's thread. */
+#include "vmd/methods.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "lib/vmdef.h"
+#include "vmd/daemon.h"
+#include "vmd/diff.h"
+#include "vmd/event.h"
+#include "vmd/guest.h"
+#include "vmd/host.h"
+
+static void vm_fail_at(struct call *call, const struct err *e, const struct schema_error *where)
+{
+	call_fail(call, e,
+		  e->code == ERR_INVALID ? json_add_str(json_new(), "path", where->pointer) : NULL);
+}
+
+/* What will not work on this host as it is now, though the definition is right. */
+static struct json_object *vm_warnings(struct daemon *d, struct json_object *config)
+{
+	struct json_object *list = json_object_new_array();
+	const char *name = json_get_str(config, "name", "");
+	int64_t vcpus = json_get_int(config, "vcpus", 1);
+	struct vmdef_file files[VMDEF_FILES_MAX];
+	int n = vmdef_files(config, files, NULL);
+	struct host_kvm kvm;
+	unsigned int cpus;
+	struct err e;
+	AUTO_CLOSE int fd = host_kvm_open(&d->hostfs, &kvm, &e);
+
+	if (fd < 0)
+		json_object_array_add(list, json_object_new_string(e.msg));
+	if (host_check_limits(&d->hostfs, fd < 0 ? NULL : &kvm, config, name, &e) < 0)
+		json_object_array_add(list, json_object_new_string(e.msg));
+	if (host_cpus(&d->hostfs, &cpus, NULL) >= 0 && vcpus > cpus) {
+		err_set(&e, ERR_CPUS, "VM '%s' has %lld vCPUs, the host has %u CPUs", name,
+			(long long)vcpus, cpus);
+		json_object_array_add(list, json_object_new_string(e.msg));
+	}
+	for (int i = 0; i < n; i++) {
+		/* stat and no open: a definition may well be older than its disks */
+		if (access(files[i].path, R_OK) == 0)
+			continue;
+		err_set(&e, ERR_FILE, "%s '%.300s': %s", files[i].what, files[i].path,
+			strerror(errno));
+		json_object_array_add(list, json_object_new_string(e.msg));
+	}
+	return list;
+}
+
+void method_vm_validate(struct daemon *d, struct call *call)
+{
+	struct json_object *definition = json_get(call->params, "definition"), *o;
+	AUTO_JSON struct json_object *config = NULL;
+	struct schema_error where = { 0 };
+	struct err e;
+
+	if (vmdef_check(definition, &where, &e) < 0 ||
+	    vmdef_expand(definition, NULL, &config, &e) < 0) {
+		vm_fail_at(call, &e, &where);
+		return;
+	}
+	o = json_add_bool(json_new(), "valid", true);
+	json_add_str(o, "name", json_get_str(definition, "name", ""));
+	call_reply(call, json_add(o, "warnings", vm_warnings(d, config)));
+}
+
+/* An apply on its way. */
+struct vm_apply {
+	struct daemon *d;
+	struct call *call;
+	struct json_object *definition;			  /* the call's */
+	struct json_object *before, *old_config, *config; /* owned */
+	struct json_object *changes;			  /* owned */
+	struct state_vm vm;
+	bool exists;
+	const char *result;
+};
+
+static void vm_apply_fini(struct vm_apply *a)
+{
+	json_object_put(a->before);
+	json_object_put(a->old_config);
+	json_object_put(a->config);
+	json_object_put(a->changes);
+}
+
+static int vm_apply_load(struct vm_apply *a, struct err *e)
+{
+	AUTO_FREE char *definition = NULL, *config = NULL;
+	int ret = state_vm_find(a->d->state, a->vm.name, &a->vm, NULL);
+
+	/* an id or its prefix is no name: that VM is another one */
+	a->exists = ret >= 0 && !strcmp(a->vm.name, json_get_str(a->definition, "name", ""));
+	if (ret < 0 && ret != -ERR_VM_NOT_FOUND)
+		return state_vm_find(a->d->state, a->vm.name, &a->vm, e);
+	if (!a->exists)
+		return 0;
+	ret = state_revision_get(a->d->state, a->vm.id, a->vm.revision, &definition, &config, e);
+	if (ret >= 0)
+		ret = json_parse(definition, strlen(definition), &a->before, e);
+	if (ret >= 0)
+		ret = json_parse(config, strlen(config), &a->old_config, e);
+	return ret;
+}
+
+static int vm_apply_check_revision(const struct vm_apply *a, struct err *e)
+{
+	int64_t want = json_get_int(a->call->params, "if_revision", -1);
+
+	if (want < 0)
+		return 0;
+	if (!want && a->exists)
+		return err_set(e, ERR_VM_EXISTS, "VM '%s' exists already", a->vm.name);
+	if (want && !a->exists)
+		return err_set(e, ERR_VM_REVISION,
+			       "VM '%s' does not exist, revision %lld was expected", a->vm.name,
+			       (long long)want);
+	if (want && want != a->vm.revision)
+		return err_set(e, ERR_VM_REVISION, "VM '%s' is at revision %lld, not %lld",
+			       a->vm.name, (long long)a->vm.revision, (long long)want);
+	return 0;
+}
+
+static int vm_apply_write(struct vm_apply *a, struct err *e)
+{
+	const char *definition =
+		json_object_to_json_string_ext(a->definition, JSON_C_TO_STRING_PLAIN);
+	const char *config = json_object_to_json_string_ext(a->config, JSON_C_TO_STRING_PLAIN);
+	struct state *s = a->d->state;
+	struct json_object *data = json_add_str(json_new(), "name", a->vm.name);
+	struct state_actor actor;
+	int ret = state_begin(s, e);
+
+	call_actor(a->call, &actor);
+	if (ret >= 0)
+		ret = a->exists ? state_vm_update(s, &a->vm, definition, config, &actor, e)
+				: state_vm_insert(s, &a->vm, definition, config, &actor, e);
+	json_add_int(data, "revision", a->vm.revision);
+	if (ret >= 0)
+		ret = event_add(a->d->events, a->exists ? "vm.updated" : "vm.created", a->vm.id,
+				TAKE_PTR(data), e);
+	json_object_put(data);
+	if (ret >= 0)
+		ret = state_commit(s, e);
+	if (ret >= 0) {
+		event_flush(a->d->events);
+		return 0;
+	}
+	state_rollback(s);
+	event_drop(a->d->events);
+	return ret;
+}
+
+static void vm_apply_columns(struct vm_apply *a)
+{
+	snprintf(a->vm.profile, sizeof(a->vm.profile), "%s",
+		 json_get_str(a->config, "profile", ""));
+	a->vm.vcpus = json_get_int(a->config, "vcpus", 1);
+	a->vm.memory = json_get_int(json_get(a->config, "memory"), "size", 0);
+}
+
+static int vm_apply(struct vm_apply *a, struct schema_error *where, struct err *e)
+{
+	bool dry_run = json_get_bool(a->call->params, "dry_run", false);
+	int ret = vmdef_check(a->definition, where, e);
+
+	if (ret < 0)
+		return ret;
+	snprintf(a->vm.name, sizeof(a->vm.name), "%s", json_get_str(a->definition, "name", ""));
+	ret = vm_apply_load(a, e);
+	if (ret >= 0)
+		ret = vm_apply_check_revision(a, e);
+	if (ret >= 0)
+		ret = vmdef_expand(a->definition, a->old_config, &a->config, e);
+	if (ret < 0)
+		return ret;
+	a->changes = a->exists ? diff_pointers(a->before, a->definition) : json_object_new_array();
+	a->result = a->exists ? "updated" : "created";
+	if (!a->exists) {
+		a->vm = (struct state_vm){ .revision = 0 };
+		snprintf(a->vm.name, sizeof(a->vm.name), "%s",
+			 json_get_str(a->definition, "name", ""));
+		if (!dry_run)
+			state_uuid(a->vm.id);
+	} else if (!json_object_array_length(a->changes)) {
+		a->result = "unchanged";
+		return 0;
+	}
+	vm_apply_columns(a);
+	if (!dry_run)
+		return vm_apply_write(a, e);
+	a->vm.revision++;
+	return 0;
+}
+
+void method_vm_apply(struct daemon *d, struct call *call)
+{
+	struct vm_apply a = { .d = d,
+			      .call = call,
+			      .definition = json_get(call->params, "definition") };
+	struct schema_error where = { 0 };
+	struct json_object *o;
+	struct guest *g;
+	struct err e;
+
+	if (vm_apply(&a, &where, &e) < 0) {
+		vm_fail_at(call, &e, &where);
+		vm_apply_fini(&a);
+		return;
+	}
+	g = a.vm.id[0] ? guest_find(d, a.vm.id) : NULL;
+	o = json_new();
+	if (a.vm.id[0])
+		json_add_str(o, "id", a.vm.id);
+	json_add_str(o, "name", a.vm.name);
+	json_add_int(o, "revision", a.vm.revision);
+	json_add_str(o, "result", a.result);
+	json_add(o, "changes", TAKE_PTR(a.changes));
+	json_add_bool(o, "restart_required",
+		      g && g->vm.phase != VM_PHASE_OFF && g->revision != a.vm.revision);
+	call_reply(call, o);
+	vm_apply_fini(&a);
+}
+
+static struct json_object *vm_summary(struct daemon *d, const struct state_vm *vm)
+{
+	struct json_object *o = json_add_str(json_new(), "id", vm->id);
+
+	json_add_str(o, "name", vm->name);
+	json_add_str(o, "profile", vm->profile);
+	json_add_int(o, "cpus", vm->vcpus);
+	json_add_int(o, "memory", vm->memory);
+	json_add_int(o, "revision", vm->revision);
+	json_add_str(o, "desired", vm->desired_running ? "running" : "stopped");
+	return json_add(o, "observed", guest_observed(guest_find(d, vm->id), vm));
+}
+
+struct vm_list {
+	struct daemon *d;
+	struct json_object *list;
+};
+
+static int vm_list_one(void *arg, const struct state_vm *vm)
+{
+	struct vm_list *l = arg;
+
+	json_object_array_add(l->list, vm_summary(l->d, vm));
+	return 0;
+}
+
+void method_vm_list(struct daemon *d, struct call *call)
+{
+	struct vm_list l = { .d = d, .list = json_object_new_array() };
+	struct err e;
+
+	if (state_vm_list(d->state, vm_list_one, &l, &e) < 0) {
+		json_object_put(l.list);
+		call_fail(call, &e, NULL);
+		return;
+	}
+	call_reply(call, json_add(json_new(), "vms", l.list));
+}
+
+static struct json_object *vm_consoles(struct json_object *config)
+{
+	struct json_object *devices = json_get(config, "devices"), *list = json_object_new_array();
+
+	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
+		struct json_object *device = json_object_array_get_idx(devices, i);
+
+		if (!strcmp(json_get_str(device, "backend", ""), "console"))
+			json_object_array_add(
+				list, json_object_new_string(json_get_str(device, "id", "")));
+	}
+	return list;
+}
+
+static int vm_load(struct daemon *d, const struct state_vm *vm, struct json_object **ret_definition,
+		   struct json_object **ret_config, struct err *e)
+{
+	AUTO_FREE char *definition = NULL, *config = NULL;
+	int ret = state_revision_get(d->state, vm->id, vm->revision, &definition, &config, e);
+
+	if (ret >= 0)
+		ret = json_parse(definition, strlen(definition), ret_definition, e);
+	if (ret >= 0)
+		ret = json_parse(config, strlen(config), ret_config, e);
+	return ret;
+}
+
+void method_vm_get(struct daemon *d, struct call *call)
+{
+	AUTO_JSON struct json_object *definition = NULL, *config = NULL;
+	char created[EVENT_TIME_SIZE], updated[EVENT_TIME_SIZE];
+	struct json_object *o;
+	struct state_vm vm;
+	struct err e;
+
+	if (state_vm_find(d->state, json_get_str(call->params, "vm", ""), &vm, &e) < 0 ||
+	    vm_load(d, &vm, &definition, &config, &e) < 0) {
+		call_fail(call, &e, NULL);
+		return;
+	}
+	o = vm_summary(d, &vm);
+	event_time(vm.created_ms, created);
+	event_time(vm.updated_ms, updated);
+	json_add_str(o, "created", created);
+	json_add_str(o, "updated", updated);
+	json_add(o, "consoles", vm_consoles(config));
+	json_add(o, "definition", TAKE_PTR(definition));
+	call_reply(call, json_add(o, "config", TAKE_PTR(config)));
+}
+
+static int vm_delete(struct daemon *d, const struct state_vm *vm, struct err *e)
+{
+	struct json_object *data = json_add_str(json_new(), "name", vm->name);
+	int ret = state_begin(d->state, e);
+
+	if (ret >= 0)
+		ret = state_vm_delete(d->state, vm->id, e);
+	if (ret >= 0)
+		ret = event_add(d->events, "vm.deleted", vm->id, TAKE_PTR(data), e);
+	json_object_put(data);
+	if (ret >= 0)
+		ret = state_commit(d->state, e);
+	if (ret >= 0) {
+		event_flush(d->events);
+		return 0;
+	}
+	state_rollback(d->state);
+	event_drop(d->events);
+	return ret;
+}
+
+static int vm_may_delete(struct daemon *d, const struct state_vm *vm, struct err *e)
+{
+	struct guest *g = guest_find(d, vm->id);
+
+	if (!g || g->vm.phase == VM_PHASE_OFF)
+		return 0;
+	err_set(e, ERR_VM_STATE, "VM '%s' is %s", vm->name, vm_state_name(vm_state(&g->vm)));
+	return err_hint(e, "stop it first: vmctl stop %s", vm->name);
+}
+
+static void vm_add_removed(struct json_object *list, const char *fmt, long long n)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%lld %s%s", n, fmt, n == 1 ? "" : "s");
+	json_object_array_add(list, json_object_new_string(text));
+}
+
+void method_vm_delete(struct daemon *d, struct call *call)
+{
+	bool dry_run = json_get_bool(call->params, "dry_run", false);
+	struct json_object *removed;
+	struct state_vm vm;
+	struct guest *g;
+	char dir[256];
+	struct err e;
+
+	if (state_vm_find(d->state, json_get_str(call->params, "vm", ""), &vm, &e) < 0 ||
+	    vm_may_delete(d, &vm, &e) < 0 || (!dry_run && vm_delete(d, &vm, &e) < 0)) {
+		call_fail(call, &e, NULL);
+		return;
+	}
+	removed = json_object_new_array();
+	json_object_array_add(removed, json_object_new_string("definition"));
+	vm_add_removed(removed, "revision", (long long)vm.revision);
+	if (!dry_run) {
+		guest_dir(d, vm.id, dir, sizeof(dir));
+		vmproc_clean(dir, true);
+		g = guest_find(d, vm.id);
+		if (g) { /* somebody waits for a state that never comes */
+			guest_hold(g);
+			guest_deleted(g);
+			guest_put(g);
+		}
+	}
+	call_reply(call, json_add(json_add_str(json_new(), "name", vm.name), "removed", removed));
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vmm process: made or found again, watched through its pidfd, spoken to on its control socket
+ * (vmm/control.h). Whatever it says is bounded and checked here. On the loop's thread.
+ *
+ * Its directory holds control.sock, exit.json (its last words) and vmm.log (its stderr).
+ */
+#ifndef VMD_VMPROC_H
+#define VMD_VMPROC_H
+
+#include <uv.h>
+#include "lib/fdio.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "state/state.h"
+
+#define VMPROC_RECORD_MAX 4096
+#define VMPROC_LOG_MAX (1024 * 1024) /* of vmm.log; see vmproc_trim_log */
+
+struct vmproc;
+
+struct vmproc_ops {
+	/* vmm has said hello. state: "empty", "created", "running", "paused", "ended". */
+	void (*hello)(void *arg, const char *state);
+	/* machine.event: type and message are the vmm's words, made printable. */
+	void (*event)(void *arg, const char *type, const char *message);
+	/* Its connection broke or was never good while the process lives. */
+	void (*lost)(void *arg, const struct err *why);
+	/* The process has ended; the last callback but for the ends of calls. */
+	void (*gone)(void *arg, const struct state_exit *exit);
+};
+
+struct vmproc_options {
+	uv_loop_t *loop;
+	const struct log *log;
+	const char *dir; /* exists */
+	const struct vmproc_ops *ops;
+	void *arg;
+};
+
+/*
+ * Make a process: `vmm --control-fd 3`. It waits before its exec until `record`, which writes down what
+ * ret_process holds, has succeeded: no process that nobody knows of, whenever vmd dies.
+ */
+int vmproc_spawn(const struct vmproc_options *options, const char *vmm,
+		 int (*record)(void *arg, const struct state_process *process, struct err *e),
+		 struct vmproc **ret_proc, struct err *e);
+/*
+ * Take one over that a vmd before this one has made: -ESRCH when it has ended meanwhile (pid and start
+ * time do not meet). When it lives but cannot be spoken to, ops->lost follows.
+ */
+int vmproc_adopt(const struct vmproc_options *options, const struct state_process *process,
+		 struct vmproc **ret_proc, struct err *e);
+/* Let go: the process is not touched. No more callbacks, but each open call ends with -ECANCELED. */
+void vmproc_release(struct vmproc *p);
+
+pid_t vmproc_pid(const struct vmproc *p);
+bool vmproc_connected(const struct vmproc *p);
+/*
+ * A request. done is called once: with the result, or with why there is none: vmm's own error, a code of
+ * the catalogue; ERR_TIMEOUT; ERR_VMM_PROTOCOL; ECANCELED. Never from inside of this function.
+ */
+void vmproc_call(struct vmproc *p, const char *method, struct json_object *take_params,
+		 struct fdset *take_fds, unsigned int timeout_ms,
+		 void (*done)(void *arg, struct json_object *result, const struct err *why),
+		 void *arg);
+void vmproc_kill(struct vmproc *p);
+
+/*
+ * What is left of a process that ended while nobody watched: the record, or "lost". Nothing in the
+ * record is believed beyond its shape.
+ */
+void vmproc_last_words(const char *dir, struct state_exit *ret_exit);
+/* The end of its log as one line, for a message; "" when there is none. */
+void vmproc_log_tail(const char *dir, char *out, size_t size);
+/* Keep vmm.log under VMPROC_LOG_MAX: when it has grown beyond, it is emptied but for its end. */
+void vmproc_trim_log(const char *dir);
+/* Remove what a process leaves in dir; with everything, also its log and dir itself. */
+void vmproc_clean(const char *dir, bool everything);
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Making a vmm process: fork, write it down, exec. Between fork and exec the child calls only what is
+ * async-signal-safe (signal-safety(7)), for libuv's workers are threads. On the loop's thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "lib/conn.h"
+#include "vmd/host.h"
+#include "vmd/vmproc_priv.h"
+
+struct spawn {
+	const char *vmm;
+	int listen, log, null, gate[2]; /* owned; gate: the child reads, vmd writes */
+	struct state_process process;
+};
+
+static void spawn_fini(struct spawn *s)
+{
+	int fds[] = { s->listen, s->log, s->null, s->gate[0], s->gate[1] };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static void spawn_default_signals(void)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		sigaction(sig, &dfl, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The child. It runs only when vmd says so; when vmd dies before, the pipe ends and so does this. */
+static void spawn_child(const struct spawn *s)
+{
+	static const char sorry[] = "vmd: cannot execute vmm: ";
+	char *argv[] = { (char *)s->vmm, (char *)"--control-fd", (char *)"3", NULL };
+	char *envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *)"LANG=C.UTF-8",
+			 NULL };
+	const char *why;
+	char go;
+
+	setsid();
+	if (fdio_read(s->gate[0], &go, 1) != 1)
+		_exit(126);
+	/* all above 3 first, so that no dup2 hits a source of another */
+	int null = fcntl(s->null, F_DUPFD, 10), log = fcntl(s->log, F_DUPFD, 10);
+	int listen = fcntl(s->listen, F_DUPFD, 10);
+
+	if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log, 2) < 0 || dup2(listen, 3) < 0)
+		_exit(126);
+	syscall(SYS_close_range, 4, ~0u, 0);
+	if (chdir("/") < 0)
+		_exit(126);
+	spawn_default_signals();
+	execve(s->vmm, argv, envp);
+	why = strerrordesc_np(errno);
+	if (write(2, sorry, sizeof(sorry) - 1) > 0 && why && write(2, why, strlen(why)) > 0)
+		_exit(127);
+	_exit(127);
+}
+
+static int spawn_files(struct spawn *s, const char *dir, struct err *e)
+{
+	char path[512];
+
+	s->listen = conn_listen(s->process.socket, 0600, e);
+	if (s->listen < 0)
+		return s->listen;
+	snprintf(path, sizeof(path), "%s/vmm.log", dir);
+	s->log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->log < 0)
+		return err_errno(e, "cannot make '%s'", path);
+	s->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (s->null < 0)
+		return err_errno(e, "cannot open '/dev/null'");
+	if (pipe2(s->gate, O_CLOEXEC) < 0)
+		return err_errno(e, "cannot make a pipe");
+	return 0;
+}
+
+/* Fork, learn who it is, have it written down, let it run. The pidfd, or negative and no process. */
+static int spawn_fork(struct spawn *s,
+		      int (*record)(void *arg, const struct state_process *process, struct err *e),
+		      void *arg, struct err *e)
+{
+	AUTO_CLOSE int pidfd = -1;
+	pid_t pid = fork();
+	int ret = 0;
+
+	if (pid < 0)
+		return err_errno(e, "cannot make a process");
+	if (!pid) {
+		close(s->gate[1]); /* else the child's own copy keeps its gate from ending */
+		spawn_child(s);
+	}
+	s->process.pid = pid;
+	s->process.time_ms = state_now_ms();
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0)
+		ret = err_errno(e, "cannot watch vmm");
+	if (ret >= 0)
+		ret = host_process_start(pid, &s->process.start_time, e);
+	if (ret >= 0)
+		ret = record(arg, &s->process, e);
+	if (ret >= 0 && fdio_write(s->gate[1], "g", 1) == 1)
+		return TAKE_FD(pidfd);
+	if (ret >= 0)
+		ret = err_set(e, EIO, "cannot start vmm");
+	close(TAKE_FD(s->gate[1])); /* it ends by itself, at once */
+	waitpid(pid, NULL, 0);
+	return ret;
+}
+
+int vmproc_spawn(const struct vmproc_options *options, const char *vmm,
+		 int (*record)(void *arg, const struct state_process *process, struct err *e),
+		 struct vmproc **ret_proc, struct err *e)
+{
+	struct spawn s = { .vmm = vmm, .listen = -1, .log = -1, .null = -1, .gate = { -1, -1 } };
+	int ret = snprintf(s.process.socket, sizeof(s.process.socket), "%s/control.sock",
+			   options->dir);
+
+	if (ret >= (int)sizeof(s.process.socket))
+		return err_set(e, ENAMETOOLONG, "'%s/control.sock' is too long for a socket",
+			       options->dir);
+	ret = spawn_files(&s, options->dir, e);
+	if (ret >= 0)
+		ret = spawn_fork(&s, record, options->arg, e);
+	if (ret >= 0)
+		ret = vmproc_new(options, s.process.pid, ret, true, ret_proc, e);
+	if (ret >= 0 && vmproc_connect(*ret_proc, s.process.socket, e) < 0)
+		log_error(options->log, "vmm %d: %s", (int)s.process.pid, e->msg);
+	spawn_fini(&s);
+	return ret;
+}
