@@ -3,6 +3,7 @@
 #include "tests/unit/vmctl_peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -219,6 +220,7 @@ void peer_run(const struct peer_row *script, const char *args, const char *input
 	snprintf(socket, sizeof(socket), "%s/vmd.sock", dir);
 	p.listener = conn_listen(socket, 0600, NULL);
 	assert_true(p.listener >= 0);
+	fcntl(p.listener, F_SETFL, 0); /* accept waits */
 	p.requests = open_memstream(&ret->requests, &len);
 	p.typed = open_memstream(&ret->typed, &len);
 	assert_int_equal(pthread_create(&thread, NULL, peer_thread, &p), 0);
