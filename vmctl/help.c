@@ -96,7 +96,7 @@ void help_show(const struct command *c, FILE *f)
 	fputs("\noptions:\n", f);
 	help_options(command_globals, f);
 	fputs("\nA VM is a name, an id or the beginning of one; globs ('web*') work for names.\n"
-	      "vmctl help COMMAND shows a command's options, vmctl(1) and vm.yaml(5) tell more.\n",
+	      "vmctl help COMMAND shows a command's options; vmctl(1), vm.yaml(5) tell more.\n",
 	      f);
 }
 
