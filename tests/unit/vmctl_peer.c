@@ -195,6 +195,8 @@ static void peer_run_at(const char *socket, const char *args, const char *input,
 
 	assert_non_null(out);
 	assert_non_null(err);
+	/* a file named "-" is read by lib/vmfile from the process's own */
+	dup2(fileno(in), STDIN_FILENO);
 	ret->status = peer_vmctl(socket, args, in, out, err);
 	ret->out = peer_slurp(out);
 	ret->err = peer_slurp(err);

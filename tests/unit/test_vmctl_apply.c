@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/* vmctl apply, validate: errors say where they stand, also those that only vmd finds. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/test.h"
+#include "tests/unit/vmctl_peer.h"
+
+#define GOOD "name: hello\nmemory: 512MiB\nboot:\n  kernel: /k\n"
+
+static void check(const struct peer_row *script, const char *args, const char *input, int status,
+		  const char *out, const char *err)
+{
+	struct peer_run r;
+
+	if (script)
+		peer_run(script, args, input, &r);
+	else
+		peer_run_alone(args, input, &r);
+	if (out)
+		assert_string_equal(r.out, out);
+	if (err)
+		assert_string_equal(r.err, err);
+	assert_int_equal(r.status, status);
+	peer_run_free(&r);
+}
+
+/* standard input is read by descriptor: peer_run makes it the process's own */
+static void test_validate(void **state)
+{
+	(void)state;
+	check(NULL, "validate -", GOOD, 0, "-: valid (VM 'hello')\n", "");
+	check(NULL, "validate - -q", GOOD, 0, "hello\n", "");
+	check(NULL, "validate --json -", GOOD, 0,
+	      "{\"schema\":\"vmctl.validate/1\",\"results\":[{\"file\":\"-\",\"valid\":true,"
+	      "\"name\":\"hello\"}]}\n",
+	      "");
+}
+
+static void test_misspelt_key(void **state)
+{
+	static const char text[] = "name: hello\nmemroy: 512MiB\nboot:\n  kernel: /k\n";
+
+	(void)state;
+	check(NULL, "validate -", text, 5, "",
+	      "vmctl: <stdin>:2:1: /memroy: unknown key 'memroy'; did you mean 'memory'?\n"
+	      "code: E1100 (definition.invalid)\n");
+	/* vmd is not even asked */
+	check(NULL, "apply -f -", text, 5, "",
+	      "vmctl: <stdin>:2:1: /memroy: unknown key 'memroy'; did you mean 'memory'?\n"
+	      "code: E1100 (definition.invalid)\n");
+}
+
+static void test_files_that_cannot_be_read(void **state)
+{
+	(void)state;
+	check(NULL, "apply -f /nonexistent/x.yaml", NULL, 5, "",
+	      "vmctl: cannot open '/nonexistent/x.yaml': No such file or directory\n"
+	      "code: E1006 (file.unusable)\n");
+	check(NULL, "apply", NULL, 2, "",
+	      "vmctl: 'apply' needs --file FILE\nhint: vmctl apply -f FILE\n"
+	      "usage: vmctl apply --file=FILE... [--dry-run]\n");
+}
+
+static void test_results(void **state)
+{
+	static const struct peer_row created[] = {
+		{ "vm.apply", .result = "{\"id\":\"1\",\"name\":\"hello\",\"revision\":1,"
+					"\"result\":\"created\",\"changes\":[],"
+					"\"restart_required\":false}" },
+		{ 0 }
+	};
+	static const struct peer_row updated[] = {
+		{ "vm.apply", .result = "{\"id\":\"1\",\"name\":\"hello\",\"revision\":2,"
+					"\"result\":\"updated\",\"changes\":[\"/memory\"],"
+					"\"restart_required\":true}" },
+		{ 0 }
+	};
+	static const struct peer_row unchanged[] = {
+		{ "vm.apply", .result = "{\"id\":\"1\",\"name\":\"hello\",\"revision\":2,"
+					"\"result\":\"unchanged\",\"changes\":[],"
+					"\"restart_required\":false}" },
+		{ 0 }
+	};
+
+	(void)state;
+	check(created, "apply -f -", GOOD, 0, "hello: created\n", "");
+	check(created, "apply -nf -", GOOD, 0, "hello: would be created\n", "");
+	check(updated, "apply -f -", GOOD, 0, "hello: updated\n  /memory\n",
+	      "hello: runs with the old definition until: vmctl restart hello\n");
+	check(unchanged, "apply -f -", GOOD, 0, "hello: unchanged\n", "");
+	check(unchanged, "apply -f - --strict", GOOD, 4, "", NULL);
+	check(created, "apply --json -f -", GOOD, 0,
+	      "{\"schema\":\"vmctl.apply/1\",\"results\":[{\"file\":\"-\",\"id\":\"1\",\"name\":"
+	      "\"hello\",\"revision\":1,\"result\":\"created\",\"changes\":[],"
+	      "\"restart_required\":false}]}\n",
+	      "");
+}
+
+static void test_what_vmd_finds_is_located(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.apply",
+		  .error = "{\"code\":1301,\"message\":\"the host has 1.0G\",\"data\":{\"name\":"
+			   "\"host.memory_short\",\"path\":\"/definition/memory\"}}" },
+		{ 0 }
+	};
+	static const struct peer_row plain[] = {
+		{ "vm.apply", .error =
+				      "{\"code\":1600,\"message\":\"disk full\",\"data\":{\"name\":"
+				      "\"state.database\"}}" },
+		{ 0 }
+	};
+
+	(void)state;
+	check(script, "apply -f -", GOOD, 5, "",
+	      "vmctl: <stdin>:2:9: the host has 1.0G\ncode: E1301 (host.memory_short)\n");
+	check(plain, "apply -f -", GOOD, 1, "",
+	      "vmctl: cannot apply 'hello': disk full\ncode: E1600 (state.database)\n");
+}
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* All or nothing, as far as it can be known here. */
+static void test_several_files(void **state)
+{
+	char dir[] = "/tmp/vmctl-test-XXXXXX", a[64], b[64], args[200], err[400];
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(a, sizeof(a), "%s/a.yaml", dir);
+	snprintf(b, sizeof(b), "%s/b.yaml", dir);
+	write_file(a, GOOD);
+	write_file(b, GOOD);
+	snprintf(args, sizeof(args), "apply -f %s -f %s", a, b);
+	snprintf(err, sizeof(err),
+		 "vmctl: %s:1:7: /name: 'hello' is in '%s' already\n"
+		 "code: E1100 (definition.invalid)\nvmctl: nothing was applied\n",
+		 b, a);
+	check(NULL, args, NULL, 5, "", err);
+	unlink(a);
+	unlink(b);
+	rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_validate),
+		cmocka_unit_test(test_misspelt_key),
+		cmocka_unit_test(test_files_that_cannot_be_read),
+		cmocka_unit_test(test_results),
+		cmocka_unit_test(test_what_vmd_finds_is_located),
+		cmocka_unit_test(test_several_files),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
