@@ -5,12 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
+#include <utmp.h>
 
 #include "lib/auto.h"
 #include "lib/conn.h"
@@ -24,6 +28,9 @@ struct peer {
 	const struct peer_row *script;
 	int listener;
 	FILE *requests, *typed;
+	size_t len;
+	char dir[32], socket[64];
+	pthread_t thread;
 };
 
 static const char *peer_hello(void)
@@ -209,32 +216,91 @@ void peer_run_alone(const char *args, const char *input, struct peer_run *ret)
 	peer_run_at("/nonexistent/vmd.sock", args, input, ret);
 }
 
+static void peer_begin(struct peer *p, const struct peer_row *script, struct peer_run *ret)
+{
+	*ret = (struct peer_run){ 0 };
+	*p = (struct peer){ .script = script, .dir = "/tmp/vmctl-test-XXXXXX" };
+	assert_non_null(mkdtemp(p->dir));
+	snprintf(p->socket, sizeof(p->socket), "%s/vmd.sock", p->dir);
+	p->listener = conn_listen(p->socket, 0600, NULL);
+	assert_true(p->listener >= 0);
+	fcntl(p->listener, F_SETFL, 0); /* accept waits */
+	p->requests = open_memstream(&ret->requests, &p->len);
+	p->typed = open_memstream(&ret->typed, &p->len);
+	assert_int_equal(pthread_create(&p->thread, NULL, peer_thread, p), 0);
+}
+
+static void peer_end(struct peer *p)
+{
+	/* wakes an accept that nobody came to */
+	shutdown(p->listener, SHUT_RDWR);
+	pthread_join(p->thread, NULL);
+	fclose(p->requests);
+	fclose(p->typed);
+	close(p->listener);
+	unlink(p->socket);
+	rmdir(p->dir);
+}
+
 void peer_run(const struct peer_row *script, const char *args, const char *input,
 	      struct peer_run *ret)
 {
-	char dir[] = "/tmp/vmctl-test-XXXXXX", socket[64];
-	struct peer p = { .script = script };
-	size_t len;
-	pthread_t thread;
+	struct peer p;
 
-	*ret = (struct peer_run){ 0 };
-	assert_non_null(mkdtemp(dir));
-	snprintf(socket, sizeof(socket), "%s/vmd.sock", dir);
-	p.listener = conn_listen(socket, 0600, NULL);
-	assert_true(p.listener >= 0);
-	fcntl(p.listener, F_SETFL, 0); /* accept waits */
-	p.requests = open_memstream(&ret->requests, &len);
-	p.typed = open_memstream(&ret->typed, &len);
-	assert_int_equal(pthread_create(&thread, NULL, peer_thread, &p), 0);
-	peer_run_at(socket, args, input, ret);
-	/* wakes an accept that nobody came to */
-	shutdown(p.listener, SHUT_RDWR);
-	pthread_join(thread, NULL);
-	fclose(p.requests);
-	fclose(p.typed);
-	close(p.listener);
-	unlink(socket);
-	rmdir(dir);
+	peer_begin(&p, script, ret);
+	peer_run_at(p.socket, args, input, ret);
+	peer_end(&p);
+}
+
+/* Collect what the terminal shows; answer the prompt once. */
+static char *peer_terminal(int master, pid_t pid, const char *prompt, const char *typed)
+{
+	char *shown = calloc(1, 65536);
+	size_t len = 0;
+	ssize_t n;
+
+	assert_non_null(shown);
+	while (len < 65535 && (n = read(master, shown + len, 65535 - len)) > 0) {
+		len += (size_t)n;
+		if (prompt && strstr(shown, prompt)) {
+			if (typed)
+				fdio_write(master, typed, strlen(typed));
+			else
+				kill(pid, SIGTERM);
+			prompt = NULL;
+		}
+	}
+	return shown;
+}
+
+void peer_run_tty(const struct peer_row *script, const char *args, const char *prompt,
+		  const char *typed, struct peer_run *ret, bool *ret_restored)
+{
+	struct termios before, after;
+	struct peer p;
+	int master, slave, status = 0;
+	pid_t pid;
+
+	peer_begin(&p, script, ret);
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	tcgetattr(slave, &before);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		close(master);
+		login_tty(slave);
+		alarm(20);
+		_exit(peer_vmctl(p.socket, args, stdin, stdout, stderr));
+	}
+	/* our own slave would keep the terminal alive: its mode is asked for through the master */
+	close(slave);
+	ret->out = peer_terminal(master, pid, prompt, typed);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	tcgetattr(master, &after);
+	*ret_restored = !memcmp(&before, &after, sizeof(before));
+	ret->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	close(master);
+	peer_end(&p);
 }
 
 void peer_run_free(struct peer_run *r)

@@ -39,6 +39,13 @@ void peer_run(const struct peer_row *script, const char *args, const char *input
 	      struct peer_run *ret);
 /* The same without any vmd; the socket's path does not exist. */
 void peer_run_alone(const char *args, const char *input, struct peer_run *ret);
+/*
+ * The same on a terminal of its own: when `prompt` has been printed, `typed` is
+ * typed, or SIGTERM sent when it is NULL. out is all that the
+ * terminal showed; *ret_restored says whether its mode is what it was before.
+ */
+void peer_run_tty(const struct peer_row *script, const char *args, const char *prompt,
+		  const char *typed, struct peer_run *ret, bool *ret_restored);
 void peer_run_free(struct peer_run *r);
 
 #endif
