@@ -283,8 +283,7 @@ static void target_print_table(struct vmctl *v, const struct target *targets, si
 /* One VM: a line, on standard error when there was nothing to do. */
 static void target_print_one(struct vmctl *v, const struct target *t)
 {
-	char result[400], removed[400];
-	AUTO_FREE char *name = NULL;
+	char result[400], removed[400], name[100];
 
 	if (t->status != EXIT_OK)
 		return;
@@ -297,9 +296,8 @@ static void target_print_one(struct vmctl *v, const struct target *t)
 		target_join(json_get(t->reply.result, "removed"), removed, sizeof(removed));
 		snprintf(result, sizeof(result), "would remove: %.380s", removed);
 	}
-	name = strdup(target_name(t));
-	if (name)
-		fprintf(v->out.out, "%s: %s\n", output_clean(name), output_clean(result));
+	snprintf(name, sizeof(name), "%s", target_name(t));
+	fprintf(v->out.out, "%s: %s\n", output_clean(name), output_clean(result));
 }
 
 static void target_print_names(struct vmctl *v, const struct target *targets, size_t n)

@@ -276,7 +276,7 @@ static char *peer_terminal(int master, pid_t pid, const char *prompt, const char
 void peer_run_tty(const struct peer_row *script, const char *args, const char *prompt,
 		  const char *typed, struct peer_run *ret, bool *ret_restored)
 {
-	struct termios before, after;
+	struct termios before = { 0 }, after = { 0 };
 	struct peer p;
 	int master, slave, status = 0;
 	pid_t pid;
