@@ -321,7 +321,7 @@ static int power_console_open(struct guest *g, struct call *call, struct err *e)
 	c->client_end = ends[0];
 	memcpy(c->name, g->name, sizeof(c->name));
 	fdset_init(&fds);
-	json_add(params, "fd", json_add_int(json_new(), "fd", fdset_add(&fds, ends[1])));
+	fdset_add(&fds, ends[1]);
 	vmproc_call(g->proc, "console.attach", params, &fds, GUEST_CALL_MS, power_console_done, c);
 	return 0;
 }

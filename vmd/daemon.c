@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+/*
+ * vmd from its start to its end: lock, database, processes of the vmd before, then clients. VMs outlive
+ * it: at the end they are let go. On the loop's thread, which is the only one but for libuv's workers.
+ */
+#include "vmd/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "lib/fdio.h"
+#include "vmd/event.h"
+#include "vmd/guest.h"
+#include "vmd/host.h"
+#include "vmd/server.h"
+
+#define DAEMON_DRAIN_MS 3000 /* for workers and close callbacks at the end */
+
+static int daemon_make_dir(const char *path, mode_t mode, struct err *e)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return err_errno(e, "cannot make '%s'", path);
+	return 0;
+}
+
+/* One vmd a state directory: an open file description's lock, which ends with us however we end. */
+static int daemon_lock(struct daemon *d, struct err *e)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[4096], pid[16] = "";
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/vmd.lock", d->options->state_dir);
+	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0)
+		return err_errno(e, "cannot open '%s'", path);
+	if (fcntl(d->lock_fd, F_OFD_SETLK, &lock) < 0) {
+		n = fdio_pread(d->lock_fd, pid, sizeof(pid) - 1, 0);
+		pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
+		return err_set(e, ERR_BUSY, "another vmd uses '%s': process %s",
+			       d->options->state_dir, pid[0] ? pid : "unknown");
+	}
+	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(d->lock_fd, 0) < 0 || pwrite(d->lock_fd, pid, (size_t)n, 0) != n)
+		return err_errno(e, "cannot write '%s'", path);
+	return 0;
+}
+
+/* sd_notify(3): one datagram to the socket that the service manager named, if it did. */
+static void daemon_notify(const char *text)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	AUTO_CLOSE int fd = -1;
+	socklen_t len;
+
+	if (!path || !path[0] || strlen(path) >= sizeof(addr.sun_path))
+		return;
+	memcpy(addr.sun_path, path, strlen(path));
+	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	if (path[0] == '@')
+		addr.sun_path[0] = '\0'; /* an abstract name */
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0)
+		sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&addr, len);
+}
+
+static void daemon_serve(struct daemon *d)
+{
+	server_open(d->server);
+	log_info(&d->log, "vmd " VERSION " serves on '%s'", d->options->socket);
+	daemon_notify("READY=1\n");
+	if (d->ready_fd < 0)
+		return;
+	fdio_write(d->ready_fd, "r", 1);
+	close(TAKE_FD(d->ready_fd));
+}
+
+static void daemon_close(struct daemon *d)
+{
+	if (uv_is_closing((uv_handle_t *)&d->sigterm))
+		return;
+	daemon_notify("STOPPING=1\n");
+	uv_close((uv_handle_t *)&d->sigterm, NULL);
+	uv_close((uv_handle_t *)&d->sigint, NULL);
+	guests_close(d);
+	server_close(d->server);
+}
+
+static void daemon_signal(uv_signal_t *handle, int signum)
+{
+	struct daemon *d = handle->data;
+
+	log_info(&d->log, "ends: %s", signum == SIGTERM ? "SIGTERM" : "SIGINT");
+	daemon_close(d);
+}
+
+static int daemon_setup_loop(struct daemon *d, struct err *e)
+{
+	int ret = uv_loop_init(&d->loop);
+
+	if (ret < 0)
+		return err_ret(e, ret, "cannot make the event loop");
+	d->sigterm.data = d->sigint.data = d;
+	uv_signal_init(&d->loop, &d->sigterm);
+	uv_signal_init(&d->loop, &d->sigint);
+	ret = uv_signal_start(&d->sigterm, daemon_signal, SIGTERM);
+	if (ret >= 0)
+		ret = uv_signal_start(&d->sigint, daemon_signal, SIGINT);
+	return ret < 0 ? err_ret(e, ret, "cannot watch signals") : 0;
+}
+
+static int daemon_setup_host(struct daemon *d, struct err *e)
+{
+	const struct daemon_options *o = d->options;
+	int ret = hostfs_init(&d->hostfs, o->sysroot, e);
+
+	if (ret >= 0)
+		ret = host_boot_id(&d->hostfs, d->boot_id, sizeof(d->boot_id), e);
+	if (ret >= 0)
+		ret = daemon_make_dir(o->state_dir, 0700, e);
+	if (ret >= 0)
+		ret = daemon_make_dir(o->run_dir, 0711, e);
+	return ret;
+}
+
+static int daemon_setup(struct daemon *d, struct err *e)
+{
+	int ret = daemon_setup_host(d, e);
+
+	if (ret >= 0)
+		ret = daemon_lock(d, e);
+	if (ret >= 0)
+		ret = state_open(d->options->state_dir, &d->state, e);
+	if (ret < 0)
+		return ret;
+	d->events = event_hub_new(d->state, &d->log);
+	d->guests = guests_new(d);
+	if (!d->events || !d->guests)
+		return err_ret(e, -ENOMEM, "cannot start");
+	return server_new(d, d->options->socket, &d->server, e);
+}
+
+static void daemon_give_up(uv_timer_t *timer)
+{
+	uv_stop(timer->loop);
+}
+
+/* Let the close callbacks run, and workers end; a worker that hangs in an open(2) is not waited for. */
+static bool daemon_drain(struct daemon *d)
+{
+	uv_timer_t limit;
+
+	uv_timer_init(&d->loop, &limit);
+	uv_timer_start(&limit, daemon_give_up, DAEMON_DRAIN_MS, 0);
+	uv_unref((uv_handle_t *)&limit);
+	uv_run(&d->loop, UV_RUN_DEFAULT);
+	uv_close((uv_handle_t *)&limit, NULL);
+	uv_run(&d->loop, UV_RUN_NOWAIT);
+	return uv_loop_close(&d->loop) == 0;
+}
+
+static void daemon_fini(struct daemon *d)
+{
+	bool clean = true;
+
+	if (d->loop.data) {
+		daemon_close(d);
+		clean = daemon_drain(d);
+	}
+	if (clean) {
+		server_free(d->server);
+		guests_free(d->guests);
+		event_hub_free(d->events);
+	}
+	state_close(d->state);
+	hostfs_fini(&d->hostfs);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
+	if (d->ready_fd >= 0)
+		close(d->ready_fd);
+	if (!clean)
+		_exit(0); /* a worker still holds what it works on */
+}
+
+int daemon_run(const struct daemon_options *options, int log_fd, int take_ready_fd, struct err *e)
+{
+	struct daemon d = { .options = options,
+			    .hostfs = { .root = -1 },
+			    .lock_fd = -1,
+			    .ready_fd = take_ready_fd,
+			    .started_ms = state_now_ms() };
+	int ret;
+
+	log_init(&d.log, log_fd, options->log_level, "vmd");
+	ret = daemon_setup_loop(&d, e);
+	if (ret >= 0)
+		d.loop.data = &d;
+	if (ret >= 0)
+		ret = daemon_setup(&d, e);
+	if (ret >= 0) {
+		guests_adopt(&d, daemon_serve);
+		uv_run(&d.loop, UV_RUN_DEFAULT);
+	}
+	daemon_fini(&d);
+	return ret;
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+/* vmd's command line, by a table: see options.h. */
+#include "vmd/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OPTIONS_STEP_MS 30000
+
+static int options_text(const char **ret, const char *value)
+{
+	*ret = value;
+	return 0;
+}
+
+static int options_socket(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.socket, value);
+}
+
+static int options_state_dir(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.state_dir, value);
+}
+
+static int options_run_dir(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.run_dir, value);
+}
+
+static int options_sysroot(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.sysroot, value);
+}
+
+static int options_vmm(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.vmm, value);
+}
+
+static int options_check(struct options *o, const char *value)
+{
+	return options_text(&o->check, value);
+}
+
+static int options_log_level(struct options *o, const char *value)
+{
+	return log_level_parse(value, &o->daemon.log_level);
+}
+
+static int options_step_timeout(struct options *o, const char *value)
+{
+	char *end;
+	double seconds = strtod(value, &end);
+
+	if (*end || end == value || !(seconds > 0) || seconds > 3600)
+		return -EINVAL;
+	o->daemon.step_timeout_ms = (unsigned int)(seconds * 1000);
+	return 0;
+}
+
+static int options_foreground(struct options *o, const char *value)
+{
+	(void)value;
+	o->foreground = true;
+	return 0;
+}
+
+static int options_version(struct options *o, const char *value)
+{
+	(void)value;
+	o->version = true;
+	return 0;
+}
+
+static int options_want_help(struct options *o, const char *value)
+{
+	(void)value;
+	o->help = true;
+	return 0;
+}
+
+static const struct {
+	const char *name, *value, *what;
+	int (*set)(struct options *o, const char *value);
+} options_table[] = {
+	{ "socket", "PATH", "listen here (/run/vmd/vmd.sock)", options_socket },
+	{ "state-dir", "DIR", "the database (/var/lib/vmd)", options_state_dir },
+	{ "run-dir", "DIR", "what lives as long as a VM runs (/run/vmd)", options_run_dir },
+	{ "sysroot", "DIR", "read /sys, /proc and /dev below DIR (/)", options_sysroot },
+	{ "check", "FILE", "check a VM file, and end", options_check },
+	{ "foreground", NULL, "stay attached; log to standard error", options_foreground },
+	{ "vmm", "PATH", "the monitor to run", options_vmm },
+	{ "step-timeout", "SECONDS", "for a monitor to answer a step of its start (30)",
+	  options_step_timeout },
+	{ "log-level", "LEVEL", "error, warn, info or debug (info)", options_log_level },
+	{ "version", NULL, "print the version, and end", options_version },
+	{ "help", NULL, "print this, and end", options_want_help },
+};
+
+void options_help(void)
+{
+	printf("usage: vmd [OPTION]...\nKeeps virtual machines and runs them; vmctl speaks to "
+	       "it.\n");
+	for (size_t i = 0; i < ARRAY_SIZE(options_table); i++) {
+		char left[40];
+
+		snprintf(left, sizeof(left), "--%s%s%s", options_table[i].name,
+			 options_table[i].value ? " " : "",
+			 options_table[i].value ? options_table[i].value : "");
+		printf("  %-24s %s\n", left, options_table[i].what);
+	}
+}
+
+/* Beside vmd in the build tree (bin/vmd, bin/vmm); else as installed (sbin/vmd, libexec/vmd/vmm). */
+static void options_find_vmm(struct options *o)
+{
+	char self[3072];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	self[MAX(n, 0)] = '\0';
+	slash = strrchr(self, '/');
+	if (slash)
+		*slash = '\0';
+	snprintf(o->vmm_path, sizeof(o->vmm_path), "%s/vmm", self);
+	if (access(o->vmm_path, X_OK) < 0)
+		snprintf(o->vmm_path, sizeof(o->vmm_path), "%s/../libexec/vmd/vmm", self);
+	o->daemon.vmm = o->vmm_path;
+}
+
+int options_parse(struct options *o, int argc, char **argv, struct err *e)
+{
+	struct option table[ARRAY_SIZE(options_table) + 1] = { 0 };
+	int c, index = 0;
+
+	*o = (struct options){ .daemon = { .socket = "/run/vmd/vmd.sock",
+					   .state_dir = "/var/lib/vmd",
+					   .run_dir = "/run/vmd",
+					   .sysroot = "/",
+					   .step_timeout_ms = OPTIONS_STEP_MS,
+					   .log_level = LOG_LEVEL_INFO } };
+	for (size_t i = 0; i < ARRAY_SIZE(options_table); i++)
+		table[i] = (struct option){ .name = options_table[i].name,
+					    .has_arg = options_table[i].value != NULL,
+					    .val = 1 };
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "", table, &index)) != -1) {
+		if (c == '?')
+			return err_set(e, EINVAL, "unknown option, or one without its value: '%s'",
+				       argv[optind - 1]);
+		if (options_table[index].set(o, optarg) < 0)
+			return err_set(e, EINVAL, "--%s: '%s' is no %s", options_table[index].name,
+				       optarg, options_table[index].value);
+	}
+	if (optind < argc)
+		return err_set(e, EINVAL, "unexpected argument '%s'", argv[optind]);
+	if (!o->daemon.vmm)
+		options_find_vmm(o);
+	return 0;
+}
