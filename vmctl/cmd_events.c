@@ -7,7 +7,20 @@
 #include "lib/errcat.h"
 #include "vmctl/vmctl.h"
 
-/* "running -> stopped (shutdown)" of a state change, else the data as it is */
+/* Members of data without the name, which has a column: "revision=2, changes=[…]" */
+static void events_members(struct json_object *data, char *out, size_t out_size)
+{
+	json_object_object_foreach(data, key, value) {
+		if (strcmp(key, "name"))
+			snprintf(out + strlen(out), out_size - strlen(out), "%s%s=%s",
+				 out[0] ? ", " : "", key,
+				 json_object_to_json_string_ext(
+					 value,
+					 JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	}
+}
+
+/* "running -> stopped (shutdown)" of a state change, else what the event says */
 static void events_detail(struct json_object *data, char *out, size_t out_size)
 {
 	const char *from = json_get_str(data, "from", NULL), *to = json_get_str(data, "to", NULL);
@@ -17,10 +30,8 @@ static void events_detail(struct json_object *data, char *out, size_t out_size)
 	if (from && to)
 		snprintf(out, out_size, "%s -> %s%s%s%s", from, to, reason ? " (" : "",
 			 reason ? reason : "", reason ? ")" : "");
-	else if (data && json_object_object_length(data))
-		snprintf(out, out_size, "%s",
-			 json_object_to_json_string_ext(
-				 data, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	else if (json_object_is_type(data, json_type_object))
+		events_members(data, out, out_size);
 	output_clean(out);
 }
 
@@ -33,7 +44,9 @@ static void events_print(void *arg, struct json_object *params)
 		output_json_line(&v->out, "event", params);
 		return;
 	}
-	snprintf(vm, sizeof(vm), "%s", json_get_str(params, "vm", "-"));
+	/* "vm" is the id, which stays; people know the name */
+	snprintf(vm, sizeof(vm), "%s",
+		 json_get_str(json_get(params, "data"), "name", json_get_str(params, "vm", "-")));
 	output_clean(vm);
 	if (v->out.format == OUTPUT_NAME) {
 		fprintf(v->out.out, "%s\n", vm);

@@ -367,18 +367,20 @@ static void test_events(void **state)
 		  .notify =
 			  "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"subscription\":"
 			  "1,\"seq\":7,\"time\":\"2026-01-31T12:00:00.000Z\",\"type\":"
-			  "\"vm.created\",\"vm\":\"hello\",\"data\":{}}}\n"
+			  "\"vm.created\",\"vm\":\"0f3c\",\"data\":{\"name\":\"hello\","
+			  "\"revision\":1}}}\n"
 			  "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"subscription\":"
 			  "1,\"seq\":8,\"time\":\"2026-01-31T12:00:01.000Z\",\"type\":"
-			  "\"vm.state\",\"vm\":\"hello\",\"data\":{\"from\":\"running\",\"to\":"
-			  "\"stopped\",\"exit\":{\"reason\":\"shutdown\"}}}}\n" },
+			  "\"vm.state\",\"vm\":\"0f3c\",\"data\":{\"name\":\"hello\",\"from\":"
+			  "\"running\",\"to\":\"stopped\",\"exit\":{\"reason\":\"shutdown\"}}}}"
+			  "\n" },
 		{ "daemon.ping", .result = "{}" },
 		{ 0 }
 	};
 
 	(void)state;
 	check(script, "events --no-header", NULL, 0,
-	      "     7  2026-01-31T12:00:00.000Z  vm.created  hello       \n"
+	      "     7  2026-01-31T12:00:00.000Z  vm.created  hello         revision=1\n"
 	      "     8  2026-01-31T12:00:01.000Z  vm.state    hello         running -> stopped "
 	      "(shutdown)\n",
 	      "");
