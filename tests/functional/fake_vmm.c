@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A vmm for tests: it speaks vmm/control.h and runs nothing. How it misbehaves stands in its own name:
+ * fake_vmm.MODE. One thread, blocking.
+ *
+ * ok            as it should
+ * die-hello     ends with status 3 before hello       die-configure, die-start   at that request
+ * signal-hello  ends by SIGKILL before hello, with words on its stderr
+ * hang-hello    never says hello                      hang-configure, hang-start, hang-quit, hang-pause
+ * bad-hello     says another pid
+ * garbage       answers configure with no JSON        oversized    with a line without end
+ * refuse        answers configure with an error
+ * last-words    writes a record and ends at configure
+ * deaf          does not obey its power button
+ * bad-record    ends at the power button with a record that is too long and no JSON
+ */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "lib/fdio.h"
+#include "lib/json.h"
+#include "lib/rpc.h"
+
+struct fake {
+	const char *mode, *state;
+	int listen, client, record;
+	char buf[1 << 20];
+	size_t len;
+	struct fdset fds;
+};
+
+static bool fake_is(const struct fake *f, const char *mode)
+{
+	return !strcmp(f->mode, mode);
+}
+
+static void fake_send(struct fake *f, struct json_object *take_msg)
+{
+	const char *text = json_object_to_json_string_ext(take_msg, JSON_C_TO_STRING_PLAIN);
+
+	if (fdio_send(f->client, text, strlen(text), NULL, 0) > 0)
+		fdio_send(f->client, "\n", 1, NULL, 0);
+	json_object_put(take_msg);
+}
+
+static void fake_hang(void)
+{
+	for (;;)
+		pause();
+}
+
+static void fake_end(struct fake *f, const char *reason, int code, const char *message)
+{
+	char text[256];
+	int n = snprintf(text, sizeof(text), "{\"reason\":\"%s\",\"code\":%d,\"message\":\"%s\"}\n",
+			 reason, code, message);
+
+	fdio_write(f->record, text, (size_t)n);
+	_exit(0);
+}
+
+static void fake_hello(struct fake *f)
+{
+	struct json_object *params = json_add_str(json_new(), "version", "fake");
+
+	if (fake_is(f, "die-hello"))
+		_exit(3);
+	if (fake_is(f, "signal-hello")) {
+		fprintf(stderr, "fake: first line\nfake: the last line\n");
+		raise(SIGKILL);
+	}
+	if (fake_is(f, "hang-hello"))
+		fake_hang();
+	json_add_int(params, "pid", getpid() + fake_is(f, "bad-hello"));
+	json_add_str(params, "state", f->state);
+	fake_send(f, rpc_notification("vmm.hello", params));
+}
+
+static void fake_answer(struct fake *f, struct json_object *id)
+{
+	fake_send(f, rpc_result(id, json_add_str(json_new(), "state", f->state)));
+}
+
+static void fake_configure(struct fake *f, const struct rpc_msg *m)
+{
+	int64_t index = json_get_int(json_get(m->params, "exit_record"), "fd", -1);
+	struct err e;
+
+	f->record = fdset_take(&f->fds, (unsigned int)index);
+	if (f->record < 0 || !json_get(json_get(m->params, "config"), "devices"))
+		_exit(9);
+	if (fake_is(f, "die-configure"))
+		_exit(4);
+	if (fake_is(f, "hang-configure"))
+		fake_hang();
+	if (fake_is(f, "last-words"))
+		fake_end(f, "fault", 7, "the fake has failed");
+	if (fake_is(f, "garbage"))
+		fdio_send(f->client, "{]}\n", 4, NULL, 0);
+	for (int i = 0; fake_is(f, "oversized") && i < 64; i++)
+		fdio_write(f->client, f->buf, 1 << 16);
+	if (fake_is(f, "refuse")) {
+		err_set(&e, ERR_KERNEL_IMAGE, "not\ta kernel");
+		fake_send(f, rpc_error(m->id, &e, NULL));
+		return;
+	}
+	f->state = "created";
+	fake_answer(f, m->id);
+}
+
+static void fake_start(struct fake *f, const struct rpc_msg *m)
+{
+	if (fake_is(f, "die-start"))
+		raise(SIGSEGV);
+	if (fake_is(f, "hang-start"))
+		fake_hang();
+	f->state = "running";
+	fake_answer(f, m->id);
+}
+
+static void fake_power_button(struct fake *f, const struct rpc_msg *m)
+{
+	static char junk[8192];
+
+	fake_answer(f, m->id);
+	if (fake_is(f, "deaf"))
+		return;
+	if (fake_is(f, "bad-record")) {
+		memset(junk, '{', sizeof(junk));
+		fdio_write(f->record, junk, sizeof(junk));
+		_exit(5);
+	}
+	fake_end(f, "shutdown", 0, "the guest has powered off");
+}
+
+static void fake_console(struct fake *f, const struct rpc_msg *m)
+{
+	int fd = fdset_take(&f->fds, 0);
+
+	if (fd < 0 || fdio_write(fd, "console\n", 8) < 0)
+		_exit(8);
+	close(fd);
+	fake_send(f, rpc_result(m->id, json_add_str(json_new(), "console", "com1")));
+}
+
+static void fake_request(struct fake *f, const struct rpc_msg *m)
+{
+	if (!strcmp(m->method, "machine.configure")) {
+		fake_configure(f, m);
+	} else if (!strcmp(m->method, "machine.start")) {
+		fake_start(f, m);
+	} else if (!strcmp(m->method, "machine.power_button")) {
+		fake_power_button(f, m);
+	} else if (!strcmp(m->method, "console.attach")) {
+		fake_console(f, m);
+	} else if (!strcmp(m->method, "machine.quit")) {
+		if (fake_is(f, "hang-quit"))
+			fake_hang();
+		fake_answer(f, m->id);
+		fake_end(f, "killed", 0, "asked to quit");
+	} else if (!strcmp(m->method, "machine.pause") && fake_is(f, "hang-pause")) {
+		return;
+	} else {
+		if (!strcmp(m->method, "machine.pause"))
+			f->state = "paused";
+		else if (!strcmp(m->method, "machine.resume"))
+			f->state = "running";
+		else if (!strcmp(m->method, "machine.reset"))
+			fake_send(f, rpc_notification("machine.event",
+						      json_add_str(json_new(), "type", "reset")));
+		fake_answer(f, m->id);
+	}
+}
+
+static void fake_lines(struct fake *f)
+{
+	char *lf;
+
+	while ((lf = memchr(f->buf, '\n', f->len))) {
+		AUTO_JSON struct json_object *msg = NULL;
+		size_t n = (size_t)(lf + 1 - f->buf);
+		struct rpc_msg m;
+
+		if (json_parse(f->buf, n - 1, &msg, NULL) < 0 || rpc_msg_parse(msg, &m, NULL) < 0)
+			_exit(10);
+		f->len -= n;
+		memmove(f->buf, lf + 1, f->len);
+		fake_request(f, &m);
+		fdset_fini(&f->fds);
+	}
+}
+
+static void fake_serve(struct fake *f)
+{
+	struct pollfd p[2] = { { .fd = f->listen, .events = POLLIN },
+			       { .fd = f->client, .events = POLLIN } };
+
+	if (poll(p, f->client < 0 ? 1 : 2, -1) < 0)
+		return;
+	if (p[0].revents) {
+		if (f->client >= 0)
+			close(f->client);
+		f->client = accept(f->listen, NULL, NULL);
+		f->len = 0;
+		if (f->client >= 0)
+			fake_hello(f);
+	} else if (p[1].revents) {
+		ssize_t n = fdio_recv(f->client, f->buf + f->len, sizeof(f->buf) - f->len, &f->fds);
+
+		if (n <= 0) {
+			close(f->client);
+			f->client = -1; /* vmd is gone; the VM runs on */
+			return;
+		}
+		f->len += (size_t)n;
+		fake_lines(f);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct fake f = { .state = "empty", .client = -1, .record = -1 };
+	const char *mode = strrchr(argv[0], '.');
+
+	f.mode = mode ? mode + 1 : "ok";
+	if (argc != 3 || strcmp(argv[1], "--control-fd"))
+		return 2;
+	f.listen = atoi(argv[2]);
+	signal(SIGPIPE, SIG_IGN);
+	for (;;)
+		fake_serve(&f);
+}
