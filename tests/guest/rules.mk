@@ -31,5 +31,4 @@ check-build: $(GUEST_BIN)
 TESTS += tests/guest/run
 
 .PHONY: guests
-.SECONDARY: $(GUEST_LIB_OBJ)
 -include $(wildcard $(BUILD)/guest/*.d)

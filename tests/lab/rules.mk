@@ -2,6 +2,6 @@
 # The tests that need the lab host, and the measurement of KVM that decides where the quickstart runs.
 TESTS += tests/lab/cases
 
-$(BUILD)/tests/kvmspeed: $(BUILD)/obj/tests/guest/kvmspeed.c.o
+$(BUILD)/tests/kvmspeed: $(BUILD)/obj/tests/lab/kvmspeed.c.o
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^
