@@ -162,7 +162,9 @@ static void machine_run(struct machine *m)
 {
 	machine_devices_start(m);
 	m->state = MACHINE_RUNNING;
-	vcpus_release(&m->vcpus);
+	/* a guest whose reset waits for its turn does not run until then */
+	if (!uv_is_active((uv_handle_t *)&m->throttle))
+		vcpus_release(&m->vcpus);
 }
 
 /* --- the end ------------------------------------------------------------------------------------------ */
@@ -173,6 +175,7 @@ static void machine_end(struct machine *m, enum lastwords_reason reason, int cod
 
 	if (m->state == MACHINE_ENDED)
 		return;
+	uv_timer_stop(&m->throttle);
 	/* devices are not stopped under a vCPU that does not park: its owner has to _exit */
 	if (!vcpus_hold(&m->vcpus, MACHINE_END_HOLD_MS) && ran)
 		machine_devices_stop(m);
@@ -259,6 +262,7 @@ int machine_reset(struct machine *m, struct err *e)
 	if (r < 0)
 		return r;
 	machine_forget_cause(m);
+	uv_timer_stop(&m->throttle);
 	machine_devices_reset(m);
 	r = kvm_irqchip_reset(&m->kvm, e);
 	if (r >= 0)
@@ -291,17 +295,67 @@ int machine_power_button(struct machine *m, struct err *e)
 	return err_set(e, ERR_VM_STATE, "the VM has no power button (no acpi-pm device)");
 }
 
-static void machine_reset_or_end(struct machine *m, enum config_after after,
-				 enum lastwords_reason reason, const char *msg)
+/*
+ * A guest that resets itself in a loop costs neither the host's CPU nor vmd's event log: 0 when it may go on
+ * now, else the milliseconds to wait.
+ */
+static uint64_t machine_throttle(struct machine *m)
 {
+	uint64_t now = uv_hrtime() / 1000000;
+
+	if (now - m->resets_from_ms >= 1000) {
+		m->resets_from_ms = now;
+		m->resets = 0;
+	}
+	if (m->resets < MACHINE_RESETS_MAX) {
+		m->resets++;
+		return 0;
+	}
+	return m->resets_from_ms + 1000 - now;
+}
+
+static void machine_throttled_cb(uv_timer_t *t);
+
+/* In place. The vCPUs are held since the guest asked. */
+static void machine_guest_reset(struct machine *m)
+{
+	uint64_t wait_ms = machine_throttle(m);
 	struct err err = { 0 };
 
-	if (after == CONFIG_AFTER_STOP) {
-		machine_end(m, reason, 0, msg);
+	if (wait_ms) {
+		log_limited(m->log, &m->log_limit, "%s: resets too often, waits %llu ms",
+			    m->config.name, (unsigned long long)wait_ms);
+		uv_update_time(m->loop);
+		uv_timer_start(&m->throttle, machine_throttled_cb, wait_ms, 0);
+	} else if (machine_reset(m, &err) < 0 && m->state != MACHINE_ENDED) {
+		machine_end(m, LASTWORDS_FAULT, 0, err.msg);
+	}
+}
+
+static void machine_throttled_cb(uv_timer_t *t)
+{
+	struct machine *m = t->data;
+
+	if (m->state == MACHINE_RUNNING || m->state == MACHINE_PAUSED)
+		machine_guest_reset(m);
+}
+
+static void machine_asked_reset(struct machine *m, const char *msg)
+{
+	if (m->config.on_reboot == CONFIG_AFTER_STOP)
+		machine_end(m, LASTWORDS_RESET, 0, msg);
+	else
+		machine_guest_reset(m);
+}
+
+static void machine_crashed(struct machine *m, const char *msg)
+{
+	if (m->config.on_crash == CONFIG_AFTER_STOP) {
+		machine_end(m, LASTWORDS_TRIPLE_FAULT, 0, msg);
 		return;
 	}
-	if (machine_reset(m, &err) < 0 && m->state != MACHINE_ENDED)
-		machine_end(m, LASTWORDS_FAULT, 0, err.msg);
+	log_limited(m->log, &m->log_limit, "%s: %s, reset", m->config.name, msg);
+	machine_guest_reset(m);
 }
 
 void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
@@ -316,14 +370,10 @@ void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
 		machine_end(m, LASTWORDS_GUEST_EXIT, slot->code, slot->msg);
 		break;
 	case MACHINE_CAUSE_RESET:
-		machine_reset_or_end(m, (enum config_after)m->config.on_reboot, LASTWORDS_RESET,
-				     slot->msg);
+		machine_asked_reset(m, slot->msg);
 		break;
 	case MACHINE_CAUSE_TRIPLE_FAULT:
-		if (m->config.on_crash == CONFIG_AFTER_RESET)
-			m->ops->event(m->arg, "triple-fault", slot->msg);
-		machine_reset_or_end(m, (enum config_after)m->config.on_crash,
-				     LASTWORDS_TRIPLE_FAULT, slot->msg);
+		machine_crashed(m, slot->msg);
 		break;
 	case MACHINE_CAUSE_FAULT:
 	case MACHINE_CAUSE_NONE:

@@ -315,9 +315,11 @@ int machine_board_init(struct machine *m, struct err *e)
 	if (r < 0)
 		return err_ret(e, r, "machine");
 	uv_timer_init(m->loop, &m->timer);
+	uv_timer_init(m->loop, &m->throttle);
 	m->wake.data = m;
 	m->timer.data = m;
-	m->handles = 2;
+	m->throttle.data = m;
+	m->handles = 3;
 	return 0;
 }
 
@@ -346,4 +348,5 @@ void machine_board_fini(struct machine *m)
 	}
 	uv_close((uv_handle_t *)&m->wake, machine_closed);
 	uv_close((uv_handle_t *)&m->timer, machine_closed);
+	uv_close((uv_handle_t *)&m->throttle, machine_closed);
 }

@@ -13,7 +13,8 @@
 
 #define MACHINE_CONSOLES_MAX 16
 #define MACHINE_WORKERS_MAX 32
-#define MACHINE_FIRE_MAX 64 /* timers in one turn of the loop */
+#define MACHINE_RESETS_MAX 10 /* by the guest, in a second; more wait for the next one */
+#define MACHINE_FIRE_MAX 64   /* timers in one turn of the loop */
 
 /* What ends or resets a machine; the first one counts until the loop has seen it. */
 enum machine_cause {
@@ -35,6 +36,7 @@ struct machine {
 	uv_loop_t *loop; /* borrowed */
 	uv_async_t wake; /* a cause or a timer is there */
 	uv_timer_t timer;
+	uv_timer_t throttle; /* runs while a reset waits for its turn */
 	unsigned int handles;
 	const struct log *log; /* borrowed */
 	const struct machine_ops *ops;
@@ -43,6 +45,9 @@ struct machine {
 	enum machine_state state;
 	bool booted; /* the vCPUs' registers and the devices were set up once */
 	struct lastwords words;
+	struct log_limit log_limit;
+	uint64_t resets_from_ms; /* the second that `resets` counts in */
+	unsigned int resets;
 	struct gmem gmem;
 	struct kvm kvm;
 	bool kvm_made;
