@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* vmctl events: what vmd keeps of the past, and with --follow what happens from now on. */
 #include <errno.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -35,11 +36,26 @@ static void events_detail(struct json_object *data, char *out, size_t out_size)
 	output_clean(out);
 }
 
+/* Chosen here and not by vmd: names and patterns also fit VMs that are gone. */
+static bool events_wanted(const struct args *a, struct json_object *params)
+{
+	const char *id = json_get_str(params, "vm", "");
+	const char *name = json_get_str(json_get(params, "data"), "name", "");
+
+	for (size_t i = 0; i < a->noperands; i++)
+		if (!fnmatch(a->operands[i], name, 0) ||
+		    (a->operands[i][0] && !strncmp(id, a->operands[i], strlen(a->operands[i]))))
+			return true;
+	return !a->noperands;
+}
+
 static void events_print(void *arg, struct json_object *params)
 {
 	struct vmctl *v = arg;
 	char detail[400], vm[80];
 
+	if (!events_wanted(&v->args, params))
+		return;
 	if (v->out.format == OUTPUT_JSON) {
 		output_json_line(&v->out, "event", params);
 		return;
@@ -65,13 +81,6 @@ static struct json_object *events_params(const struct args *a)
 	struct json_object *params = json_new(), *list = json_object_new_array();
 	const char *type;
 
-	for (size_t i = 0; i < a->noperands; i++)
-		json_object_array_add(list, json_object_new_string(a->operands[i]));
-	if (a->noperands)
-		json_add(params, "vms", list);
-	else
-		json_object_put(list);
-	list = json_object_new_array();
 	for (size_t i = 0; (type = args_item(a, "type", i)); i++)
 		json_object_array_add(list, json_object_new_string(type));
 	if (json_object_array_length(list))

@@ -227,7 +227,7 @@ static void target_result(const struct vmctl *v, const struct target *t, char *o
 static void target_strict(struct vmctl *v, struct target *t)
 {
 	if (t->status != EXIT_OK || !args_flag(&v->args, "strict") ||
-	    json_get_bool(t->reply.result, "changed", true))
+	    args_flag(&v->args, "dry-run") || json_get_bool(t->reply.result, "changed", true))
 		return;
 	err_set(&t->e, ERR_VM_STATE, "%s",
 		json_get_str(t->reply.result, "note", "there is nothing to do"));
@@ -288,7 +288,7 @@ static void target_print_one(struct vmctl *v, const struct target *t)
 	if (t->status != EXIT_OK)
 		return;
 	target_result(v, t, result, sizeof(result));
-	if (!json_get_bool(t->reply.result, "changed", true)) {
+	if (!json_get_bool(t->reply.result, "changed", true) && !args_flag(&v->args, "dry-run")) {
 		output_note(&v->out, "%s: %s", target_name(t), result);
 		return;
 	}

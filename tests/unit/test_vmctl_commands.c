@@ -173,7 +173,7 @@ static void test_options_become_params(void **state)
 	check_requests(script, "kill a -y", "vm.kill {\"vm\":\"a\"}\n");
 	check_requests(script, "unpause a", "vm.resume {\"vm\":\"a\"}\n");
 	check_requests(script, "events a --type vm.state --since 5",
-		       "event.subscribe {\"vms\":[\"a\"],\"types\":[\"vm.state\"],\"since\":5}\n");
+		       "event.subscribe {\"types\":[\"vm.state\"],\"since\":5}\n");
 	check_requests(script, "console a hvc0 --take --no-scrollback",
 		       "vm.console {\"vm\":\"a\",\"console\":\"hvc0\",\"mode\":\"take\","
 		       "\"scrollback\":false}\n");
@@ -385,6 +385,9 @@ static void test_events(void **state)
 	      "(shutdown)\n",
 	      "");
 	check(script, "events -q", NULL, 0, "hello\nhello\n", "");
+	check(script, "events -q h*", NULL, 0, "hello\nhello\n", "");
+	check(script, "events -q 0f3", NULL, 0, "hello\nhello\n", "");
+	check(script, "events -q hell", NULL, 0, "", "");
 	check_requests(script, "events", "event.subscribe {\"since\":0}\ndaemon.ping {}\n");
 }
 
