@@ -98,7 +98,7 @@ $(BUILD)/gen/dsdt.aml: vmm/x86/dsdt.asl
 	$(call say,IASL,$<)$(IASL) -vs -p $(BUILD)/gen/dsdt $< >$(BUILD)/gen/dsdt.log 2>&1 || { cat $(BUILD)/gen/dsdt.log; exit 1; }
 $(BUILD)/obj/gen/dsdt.o: $(BUILD)/gen/dsdt.aml
 	@mkdir -p $(@D)
-	$(Q)printf '.section .rodata\n.balign 8\n.globl acpi_dsdt, acpi_dsdt_end\nacpi_dsdt: .incbin "%s"\nacpi_dsdt_end: .byte 0\n.section .note.GNU-stack,"",@progbits\n' $< > $(BUILD)/gen/dsdt.S
+	$(Q)printf '.section .rodata\n.balign 8\n.globl acpi_dsdt\nacpi_dsdt: .incbin "%s"\n.section .note.GNU-stack,"",@progbits\n' $< > $(BUILD)/gen/dsdt.S
 	$(call say,AS,$<)$(CC) -c -o $@ $(BUILD)/gen/dsdt.S
 
 # --- tests: each folder of tests/ adds its own rules, its programs to TESTS -----------------------

@@ -153,7 +153,9 @@ static int vm_not_found(struct state *s, const char *word, struct err *e)
 	}
 	db_end(stmt);
 	err_set(e, ERR_VM_NOT_FOUND, "no VM '%.64s'", word);
-	return name[0] ? err_hint(e, "did you mean '%s'?", name) : -ERR_VM_NOT_FOUND;
+	if (name[0])
+		err_hint(e, "did you mean '%s'?", name);
+	return -ERR_VM_NOT_FOUND;
 }
 
 /* Hexadecimal digits and hyphens only, so that no LIKE wildcard gets in. */

@@ -109,6 +109,8 @@ static void test_find(void **state)
 	assert_int_equal(state_vm_find(f->s, "databsae", &got, &e), -ERR_VM_NOT_FOUND);
 	assert_string_equal(e.msg, "no VM 'databsae'");
 	assert_string_equal(e.hint, "did you mean 'database'?");
+	/* who does not ask for the reason still gets the code */
+	assert_int_equal(state_vm_find(f->s, "databse", &vm, NULL), -ERR_VM_NOT_FOUND);
 	assert_int_equal(state_vm_find(f->s, "web", &got, &e), -ERR_VM_NOT_FOUND);
 	assert_string_equal(e.hint, "");
 	assert_int_equal(state_vm_find(f->s, "%%%%%%", &got, &e), -ERR_VM_NOT_FOUND);
