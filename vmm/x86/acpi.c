@@ -17,8 +17,8 @@
 #define ACPI_ALIGN 64	   /* the FACS wants it */
 #define ACPI_LAPIC_IDS 255 /* APIC ids from here on need x2APIC entries; so does 255, "all" */
 
-/* From dsdt.asl, by way of the Makefile */
-extern const uint8_t acpi_dsdt[], acpi_dsdt_end[];
+/* From dsdt.asl, by way of the Makefile; its header says how long it is */
+extern const uint8_t acpi_dsdt[];
 
 struct acpi_header {
 	char signature[4];
@@ -212,12 +212,14 @@ static void acpi_seal(struct acpi_header *h)
 
 static uint64_t acpi_dsdt_copy(struct acpi_area *a)
 {
-	size_t len = (size_t)(acpi_dsdt_end - acpi_dsdt);
+	struct acpi_header h;
 	uint64_t gpa = 0;
-	void *p = acpi_alloc(a, len, &gpa);
+	void *p;
 
+	memcpy(&h, acpi_dsdt, sizeof(h));
+	p = acpi_alloc(a, h.length, &gpa);
 	if (p)
-		memcpy(p, acpi_dsdt, len);
+		memcpy(p, acpi_dsdt, h.length);
 	return gpa;
 }
 
