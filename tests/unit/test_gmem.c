@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/* Guest memory: layout around the hole, bounds, refusal of what the host has not. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "lib/errcat.h"
+#include "vmm/gmem.h"
+
+static void small_memory_is_one_region(void **state)
+{
+	struct gmem g;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(gmem_init(&g, 16 * MIB, 0, &e), 0);
+	assert_int_equal(g.nregions, 1);
+	assert_ptr_equal(gmem_ptr(&g, 0, 16 * MIB), g.base);
+	assert_null(gmem_ptr(&g, 1, 16 * MIB));
+	assert_non_null(gmem_ptr(&g, 16 * MIB, 0));
+	assert_null(gmem_ptr(&g, 16 * MIB, 1));
+	assert_null(gmem_ptr(&g, 8, UINT64_MAX));
+	assert_null(gmem_ptr(&g, UINT64_MAX, 8));
+	gmem_fini(&g);
+	gmem_fini(&g);
+}
+
+static void large_memory_goes_around_the_hole(void **state)
+{
+	struct gmem g;
+	struct err e;
+	int r = gmem_init(&g, 4 * GIB, 0, &e);
+
+	(void)state;
+	if (r == -ERR_MEMORY)
+		skip();
+	assert_int_equal(r, 0);
+	assert_int_equal(g.nregions, 2);
+	assert_true(g.regions[1].gpa == 4 * GIB && g.regions[1].size == GIB);
+	assert_null(gmem_ptr(&g, GMEM_HOLE_START, 1));
+	assert_null(gmem_ptr(&g, GMEM_HOLE_START - 1, 2));
+	assert_ptr_equal(gmem_ptr(&g, 4 * GIB, 1), g.base + 3 * GIB);
+	assert_null(gmem_ptr(&g, 5 * GIB, 1));
+	gmem_fini(&g);
+}
+
+static void copies_are_all_or_nothing(void **state)
+{
+	uint8_t ram[4096] = { 0 }, data[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct gmem g;
+
+	(void)state;
+	gmem_init_buffer(&g, ram, sizeof(ram));
+	assert_int_equal(gmem_write(&g, 4092, data, 8), -EFAULT);
+	assert_int_equal(ram[4092], 0);
+	assert_int_equal(gmem_write(&g, 4088, data, 8), 0);
+	assert_int_equal(gmem_read(&g, 4094, data, 2), 0);
+	assert_int_equal(data[0], 7);
+	assert_int_equal(gmem_read(&g, 4095, data, 2), -EFAULT);
+	gmem_fini(&g);
+}
+
+static void more_than_the_host_has(void **state)
+{
+	struct gmem g;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(gmem_init(&g, 1024 * 1024 * GIB, 0, &e), -ERR_MEMORY);
+	assert_ptr_equal(strstr(e.msg, "the VM wants 1048576.0 GiB of memory, the host has "),
+			 e.msg);
+	assert_int_equal(gmem_init(&g, 4097, 0, &e), -EINVAL);
+	assert_int_equal(gmem_init(&g, 0, 0, &e), -EINVAL);
+	assert_int_equal(gmem_init(&g, 3 * MIB, 2 * MIB, &e), -EINVAL);
+	assert_int_equal(gmem_init(&g, 8 * MIB, 4 * MIB, &e), -EINVAL);
+}
+
+static void huge_page_shortage_is_named(void **state)
+{
+	struct gmem g;
+	struct err e;
+	int r = gmem_init(&g, GIB, GIB, &e);
+
+	(void)state;
+	if (!r)
+		gmem_fini(&g);
+	if (r != -ERR_MEMORY)
+		skip(); /* there are some, or the host's kernel knows none of this size */
+	assert_ptr_equal(
+		strstr(e.msg, "the VM wants 1 huge pages of 1024 MiB, the host has 0 free"), e.msg);
+	assert_non_null(strstr(e.hint, "raise nr_hugepages in /sys/kernel/mm/hugepages/"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(small_memory_is_one_region),
+		cmocka_unit_test(large_memory_goes_around_the_hole),
+		cmocka_unit_test(copies_are_all_or_nothing),
+		cmocka_unit_test(more_than_the_host_has),
+		cmocka_unit_test(huge_page_shortage_is_named),
+	};
+
+	return cmocka_run_group_tests_name("gmem", tests, NULL, NULL);
+}
