@@ -134,7 +134,7 @@ static int json_read_hex(struct json_reader *r, uint32_t *ret_unit)
 static int json_read_unicode(struct json_reader *r, char *out, size_t *n)
 {
 	size_t at = r->pos - 2;
-	uint32_t c, low;
+	uint32_t c = 0, low = 0;
 
 	if (json_read_hex(r, &c) < 0)
 		return -ERR_SYNTAX;
@@ -217,7 +217,7 @@ static int json_read_text(struct json_reader *r, char **ret_text, size_t *ret_le
 static int json_read_string(struct json_reader *r, struct json_object **ret_value)
 {
 	AUTO_FREE char *text = NULL;
-	size_t len;
+	size_t len = 0;
 
 	if (json_read_text(r, &text, &len) < 0)
 		return -ERR_SYNTAX;

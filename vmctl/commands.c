@@ -430,7 +430,7 @@ int command_find(const struct command *table, const char *word, const char *seco
 	int ret = word[0] ? command_match(table, NULL, word, &found, e)
 			  : err_set(e, EINVAL, "a command is missing");
 
-	if (ret < 0)
+	if (ret < 0 || !found)
 		return ret;
 	if (found->group && !second)
 		return -EAGAIN;

@@ -74,6 +74,7 @@ void table_print(const struct table *t, FILE *out, bool header, bool color)
 {
 	size_t widths[TABLE_COLUMNS_MAX] = { 0 };
 
+	assert(t->ncolumns);
 	for (size_t i = 0; header && i < t->ncolumns; i++)
 		widths[i] = table_text_width(t->header[i]);
 	for (size_t i = 0; i < t->ncells; i++)

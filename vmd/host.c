@@ -136,7 +136,7 @@ int host_check_limits(const struct hostfs *h, const struct host_kvm *kvm,
 {
 	uint64_t size = (uint64_t)json_get_int(json_get(config, "memory"), "size", 0);
 	int64_t vcpus = json_get_int(config, "vcpus", 1);
-	uint64_t total, available;
+	uint64_t total = 0, available = 0;
 	int ret = host_memory(h, &total, &available, e);
 
 	if (ret < 0)
@@ -193,8 +193,8 @@ static struct json_object *host_memory_info(const struct hostfs *h)
 static struct json_object *host_kvm_info(const struct hostfs *h)
 {
 	struct json_object *o = json_new();
-	struct host_kvm kvm;
-	struct err e;
+	struct host_kvm kvm = { 0 };
+	struct err e = { 0 };
 	AUTO_CLOSE int fd = host_kvm_open(h, &kvm, &e);
 
 	json_add_bool(o, "usable", fd >= 0);

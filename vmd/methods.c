@@ -50,8 +50,9 @@ static int method_load(struct json_object *all, struct err *e)
 		ret = json_parse(f->data, f->size, &file, e);
 		if (ret < 0)
 			return err_wrap(e, "schema %s", f->name);
-		json_object_object_foreach(file, name, value)
+		json_object_object_foreach(file, name, value) {
 			json_add(all, name, json_object_get(value));
+		}
 		json_object_put(file);
 	}
 	return 0;

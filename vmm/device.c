@@ -89,7 +89,7 @@ int device_new(struct board *board, struct json_object *json, struct fdset *fds,
 	if (strlen(id) >= DEVICE_ID_MAX)
 		return err_set(e, ERR_INVALID, "device '%.20s…': the id is too long", id);
 	r = device_make(class, board, id, &d, e);
-	if (r < 0)
+	if (!d)
 		return r;
 	r = field_bind(class->cfg_fields ? class->cfg_fields : device_no_fields, json, d->cfg, fds,
 		       device_core_keys, e);

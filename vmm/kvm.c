@@ -300,7 +300,7 @@ int kvm_irqfd_attach(struct kvm *k, int eventfd, const struct msi_msg *msg, int 
 	int n = *gsi < 0 ? kvm_route_alloc(k, e) : *gsi, r;
 	struct kvm_route *route;
 
-	if (n < 0)
+	if (n < KVM_PINS)
 		return n;
 	route = &k->msis[n - KVM_PINS];
 	*gsi = n;

@@ -172,7 +172,7 @@ int standalone_run(const struct standalone_options *o, const struct log *log, st
 	struct machine_config config;
 	struct lastwords words;
 	struct fdset fds;
-	int r, kvm_fd;
+	int r, kvm_fd = -1;
 
 	fdset_init(&fds);
 	r = standalone_load(o->config, &config, &fds, e);
