@@ -140,7 +140,9 @@ static int control_take_fd(struct control_call *call, const char *member, struct
 	int fd = index < 0 || index >= FDSET_MAX ? -EBADF
 						 : fdset_take(call->fds, (unsigned int)index);
 
-	return fd < 0 ? err_set(e, ERR_RPC_PARAMS, "'%s' names no descriptor", member) : fd;
+	if (fd < 0)
+		return err_set(e, ERR_RPC_PARAMS, "'%s' names no descriptor", member);
+	return fd;
 }
 
 static int control_make_machine(struct control *c, struct control_call *call, int take_kvm_fd,

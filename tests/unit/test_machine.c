@@ -1,0 +1,591 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A whole machine on the host's KVM, with guests of a few instructions: how each kind of end is told apart,
+ * pause and resume, reset, and the control socket's methods. Skips without /dev/kvm.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "lib/conn.h"
+#include "lib/errcat.h"
+#include "lib/rpc.h"
+#include "vmm/console.h"
+#include "vmm/control.h"
+#include "vmm/machine_impl.h"
+
+#define GUEST_BASE 0x200000
+#define GUEST_COUNTER 0x300000
+#define GUEST_DEADLINE_MS 10000
+
+/* 32-bit code: the PVH entry */
+#define GUEST_SAY_A 0xb0, 'A', 0x66, 0xba, 0xf8, 0x03, 0xee, /* al = 'A', out 0x3f8, al */
+#define GUEST_COUNT_FOR_EVER 0xff, 0x05, 0x00, 0x00, 0x30, 0x00, 0xeb, 0xf8 /* inc [counter] */
+
+static const uint8_t guest_exit_7[] = { GUEST_SAY_A 0xb0, 7, 0xe6, 0xf4, 0xeb, 0xfe };
+static const uint8_t guest_s5[] = { 0x66, 0xb8, 0x00, 0x34, 0x66, 0xba,
+				    0x04, 0x06, 0x66, 0xef, 0xeb, 0xfe };
+static const uint8_t guest_reset[] = {
+	GUEST_SAY_A 0xb0, 6, 0x66, 0xba, 0xf9, 0x0c, 0xee, 0xeb, 0xfe
+};
+static const uint8_t guest_count[] = { GUEST_SAY_A GUEST_COUNT_FOR_EVER };
+static const uint8_t guest_halt[] = { GUEST_SAY_A 0xfa, 0xf4, 0xeb, 0xfd };
+
+struct guest_image {
+	Elf64_Ehdr ehdr;
+	Elf64_Phdr phdr[2];
+	struct {
+		Elf64_Nhdr nhdr;
+		char name[4];
+		uint32_t entry;
+	} note;
+	uint8_t code[64];
+};
+
+static int guest_kernel(const uint8_t *code, size_t len)
+{
+	struct guest_image g = {
+		.ehdr = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				       EV_CURRENT },
+			  .e_type = ET_EXEC,
+			  .e_machine = EM_X86_64,
+			  .e_version = EV_CURRENT,
+			  .e_entry = GUEST_BASE,
+			  .e_phoff = offsetof(struct guest_image, phdr),
+			  .e_ehsize = sizeof(Elf64_Ehdr),
+			  .e_phentsize = sizeof(Elf64_Phdr),
+			  .e_phnum = 2 },
+		.phdr = { { .p_type = PT_LOAD,
+			    .p_offset = offsetof(struct guest_image, code),
+			    .p_vaddr = GUEST_BASE,
+			    .p_paddr = GUEST_BASE,
+			    .p_filesz = sizeof(g.code),
+			    .p_memsz = sizeof(g.code) },
+			  { .p_type = PT_NOTE,
+			    .p_offset = offsetof(struct guest_image, note),
+			    .p_filesz = sizeof(g.note),
+			    .p_memsz = sizeof(g.note),
+			    .p_align = 4 } },
+		.note = { .nhdr = { .n_namesz = 4, .n_descsz = 4, .n_type = 18 },
+			  .name = "Xen",
+			  .entry = GUEST_BASE },
+	};
+	int fd = memfd_create("kernel", MFD_CLOEXEC);
+
+	memcpy(g.code, code, len);
+	assert_int_equal(write(fd, &g, sizeof(g)), sizeof(g));
+	return fd;
+}
+
+static int guest_kvm(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		print_message("no /dev/kvm: %s\n", strerror(errno));
+		skip();
+	}
+	return fd;
+}
+
+static const char guest_config[] =
+	"{\"name\":\"t\",\"profile\":\"micro\",\"vcpus\":%u,\"memory\":{\"size\":16777216},"
+	"\"irqchip\":\"%s\",\"on_reboot\":\"%s\",\"on_crash\":\"stop\","
+	"\"boot\":{\"kernel\":{\"fd\":0}},"
+	"\"devices\":[{\"type\":\"pci-host\",\"id\":\"pci\"},%s{\"type\":\"acpi-pm\",\"id\":"
+	"\"acpi\"},"
+	"{\"type\":\"serial\",\"id\":\"com1\",\"port\":\"com1\"},"
+	"{\"type\":\"debug-port\",\"id\":\"debug\"}]}";
+
+struct options {
+	unsigned int vcpus;
+	bool kernel_irqchip, stop_on_reboot;
+};
+
+static struct json_object *guest_json(const struct options *o)
+{
+	struct json_object *json;
+	char text[1024];
+	struct err e;
+
+	snprintf(text, sizeof(text), guest_config, o->vcpus ? o->vcpus : 1,
+		 o->kernel_irqchip ? "kernel" : "split", o->stop_on_reboot ? "stop" : "reset",
+		 o->kernel_irqchip ? "" : "{\"type\":\"ioapic\",\"id\":\"ioapic\"},");
+	assert_int_equal(json_parse(text, strlen(text), &json, &e), 0);
+	return json;
+}
+
+struct fixture {
+	uv_loop_t loop;
+	uv_timer_t deadline;
+	struct log log;
+	struct machine *machine;
+	unsigned int events, ended;
+	struct lastwords words;
+};
+
+static void fixture_event(void *arg, const char *type, const char *message)
+{
+	struct fixture *f = arg;
+
+	(void)message;
+	assert_string_equal(type, "reset");
+	f->events++;
+}
+
+static void fixture_ended(void *arg, const struct lastwords *w)
+{
+	struct fixture *f = arg;
+
+	f->ended++;
+	f->words = *w;
+}
+
+static const struct machine_ops fixture_ops = { .event = fixture_event, .ended = fixture_ended };
+
+static void fixture_late(uv_timer_t *t)
+{
+	(void)t;
+	print_error("the guest did not get there in time\n");
+	abort();
+}
+
+static void fixture_loop(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	log_init(&f->log, -1, LOG_LEVEL_ERROR, "test");
+	uv_loop_init(&f->loop);
+	uv_timer_init(&f->loop, &f->deadline);
+	uv_timer_start(&f->deadline, fixture_late, GUEST_DEADLINE_MS, 0);
+}
+
+static int fixture_init(struct fixture *f, const struct options *o, const uint8_t *code, size_t len,
+			struct err *e)
+{
+	int kvm_fd = guest_kvm(), r;
+	struct machine_config config;
+	struct json_object *json = guest_json(o);
+	struct fdset fds;
+
+	fixture_loop(f);
+	fdset_init(&fds);
+	fdset_add(&fds, guest_kernel(code, len));
+	assert_int_equal(config_parse(json, &fds, &config, e), 0);
+	r = machine_new(&f->loop, &config, &fds, kvm_fd, &f->log, &fixture_ops, f, &f->machine, e);
+	json_object_put(json);
+	fdset_fini(&fds);
+	return r;
+}
+
+static void fixture_fini(struct fixture *f)
+{
+	if (f->machine)
+		assert_true(machine_close(f->machine));
+	uv_close((uv_handle_t *)&f->deadline, NULL);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+}
+
+static void fixture_until_ended(struct fixture *f)
+{
+	while (!f->ended)
+		uv_run(&f->loop, UV_RUN_ONCE);
+}
+
+static uint32_t fixture_counter(const struct fixture *f)
+{
+	return __atomic_load_n((uint32_t *)gmem_ptr(&f->machine->gmem, GUEST_COUNTER, 4),
+			       __ATOMIC_SEQ_CST);
+}
+
+/* The guest runs: its counter moves on. */
+static void fixture_until_counting(struct fixture *f)
+{
+	uint32_t before = fixture_counter(f);
+
+	while (fixture_counter(f) == before)
+		uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+#define fixture_start(f, o, code)                                      \
+	do {                                                           \
+		struct err err_ = { 0 };                               \
+		if (fixture_init(f, o, code, sizeof(code), &err_) < 0) \
+			fail_msg("%s", err_.msg);                      \
+		if (machine_start((f)->machine, &err_) < 0)            \
+			fail_msg("%s", err_.msg);                      \
+	} while (0)
+
+static void ends_by_the_debug_port(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ 0 }), guest_exit_7);
+	fixture_until_ended(&f);
+	assert_int_equal(f.words.reason, LASTWORDS_GUEST_EXIT);
+	assert_int_equal(f.words.code, 7);
+	fixture_fini(&f);
+	assert_int_equal(f.ended, 1);
+}
+
+static void ends_by_acpi(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ .vcpus = 2 }), guest_s5);
+	fixture_until_ended(&f);
+	assert_int_equal(f.words.reason, LASTWORDS_SHUTDOWN);
+	fixture_fini(&f);
+}
+
+static void a_reset_stops_when_told_so(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ .stop_on_reboot = true }), guest_reset);
+	fixture_until_ended(&f);
+	assert_int_equal(f.words.reason, LASTWORDS_RESET);
+	assert_int_equal(f.events, 0);
+	fixture_fini(&f);
+}
+
+static void a_reset_loop_is_throttled(void **state)
+{
+	struct fixture f;
+	uint64_t start = uv_hrtime();
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ .vcpus = 2 }), guest_reset);
+	while (f.events <= MACHINE_RESETS_MAX)
+		uv_run(&f.loop, UV_RUN_ONCE);
+	/* the eleventh came in another second */
+	assert_true(uv_hrtime() - start > 500000000);
+	machine_kill(f.machine, "enough");
+	assert_int_equal(f.words.reason, LASTWORDS_KILLED);
+	assert_string_equal(f.words.message, "enough");
+	fixture_fini(&f);
+}
+
+static void pause_stops_and_resume_goes_on(void **state)
+{
+	struct fixture f;
+	uint32_t at;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ .vcpus = 2 }), guest_count);
+	for (unsigned int i = 0; i < 20; i++) {
+		fixture_until_counting(&f);
+		assert_int_equal(machine_pause(f.machine, NULL), 0);
+		assert_int_equal(machine_pause(f.machine, NULL), 0);
+		at = fixture_counter(&f);
+		uv_run(&f.loop, UV_RUN_NOWAIT);
+		assert_int_equal(fixture_counter(&f), at);
+		assert_int_equal(machine_resume(f.machine, NULL), 0);
+	}
+	assert_int_equal(machine_pause(f.machine, NULL), 0);
+	assert_int_equal(machine_reset(f.machine, NULL), 0);
+	assert_int_equal(machine_get_state(f.machine), MACHINE_PAUSED);
+	at = fixture_counter(&f);
+	uv_run(&f.loop, UV_RUN_NOWAIT);
+	assert_int_equal(fixture_counter(&f), at);
+	assert_int_equal(machine_resume(f.machine, NULL), 0);
+	fixture_until_counting(&f);
+	fixture_fini(&f);
+	assert_int_equal(f.words.reason, LASTWORDS_KILLED);
+}
+
+static void a_halted_guest_can_be_paused(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ .vcpus = 4 }), guest_halt);
+	assert_int_equal(machine_pause(f.machine, NULL), 0);
+	assert_int_equal(machine_resume(f.machine, NULL), 0);
+	assert_int_equal(machine_power_button(f.machine, NULL), 0);
+	fixture_fini(&f);
+}
+
+static void the_kernels_irqchip_works_too(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ .kernel_irqchip = true }), guest_count);
+	fixture_until_counting(&f);
+	assert_int_equal(machine_reset(f.machine, NULL), 0);
+	fixture_until_counting(&f);
+	assert_int_equal(f.events, 1);
+	fixture_fini(&f);
+}
+
+static void states_that_do_not_fit(void **state)
+{
+	struct fixture f;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(
+		fixture_init(&f, &(struct options){ 0 }, guest_halt, sizeof(guest_halt), &e), 0);
+	assert_int_equal(machine_pause(f.machine, &e), -ERR_VM_STATE);
+	assert_string_equal(e.msg, "cannot pause: the VM is created");
+	assert_int_equal(machine_resume(f.machine, &e), -ERR_VM_STATE);
+	assert_int_equal(machine_reset(f.machine, &e), -ERR_VM_STATE);
+	assert_int_equal(machine_power_button(f.machine, &e), -ERR_VM_STATE);
+	assert_string_equal(e.msg, "cannot press the power button: the VM is created");
+	machine_kill(f.machine, NULL);
+	assert_int_equal(machine_start(f.machine, &e), -ERR_VM_STATE);
+	assert_string_equal(e.msg, "cannot start: the VM is ended");
+	fixture_fini(&f);
+}
+
+static void no_kernel_no_start(void **state)
+{
+	struct fixture f;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(
+		fixture_init(&f, &(struct options){ 0 }, guest_halt, sizeof(guest_halt), &e), 0);
+	assert_int_equal(ftruncate(f.machine->config.boot.kernel_fd, 0), 0);
+	assert_int_equal(machine_start(f.machine, &e), -ERR_KERNEL_IMAGE);
+	assert_int_equal(machine_get_state(f.machine), MACHINE_CREATED);
+	fixture_fini(&f);
+}
+
+static void not_kvm_is_said(void **state)
+{
+	struct gmem g;
+	struct kvm k;
+	struct err e;
+	uint8_t *ram = calloc(1, 4096);
+
+	(void)state;
+	gmem_init_buffer(&g, ram, 4096);
+	assert_int_equal(kvm_init(&k, open("/dev/null", O_RDWR | O_CLOEXEC), &g, true, NULL, &e),
+			 -ERR_KVM);
+	assert_string_equal(e.msg, "not /dev/kvm, or its API version -1 is not 12");
+	free(ram);
+}
+
+/* --- the control socket ------------------------------------------------------------------------------ */
+
+struct client {
+	struct fixture f;
+	struct conn conn;
+	struct control *control;
+	struct json_object *inbox; /* owned: an array, oldest first */
+	bool closed;
+};
+
+static void client_message(struct conn *conn, struct json_object *msg, struct fdset *fds)
+{
+	struct client *c = conn->arg;
+
+	(void)fds;
+	json_object_array_add(c->inbox, json_object_get(msg));
+}
+
+static void client_closed(struct conn *conn, const struct err *why)
+{
+	struct client *c = conn->arg;
+
+	(void)why;
+	c->closed = true;
+}
+
+static const struct conn_ops client_ops = { .message = client_message, .closed = client_closed };
+
+/* The next message, with what stands at the pointer. */
+static void client_expect(struct client *c, const char *pointer, const char *value)
+{
+	struct json_object *msg, *o;
+
+	while (!json_object_array_length(c->inbox) && !c->closed)
+		uv_run(&c->f.loop, UV_RUN_ONCE);
+	msg = json_object_array_get_idx(c->inbox, 0);
+	o = json_at(msg, pointer);
+	if (!o || strcmp(json_object_get_string(o), value))
+		fail_msg("%s of %s is not %s", pointer, json_object_to_json_string(msg), value);
+	json_object_array_del_idx(c->inbox, 0, 1);
+}
+
+static void client_call(struct client *c, const char *method, struct json_object *params,
+			struct fdset *fds)
+{
+	conn_send(&c->conn, rpc_request(1, method, params), fds);
+}
+
+static void client_connect(struct client *c, const char *path, const char *state)
+{
+	int fd = conn_connect(path, NULL);
+
+	assert_true(fd >= 0);
+	assert_int_equal(conn_init(&c->conn, &c->f.loop, fd, &client_ops, c, NULL), 0);
+	c->closed = false;
+	client_expect(c, "/params/state", state);
+}
+
+static void client_init(struct client *c, char path[static 64])
+{
+	struct err e;
+	int fd;
+
+	memset(c, 0, sizeof(*c));
+	fixture_loop(&c->f);
+	c->inbox = json_object_new_array();
+	snprintf(path, 64, "/tmp/vmm-test-%d.sock", (int)getpid());
+	fd = conn_listen(path, 0600, &e);
+	assert_true(fd >= 0);
+	assert_int_equal(control_new(&c->f.loop, fd, &c->f.log, &c->control, &e), 0);
+	client_connect(c, path, "empty");
+}
+
+static struct json_object *client_fd(unsigned int index)
+{
+	return json_add_int(json_new(), "fd", index);
+}
+
+static void client_configure(struct client *c, const uint8_t *code, size_t len, int kvm_fd,
+			     int exit_fd)
+{
+	struct json_object *params = json_new();
+	struct fdset fds;
+
+	fdset_init(&fds);
+	fdset_add(&fds, guest_kernel(code, len));
+	fdset_add(&fds, kvm_fd);
+	fdset_add(&fds, exit_fd);
+	json_add(params, "config", guest_json(&(struct options){ .vcpus = 1 }));
+	json_add(params, "kvm", client_fd(1));
+	json_add(params, "exit_record", client_fd(2));
+	client_call(c, "machine.configure", params, &fds);
+}
+
+static void client_fini(struct client *c, const char *path, int status)
+{
+	while (!c->closed)
+		uv_run(&c->f.loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&c->f.deadline, NULL);
+	uv_run(&c->f.loop, UV_RUN_DEFAULT);
+	assert_int_equal(control_status(c->control), status);
+	control_free(c->control);
+	assert_int_equal(uv_loop_close(&c->f.loop), 0);
+	json_object_put(c->inbox);
+	unlink(path);
+}
+
+static void control_lives_through_a_lost_connection(void **state)
+{
+	int kvm_fd = guest_kvm(), record[2], console[2];
+	char path[64], text[128] = "";
+	struct fdset fds;
+	struct client c;
+
+	(void)state;
+	assert_int_equal(pipe(record), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, console), 0);
+	client_init(&c, path);
+	client_configure(&c, guest_count, sizeof(guest_count), kvm_fd, record[1]);
+	client_expect(&c, "/result/state", "created");
+	client_call(&c, "machine.start", json_new(), NULL);
+	client_expect(&c, "/result/state", "running");
+	conn_close(&c.conn);
+	while (!c.closed)
+		uv_run(&c.f.loop, UV_RUN_ONCE);
+	client_connect(&c, path, "running");
+	client_call(&c, "machine.status", NULL, NULL);
+	client_expect(&c, "/result/consoles/0", "com1");
+	client_call(&c, "machine.pause", NULL, NULL);
+	client_expect(&c, "/result/state", "paused");
+	fdset_init(&fds);
+	fdset_add(&fds, console[1]);
+	client_call(&c, "console.attach", json_add_bool(json_new(), "scrollback", true), &fds);
+	client_expect(&c, "/result/console", "com1");
+	assert_int_equal(recv(console[0], text, sizeof(text), 0), 1);
+	assert_string_equal(text, "A");
+	client_call(&c, "machine.quit", NULL, NULL);
+	client_expect(&c, "/params/type", "killed");
+	client_expect(&c, "/result/state", "ended");
+	client_fini(&c, path, 4);
+	assert_true(read(record[0], text, sizeof(text)) > 0);
+	assert_ptr_equal(strstr(text, "{\"reason\":\"killed\",\"code\":0,"), text);
+	close(record[0]);
+	close(console[0]);
+}
+
+static void control_reports_the_end(void **state)
+{
+	int kvm_fd = guest_kvm(), record[2];
+	char path[64], text[128] = "";
+	struct client c;
+
+	(void)state;
+	assert_int_equal(pipe(record), 0);
+	client_init(&c, path);
+	client_configure(&c, guest_exit_7, sizeof(guest_exit_7), kvm_fd, record[1]);
+	client_expect(&c, "/result/state", "created");
+	client_call(&c, "machine.start", NULL, NULL);
+	client_expect(&c, "/result/state", "running");
+	client_expect(&c, "/params/type", "guest-exit");
+	client_fini(&c, path, 7);
+	assert_true(read(record[0], text, sizeof(text)) > 0);
+	assert_string_equal(text, "{\"reason\":\"guest-exit\",\"code\":7,\"message\":\"\"}\n");
+	close(record[0]);
+}
+
+static void control_refuses_by_name(void **state)
+{
+	char path[64];
+	struct client c;
+
+	(void)state;
+	client_init(&c, path);
+	client_call(&c, "machine.fly", NULL, NULL);
+	client_expect(&c, "/error/message", "unknown method 'machine.fly'");
+	client_call(&c, "machine.start", NULL, NULL);
+	client_expect(&c, "/error/message", "the machine is empty");
+	client_call(&c, "machine.configure", json_add(json_new(), "config", json_new()), NULL);
+	client_expect(&c, "/error/message", "'kvm' names no descriptor");
+	client_call(&c, "console.attach", NULL, NULL);
+	client_expect(&c, "/error/message", "the VM has no console");
+	client_call(&c, "machine.quit", NULL, NULL);
+	client_expect(&c, "/result/state", "ended");
+	client_fini(&c, path, 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ends_by_the_debug_port),
+		cmocka_unit_test(ends_by_acpi),
+		cmocka_unit_test(a_reset_stops_when_told_so),
+		cmocka_unit_test(a_reset_loop_is_throttled),
+		cmocka_unit_test(pause_stops_and_resume_goes_on),
+		cmocka_unit_test(a_halted_guest_can_be_paused),
+		cmocka_unit_test(the_kernels_irqchip_works_too),
+		cmocka_unit_test(states_that_do_not_fit),
+		cmocka_unit_test(no_kernel_no_start),
+		cmocka_unit_test(not_kvm_is_said),
+		cmocka_unit_test(control_lives_through_a_lost_connection),
+		cmocka_unit_test(control_reports_the_end),
+		cmocka_unit_test(control_refuses_by_name),
+	};
+
+	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
+}
