@@ -113,38 +113,40 @@ int state_vm_get(struct state *s, const char *id, struct state_vm *ret_vm, struc
 	return ret ? MIN(ret, 0) : err_set(e, ERR_VM_NOT_FOUND, "no VM '%s'", id);
 }
 
-/* The number of edits from a to b (Levenshtein), for short names. */
-static size_t vm_distance(const char *a, const char *b)
+/* The number of edits from a to b, two letters changed about counted as one. For short names. */
+static unsigned int vm_distance(const char *a, const char *b)
 {
-	size_t row[65], na = MIN(strlen(a), 64u), nb = MIN(strlen(b), 64u);
+	size_t na = MIN(strlen(a), 64u), nb = MIN(strlen(b), 64u);
+	uint8_t d[65][65];
 
+	for (size_t i = 0; i <= na; i++)
+		d[i][0] = (uint8_t)i;
 	for (size_t j = 0; j <= nb; j++)
-		row[j] = j;
+		d[0][j] = (uint8_t)j;
 	for (size_t i = 1; i <= na; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
 		for (size_t j = 1; j <= nb; j++) {
-			size_t above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+			unsigned int best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
 
-			best = MIN(best, above + 1);
-			row[j] = MIN(best, row[j - 1] + 1);
-			diagonal = above;
+			best = MIN(best, d[i - 1][j] + 1u);
+			best = MIN(best, d[i][j - 1] + 1u);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				best = MIN(best, d[i - 2][j - 2] + 1u);
+			d[i][j] = (uint8_t)best;
 		}
 	}
-	return row[nb];
+	return d[na][nb];
 }
 
 /* "no VM 'x'", with the nearest name as the hint when it is near enough to be meant. */
 static int vm_not_found(struct state *s, const char *word, struct err *e)
 {
 	sqlite3_stmt *stmt = db_query(s, DB_VM_NAMES, "SELECT name FROM vm", NULL, "");
-	size_t best = MAX(strlen(word) / 3, 1u) + 1;
+	unsigned int best = (unsigned int)MAX(strlen(word) / 3, 1u) + 1;
 	char name[64] = "";
 
 	while (stmt && db_step(s, stmt, NULL) > 0) {
 		const char *other = (const char *)sqlite3_column_text(stmt, 0);
-		size_t d = other ? vm_distance(word, other) : best;
+		unsigned int d = other ? vm_distance(word, other) : best;
 
 		if (d >= best)
 			continue;

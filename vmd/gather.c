@@ -31,6 +31,8 @@ static int gather_files(struct gather *g, struct err *e)
 	struct vmdef_file files[VMDEF_FILES_MAX];
 	int n = vmdef_files(g->config, files, e);
 
+	snprintf(g->kernel, sizeof(g->kernel), "%s",
+		 json_get_str(json_get(g->config, "boot"), "kernel", ""));
 	for (int i = 0; i < n; i++) {
 		int fd = vmdef_open(&files[i], e), index;
 

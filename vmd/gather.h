@@ -18,6 +18,7 @@ struct gather {
 	char name[64];		    /* the VM's */
 	char dir[256];		    /* the VM's run directory; made if missing */
 	struct json_object *config; /* owned: the machine configuration, files as {"fd": n} after */
+	char kernel[256];	    /* its path, for messages; cut */
 	struct fdset fds;	    /* owned */
 	unsigned int kvm, record;   /* indices into fds */
 	int ret;

@@ -67,8 +67,8 @@ static void guest_call_done(void *arg, struct json_object *result, const struct 
 
 	(void)result;
 	free(call);
-	if (late)
-		return;
+	if (late || (why && g->proc && vmproc_gone(g->proc)))
+		return; /* its end follows, and says more */
 	if (!why)
 		guest_input(g, VM_IN_DONE);
 	else if (vmproc_connected(g->proc))
@@ -91,12 +91,20 @@ static void guest_ask(struct guest *g, const char *method, struct json_object *t
 		    guest_call_done, call);
 }
 
+/* vmm knows descriptors only: the name of the file is ours to add. */
+static void guest_start_error(struct guest *g, const struct err *why)
+{
+	g->start_err = *why;
+	if (why->code == ERR_KERNEL_IMAGE)
+		err_wrap(&g->start_err, "kernel '%s'", g->kernel);
+}
+
 /* A start or a call has failed: keep why (the first reason counts). */
 void guest_failed(struct guest *g, const struct err *why)
 {
 	if (vm_state(&g->vm) == VM_STARTING) {
 		if (!g->start_err.code)
-			g->start_err = *why;
+			guest_start_error(g, why);
 	} else {
 		g->call_err = *why;
 	}
@@ -117,6 +125,7 @@ static void guest_gathered(struct gather *gather)
 		gather->fds.n = 0;
 		g->kvm = gather->kvm;
 		g->record = gather->record;
+		memcpy(g->kernel, gather->kernel, sizeof(g->kernel));
 		guest_input(g, VM_IN_OPENED);
 	}
 	gather_free(gather);

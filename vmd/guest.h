@@ -57,6 +57,7 @@ struct guest {
 	struct json_object *config; /* owned, between open and configure */
 	struct fdset fds;	    /* owned, likewise */
 	unsigned int kvm, record;
+	char kernel[256]; /* its path, for messages */
 	int64_t revision; /* that runs, or is being started */
 	int64_t since_ms; /* in the state that users see */
 	bool up;	  /* has run, or stands paused before its first instruction */

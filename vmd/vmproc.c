@@ -21,6 +21,8 @@
 #include "vmd/host.h"
 #include "vmd/vmproc_priv.h"
 
+#define VMPROC_DRAIN_MS 500
+
 static void vmproc_unref(struct vmproc *p)
 {
 	if (--p->handles)
@@ -32,6 +34,11 @@ static void vmproc_unref(struct vmproc *p)
 static void vmproc_poll_closed(uv_handle_t *handle)
 {
 	vmproc_unref(container_of((uv_poll_t *)handle, struct vmproc, poll));
+}
+
+static void vmproc_timer_closed(uv_handle_t *handle)
+{
+	vmproc_unref(container_of((uv_timer_t *)handle, struct vmproc, exit_timer));
 }
 
 static void vmproc_call_closed(uv_handle_t *handle)
@@ -188,19 +195,24 @@ static void vmproc_message(struct conn *conn, struct json_object *msg, struct fd
 		vmproc_notification(p, &m);
 }
 
+static void vmproc_ended(struct vmproc *p);
+
 static void vmproc_conn_closed(struct conn *conn, const struct err *why)
 {
 	struct vmproc *p = conn->arg;
-	bool told = p->released || p->gone;
 	struct err e;
 
 	p->connected = false;
-	err_set(&e, ERR_VMM_PROTOCOL, "the connection to vmm %d broke: %s", (int)p->pid,
-		why ? why->msg : "it was closed");
-	if (!told)
+	if (p->exited && !p->gone && !p->released) {
+		vmproc_ended(p); /* all that it said has been heard */
+	} else if (!p->gone && !p->released) {
+		err_set(&e, ERR_VMM_PROTOCOL, "the connection to vmm %d broke: %s", (int)p->pid,
+			why ? why->msg : "it was closed");
 		vmproc_fail_calls(p, &e);
-	if (!told && !p->released && !p->gone)
-		p->options.ops->lost(p->options.arg, &e);
+		/* an end of a call may have let go of it */
+		if (!p->released)
+			p->options.ops->lost(p->options.arg, &e);
+	}
 	vmproc_unref(p);
 }
 
@@ -215,6 +227,7 @@ static void vmproc_close(struct vmproc *p, const struct err *why)
 	if (!p->closing) {
 		p->closing = true;
 		uv_close((uv_handle_t *)&p->poll, vmproc_poll_closed);
+		uv_close((uv_handle_t *)&p->exit_timer, vmproc_timer_closed);
 	}
 	p->handles++; /* p outlives the ends of its calls */
 	vmproc_fail_calls(p, why);
@@ -258,14 +271,11 @@ static void vmproc_how_it_ended(struct vmproc *p, struct state_exit *exit)
 	}
 }
 
-static void vmproc_exited(uv_poll_t *poll, int status, int events)
+static void vmproc_ended(struct vmproc *p)
 {
-	struct vmproc *p = container_of(poll, struct vmproc, poll);
 	struct state_exit exit;
 	struct err e;
 
-	(void)status, (void)events;
-	uv_poll_stop(poll);
 	vmproc_how_it_ended(p, &exit);
 	p->gone = true;
 	err_set(&e, ERR_VMM_DIED, "%s", exit.message);
@@ -275,9 +285,36 @@ static void vmproc_exited(uv_poll_t *poll, int status, int events)
 	vmproc_unref(p);
 }
 
+static void vmproc_exit_timeout(uv_timer_t *timer)
+{
+	vmproc_ended(container_of(timer, struct vmproc, exit_timer));
+}
+
+/*
+ * The process has ended. What it said before may still wait in the socket, so its end comes first; a
+ * process that it left behind may hold the other end open, hence the limit.
+ */
+static void vmproc_exited(uv_poll_t *poll, int status, int events)
+{
+	struct vmproc *p = container_of(poll, struct vmproc, poll);
+
+	(void)status, (void)events;
+	uv_poll_stop(poll);
+	p->exited = true;
+	if (p->connected)
+		uv_timer_start(&p->exit_timer, vmproc_exit_timeout, VMPROC_DRAIN_MS, 0);
+	else
+		vmproc_ended(p);
+}
+
 pid_t vmproc_pid(const struct vmproc *p)
 {
 	return p->pid;
+}
+
+bool vmproc_gone(const struct vmproc *p)
+{
+	return p->gone;
 }
 
 bool vmproc_connected(const struct vmproc *p)
@@ -309,7 +346,8 @@ int vmproc_new(const struct vmproc_options *options, pid_t pid, int take_pidfd, 
 	p->pid = pid;
 	p->pidfd = take_pidfd;
 	p->child = child;
-	p->handles = 1;
+	uv_timer_init(options->loop, &p->exit_timer);
+	p->handles = 2;
 	uv_poll_start(&p->poll, UV_READABLE, vmproc_exited);
 	*ret_proc = p;
 	return 0;

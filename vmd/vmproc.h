@@ -55,6 +55,8 @@ int vmproc_adopt(const struct vmproc_options *options, const struct state_proces
 void vmproc_release(struct vmproc *p);
 
 pid_t vmproc_pid(const struct vmproc *p);
+/* Has it ended? True in the ends of the calls that its end ends; ops->gone follows those. */
+bool vmproc_gone(const struct vmproc *p);
 bool vmproc_connected(const struct vmproc *p);
 /*
  * A request. done is called once: with the result, or with why there is none: vmm's own error, a code of

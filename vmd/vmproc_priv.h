@@ -26,9 +26,10 @@ struct vmproc {
 	pid_t pid;
 	int pidfd; /* owned */
 	uv_poll_t poll;
+	uv_timer_t exit_timer; /* from the process's end to giving up on its connection's */
 	struct conn conn;
 	unsigned int handles; /* libuv handles whose close callback is to come; 0 frees */
-	bool child, connected, greeted, killed, gone, released, closing;
+	bool child, connected, greeted, killed, exited, gone, released, closing;
 	int64_t last_id;
 	struct vmproc_call *calls; /* owned */
 	struct log_limit log_limit;

@@ -104,6 +104,8 @@ static void fake_configure(struct fake *f, const struct rpc_msg *m)
 		fake_end(f, "fault", 7, "the fake has failed");
 	if (fake_is(f, "garbage"))
 		fdio_send(f->client, "{]}\n", 4, NULL, 0);
+	if (fake_is(f, "oversized"))
+		memset(f->buf, 'x', sizeof(f->buf));
 	for (int i = 0; fake_is(f, "oversized") && i < 64; i++)
 		fdio_write(f->client, f->buf, 1 << 16);
 	if (fake_is(f, "refuse")) {

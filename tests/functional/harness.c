@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -178,6 +179,7 @@ void harness_vmd(struct harness *h, const char *fake, ...)
 		char name[160];
 
 		snprintf(name, sizeof(name), "%s/notify", h->dir);
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves no vmd behind */
 		setenv("NOTIFY_SOCKET", name, 1);
 		execv(argv[0], argv);
 		perror(argv[0]);
