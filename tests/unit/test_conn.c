@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+/* lib/conn and lib/rpc: lines to messages, descriptors to their message, bad peers to an end. */
+#include "tests/lib/test.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "lib/conn.h"
+#include "lib/errcat.h"
+#include "lib/rpc.h"
+
+struct end {
+	struct conn conn;
+	unsigned int messages, bad, closed;
+	int last_code; /* of bad input, or of the end */
+	char methods[256];
+	int fd; /* taken from the last message with one */
+};
+
+static void end_message(struct conn *c, struct json_object *msg, struct fdset *fds)
+{
+	struct end *e = c->arg;
+
+	e->messages++;
+	strncat(e->methods, json_get_str(msg, "method", "?"), 32);
+	if (fds->n)
+		e->fd = fdset_take(fds, 0);
+}
+
+static void end_bad(struct conn *c, const struct err *why)
+{
+	struct end *e = c->arg;
+
+	e->bad++;
+	e->last_code = why->code;
+}
+
+static void end_closed(struct conn *c, const struct err *why)
+{
+	struct end *e = c->arg;
+
+	e->closed++;
+	if (why)
+		e->last_code = why->code;
+}
+
+static const struct conn_ops end_ops = { .message = end_message,
+					 .bad_input = end_bad,
+					 .closed = end_closed };
+static const struct conn_ops strict_ops = { .message = end_message, .closed = end_closed };
+
+struct fixture {
+	uv_loop_t loop;
+	struct end end;
+	int peer;
+};
+
+static void begin(struct fixture *f, const struct conn_ops *ops)
+{
+	int fds[2];
+
+	memset(f, 0, sizeof(*f));
+	f->end.fd = -1;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(uv_loop_init(&f->loop), 0);
+	assert_int_equal(conn_init(&f->end.conn, &f->loop, fds[0], ops, &f->end, NULL), 0);
+	f->peer = fds[1];
+}
+
+/* The peer goes; the loop runs until the connection has ended. */
+static void finish(struct fixture *f)
+{
+	if (f->peer >= 0)
+		close(f->peer);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->end.closed, 1);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	if (f->end.fd >= 0)
+		close(f->end.fd);
+}
+
+static void say(struct fixture *f, const char *text)
+{
+	assert_int_equal(fdio_write(f->peer, text, strlen(text)), strlen(text));
+}
+
+static void test_lines(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, &end_ops);
+	say(&f, "{\"method\":\"a\"}\n{\"method\":\"b\"}\r\n\n{\"meth");
+	uv_run(&f.loop, UV_RUN_ONCE);
+	assert_string_equal(f.end.methods, "ab");
+	say(&f, "od\":\"c\"}\n");
+	finish(&f);
+	assert_string_equal(f.end.methods, "abc");
+	assert_int_equal(f.end.bad, 0);
+	assert_int_equal(f.end.last_code, 0);
+}
+
+static void test_bad_lines_are_skipped(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, &end_ops);
+	say(&f, "nonsense\n{\"method\":\"a\"}\n{\"fds\":1,\"method\":\"b\"}\n{\"method\":\"c\"}\n");
+	finish(&f);
+	assert_string_equal(f.end.methods, "ac");
+	assert_int_equal(f.end.bad, 2);
+	assert_int_equal(f.end.last_code, ERR_RPC_REQUEST);
+}
+
+static void test_strict_ends(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, &strict_ops);
+	say(&f, "nonsense\n{\"method\":\"a\"}\n");
+	finish(&f);
+	assert_string_equal(f.end.methods, "");
+	assert_int_equal(f.end.last_code, ERR_RPC_PARSE);
+}
+
+static void test_too_long(void **state)
+{
+	struct fixture f;
+	char *big = malloc(65536);
+	size_t sent = 0;
+
+	(void)state;
+	begin(&f, &end_ops);
+	memset(big, 'x', 65536);
+	while (sent < RPC_LINE_MAX + 65536) {
+		ssize_t n = send(f.peer, big, 65536, MSG_DONTWAIT);
+
+		if (n > 0)
+			sent += (size_t)n;
+		else
+			uv_run(&f.loop, UV_RUN_NOWAIT);
+	}
+	uv_run(&f.loop, UV_RUN_NOWAIT);
+	say(&f, "\n{\"method\":\"a\"}\n");
+	finish(&f);
+	free(big);
+	assert_int_equal(f.end.bad, 1);
+	assert_int_equal(f.end.last_code, ERR_RPC_TOO_LONG);
+	assert_string_equal(f.end.methods, "a");
+}
+
+static void test_descriptors(void **state)
+{
+	struct fixture f;
+	const char *text = "{\"method\":\"none\"}\n{\"method\":\"one\",\"fds\":1}\n";
+	int pipes[2];
+	char byte = 0;
+
+	(void)state;
+	begin(&f, &end_ops);
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(fdio_send(f.peer, text, strlen(text), &pipes[0], 1), strlen(text));
+	uv_run(&f.loop, UV_RUN_ONCE);
+	assert_int_equal(f.end.messages, 2);
+	assert_true(f.end.fd >= 0);
+	assert_int_equal(write(pipes[1], "x", 1), 1);
+	assert_int_equal(read(f.end.fd, &byte, 1), 1);
+	assert_int_equal(byte, 'x');
+	finish(&f);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+static void test_send_and_finish(void **state)
+{
+	struct fixture f;
+	struct fdset got;
+	char text[256] = "";
+	ssize_t n;
+
+	(void)state;
+	begin(&f, &end_ops);
+	conn_send(&f.end.conn, rpc_notification("hi", NULL), NULL);
+	conn_finish(&f.end.conn);
+	conn_send(&f.end.conn, rpc_notification("late", NULL), NULL); /* ignored */
+	fdset_init(&got);
+	n = fdio_recv(f.peer, text, sizeof(text) - 1, &got);
+	assert_true(n > 0);
+	assert_string_equal(text, "{\"jsonrpc\":\"2.0\",\"method\":\"hi\"}\n");
+	finish(&f);
+}
+
+static void test_peer_that_does_not_read(void **state)
+{
+	struct fixture f;
+	char *big = malloc(1 << 20);
+
+	(void)state;
+	begin(&f, &end_ops);
+	memset(big, 'x', (1 << 20) - 1);
+	big[(1 << 20) - 1] = '\0';
+	for (int i = 0; i < 32; i++)
+		conn_send(&f.end.conn, rpc_notification("x", json_add_str(json_new(), "x", big)),
+			  NULL);
+	free(big);
+	finish(&f);
+	assert_int_equal(f.end.last_code, ENOBUFS);
+}
+
+static const struct {
+	const char *text;
+	int kind; /* -1: refused */
+} rpc_rows[] = {
+	{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\"}", RPC_REQUEST },
+	{ "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"a\",\"params\":{}}", RPC_REQUEST },
+	{ "{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"a\"}", RPC_REQUEST },
+	{ "{\"jsonrpc\":\"2.0\",\"method\":\"a\"}", RPC_NOTIFICATION },
+	{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}", RPC_RESULT },
+	{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":1}}", RPC_ERROR },
+	{ "{\"id\":1,\"method\":\"a\"}", -1 },
+	{ "{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"a\"}", -1 },
+	{ "{\"jsonrpc\":\"2.0\",\"id\":[],\"method\":\"a\"}", -1 },
+	{ "{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"a\"}", -1 },
+	{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":5}", -1 },
+	{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\",\"params\":[]}", -1 },
+	{ "{\"jsonrpc\":\"2.0\",\"id\":1}", -1 },
+	{ "[]", -1 },
+	{ "5", -1 },
+};
+
+static void test_rpc_messages(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rpc_rows); i++) {
+		AUTO_JSON struct json_object *o = NULL;
+		struct rpc_msg m;
+		struct err e = { 0 };
+		int ret;
+
+		assert_int_equal(json_parse(rpc_rows[i].text, strlen(rpc_rows[i].text), &o, NULL),
+				 0);
+		ret = rpc_msg_parse(o, &m, &e);
+		if (rpc_rows[i].kind < 0)
+			assert_true(ret < 0 && e.code == ERR_RPC_REQUEST);
+		else
+			assert_true(ret >= 0 && (int)m.kind == rpc_rows[i].kind);
+	}
+}
+
+static void test_rpc_error_round_trip(void **state)
+{
+	AUTO_JSON struct json_object *msg = NULL;
+	struct err e, back = { 0 };
+
+	(void)state;
+	err_set(&e, ERR_VM_STATE, "VM 'x' is running");
+	err_hint(&e, "stop it first");
+	msg = rpc_error(NULL, &e, json_add_str(json_new(), "path", "/a"));
+	rpc_error_to_err(json_get(msg, "error"), &back);
+	assert_int_equal(back.code, ERR_VM_STATE);
+	assert_string_equal(back.msg, e.msg);
+	assert_string_equal(back.hint, e.hint);
+	assert_string_equal(json_get_str(json_at(msg, "/error/data"), "name", ""),
+			    "vm.wrong_state");
+	assert_string_equal(json_get_str(json_at(msg, "/error/data"), "path", ""), "/a");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_bad_lines_are_skipped),
+		cmocka_unit_test(test_strict_ends),
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_send_and_finish),
+		cmocka_unit_test(test_peer_that_does_not_read),
+		cmocka_unit_test(test_rpc_messages),
+		cmocka_unit_test(test_rpc_error_round_trip),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
