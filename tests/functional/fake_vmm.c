@@ -120,7 +120,8 @@ static void fake_configure(struct fake *f, const struct rpc_msg *m)
 static void fake_start(struct fake *f, const struct rpc_msg *m)
 {
 	if (fake_is(f, "die-start"))
-		raise(SIGSEGV);
+		signal(SIGSEGV, SIG_DFL); /* a sanitizer has a handler of its own */
+	raise(SIGSEGV);
 	if (fake_is(f, "hang-start"))
 		fake_hang();
 	f->state = "running";
