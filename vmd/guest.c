@@ -392,7 +392,7 @@ static void guest_proc_lost(void *arg, const struct err *why)
 {
 	struct guest *g = arg;
 
-	log_warn(&g->d->log, "VM '%s': %s", g->name, why->msg);
+	log_info(&g->d->log, "VM '%s': %s", g->name, why->msg);
 	g->adopting = false;
 	g->call_err = *why;
 	if (vm_operation(&g->vm) && g->vm.phase != VM_PHASE_STOPPING &&

@@ -22,6 +22,8 @@ static int main_fail(const struct err *e, int status)
 	fprintf(stderr, "vmd: %s\n", e->msg);
 	if (e->hint[0])
 		fprintf(stderr, "hint: %s\n", e->hint);
+	if (e->code >= ERR_FAILED)
+		fprintf(stderr, "code: E%d (%s)\n", e->code, errcat_find(e->code)->name);
 	return status;
 }
 
@@ -34,7 +36,7 @@ static int main_check(const char *path)
 	if (ret >= 0)
 		ret = vmdef_check_file(&file, &e);
 	if (ret >= 0)
-		printf("%s: valid\n", file.name);
+		printf("%s: valid (VM '%s')\n", file.name, json_get_str(file.root, "name", ""));
 	vmfile_fini(&file);
 	return ret < 0 ? main_fail(&e, (int)errcat_find(e.code)->exit) : EXIT_OK;
 }

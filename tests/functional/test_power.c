@@ -131,7 +131,7 @@ FAILS(test_hang_configure, "hang-configure", ERR_TIMEOUT,
       "vmm has not answered machine.configure within 0.3 s")
 FAILS(test_last_words, "last-words", ERR_VMM_DIED,
       "vmm ended during its start: fault: the fake has failed")
-FAILS(test_die_start, "die-start", ERR_VMM_DIED, "vmm ended by signal 11 during its start")
+FAILS(test_die_start, "die-start", ERR_VMM_DIED, "vmm ended by signal 15 during its start")
 FAILS(test_hang_start, "hang-start", ERR_TIMEOUT, "vmm has not answered machine.start within 0.3 s")
 
 /* Those whose message names a process or a path. */

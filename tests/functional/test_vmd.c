@@ -188,8 +188,9 @@ static void test_second_vmd_is_refused(void **state)
 	char err[1024], expected[512];
 
 	assert_int_equal(harness_vmd_fails(h, err, sizeof(err), NULL), 1);
-	snprintf(expected, sizeof(expected), "vmd: another vmd uses '%s': process %d\n",
-		 h->state_dir, (int)h->vmd);
+	snprintf(expected, sizeof(expected),
+		 "vmd: another vmd uses '%s': process %d\ncode: E1003 (busy)\n", h->state_dir,
+		 (int)h->vmd);
 	assert_string_equal(err, expected);
 }
 
@@ -309,7 +310,7 @@ static void test_check_option(void **state)
 	snprintf(bad, sizeof(bad), "%s",
 		 harness_file(h, "bad.yaml", "name: one\nmemroy: 1GiB\nboot:\n  kernel: /k\n"));
 	assert_int_equal(harness_run(NULL, o, argv), 0);
-	snprintf(expected, sizeof(expected), "%s: valid\n", good);
+	snprintf(expected, sizeof(expected), "%s: valid (VM 'one')\n", good);
 	assert_string_equal(o->out, expected);
 	argv[2] = bad;
 	assert_int_equal(harness_run(NULL, o, argv), 5);
