@@ -414,6 +414,9 @@ bool vcpus_fini(struct vcpus *v)
 	pthread_mutex_unlock(&v->lock);
 	if (!vcpus_join(v))
 		return false;
+	/* ThreadSanitizer does not know pthread_clockjoin_np: the lock orders the threads' last use for it */
+	pthread_mutex_lock(&v->lock);
+	pthread_mutex_unlock(&v->lock);
 	for (unsigned int i = 0; i < v->n; i++) {
 		if (v->list[i].run)
 			munmap(v->list[i].run, v->run_size);
