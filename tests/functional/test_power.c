@@ -171,6 +171,30 @@ static void test_refused(void **state)
 	fails_like(*state, "refuse", ERR_KERNEL_IMAGE, "/kernel': not a kernel");
 }
 
+/* The real vmm, given what is no kernel. */
+static void test_not_a_kernel(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+	char message[512];
+
+	if (!harness_has_kvm())
+		skip();
+	harness_vmd(h, NULL, NULL);
+	c = harness_client(h);
+	snprintf(message, sizeof(message),
+		 "{'definition': {'name': 'one', 'boot': {'kernel': '%s'}}}",
+		 harness_file(h, "kernel", "a text and no kernel"));
+	json_object_put(client_result(c, "vm.apply", message));
+	snprintf(message, sizeof(message),
+		 "kernel '%s/kernel': not a kernel: neither bzImage (no HdrS at 0x202) nor ELF",
+		 h->dir);
+	client_expect_error(c, "vm.start", "{'vm': 'one'}", ERR_KERNEL_IMAGE, message, "");
+	assert_int_equal(count_files(h->run_dir), 0);
+	assert_int_equal(count_children(h->vmd), 0);
+	assert_state(c, "stopped");
+}
+
 static void test_no_vmm(void **state)
 {
 	struct harness *h = *state;
@@ -600,6 +624,7 @@ int main(void)
 		T(test_garbage),
 		T(test_oversized),
 		T(test_refused),
+		T(test_not_a_kernel),
 		T(test_no_vmm),
 		T(test_life),
 		T(test_starts_at_once_join),
