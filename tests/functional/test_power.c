@@ -485,6 +485,32 @@ static void test_files_and_limits(void **state)
 	assert_int_equal(count_files(h->run_dir), 0);
 }
 
+static void test_missing_initrd_and_disk(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+	char params[512];
+
+	if (!harness_has_kvm())
+		skip();
+	c = begin(h, "ok");
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'three', 'boot': {'kernel': '%s/kernel', 'initrd': "
+		 "'/nonexistent'}}}",
+		 h->dir);
+	json_object_put(client_result(c, "vm.apply", params));
+	client_expect_error(c, "vm.start", "{'vm': 'three'}", ERR_FILE,
+			    "initrd '/nonexistent': No such file or directory", "");
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'three', 'boot': {'kernel': '%s/kernel'}, 'devices': "
+		 "[{'type': 'virtio-blk', 'path': '/nonexistent'}]}}",
+		 h->dir);
+	json_object_put(client_result(c, "vm.apply", params));
+	client_expect_error(c, "vm.start", "{'vm': 'three'}", ERR_FILE,
+			    "disk 'disk0' '/nonexistent': No such file or directory", "");
+	assert_int_equal(count_files(h->run_dir), 0);
+}
+
 /* Another host: no /dev/kvm, or one that is none. */
 static void test_no_kvm(void **state)
 {
@@ -638,6 +664,7 @@ int main(void)
 		T(test_console),
 		T(test_client_goes_away),
 		T(test_files_and_limits),
+		T(test_missing_initrd_and_disk),
 		T(test_no_kvm),
 		T(test_outlives_vmd),
 		T(test_ended_while_vmd_was_away),
