@@ -213,6 +213,10 @@ static bool vcpu_park(struct vcpu *c)
 		pthread_cond_wait(&v->released, &v->lock);
 	v->parked--;
 	quit = v->quit;
+	if (quit) {
+		v->ended++;
+		pthread_cond_signal(&v->all_parked);
+	}
 	pthread_mutex_unlock(&v->lock);
 	return !quit;
 }
@@ -390,16 +394,20 @@ int vcpus_init(struct vcpus *v, struct kvm *k, unsigned int n, struct board *boa
 static bool vcpus_join(struct vcpus *v)
 {
 	struct timespec deadline = vcpus_deadline(VCPU_STOP_TIMEOUT_MS);
-	bool all = true;
+	unsigned int spawned = 0;
+	bool all;
+	int r = 0;
 
-	for (unsigned int i = 0; i < v->n; i++) {
-		struct vcpu *c = &v->list[i];
-
-		if (c->spawned &&
-		    !pthread_clockjoin_np(c->thread, NULL, CLOCK_MONOTONIC, &deadline))
-			c->spawned = false;
-		all &= !c->spawned;
-	}
+	for (unsigned int i = 0; i < v->n; i++)
+		spawned += v->list[i].spawned;
+	pthread_mutex_lock(&v->lock);
+	while (v->ended < spawned && !r)
+		r = pthread_cond_timedwait(&v->all_parked, &v->lock, &deadline);
+	all = v->ended == spawned;
+	pthread_mutex_unlock(&v->lock);
+	for (unsigned int i = 0; i < v->n && all; i++)
+		if (v->list[i].spawned)
+			pthread_join(v->list[i].thread, NULL);
 	return all;
 }
 
@@ -414,9 +422,6 @@ bool vcpus_fini(struct vcpus *v)
 	pthread_mutex_unlock(&v->lock);
 	if (!vcpus_join(v))
 		return false;
-	/* ThreadSanitizer does not know pthread_clockjoin_np: the lock orders the threads' last use for it */
-	pthread_mutex_lock(&v->lock);
-	pthread_mutex_unlock(&v->lock);
 	for (unsigned int i = 0; i < v->n; i++) {
 		if (v->list[i].run)
 			munmap(v->list[i].run, v->run_size);

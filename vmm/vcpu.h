@@ -43,9 +43,9 @@ struct vcpus {
 	struct vcpu *list; /* owned */
 	unsigned int n;
 	atomic_bool hold;
-	pthread_mutex_t lock; /* what follows */
-	pthread_cond_t released, all_parked;
-	unsigned int parked;
+	pthread_mutex_t lock;		     /* what follows */
+	pthread_cond_t released, all_parked; /* all_parked: or ended, at the end */
+	unsigned int parked, ended;
 	bool quit;
 };
 
