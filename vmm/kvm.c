@@ -47,7 +47,10 @@ int kvm_open(struct err *e)
 	if (errno != EACCES && errno != EPERM)
 		return err_set(e, ERR_KVM, "cannot open /dev/kvm: %s", strerror(errno));
 	err_set(e, ERR_KVM, "no right to open /dev/kvm: %s", strerror(errno));
-	group = stat("/dev/kvm", &st) ? NULL : getgrgid(st.st_gid);
+	if (stat("/dev/kvm", &st) || !(st.st_mode & S_IWGRP))
+		return err_hint(e, "run as root, or let a group in: chgrp kvm /dev/kvm && "
+				   "chmod 660 /dev/kvm");
+	group = getgrgid(st.st_gid);
 	return err_hint(e, "join the group '%s', or run as root", group ? group->gr_name : "kvm");
 }
 
