@@ -344,6 +344,16 @@ void client_send_line(struct client *c, const char *line)
 	assert_int_equal(fdio_write(c->fd, "\n", 1), 1);
 }
 
+void client_offer_line(struct client *c, const char *line)
+{
+	ssize_t n = fdio_write(c->fd, line, strlen(line));
+
+	if (n >= 0)
+		n = fdio_write(c->fd, "\n", 1);
+	if (n < 0)
+		assert_int_equal(n, -EPIPE);
+}
+
 struct json_object *client_next(struct client *c)
 {
 	struct json_object *o;

@@ -73,6 +73,8 @@ struct client *harness_client(struct harness *h);
 void client_close(struct harness *h, struct client *c);
 /* Text to vmd as it is, with a LF. */
 void client_send_line(struct client *c, const char *line);
+/* As client_send_line, but vmd may hang up in between. */
+void client_offer_line(struct client *c, const char *line);
 /* The next message, whatever it is; NULL when vmd closes the connection. Owned by the caller. */
 struct json_object *client_next(struct client *c);
 /* Ask; params may be NULL. The id. */

@@ -138,7 +138,8 @@ static void test_bad_lines(void **state)
 	assert_int_equal(json_get_int(b, "id", 0), 5);
 	memset(big, 'x', RPC_LINE_MAX + 8);
 	for (int i = 0; i < 3; i++) {
-		client_send_line(c, big);
+		/* vmd may hang up on the third before it has read all of it */
+		client_offer_line(c, big);
 		json_object_put(d);
 		d = client_next(c);
 		assert_int_equal(json_get_int(json_get(d, "error"), "code", 0), ERR_RPC_TOO_LONG);
