@@ -12,6 +12,7 @@
 #include "lib/errcat.h"
 #include "lib/fdio.h"
 #include "tests/lib/tempdir.h"
+#include "tests/lib/skip.h"
 
 static int setup(void **state)
 {
@@ -117,7 +118,7 @@ static void fails_to_start(struct harness *h, const char *fake, int code, const 
 	static void test(void **state)                       \
 	{                                                    \
 		if (!harness_has_kvm())                      \
-			skip();                              \
+			SKIP_BECAUSE("no /dev/kvm");         \
 		fails_to_start(*state, fake, code, message); \
 	}
 
@@ -141,7 +142,7 @@ static void fails_like(struct harness *h, const char *fake, int code, const char
 	AUTO_JSON struct json_object *e = NULL;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, fake);
 	e = client_error(c, "vm.start", "{'vm': 'one'}");
 	if (!strstr(json_get_str(e, "message", ""), part))
@@ -179,7 +180,7 @@ static void test_not_a_kernel(void **state)
 	char message[512];
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	harness_vmd(h, NULL, NULL);
 	c = harness_client(h);
 	snprintf(message, sizeof(message),
@@ -201,7 +202,7 @@ static void test_no_vmm(void **state)
 	struct client *c;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, NULL);
 	harness_vmd_end(h, SIGTERM);
 	harness_vmd(h, NULL, "--vmm", "/nonexistent/vmm", NULL);
@@ -220,7 +221,7 @@ static void test_life(void **state)
 	AUTO_JSON struct json_object *event = NULL, *got = NULL, *pause = NULL, *paused = NULL;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "ok");
 	start = client_result(c, "vm.start", "{'vm': 'one'}");
 	assert_string_equal(json_get_str(start, "state", ""), "running");
@@ -261,7 +262,7 @@ static void test_starts_at_once_join(void **state)
 	int first, second;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "ok");
 	d = harness_client(h);
 	first = client_ask(c, "vm.start", "{'vm': 'one'}");
@@ -280,7 +281,7 @@ static void test_stop_during_start(void **state)
 	int id;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	harness_vmd(h, "hang-configure", "--step-timeout", "100", NULL);
 	c = harness_client(h);
 	{
@@ -314,7 +315,7 @@ static void test_deaf_guest(void **state)
 	AUTO_JSON struct json_object *stop = NULL;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "deaf");
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	client_expect_error(c, "vm.stop", "{'vm': 'one', 'timeout_ms': 100}", ERR_TIMEOUT,
@@ -332,7 +333,7 @@ static void test_kill_that_hangs(void **state)
 	AUTO_JSON struct json_object *kill = NULL;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "hang-quit");
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	kill = client_result(c, "vm.kill", "{'vm': 'one'}");
@@ -349,7 +350,7 @@ static void test_killed_from_outside(void **state)
 	int id;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "ok");
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	pid_t pid = vm_pid(c);
@@ -368,7 +369,7 @@ static void test_bad_record(void **state)
 	AUTO_JSON struct json_object *stop = NULL;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "bad-record");
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	stop = client_result(c, "vm.stop", "{'vm': 'one'}");
@@ -385,7 +386,7 @@ static void test_restart(void **state)
 	pid_t before;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "ok");
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	before = vm_pid(c);
@@ -409,7 +410,7 @@ static void test_start_paused(void **state)
 	AUTO_JSON struct json_object *start = NULL;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "ok");
 	start = client_result(c, "vm.start", "{'vm': 'one', 'paused': true}");
 	assert_string_equal(json_get_str(start, "state", ""), "paused");
@@ -426,7 +427,7 @@ static void test_console(void **state)
 	int fd;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "ok");
 	client_expect_error(c, "vm.console", "{'vm': 'one'}", ERR_VM_STATE, "VM 'one' is stopped",
 			    "start it first: vmctl start one");
@@ -446,7 +447,7 @@ static void test_client_goes_away(void **state)
 	struct client *c, *d;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "ok");
 	d = harness_client(h);
 	client_ask(d, "vm.start", "{'vm': 'one'}");
@@ -463,7 +464,7 @@ static void test_files_and_limits(void **state)
 	AUTO_JSON struct json_object *e = NULL;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "ok");
 	json_object_put(client_result(
 		c, "vm.apply",
@@ -492,7 +493,7 @@ static void test_missing_initrd_and_disk(void **state)
 	char params[512];
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "ok");
 	snprintf(params, sizeof(params),
 		 "{'definition': {'name': 'three', 'boot': {'kernel': '%s/kernel', 'initrd': "
@@ -544,7 +545,7 @@ static void test_outlives_vmd(void **state)
 	pid_t pid;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "ok");
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	pid = vm_pid(c);
@@ -597,7 +598,7 @@ static void ended_while_away(struct harness *h, const char *root, const char *re
 static void test_ended_while_vmd_was_away(void **state)
 {
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	ended_while_away(*state, NULL, "lost");
 }
 
@@ -607,7 +608,7 @@ static void test_other_boot(void **state)
 	char root[256];
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	tempdir_file(h->dir, "root/proc/sys/kernel/random/boot_id", "other-boot\n");
 	snprintf(root, sizeof(root), "%s/root", h->dir);
 	ended_while_away(h, root, "lost");
@@ -620,7 +621,7 @@ static void test_killed_during_start(void **state)
 	struct client *c;
 
 	if (!harness_has_kvm())
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	c = begin(h, "hang-start");
 	client_ask(c, "vm.start", "{'vm': 'one'}");
 	json_object_put(client_event(c, "vm.state", "starting"));

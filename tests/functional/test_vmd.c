@@ -14,6 +14,7 @@
 #include "lib/errcat.h"
 #include "lib/rpc.h"
 #include "tests/lib/tempdir.h"
+#include "tests/lib/skip.h"
 
 #define DEF "{'definition': {'name': 'one', 'boot': {'kernel': '/k'}}}"
 #define DEF2 "{'definition': {'name': 'one', 'cpus': 2, 'boot': {'kernel': '/k'}}}"
@@ -217,7 +218,7 @@ static void test_others_are_refused(void **state)
 	pid_t pid;
 
 	if (geteuid())
-		skip();
+		SKIP_BECAUSE("not root");
 	/* the socket's mode keeps them out; here it does not */
 	assert_int_equal(chmod(h->socket, 0666), 0);
 	assert_int_equal(chmod(h->dir, 0711), 0);

@@ -17,6 +17,7 @@
 #include "lib/vmdef_memory.h"
 #include "lib/vmdef_profile.h"
 #include "tests/lib/test.h"
+#include "tests/lib/skip.h"
 
 #define PLAIN JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE
 
@@ -509,7 +510,7 @@ static void test_open_without_right(void **state)
 	int status;
 
 	if (geteuid())
-		skip();
+		SKIP_BECAUSE("not root");
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {

@@ -15,6 +15,7 @@
 #include "lib/errcat.h"
 #include "vmm/x86/acpi.h"
 #include "vmm/x86/map.h"
+#include "tests/lib/skip.h"
 
 #define RAM (2 * MIB)
 
@@ -268,7 +269,7 @@ static void iasl_agrees(void **state)
 	const uint8_t *fadt;
 
 	if (system("command -v iasl >/dev/null 2>&1") != 0)
-		skip();
+		SKIP_BECAUSE("no iasl");
 	f->c.pic = true;
 	f->c.nvcpus = 257;
 	acpi_make(f);

@@ -21,6 +21,7 @@
 #include "lib/errcat.h"
 #include "vmm/block/block.h"
 #include "vmm/block/engine.h"
+#include "tests/lib/skip.h"
 
 #define SIZE (4 * MIB)
 
@@ -138,7 +139,7 @@ static int teardown(void **state)
 static struct fixture *fixture(void **state)
 {
 	if (!*state)
-		skip(); /* this kernel gives no io_uring */
+		SKIP_BECAUSE("this kernel gives no io_uring");
 	return *state;
 }
 
@@ -204,7 +205,7 @@ static void readonly_disk(enum block_engine_type type)
 	struct op o;
 
 	if (!f)
-		skip();
+		SKIP_BECAUSE("this kernel gives no io_uring");
 	assert_true(block_info(f->b)->readonly);
 	assert_false(block_info(f->b)->discard);
 	assert_int_equal(run(f, op(&o, BLOCK_WRITE, 0, data, 512)), -EROFS);
@@ -545,7 +546,7 @@ static void sandbox_refuses_ring(void **state)
 	(void)state;
 	ret = in_child(without_setup);
 	if (ret == 77)
-		skip(); /* no seccomp here */
+		SKIP_BECAUSE("no seccomp here");
 	assert_int_equal(ret, 0);
 	assert_int_equal(in_child(without_enter), 0);
 }

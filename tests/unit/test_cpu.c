@@ -17,6 +17,7 @@
 
 #include "vmm/x86/cpu.h"
 #include "vmm/x86/map.h"
+#include "tests/lib/skip.h"
 
 #define RAM (2 * MIB)
 
@@ -242,7 +243,7 @@ static int regs_teardown(void **state)
 static void regs_reset_both(struct fixture *f, const struct boot_entry *entry)
 {
 	if (f->kvm < 0)
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	assert_int_equal(cpu_write_tables(&f->g, entry, &f->e), 0);
 	for (unsigned int i = 0; i < 2; i++)
 		if (cpu_reset(f->cpu[i], i, entry, &f->e) < 0)

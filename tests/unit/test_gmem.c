@@ -12,6 +12,7 @@
 
 #include "lib/errcat.h"
 #include "vmm/gmem.h"
+#include "tests/lib/skip.h"
 
 static void small_memory_is_one_region(void **state)
 {
@@ -39,7 +40,7 @@ static void large_memory_goes_around_the_hole(void **state)
 
 	(void)state;
 	if (r == -ERR_MEMORY)
-		skip();
+		SKIP_BECAUSE("the host has no free huge pages");
 	assert_int_equal(r, 0);
 	assert_int_equal(g.nregions, 2);
 	assert_true(g.regions[1].gpa == 4 * GIB && g.regions[1].size == GIB);
@@ -91,7 +92,7 @@ static void huge_page_shortage_is_named(void **state)
 	if (!r)
 		gmem_fini(&g);
 	if (r != -ERR_MEMORY)
-		skip(); /* there are some, or the host's kernel knows none of this size */
+		SKIP_BECAUSE("the host has free huge pages, or knows none of this size");
 	assert_ptr_equal(
 		strstr(e.msg, "the VM wants 1 huge pages of 1024 MiB, the host has 0 free"), e.msg);
 	assert_non_null(strstr(e.hint, "raise nr_hugepages in /sys/kernel/mm/hugepages/"));

@@ -25,6 +25,7 @@
 #include "vmm/console.h"
 #include "vmm/control.h"
 #include "vmm/machine_impl.h"
+#include "tests/lib/skip.h"
 
 #define GUEST_BASE 0x200000
 #define GUEST_COUNTER 0x300000
@@ -94,8 +95,7 @@ static int guest_kvm(void)
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0) {
-		print_message("no /dev/kvm: %s\n", strerror(errno));
-		skip();
+		SKIP_BECAUSE("no /dev/kvm");
 	}
 	return fd;
 }

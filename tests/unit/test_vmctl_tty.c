@@ -5,6 +5,7 @@
 
 #include "tests/lib/test.h"
 #include "tests/unit/vmctl_peer.h"
+#include "tests/lib/skip.h"
 
 static const struct peer_row console[] = {
 	{ "vm.console", .result = "{\"name\":\"hello\",\"console\":\"com1\"}",
@@ -54,9 +55,8 @@ static void test_a_signal_restores_the_terminal(void **state)
 
 	(void)state;
 #ifdef __SANITIZE_THREAD__
-	print_message(
-		"libuv waits by a raw system call, in which ThreadSanitizer holds signals back\n");
-	skip();
+	SKIP_BECAUSE(
+		"libuv waits by a raw system call, in which ThreadSanitizer holds signals back");
 #endif
 	peer_run_tty(console, "console hello", "login $ ", NULL, &r, &restored);
 	assert_int_equal(r.status, 128 + 15);
