@@ -190,6 +190,21 @@ void client_close(struct client *c)
 	*c = (struct client){ 0 };
 }
 
+/* A handler would undo what `vmctl … &` or nohup asked for. */
+static bool client_sigint_ignored(void)
+{
+	struct sigaction old;
+
+	return !sigaction(SIGINT, NULL, &old) && old.sa_handler == SIG_IGN;
+}
+
+/* From before a request is sent, so that Ctrl-C always meets the handler that says what goes on in vmd. */
+static void client_watch_interrupt(struct client *c)
+{
+	if (!client_sigint_ignored())
+		uv_signal_start(&c->sigint, client_interrupt, SIGINT);
+}
+
 int64_t client_send(struct client *c, const char *method, struct json_object *take_params)
 {
 	struct client_call *call = calloc(1, sizeof(*call));
@@ -201,6 +216,7 @@ int64_t client_send(struct client *c, const char *method, struct json_object *ta
 	c->calls = call;
 	if (!take_params)
 		take_params = json_new();
+	client_watch_interrupt(c);
 	if (c->open)
 		conn_send(&c->conn, rpc_request(call->id, method, take_params), NULL);
 	else
@@ -208,21 +224,12 @@ int64_t client_send(struct client *c, const char *method, struct json_object *ta
 	return call->id;
 }
 
-/* A handler would undo what `vmctl … &` or nohup asked for. */
-static bool client_sigint_ignored(void)
-{
-	struct sigaction old;
-
-	return !sigaction(SIGINT, NULL, &old) && old.sa_handler == SIG_IGN;
-}
-
 static void client_turn(struct client *c, const struct client_call *call, uint64_t timeout_ms)
 {
 	c->timed_out = false;
 	if (timeout_ms)
 		uv_timer_start(&c->timer, client_timeout, timeout_ms, 0);
-	if (!client_sigint_ignored())
-		uv_signal_start(&c->sigint, client_interrupt, SIGINT);
+	client_watch_interrupt(c);
 	while (!(call && call->done) && c->open && !c->interrupted && !c->timed_out)
 		uv_run(&c->loop, UV_RUN_ONCE);
 	uv_signal_stop(&c->sigint);
