@@ -11,33 +11,20 @@
 #include "vmctl/table.h"
 #include "vmctl/vmctl.h"
 
-static void host_pair(struct table *t, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static void host_pair(struct table *t, const char *name, const char *fmt, ...)
-{
-	char text[400];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	table_cell(t, name, NULL);
-	table_cell(t, text, NULL);
-}
-
 static void host_memory(struct table *t, struct json_object *memory)
 {
 	struct json_object *pages = json_get(memory, "hugepages");
 	char a[24], b[24];
 
-	host_pair(t, "Memory:", "%s, %s available",
-		  output_size((uint64_t)json_get_int(memory, "total", 0), a),
-		  output_size((uint64_t)json_get_int(memory, "available", 0), b));
+	table_pair(t, "Memory:", "%s, %s available",
+		   output_size((uint64_t)json_get_int(memory, "total", 0), a),
+		   output_size((uint64_t)json_get_int(memory, "available", 0), b));
 	for (size_t i = 0; pages && i < json_object_array_length(pages); i++) {
 		struct json_object *p = json_object_array_get_idx(pages, i);
 
-		host_pair(t, "Huge pages:", "%s: %" PRId64 " of %" PRId64 " free",
-			  output_size((uint64_t)json_get_int(p, "size", 0), a),
-			  json_get_int(p, "free", 0), json_get_int(p, "total", 0));
+		table_pair(t, "Huge pages:", "%s: %" PRId64 " of %" PRId64 " free",
+			   output_size((uint64_t)json_get_int(p, "size", 0), a),
+			   json_get_int(p, "free", 0), json_get_int(p, "total", 0));
 	}
 }
 
@@ -46,12 +33,12 @@ static void host_kvm(struct table *t, struct json_object *kvm)
 	int64_t max = json_get_int(kvm, "max_vcpus", 0);
 
 	if (!json_get_bool(kvm, "usable", false))
-		host_pair(t, "KVM:", "not usable: %s", json_get_str(kvm, "reason", "unknown"));
+		table_pair(t, "KVM:", "not usable: %s", json_get_str(kvm, "reason", "unknown"));
 	else if (max)
-		host_pair(t, "KVM:", "usable, API %" PRId64 ", up to %" PRId64 " vCPUs",
-			  json_get_int(kvm, "api_version", 0), max);
+		table_pair(t, "KVM:", "usable, API %" PRId64 ", up to %" PRId64 " vCPUs",
+			   json_get_int(kvm, "api_version", 0), max);
 	else
-		host_pair(t, "KVM:", "usable");
+		table_pair(t, "KVM:", "usable");
 }
 
 static void host_print(struct vmctl *v, struct json_object *host)
@@ -62,13 +49,13 @@ static void host_print(struct vmctl *v, struct json_object *host)
 	table_init(&table);
 	table_column(&table, "", TABLE_LEFT);
 	table_column(&table, "", TABLE_LEFT);
-	host_pair(&table, "Host:", "%s", json_get_str(host, "hostname", "?"));
-	host_pair(&table, "Kernel:", "%s", json_get_str(host, "kernel", "?"));
-	host_pair(&table, "CPUs:", "%" PRId64, json_get_int(host, "cpus", 0));
+	table_pair(&table, "Host:", "%s", json_get_str(host, "hostname", "?"));
+	table_pair(&table, "Kernel:", "%s", json_get_str(host, "kernel", "?"));
+	table_pair(&table, "CPUs:", "%" PRId64, json_get_int(host, "cpus", 0));
 	host_memory(&table, json_get(host, "memory"));
 	host_kvm(&table, json_get(host, "kvm"));
-	host_pair(&table, "Monitor:", "%s (%s)", json_get_str(vmm, "path", "?"),
-		  json_get_str(vmm, "version", "?"));
+	table_pair(&table, "Monitor:", "%s (%s)", json_get_str(vmm, "path", "?"),
+		   json_get_str(vmm, "version", "?"));
 	table_print(&table, v->out.out, false, false);
 	table_fini(&table);
 }

@@ -10,25 +10,12 @@
 
 #define SHOW_PATH_KEYS 3
 
-static void show_pair(struct table *t, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static void show_pair(struct table *t, const char *name, const char *fmt, ...)
-{
-	char text[600];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	table_cell(t, name, NULL);
-	table_cell(t, text, NULL);
-}
-
 static void show_time(struct table *t, const char *name, const char *rfc3339)
 {
 	char age[24];
 
 	if (rfc3339)
-		show_pair(t, name, "%s (%s ago)", rfc3339, output_age(rfc3339, time(NULL), age));
+		table_pair(t, name, "%s (%s ago)", rfc3339, output_age(rfc3339, time(NULL), age));
 }
 
 static void show_exit(struct table *t, struct json_object *exit)
@@ -37,8 +24,8 @@ static void show_exit(struct table *t, struct json_object *exit)
 
 	if (!exit)
 		return;
-	show_pair(t, "Last exit:", "%s%s%s", json_get_str(exit, "reason", "?"),
-		  message[0] ? ": " : "", message);
+	table_pair(t, "Last exit:", "%s%s%s", json_get_str(exit, "reason", "?"),
+		   message[0] ? ": " : "", message);
 	show_time(t, "", json_get_str(exit, "time", NULL));
 }
 
@@ -50,15 +37,16 @@ static void show_state(struct table *t, struct json_object *vm)
 	int64_t revision = json_get_int(vm, "revision", 0);
 	int64_t runs = json_get_int(observed, "revision", revision);
 
-	show_pair(t, "State:", "%s (asked for: %s)", state, json_get_str(vm, "desired", "?"));
+	table_pair(t, "State:", "%s (asked for: %s)", state, json_get_str(vm, "desired", "?"));
 	show_time(t, "Since:", json_get_str(observed, "since", NULL));
 	if (pid)
-		show_pair(t, "Process:", "%" PRId64, pid);
+		table_pair(t, "Process:", "%" PRId64, pid);
 	if (runs != revision)
-		show_pair(t, "Revision:", "%" PRId64 " (revision %" PRId64 " runs until a restart)",
-			  revision, runs);
+		table_pair(t,
+			   "Revision:", "%" PRId64 " (revision %" PRId64 " runs until a restart)",
+			   revision, runs);
 	else
-		show_pair(t, "Revision:", "%" PRId64, revision);
+		table_pair(t, "Revision:", "%" PRId64, revision);
 	show_exit(t, json_get(observed, "exit"));
 }
 
@@ -70,7 +58,7 @@ static void show_consoles(struct table *t, struct json_object *consoles)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? ", " : "",
 			 json_object_get_string(json_object_array_get_idx(consoles, i)));
 	if (text[0])
-		show_pair(t, "Consoles:", "%s", text);
+		table_pair(t, "Consoles:", "%s", text);
 }
 
 static void show_boot(struct table *t, struct json_object *boot)
@@ -81,7 +69,7 @@ static void show_boot(struct table *t, struct json_object *boot)
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (json_get_str(boot, names[i][0], NULL))
-			show_pair(t, names[i][1], "%s", json_get_str(boot, names[i][0], ""));
+			table_pair(t, names[i][1], "%s", json_get_str(boot, names[i][0], ""));
 }
 
 /* What a device stands on: its file or its backend. */
@@ -127,13 +115,13 @@ static void show_print(struct vmctl *v, struct json_object *vm)
 	table_init(&table);
 	table_column(&table, "", TABLE_LEFT);
 	table_column(&table, "", TABLE_LEFT);
-	show_pair(&table, "Name:", "%s", json_get_str(vm, "name", "?"));
-	show_pair(&table, "Id:", "%s", json_get_str(vm, "id", "?"));
+	table_pair(&table, "Name:", "%s", json_get_str(vm, "name", "?"));
+	table_pair(&table, "Id:", "%s", json_get_str(vm, "id", "?"));
 	show_state(&table, vm);
-	show_pair(&table, "Profile:", "%s", json_get_str(vm, "profile", "?"));
-	show_pair(&table, "CPUs:", "%" PRId64, json_get_int(vm, "cpus", 0));
-	show_pair(&table, "Memory:", "%s",
-		  output_size((uint64_t)json_get_int(vm, "memory", 0), size));
+	table_pair(&table, "Profile:", "%s", json_get_str(vm, "profile", "?"));
+	table_pair(&table, "CPUs:", "%" PRId64, json_get_int(vm, "cpus", 0));
+	table_pair(&table, "Memory:", "%s",
+		   output_size((uint64_t)json_get_int(vm, "memory", 0), size));
 	show_boot(&table, json_get(json_get(vm, "config"), "boot"));
 	show_consoles(&table, json_get(vm, "consoles"));
 	show_time(&table, "Created:", json_get_str(vm, "created", NULL));

@@ -3,6 +3,7 @@
 #include "vmctl/table.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +69,18 @@ static void table_print_cell(const struct table *t, size_t column, size_t width,
 	if (t->align[column] == TABLE_LEFT && !last)
 		fprintf(out, "%*s", (int)pad, "");
 	fputs(last ? "\n" : "  ", out);
+}
+
+void table_pair(struct table *t, const char *name, const char *fmt, ...)
+{
+	char text[600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	table_cell(t, name, NULL);
+	table_cell(t, text, NULL);
 }
 
 void table_print(const struct table *t, FILE *out, bool header, bool color)

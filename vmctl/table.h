@@ -32,4 +32,7 @@ void table_column(struct table *t, const char *header, enum table_align align);
 void table_cell(struct table *t, const char *text, const char *color);
 void table_print(const struct table *t, FILE *out, bool header, bool color);
 
+/* Two cells: a name, and formatted text of at most 599 bytes. */
+void table_pair(struct table *t, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
 #endif
