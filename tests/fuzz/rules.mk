@@ -7,16 +7,18 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC))
 FUZZ_TARGETS ?= $(FUZZ_NAMES)
 FUZZ_SECONDS ?= 60
-FUZZ_LIBS := -luv -luring -lsqlite3 -ljson-c -lyaml
+FUZZ_LIBS := -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml
+# the board and the driver's side of the unit tests
+FUZZ_HELPERS := $(call obj,$(addprefix tests/unit/,fake_board.c guest_virtio.c guest_ring.c))
 
 REPLAY_BIN := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(FUZZ_SRC))
 TESTS += $(REPLAY_BIN)
 
-$(BUILD)/tests/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.c.o $(BUILD)/obj/tests/fuzz/replay.c.o $(ARCHIVES)
+$(BUILD)/tests/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.c.o $(BUILD)/obj/tests/fuzz/replay.c.o $(FUZZ_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS)
 
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.c.o $(ARCHIVES)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.c.o $(FUZZ_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -pie -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(FUZZ_LIBS)
 

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Every device class through its registers: a board with one of each, and an input that is a guest: accesses
+ * to the registers and to configuration space, memory, kicks, time passing, typing, resets, pauses. What
+ * must hold afterwards: a reset brings every function's configuration space back to what it was and lowers
+ * every interrupt line, and an end leaves no region, route or ioeventfd behind. AddressSanitizer watches the
+ * memory, the fake board the interrupts.
+ */
+#include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/json.h"
+#include "tests/unit/guest_virtio.h"
+#include "vmm/pci/host.h"
+
+#define FUZZ_MEM_SIZE (64 * KIB)
+#define FUZZ_DISK_SIZE (64 * KIB)
+#define FUZZ_DEVICES_MAX 16
+#define FUZZ_OPS_MAX 2048
+#define FUZZ_RING 0x1000
+#define FUZZ_VIRTIO_SLOTS 3
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A class of the device table that has no row here is found out. Last the virtio devices, in slots from 1 on. */
+static const char *const fuzz_rows[] = {
+	"{\"type\":\"pci-host\",\"id\":\"pci\"}",
+	"{\"type\":\"ioapic\",\"id\":\"ioapic\"}",
+	"{\"type\":\"acpi-pm\",\"id\":\"acpi-pm\"}",
+	"{\"type\":\"i8042\",\"id\":\"i8042\"}",
+	"{\"type\":\"rtc\",\"id\":\"rtc\",\"base\":\"utc\"}",
+	"{\"type\":\"serial\",\"id\":\"com1\",\"port\":\"com1\",\"backend\":\"console\"}",
+	"{\"type\":\"debug-port\",\"id\":\"debug\"}",
+	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:01.0\",\"path\":{\"fd\":0},"
+	"\"readonly\":false}",
+	"{\"type\":\"virtio-console\",\"id\":\"hvc0\",\"address\":\"00:02.0\",\"backend\":"
+	"\"console\"}",
+	"{\"type\":\"virtio-rng\",\"id\":\"rng\",\"address\":\"00:03.0\"}",
+};
+
+struct fuzz {
+	struct fake_board fb;
+	struct device *devices[FUZZ_DEVICES_MAX];
+	unsigned int ndevices;
+	uint8_t power_on[PCI_SLOTS][PCI_CFG_SIZE];
+	struct guest_virtio driver; /* of the virtio device that was started last */
+	const uint8_t *data;
+	size_t left;
+};
+
+/* --- the input ------------------------------------------------------------------------------------- */
+
+static uint64_t fuzz_take(struct fuzz *f, unsigned int bytes)
+{
+	uint64_t v = 0;
+
+	for (unsigned int i = 0; i < bytes && f->left; i++, f->left--)
+		v |= (uint64_t)*f->data++ << (8 * i);
+	return v;
+}
+
+static unsigned int fuzz_width(struct fuzz *f, unsigned int max_log2)
+{
+	return 1u << (fuzz_take(f, 1) % (max_log2 + 1));
+}
+
+/* --- what a guest can do ------------------------------------------------------------------------------ */
+
+/* An address in one of the regions that are mapped now. */
+static uint64_t fuzz_register(struct fuzz *f, const struct bus *bus)
+{
+	const struct region *r = bus->regions[fuzz_take(f, 1) % MAX(bus->nregions, 1u)];
+	uint64_t off = fuzz_take(f, 2);
+
+	return bus->nregions ? r->base + off % r->size : off;
+}
+
+static void fuzz_pio_write(struct fuzz *f)
+{
+	uint16_t port = (uint16_t)fuzz_register(f, &f->fb.pio);
+	unsigned int width = fuzz_width(f, 2);
+
+	fake_out(&f->fb, port, width, (uint32_t)fuzz_take(f, width));
+}
+
+static void fuzz_pio_read(struct fuzz *f)
+{
+	uint16_t port = (uint16_t)fuzz_register(f, &f->fb.pio);
+
+	fake_in(&f->fb, port, fuzz_width(f, 2));
+}
+
+static void fuzz_mmio_write(struct fuzz *f)
+{
+	uint64_t addr = fuzz_register(f, &f->fb.mmio);
+	unsigned int width = fuzz_width(f, 3);
+
+	fake_mmio_write(&f->fb, addr, width, fuzz_take(f, width));
+}
+
+static void fuzz_mmio_read(struct fuzz *f)
+{
+	uint64_t addr = fuzz_register(f, &f->fb.mmio);
+
+	fake_mmio_read(&f->fb, addr, fuzz_width(f, 3));
+}
+
+static void fuzz_anywhere(struct fuzz *f)
+{
+	uint64_t addr = fuzz_take(f, 8);
+	unsigned int width = fuzz_width(f, 3);
+
+	fake_mmio_write(&f->fb, addr, width, fuzz_take(f, width));
+	fake_mmio_read(&f->fb, addr, width);
+	fake_out(&f->fb, (uint16_t)addr, MIN(width, 4u), (uint32_t)(addr >> 16));
+}
+
+static void fuzz_cfg_write(struct fuzz *f)
+{
+	unsigned int slot = (unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_SLOTS + 2);
+	unsigned int off = (unsigned int)fuzz_take(f, 1), width = fuzz_width(f, 2);
+
+	fake_mmio_write(&f->fb, GMEM_ECAM_START + (slot << 15) + off, width, fuzz_take(f, width));
+}
+
+static void fuzz_memory(struct fuzz *f)
+{
+	uint64_t addr = fuzz_take(f, 2), len = fuzz_take(f, 1) % 64;
+
+	for (uint64_t i = 0; i < len; i++)
+		f->fb.mem[(addr + i) % FUZZ_MEM_SIZE] = (uint8_t)fuzz_take(f, 1);
+}
+
+static void fuzz_kick(struct fuzz *f)
+{
+	uint64_t one = 1;
+
+	if (f->fb.nioeventfds) {
+		unsigned int i = (unsigned int)fuzz_take(f, 1) % f->fb.nioeventfds;
+
+		if (write(f->fb.ioeventfds[i].fd, &one, sizeof(one)) < 0)
+			__builtin_trap(); /* it cannot be full */
+	}
+	fake_board_run(&f->fb);
+}
+
+static void fuzz_time(struct fuzz *f)
+{
+	fake_board_advance(&f->fb, fuzz_take(f, 4) >> 4); /* up to a quarter of a second */
+	fake_board_run(&f->fb);
+}
+
+static void fuzz_type(struct fuzz *f)
+{
+	char text[32];
+	size_t len = fuzz_take(f, 1) % sizeof(text);
+	unsigned int which = (unsigned int)fuzz_take(f, 1) % MAX(f->fb.nconsoles, 1u);
+
+	for (size_t i = 0; i < len; i++)
+		text[i] = (char)fuzz_take(f, 1);
+	if (f->fb.nconsoles)
+		(void)!send(f->fb.consoles[which].client, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	fake_board_run(&f->fb);
+}
+
+static void fuzz_stop(struct device *d)
+{
+	if (d->class->stop)
+		d->class->stop(d);
+}
+
+static void fuzz_start(struct device *d)
+{
+	if (d->class->start)
+		d->class->start(d);
+}
+
+static void fuzz_reset_one(struct device *d)
+{
+	fuzz_stop(d);
+	d->class->reset(d);
+	fuzz_start(d);
+}
+
+static void fuzz_reset(struct fuzz *f)
+{
+	fuzz_reset_one(f->devices[fuzz_take(f, 1) % f->ndevices]);
+}
+
+static void fuzz_pause(struct fuzz *f)
+{
+	for (unsigned int i = 0; i < f->ndevices; i++)
+		fuzz_stop(f->devices[i]);
+	for (unsigned int i = 0; i < f->ndevices; i++)
+		fuzz_start(f->devices[i]);
+}
+
+/* What a driver does up to DRIVER_OK, so that the input needs not find the whole of it by itself. */
+static void fuzz_driver(struct fuzz *f)
+{
+	struct guest_virtio *g = &f->driver;
+	unsigned int slot = 1 + (unsigned int)fuzz_take(f, 1) % FUZZ_VIRTIO_SLOTS;
+	uint32_t features = (uint32_t)fuzz_take(f, 4);
+
+	fuzz_reset_one(f->devices[f->ndevices - 1 - FUZZ_VIRTIO_SLOTS + slot]);
+	guest_virtio_find(g, &f->fb, slot);
+	guest_virtio_write(g, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	guest_virtio_write(g, VIRTIO_PCI_COMMON_STATUS, 1, 3);
+	guest_virtio_write(g, VIRTIO_PCI_COMMON_GFSELECT, 4, 1);
+	guest_virtio_write(g, VIRTIO_PCI_COMMON_GF, 4, BIT(VIRTIO_F_VERSION_1 - 32));
+	guest_virtio_write(g, VIRTIO_PCI_COMMON_GFSELECT, 4, 0);
+	guest_virtio_write(g, VIRTIO_PCI_COMMON_GF, 4,
+			   features & (uint32_t)guest_virtio_features(g));
+	guest_virtio_write(g, VIRTIO_PCI_COMMON_STATUS, 1, 11);
+	for (unsigned int q = 0; q < 2; q++) {
+		struct guest_ring *r = &g->rings[q];
+
+		guest_ring_init(r, f->fb.mem, GUEST_VIRTIO_RING_SIZE, FUZZ_RING + 0x1000 * q);
+		guest_virtio_write(g, VIRTIO_PCI_COMMON_Q_SELECT, 2, q);
+		guest_virtio_write(g, VIRTIO_PCI_COMMON_Q_SIZE, 2, GUEST_VIRTIO_RING_SIZE);
+		guest_virtio_write(g, VIRTIO_PCI_COMMON_Q_DESCLO, 4, (uint32_t)r->desc);
+		guest_virtio_write(g, VIRTIO_PCI_COMMON_Q_AVAILLO, 4, (uint32_t)r->avail);
+		guest_virtio_write(g, VIRTIO_PCI_COMMON_Q_USEDLO, 4, (uint32_t)r->used);
+		guest_virtio_write(g, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+	}
+	guest_virtio_write(g, VIRTIO_PCI_COMMON_STATUS, 1, 15);
+}
+
+/* A descriptor of the driver's ring, as the input says. */
+static void fuzz_descriptor(struct fuzz *f)
+{
+	unsigned int q = (unsigned int)fuzz_take(f, 1) % 2;
+	unsigned int i = (unsigned int)fuzz_take(f, 1) % GUEST_VIRTIO_RING_SIZE;
+	uint64_t addr = fuzz_take(f, 2);
+	uint32_t len = (uint32_t)fuzz_take(f, 2);
+	uint16_t flags = (uint16_t)fuzz_take(f, 1), next = (uint16_t)fuzz_take(f, 1);
+
+	if (f->driver.rings[q].mem)
+		guest_ring_set(&f->driver.rings[q], i, addr, len, flags, next);
+}
+
+static void fuzz_available(struct fuzz *f)
+{
+	unsigned int q = (unsigned int)fuzz_take(f, 1) % 2;
+	uint16_t head = (uint16_t)(fuzz_take(f, 1) % (GUEST_VIRTIO_RING_SIZE + 1));
+
+	if (f->driver.rings[q].mem)
+		guest_ring_add(&f->driver.rings[q], head);
+}
+
+static void (*const fuzz_ops[])(struct fuzz *f) = {
+	fuzz_pio_write, fuzz_pio_read, fuzz_mmio_write, fuzz_mmio_read,	 fuzz_anywhere,
+	fuzz_cfg_write, fuzz_memory,   fuzz_kick,	fuzz_time,	 fuzz_type,
+	fuzz_reset,	fuzz_pause,    fuzz_driver,	fuzz_descriptor, fuzz_available,
+};
+
+/* --- the machine ------------------------------------------------------------------------------------------ */
+
+static int fuzz_disk(struct fdset *fds)
+{
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, FUZZ_DISK_SIZE) < 0)
+		abort();
+	return fdset_add(fds, fd);
+}
+
+static void fuzz_plug(struct fuzz *f, const char *row)
+{
+	struct json_object *json;
+	struct fdset fds;
+	struct err e;
+
+	fdset_init(&fds);
+	if (fuzz_disk(&fds) < 0 || json_parse(row, strlen(row), &json, &e) < 0 ||
+	    device_new(&f->fb.board, json, &fds, &f->devices[f->ndevices], &e) < 0) {
+		fprintf(stderr, "%s: %s\n", row, e.msg);
+		abort();
+	}
+	f->ndevices++;
+	json_object_put(json);
+	fdset_fini(&fds);
+}
+
+static void fuzz_power_on(struct fuzz *f)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(fuzz_rows); i++)
+		fuzz_plug(f, fuzz_rows[i]);
+	/* a class that nobody plugged here would go untested */
+	for (unsigned int i = 0; device_classes[i]; i++) {
+		unsigned int n = 0;
+
+		while (n < f->ndevices && f->devices[n]->class != device_classes[i])
+			n++;
+		if (n == f->ndevices) {
+			fprintf(stderr, "no %s in this harness\n", device_classes[i]->type);
+			abort();
+		}
+	}
+	for (unsigned int i = 0; i < f->ndevices; i++)
+		f->devices[i]->class->reset(f->devices[i]);
+	for (unsigned int s = 0; s < PCI_SLOTS; s++)
+		if (f->fb.board.pci->slots[s])
+			memcpy(f->power_on[s], f->fb.board.pci->slots[s]->cfg, PCI_CFG_SIZE);
+	for (unsigned int i = 0; i < f->ndevices; i++)
+		fuzz_start(f->devices[i]);
+}
+
+/* Power-on state again, whatever the guest did. */
+static void fuzz_check_reset(struct fuzz *f)
+{
+	for (unsigned int i = 0; i < f->ndevices; i++)
+		fuzz_stop(f->devices[i]);
+	for (unsigned int i = 0; i < f->ndevices; i++)
+		f->devices[i]->class->reset(f->devices[i]);
+	for (unsigned int s = 0; s < PCI_SLOTS; s++)
+		if (f->fb.board.pci->slots[s] &&
+		    memcmp(f->power_on[s], f->fb.board.pci->slots[s]->cfg, PCI_CFG_SIZE))
+			__builtin_trap();
+	for (unsigned int i = 0; i < FAKE_GSIS; i++)
+		if (f->fb.irq[i])
+			__builtin_trap();
+	if (f->fb.nioeventfds)
+		__builtin_trap();
+}
+
+static void fuzz_power_off(struct fuzz *f)
+{
+	while (f->ndevices)
+		device_free(f->devices[--f->ndevices]);
+	if (f->fb.pio.nregions || f->fb.mmio.nregions || f->fb.timers)
+		__builtin_trap();
+	for (unsigned int i = 0; i < FAKE_IRQFDS; i++)
+		if (f->fb.irqfds[i].used)
+			__builtin_trap();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		abort();
+	signal(SIGPIPE, SIG_IGN); /* as vmm does: a console's client may have gone */
+	f->data = data;
+	f->left = size;
+	fake_board_init(&f->fb, FUZZ_MEM_SIZE);
+	f->fb.log.fd = -1; /* what a guest makes it say goes nowhere */
+	fuzz_power_on(f);
+	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++)
+		fuzz_ops[fuzz_take(f, 1) % ARRAY_SIZE(fuzz_ops)](f);
+	fuzz_check_reset(f);
+	fuzz_power_off(f);
+	fake_board_fini(&f->fb);
+	free(f);
+	return 0;
+}
