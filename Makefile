@@ -174,10 +174,16 @@ install: all
 	install -m 755 $(BUILD)/bin/vmctl $(DESTDIR)$(PREFIX)/bin/vmctl
 	install -m 755 $(BUILD)/bin/vmd $(DESTDIR)$(PREFIX)/sbin/vmd
 	install -m 755 $(BUILD)/bin/vmm $(DESTDIR)$(PREFIX)/libexec/vmd/vmm
+	install -D -m 644 completions/vmctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl
+	install -D -m 644 completions/_vmctl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl
+	install -D -m 644 completions/vmctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
 	for m in man/*.[1-8]; do s=$${m##*.}; install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/} || exit 1; done
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/vmctl $(DESTDIR)$(PREFIX)/sbin/vmd $(DESTDIR)$(PREFIX)/libexec/vmd/vmm
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/vmd 2>/dev/null
 	for m in man/*.[1-8]; do s=$${m##*.}; rm -f $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/}; done
 

@@ -10,6 +10,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmctl/commands.h"
+#include "vmctl/complete.h"
 #include "vmctl/help.h"
 
 static const char *const vmctl_unless[] = { "help", "version", NULL };
@@ -156,9 +157,12 @@ int vmctl_run(int argc, char *const *argv, FILE *in, FILE *out, FILE *err)
 	struct vmctl v = { .in = in, .out = { .out = out, .err = err, .header = true } };
 	const char *socket = getenv("VMD_SOCKET");
 	struct err e = { 0 };
-	int status;
+	int status = EXIT_OK;
 
-	if (args_parse(argc, argv, commands, command_globals, vmctl_unless, &v.args, &e) < 0) {
+	if (argc > 1 && !strcmp(argv[1], COMPLETE_VERB)) {
+		complete_print(argc - 2, argv + 2, out);
+	} else if (args_parse(argc, argv, commands, command_globals, vmctl_unless, &v.args, &e) <
+		   0) {
 		status = vmctl_usage_error(&v, argc, argv, &e);
 	} else {
 		v.socket = args_str(&v.args, "socket",

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+/* Completion: what vmctl offers, and that bash, zsh and fish show it when somebody presses Tab. */
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/functional/harness.h"
+#include "tests/lib/skip.h"
+
+#define HELLO "name: %s\nmemory: 64MiB\nboot:\n  kernel: %s/kernel\n"
+
+static int setup(void **state)
+{
+	struct harness *h = harness_new();
+	char vmctl[256], path[1024];
+
+	harness_program("vmctl", vmctl, sizeof(vmctl));
+	*strrchr(vmctl, '/') = '\0';
+	snprintf(path, sizeof(path), "%s:/usr/bin:/bin", vmctl);
+	setenv("PATH", path, 1);
+	setenv("VMD_SOCKET", h->socket, 1);
+	*state = h;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	harness_free(*state);
+	return 0;
+}
+
+/* Words behind "vmctl", the last is the current one; what comes out, names only. */
+static void offers(const char *line, const char *expected)
+{
+	static struct harness_output got;
+	char copy[256], names[4096] = "", program[256], *argv[12], *save = NULL;
+	size_t n = 0;
+
+	harness_program("vmctl", program, sizeof(program));
+	argv[n++] = program;
+	argv[n++] = (char *)"__complete";
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		argv[n++] = w;
+	if (!line[0] || line[strlen(line) - 1] == ' ')
+		argv[n++] = (char *)"";
+	argv[n] = NULL;
+	assert_int_equal(harness_run(NULL, &got, argv), 0);
+	assert_string_equal(got.err, "");
+	for (char *l = strtok_r(got.out, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%.*s",
+			 names[0] ? " " : "", (int)strcspn(l, "\t"), l);
+	assert_string_equal(names, expected);
+}
+
+static void two_vms(struct harness *h)
+{
+	static const char *const names[] = { "one", "two" };
+	struct harness_output got;
+	char text[256];
+
+	harness_vmd(h, "ok", NULL);
+	harness_file(h, "kernel", "not looked at by the fake");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(text, sizeof(text), HELLO, names[i], h->dir);
+		assert_int_equal(harness_vmctl(h, NULL, &got, "apply", "-f",
+					       harness_file(h, "vm.yaml", text), NULL),
+				 0);
+	}
+	assert_int_equal(harness_vmctl(h, NULL, &got, "start", "one", NULL), 0);
+}
+
+static void test_words(void **state)
+{
+	(void)state;
+	offers("sta", "start");
+	offers("hos", "host");
+	offers("host ", "info");
+	offers("--output=", "--output=table --output=wide --output=name --output=json");
+	offers("-o j", "json");
+	offers("-oj", "-ojson");
+	offers("stop --ti", "--timeout");
+	offers("list -- --ti", "");
+	offers("apply -f ", ":files");
+	offers("apply --file=x", ":files");
+	offers("validate a.yaml ", ":files");
+	offers("stop -t ", "");
+	offers("nonsense ", "");
+	offers("host nonsense ", "");
+	offers("help host ", "info");
+}
+
+static void test_names_by_state(void **state)
+{
+	struct harness *h = *state;
+
+	two_vms(h);
+	offers("start ", "two");
+	offers("stop ", "one");
+	offers("delete ", "two");
+	offers("resume ", "");
+	offers("show ", "one two");
+	offers("wait o", "one");
+	offers("wait one ", "two");
+	offers("console one ", "com1 console0");
+	offers("rpc vm.rese", "vm.reset");
+}
+
+/* No vmd, one that has hung, one that is none: silence, and soon. */
+static void test_silent(void **state)
+{
+	struct harness *h = *state;
+
+	offers("stop ", "");
+	two_vms(h);
+	assert_int_equal(kill(h->vmd, SIGSTOP), 0);
+	offers("stop ", "");
+	assert_int_equal(kill(h->vmd, SIGCONT), 0);
+	offers("stop ", "one");
+}
+
+/* --- real shells ------------------------------------------------------------------------------------- */
+
+static void shell_read(int pty, char *all, size_t size, const char *needle)
+{
+	size_t n = 0;
+
+	all[0] = '\0';
+	while (!strstr(all, needle)) {
+		struct pollfd p = { .fd = pty, .events = POLLIN };
+		ssize_t got = 0;
+
+		if (poll(&p, 1, HARNESS_WAIT_MS) == 1)
+			got = read(pty, all + n, size - 1 - n);
+		if (got <= 0)
+			fail_msg("'%s' did not come, but: %s", needle, all);
+		n += (size_t)got;
+		all[n] = '\0';
+	}
+}
+
+static void shell_type(int pty, const char *keys)
+{
+	assert_int_equal(write(pty, keys, strlen(keys)), (ssize_t)strlen(keys));
+}
+
+/* An interactive shell on a terminal: after `start`, keys are typed, and text must appear. */
+static void shell_shows(char *const argv[], const char *start, const char *keys, const char *text)
+{
+	static char all[65536];
+	struct winsize size = { .ws_row = 24, .ws_col = 200 };
+	int pty;
+	pid_t pid = forkpty(&pty, NULL, NULL, &size);
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		setenv("TERM", "dumb", 1);
+		setenv("PS1", "> ", 1);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	shell_type(pty, start);
+	shell_read(pty, all, sizeof(all), "ready-42");
+	shell_type(pty, keys);
+	shell_read(pty, all, sizeof(all), text);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(pty);
+}
+
+static bool shell_there(const char *path)
+{
+	if (access(path, X_OK) == 0)
+		return true;
+	print_message("%s is not installed\n", path);
+	return false;
+}
+
+static void test_bash(void **state)
+{
+	char *argv[] = { (char *)"bash", (char *)"--norc", (char *)"--noprofile", (char *)"-i",
+			 NULL };
+	static const char start[] = "source completions/vmctl.bash; echo ready-$((6 * 7))\n";
+
+	if (!shell_there("/usr/bin/bash"))
+		SKIP_BECAUSE("no bash");
+	two_vms(*state);
+	shell_shows(argv, start, "vmctl sto\t", "vmctl stop ");
+	shell_shows(argv, start, "vmctl stop \t", "vmctl stop one ");
+	shell_shows(argv, start, "vmctl --output=j\t", "vmctl --output=json ");
+	shell_shows(argv, start, "vmctl apply -f READ\t", "vmctl apply -f README.md ");
+	shell_shows(argv, start, "vmctl apply --file=READ\t", "vmctl apply --file=README.md ");
+}
+
+static void test_zsh(void **state)
+{
+	char *argv[] = { (char *)"zsh", (char *)"-f", (char *)"-i", NULL };
+	static const char start[] = "fpath=($PWD/completions $fpath); autoload -Uz compinit; "
+				    "compinit -u -D; echo ready-$((6 * 7))\n";
+
+	if (!shell_there("/usr/bin/zsh"))
+		SKIP_BECAUSE("no zsh");
+	two_vms(*state);
+	shell_shows(argv, start, "vmctl sto\t", "vmctl stop ");
+	shell_shows(argv, start, "vmctl stop \t", "vmctl stop one ");
+	shell_shows(argv, start, "vmctl st\t\t", "start  -- start VMs");
+	shell_shows(argv, start, "vmctl --output=j\t", "vmctl --output=json ");
+	shell_shows(argv, start, "vmctl apply --file=READ\t", "vmctl apply --file=README.md ");
+}
+
+static void fish_shows(const char *line, const char *expected)
+{
+	static struct harness_output got;
+	char script[256];
+	char *argv[] = { (char *)"/usr/bin/fish", (char *)"--no-config", (char *)"-c", script,
+			 NULL };
+
+	/* before fish's own idea of a vmctl */
+	snprintf(script, sizeof(script),
+		 "set fish_complete_path $PWD/completions; complete -C '%s'", line);
+	assert_int_equal(harness_run(NULL, &got, argv), 0);
+	assert_string_equal(got.out, expected);
+}
+
+static void test_fish(void **state)
+{
+	if (!shell_there("/usr/bin/fish"))
+		SKIP_BECAUSE("no fish");
+	two_vms(*state);
+	fish_shows("vmctl star", "start\tstart VMs\n");
+	fish_shows("vmctl stop ", "one\trunning\n");
+	fish_shows("vmctl --output=j", "--output=json\n");
+	fish_shows("vmctl apply --file=READ", "--file=README.md\n");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_words), TEST(test_names_by_state), TEST(test_silent), TEST(test_bash),
+		TEST(test_zsh),	  TEST(test_fish),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

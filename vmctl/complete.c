@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: MIT
+/* Completion: see complete.h. The words before the cursor say which table the current one is looked up in. */
+#include "vmctl/complete.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "vmctl/commands.h"
+#include "vmctl/vmctl.h"
+
+struct complete {
+	FILE *out;
+	char *const *words; /* all of them */
+	int n;
+	const char *current,
+		*prefix; /* what is typed; what stands before it in the same word ("--output=") */
+	size_t prefix_len;
+	const char *socket;
+	const char *group; /* first word of a command of two */
+	const struct command *command;
+	const struct args_option *pending; /* the option whose value the current word is */
+	const char *operands[32];	   /* given before */
+	size_t noperands;
+	bool ended; /* "--" was read */
+	bool lost;  /* a command that is none: nothing fits behind it */
+};
+
+static void complete_offer(const struct complete *c, const char *word, const char *what)
+{
+	if (strncmp(word, c->current, strlen(c->current)))
+		return;
+	fprintf(c->out, "%.*s%s%s%s\n", (int)c->prefix_len, c->prefix, word, what ? "\t" : "",
+		what ? what : "");
+}
+
+/* --- what vmd knows --------------------------------------------------------------------------------- */
+
+static void complete_too_late(int signum)
+{
+	(void)signum;
+	_exit(0);
+}
+
+/* The answer, or NULL. A vmd that hangs, or a socket that does not even accept, ends the whole program. */
+static struct json_object *complete_ask(const struct complete *c, const char *method,
+					struct json_object *take_params)
+{
+	const struct itimerval limit = { .it_value = { .tv_usec = COMPLETE_LIMIT_MS * 1000 } };
+	const struct itimerval none = { 0 };
+	struct json_object *result = NULL;
+	struct client_reply reply;
+	struct client client;
+
+	signal(SIGALRM, complete_too_late);
+	setitimer(ITIMER_REAL, &limit, NULL);
+	if (client_open(&client, c->socket, NULL) < 0)
+		json_object_put(take_params);
+	else if (client_call(&client, method, take_params, &reply, NULL) >= 0)
+		result = TAKE_PTR(reply.result);
+	client_reply_fini(&reply);
+	client_close(&client);
+	setitimer(ITIMER_REAL, &none, NULL);
+	return result;
+}
+
+static bool complete_given(const struct complete *c, const char *name)
+{
+	for (size_t i = 0; i < c->noperands; i++)
+		if (!strcmp(c->operands[i], name))
+			return true;
+	return false;
+}
+
+/* Is the state one of the words? */
+static bool complete_state(const char *states, const char *state)
+{
+	const char *at = states ? strstr(states, state) : NULL;
+	size_t len = strlen(state);
+
+	return !states ||
+	       (at && len && (at == states || at[-1] == ' ') && (!at[len] || at[len] == ' '));
+}
+
+static void complete_vms(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(c, "vm.list", json_new());
+	struct json_object *vms = json_get(result, "vms");
+
+	for (size_t i = 0; vms && i < json_object_array_length(vms); i++) {
+		const struct json_object *vm = json_object_array_get_idx(vms, i);
+		const char *name = json_get_str(vm, "name", "");
+		const char *state = json_get_str(json_get(vm, "observed"), "state", "");
+
+		if (complete_state(c->command->states, state) && !complete_given(c, name))
+			complete_offer(c, name, state);
+	}
+}
+
+static void complete_consoles(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(
+		c, "vm.get", json_add_str(json_new(), "vm", c->noperands ? c->operands[0] : ""));
+	struct json_object *ids = json_get(result, "consoles");
+
+	for (size_t i = 0; ids && i < json_object_array_length(ids); i++)
+		complete_offer(c, json_object_get_string(json_object_array_get_idx(ids, i)), NULL);
+}
+
+static void complete_methods(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(c, "rpc.discover", json_new());
+	struct json_object *methods = json_get(result, "methods");
+
+	for (size_t i = 0; methods && i < json_object_array_length(methods); i++) {
+		const struct json_object *m = json_object_array_get_idx(methods, i);
+
+		complete_offer(c, json_get_str(m, "name", ""), json_get_str(m, "summary", NULL));
+	}
+}
+
+/* --- what the tables know ------------------------------------------------------------------------------ */
+
+/* Commands and groups, or the commands of the group. */
+static void complete_commands(struct complete *c)
+{
+	const char *last = "";
+
+	for (const struct command *row = commands; row->name; row++) {
+		if (c->group ? !row->group || strcmp(row->group, c->group) : !!row->group)
+			continue;
+		complete_offer(c, row->name, row->summary);
+	}
+	for (const struct command *row = commands; row->name && !c->group; row++) {
+		if (!row->group || !strcmp(row->group, last))
+			continue;
+		last = row->group;
+		complete_offer(c, row->group, "more commands");
+	}
+}
+
+/* `help host info` */
+static void complete_help(struct complete *c)
+{
+	c->group = c->noperands ? c->operands[0] : NULL;
+	complete_commands(c);
+}
+
+static void complete_files(struct complete *c)
+{
+	fputs(":files\n", c->out);
+}
+
+/* By the word in the table: of an operand, or of an option's value. */
+static const struct {
+	const char *word;
+	void (*offer)(struct complete *c);
+} complete_kinds[] = {
+	{ "VM", complete_vms },		{ "CONSOLE", complete_consoles },
+	{ "METHOD", complete_methods }, { "COMMAND", complete_help },
+	{ "FILE", complete_files },	{ "PATH", complete_files },
+};
+
+static void complete_kind(struct complete *c, const char *word, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(complete_kinds); i++)
+		if (strlen(complete_kinds[i].word) == len &&
+		    !memcmp(complete_kinds[i].word, word, len))
+			complete_kinds[i].offer(c);
+}
+
+/* "VM [CONSOLE]", "FILE...": the word of the operand that comes next; the last may be repeated. */
+static void complete_operand(struct complete *c)
+{
+	const char *at = c->command->operands;
+	size_t len;
+
+	for (size_t i = 0; at; i++) {
+		at += strspn(at, " [");
+		len = strcspn(at, " ].");
+		if (i == c->noperands || strstr(at, "...") == at + len) {
+			complete_kind(c, at, len);
+			return;
+		}
+		at = strchr(at, ' ');
+	}
+}
+
+static void complete_value(struct complete *c)
+{
+	const struct args_option *o = c->pending;
+
+	for (const char *const *choice = o->choices; choice && *choice; choice++)
+		complete_offer(c, *choice, NULL);
+	if (o->metavar)
+		complete_kind(c, o->metavar, strlen(o->metavar));
+}
+
+static void complete_options_of(const struct complete *c, const struct args_option *table)
+{
+	char name[64];
+
+	for (; table && table->name; table++) {
+		snprintf(name, sizeof(name), "--%s", table->name);
+		complete_offer(c, name, table->help);
+	}
+}
+
+/* --- the words before ------------------------------------------------------------------------------------- */
+
+static const struct args_option *complete_option(const struct complete *c, const char *name,
+						 size_t len, char letter)
+{
+	const struct args_option *tables[] = { c->command ? c->command->options : NULL,
+					       command_globals };
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		for (const struct args_option *o = tables[i]; o && o->name; o++)
+			if (name ? strlen(o->name) == len && !memcmp(o->name, name, len)
+				 : letter && o->letter == letter)
+				return o;
+	return NULL;
+}
+
+/* "-qs": the last letter may want a value. Else what is attached is the value. */
+static const struct args_option *complete_letters(const struct complete *c, const char *word,
+						  const char **ret_value)
+{
+	*ret_value = NULL;
+	for (const char *l = word + 1; *l; l++) {
+		const struct args_option *o = complete_option(c, NULL, 0, *l);
+
+		if (!o || o->type == ARGS_FLAG)
+			continue;
+		*ret_value = l[1] ? l + 1 : NULL;
+		return o;
+	}
+	return NULL;
+}
+
+/* The option that takes a value in this word, with what is attached of it, or NULL. */
+static const struct args_option *complete_takes(const struct complete *c, const char *word,
+						const char **ret_value)
+{
+	const struct args_option *o;
+	const char *equals = strchr(word, '=');
+
+	if (word[1] != '-')
+		return complete_letters(c, word, ret_value);
+	*ret_value = equals ? equals + 1 : NULL;
+	o = complete_option(c, word + 2, equals ? (size_t)(equals - word - 2) : strlen(word + 2),
+			    0);
+	return o && o->type != ARGS_FLAG ? o : NULL;
+}
+
+static void complete_word(struct complete *c, const char *word)
+{
+	int ret = 0;
+
+	if (c->command) {
+		if (c->noperands < ARRAY_SIZE(c->operands))
+			c->operands[c->noperands++] = word;
+		return;
+	}
+	ret = command_find(commands, c->group ? c->group : word, c->group ? word : NULL,
+			   &c->command, NULL);
+	if (ret == -EAGAIN)
+		c->group = word;
+	else if (ret < 0)
+		c->lost = true;
+}
+
+static void complete_read(struct complete *c)
+{
+	for (int i = 0; i < c->n - 1; i++) {
+		const char *word = c->words[i], *value;
+
+		if (c->ended || word[0] != '-' || !word[1]) {
+			complete_word(c, word);
+			continue;
+		}
+		c->ended = !strcmp(word, "--");
+		c->pending = complete_takes(c, word, &value);
+		if (c->pending && !value && i + 1 < c->n - 1)
+			value = c->words[++i];
+		if (c->pending && !strcmp(c->pending->name, "socket") && value)
+			c->socket = value;
+		if (value)
+			c->pending = NULL;
+	}
+}
+
+/* A value in the same word as its option: "--output=js". */
+static void complete_attached(struct complete *c)
+{
+	const char *value;
+	const struct args_option *o = complete_takes(c, c->current, &value);
+
+	if (!o || !value)
+		return;
+	c->pending = o;
+	c->prefix_len = (size_t)(value - c->current);
+	c->current = value;
+}
+
+void complete_print(int n, char *const *words, FILE *out)
+{
+	const char *socket = getenv("VMD_SOCKET");
+	struct complete c = { .out = out, .words = words, .n = n };
+
+	if (n < 1)
+		return;
+	c.socket = socket && socket[0] ? socket : CLIENT_SOCKET_DEFAULT;
+	c.current = c.prefix = words[n - 1];
+	complete_read(&c);
+	if (!c.pending && !c.ended && c.current[0] == '-' && c.current[1])
+		complete_attached(&c);
+	if (c.pending) {
+		complete_value(&c);
+	} else if (!c.ended && c.current[0] == '-') {
+		complete_options_of(&c, c.command ? c.command->options : NULL);
+		complete_options_of(&c, command_globals);
+	} else if (c.command) {
+		complete_operand(&c);
+	} else if (!c.lost) {
+		complete_commands(&c);
+	}
+}
