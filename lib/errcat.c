@@ -3,11 +3,14 @@
 #include "lib/errcat.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
-static const struct errcat_entry errcat_entries[] = {
-#define X(id, code, name, exit) { code, name, exit },
+const struct errcat_entry errcat_entries[] = {
+#define X(id, code, name, exit, retryable) { code, name, exit, retryable },
 	ERRCAT(X)
 #undef X
+		{ 0 },
 };
 
 static int errcat_of_errno(int code)
@@ -39,8 +42,22 @@ const struct errcat_entry *errcat_find(int code)
 {
 	if (code >= 0 && code < ERR_FAILED)
 		code = errcat_of_errno(code);
-	for (size_t i = 0; i < ARRAY_SIZE(errcat_entries); i++)
-		if (errcat_entries[i].code == code)
-			return &errcat_entries[i];
+	for (const struct errcat_entry *entry = errcat_entries; entry->name; entry++)
+		if (entry->code == code)
+			return entry;
 	return &errcat_entries[0];
+}
+
+const struct errcat_entry *errcat_by_name(const char *name)
+{
+	for (const struct errcat_entry *entry = errcat_entries; entry->name; entry++)
+		if (!strcmp(entry->name, name))
+			return entry;
+	return NULL;
+}
+
+const char *errcat_label(int code, char out[static 16])
+{
+	snprintf(out, 16, "%s%d", code > 0 ? "E" : "", code);
+	return out;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The catalogue of errors that programs may tell apart: a stable number, a stable name and the exit
- * status that vmctl maps it to. Numbers are never reused. JSON-RPC's own codes are negative and stand
- * in the table too (https://www.jsonrpc.org/specification, section 5.1).
+ * The catalogue of errors that programs may tell apart: a stable number, a stable name, the exit status
+ * that vmctl maps it to, and whether the same request may succeed later without anybody having changed
+ * it. Numbers are never reused. JSON-RPC's own codes are negative and stand in the table too
+ * (https://www.jsonrpc.org/specification, section 5.1). The page of each is in schemas/error.json
+ * (lib/errdoc.h).
  */
 #ifndef LIB_ERRCAT_H
 #define LIB_ERRCAT_H
@@ -23,37 +25,37 @@ enum errcat_exit {
 	EXIT_PARTIAL = 9,
 };
 
-#define ERRCAT(X)                                                           \
-	X(ERR_FAILED, 1000, "failed", EXIT_FAILED)                          \
-	X(ERR_DENIED, 1001, "denied", EXIT_DENIED)                          \
-	X(ERR_TIMEOUT, 1002, "timeout", EXIT_TIMEOUT)                       \
-	X(ERR_BUSY, 1003, "busy", EXIT_CONFLICT)                            \
-	X(ERR_UNREACHABLE, 1004, "daemon.unreachable", EXIT_UNREACHABLE)    \
-	X(ERR_CANCELLED, 1005, "cancelled", EXIT_FAILED)                    \
-	X(ERR_FILE, 1006, "file.unusable", EXIT_PRECONDITION)               \
-	X(ERR_INVALID, 1100, "definition.invalid", EXIT_PRECONDITION)       \
-	X(ERR_SYNTAX, 1101, "definition.syntax", EXIT_PRECONDITION)         \
-	X(ERR_VM_NOT_FOUND, 1200, "vm.not_found", EXIT_NOT_FOUND)           \
-	X(ERR_VM_EXISTS, 1201, "vm.exists", EXIT_CONFLICT)                  \
-	X(ERR_VM_STATE, 1202, "vm.wrong_state", EXIT_CONFLICT)              \
-	X(ERR_VM_REVISION, 1203, "vm.revision_mismatch", EXIT_CONFLICT)     \
-	X(ERR_VM_NO_CONSOLE, 1204, "vm.no_console", EXIT_NOT_FOUND)         \
-	X(ERR_KVM, 1300, "host.kvm_unusable", EXIT_PRECONDITION)            \
-	X(ERR_MEMORY, 1301, "host.memory_short", EXIT_PRECONDITION)         \
-	X(ERR_CPUS, 1302, "host.cpus_short", EXIT_PRECONDITION)             \
-	X(ERR_KERNEL_IMAGE, 1400, "boot.kernel_invalid", EXIT_PRECONDITION) \
-	X(ERR_VMM_DIED, 1500, "vmm.died", EXIT_FAILED)                      \
-	X(ERR_VMM_PROTOCOL, 1501, "vmm.protocol", EXIT_FAILED)              \
-	X(ERR_STATE, 1600, "state.database", EXIT_FAILED)                   \
-	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED)            \
-	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED)      \
-	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED)      \
-	X(ERR_RPC_PARAMS, -32602, "rpc.invalid_params", EXIT_PRECONDITION)  \
-	X(ERR_RPC_INTERNAL, -32603, "rpc.internal", EXIT_FAILED)            \
-	X(ERR_RPC_TOO_LONG, -32001, "rpc.message_too_long", EXIT_FAILED)
+#define ERRCAT(X)                                                                  \
+	X(ERR_FAILED, 1000, "failed", EXIT_FAILED, false)                          \
+	X(ERR_DENIED, 1001, "denied", EXIT_DENIED, false)                          \
+	X(ERR_TIMEOUT, 1002, "timeout", EXIT_TIMEOUT, true)                        \
+	X(ERR_BUSY, 1003, "busy", EXIT_CONFLICT, true)                             \
+	X(ERR_UNREACHABLE, 1004, "daemon.unreachable", EXIT_UNREACHABLE, true)     \
+	X(ERR_CANCELLED, 1005, "cancelled", EXIT_FAILED, false)                    \
+	X(ERR_FILE, 1006, "file.unusable", EXIT_PRECONDITION, false)               \
+	X(ERR_INVALID, 1100, "definition.invalid", EXIT_PRECONDITION, false)       \
+	X(ERR_SYNTAX, 1101, "definition.syntax", EXIT_PRECONDITION, false)         \
+	X(ERR_VM_NOT_FOUND, 1200, "vm.not_found", EXIT_NOT_FOUND, false)           \
+	X(ERR_VM_EXISTS, 1201, "vm.exists", EXIT_CONFLICT, false)                  \
+	X(ERR_VM_STATE, 1202, "vm.wrong_state", EXIT_CONFLICT, false)              \
+	X(ERR_VM_REVISION, 1203, "vm.revision_mismatch", EXIT_CONFLICT, false)     \
+	X(ERR_VM_NO_CONSOLE, 1204, "vm.no_console", EXIT_NOT_FOUND, false)         \
+	X(ERR_KVM, 1300, "host.kvm_unusable", EXIT_PRECONDITION, false)            \
+	X(ERR_MEMORY, 1301, "host.memory_short", EXIT_PRECONDITION, true)          \
+	X(ERR_CPUS, 1302, "host.cpus_short", EXIT_PRECONDITION, false)             \
+	X(ERR_KERNEL_IMAGE, 1400, "boot.kernel_invalid", EXIT_PRECONDITION, false) \
+	X(ERR_VMM_DIED, 1500, "vmm.died", EXIT_FAILED, false)                      \
+	X(ERR_VMM_PROTOCOL, 1501, "vmm.protocol", EXIT_FAILED, false)              \
+	X(ERR_STATE, 1600, "state.database", EXIT_FAILED, false)                   \
+	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED, false)            \
+	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED, false)      \
+	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED, false)      \
+	X(ERR_RPC_PARAMS, -32602, "rpc.invalid_params", EXIT_PRECONDITION, false)  \
+	X(ERR_RPC_INTERNAL, -32603, "rpc.internal", EXIT_FAILED, true)             \
+	X(ERR_RPC_TOO_LONG, -32001, "rpc.message_too_long", EXIT_FAILED, false)
 
 enum errcat_code {
-#define X(id, code, name, exit) id = (code),
+#define X(id, code, name, exit, retryable) id = (code),
 	ERRCAT(X)
 #undef X
 };
@@ -62,12 +64,20 @@ struct errcat_entry {
 	int code;
 	const char *name;
 	enum errcat_exit exit;
+	bool retryable;
 };
+
+/* In the order of the table; a row without a name ends it. */
+extern const struct errcat_entry errcat_entries[];
 
 /*
  * The entry for a code of the catalogue; for an errno value, the entry that stands for it (ENOENT is
  * "file.unusable", EPERM and EACCES "denied", ETIMEDOUT "timeout", …, else "failed"). Never NULL.
  */
 const struct errcat_entry *errcat_find(int code);
+/* The entry of a name, or NULL. */
+const struct errcat_entry *errcat_by_name(const char *name);
+/* As people read it: "E1203", "-32601". */
+const char *errcat_label(int code, char out[static 16]);
 
 #endif

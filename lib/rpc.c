@@ -6,6 +6,8 @@
 
 #include "lib/errcat.h"
 
+#define RPC_CAUSES_MAX 16 /* struct err holds a few short ones */
+
 static int rpc_check_request(struct json_object *msg, struct rpc_msg *ret, struct err *e)
 {
 	struct json_object *method = json_get(msg, "method"), *params = NULL;
@@ -76,20 +78,44 @@ struct json_object *rpc_result(struct json_object *id, struct json_object *take_
 	return json_add(o, "result", take_result ? take_result : json_new());
 }
 
+static struct json_object *rpc_causes(const struct err *e)
+{
+	struct json_object *list = json_object_new_array();
+	const char *at = e->cause;
+	char cause[sizeof(e->cause)];
+
+	while (err_next_cause(&at, cause, sizeof(cause)))
+		json_object_array_add(list, json_object_new_string(cause));
+	return list;
+}
+
 struct json_object *rpc_error(struct json_object *id, const struct err *e,
 			      struct json_object *take_data)
 {
 	const struct errcat_entry *entry = errcat_find(e->code);
 	struct json_object *data = take_data ? take_data : json_new();
 	struct json_object *error = json_new();
+	char label[16];
 
 	json_add_str(data, "name", entry->name);
+	json_add(data, "cause", rpc_causes(e));
 	if (e->hint[0])
 		json_add_str(data, "hint", e->hint);
+	json_add_bool(data, "retryable", entry->retryable);
+	json_add_fmt(data, "doc", "vmctl explain %s", errcat_label(entry->code, label));
 	json_add_int(error, "code", entry->code);
 	json_add_str(error, "message", e->msg);
 	json_add(error, "data", data);
 	return json_add(json_add(rpc_new(), "id", json_object_get(id)), "error", error);
+}
+
+static void rpc_take_cause(struct json_object *cause, struct err *e)
+{
+	const char *text =
+		json_object_is_type(cause, json_type_string) ? json_object_get_string(cause) : "";
+
+	if (text[0])
+		err_add_cause(e, "%s", text);
 }
 
 int rpc_error_to_err(struct json_object *error, struct err *e)
@@ -97,11 +123,16 @@ int rpc_error_to_err(struct json_object *error, struct err *e)
 	int64_t code = json_get_int(error, "code", ERR_FAILED);
 	struct json_object *data = json_get(error, "data");
 	const char *hint = json_get_str(data, "hint", "");
+	struct json_object *cause = json_get(data, "cause");
 
 	if (code < INT32_MIN || code > INT32_MAX || !code)
 		code = ERR_FAILED;
 	err_set(e, (int)code, "%s", json_get_str(error, "message", "an error without a message"));
 	if (hint[0])
 		err_hint(e, "%s", hint);
+	for (size_t i = 0; json_object_is_type(cause, json_type_array) &&
+			   i < MIN(json_object_array_length(cause), (size_t)RPC_CAUSES_MAX);
+	     i++)
+		rpc_take_cause(json_object_array_get_idx(cause, i), e);
 	return code > 0 ? -(int)code : (int)code;
 }

@@ -31,8 +31,9 @@ struct json_object *rpc_request(int64_t id, const char *method, struct json_obje
 struct json_object *rpc_notification(const char *method, struct json_object *take_params);
 struct json_object *rpc_result(struct json_object *id, struct json_object *take_result);
 /*
- * {code, message, data: {name, hint?, …take_data's members}}. Code and name come from the catalogue
- * (lib/errcat.h).
+ * {code, message, data: {name, cause: ["…"], hint?, retryable, doc, …take_data's members}}. Code, name
+ * and retryable come from the catalogue (lib/errcat.h); cause is the chain behind message, nearest
+ * first; doc is the command that tells more.
  */
 struct json_object *rpc_error(struct json_object *id, const struct err *e,
 			      struct json_object *take_data);

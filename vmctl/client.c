@@ -78,8 +78,8 @@ static void client_message(struct conn *conn, struct json_object *msg, struct fd
 	struct err e;
 
 	if (rpc_msg_parse(msg, &m, &e) < 0) {
-		err_set(&c->why, ERR_UNREACHABLE, "vmd at '%s' sent what is no JSON-RPC: %s",
-			c->path, e.msg);
+		err_set(&c->why, ERR_UNREACHABLE, "%s", e.msg);
+		err_because(&c->why, "vmd at '%s' sent what is no JSON-RPC", c->path);
 		conn_close(conn);
 		return;
 	}
@@ -98,10 +98,12 @@ static void client_closed(struct conn *conn, const struct err *why)
 	c->open = false;
 	if (c->why.code)
 		return;
-	if (why)
-		err_set(&c->why, ERR_UNREACHABLE, "lost vmd at '%s': %s", c->path, why->msg);
-	else
+	if (why) {
+		err_set(&c->why, ERR_UNREACHABLE, "%s", why->msg);
+		err_because(&c->why, "lost vmd at '%s'", c->path);
+	} else {
 		err_set(&c->why, ERR_UNREACHABLE, "vmd at '%s' closed the connection", c->path);
+	}
 	err_hint(&c->why, "its log says why; VMs go on without it");
 }
 

@@ -45,15 +45,19 @@ void output_error(const struct output *o, const struct err *e, const char *remot
 	const char *name = remote_name ? remote_name : entry->name;
 	/* a code that a newer vmd knows and we do not is shown as it came */
 	int code = e->code < 0 || e->code >= ERR_FAILED ? e->code : entry->code;
+	const char *at = e->cause;
+	char cause[sizeof(e->cause)], label[16];
 
 	fflush(o->out);
 	if (op)
 		output_text(o->err, "vmctl: cannot %s: %s", op, e->msg);
 	else
 		output_text(o->err, "vmctl: %s", e->msg);
+	while (err_next_cause(&at, cause, sizeof(cause)))
+		output_text(o->err, "cause: %s", cause);
 	if (e->hint[0])
 		output_text(o->err, "hint: %s", e->hint);
-	output_text(o->err, "code: %s%d (%s)", code > 0 ? "E" : "", code, name);
+	output_text(o->err, "code: %s (%s)", errcat_label(code, label), name);
 }
 
 void output_usage_error(const struct output *o, const struct err *e)

@@ -24,7 +24,7 @@ struct output {
 };
 
 /*
- * "vmctl: cannot OP: MSG", hint: and code: lines of e. op may be NULL; remote_name is data.name of vmd's
+ * "vmctl: cannot OP: MSG", cause:, hint: and code: lines of e. op may be NULL; remote_name is data.name of vmd's
  * answer, or NULL.
  */
 void output_error(const struct output *o, const struct err *e, const char *remote_name,
@@ -40,7 +40,7 @@ void output_json(const struct output *o, const char *name, const struct json_obj
 void output_json_raw(const struct output *o, struct json_object *value);
 /* The same on one line always: an element of a stream */
 void output_json_line(const struct output *o, const char *name, const struct json_object *body);
-/* {code, message, data:{name, hint?, …}}: error as received, or made of e when that is NULL. New. */
+/* {code, message, data:{name, cause, hint?, …}}: error as received, or made of e when that is NULL. New. */
 struct json_object *output_error_json(const struct err *e, struct json_object *error);
 
 /* Control characters become '?', in place. Returns text. */

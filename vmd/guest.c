@@ -405,12 +405,14 @@ static void guest_explain_start(struct guest *g, const struct state_exit *exit)
 	char tail[300];
 
 	vmproc_log_tail(g->dir, tail, sizeof(tail));
-	if (!strcmp(exit->reason, "died"))
-		err_set(&g->start_err, ERR_VMM_DIED, "%s during its start%s%s", exit->message,
-			tail[0] ? "; its log ends: " : "", tail);
-	else
-		err_set(&g->start_err, ERR_VMM_DIED, "vmm ended during its start: %s: %s",
-			exit->reason, exit->message);
+	if (!strcmp(exit->reason, "died")) {
+		err_set(&g->start_err, ERR_VMM_DIED, "%s during its start", exit->message);
+		if (tail[0])
+			err_add_cause(&g->start_err, "its log ends: %s", tail);
+	} else {
+		err_set(&g->start_err, ERR_VMM_DIED, "%s", exit->message);
+		err_because(&g->start_err, "vmm ended during its start (%s)", exit->reason);
+	}
 }
 
 static void guest_proc_gone(void *arg, const struct state_exit *exit)

@@ -19,7 +19,12 @@
 
 static int main_fail(const struct err *e, int status)
 {
+	const char *at = e->cause;
+	char cause[sizeof(e->cause)];
+
 	fprintf(stderr, "vmd: %s\n", e->msg);
+	while (err_next_cause(&at, cause, sizeof(cause)))
+		fprintf(stderr, "cause: %s\n", cause);
 	if (e->hint[0])
 		fprintf(stderr, "hint: %s\n", e->hint);
 	if (e->code >= ERR_FAILED)

@@ -66,27 +66,13 @@ static struct json_object *discover_params(struct json_object *schema)
 	return list;
 }
 
-static const struct errcat_entry *discover_error(const char *name)
-{
-	static const struct errcat_entry all[] = {
-#define X(id, code_, name_, exit_) { .code = code_, .name = name_, .exit = exit_ },
-		ERRCAT(X)
-#undef X
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		if (!strcmp(all[i].name, name))
-			return &all[i];
-	return NULL;
-}
-
 static struct json_object *discover_errors(struct json_object *names)
 {
 	struct json_object *list = json_object_new_array();
 
 	for (size_t i = 0; names && i < json_object_array_length(names); i++) {
 		const char *name = json_object_get_string(json_object_array_get_idx(names, i));
-		const struct errcat_entry *entry = discover_error(name);
+		const struct errcat_entry *entry = errcat_by_name(name);
 
 		if (entry)
 			json_object_array_add(

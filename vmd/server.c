@@ -114,9 +114,20 @@ void call_reply(struct call *call, struct json_object *take_result)
 	call_reply_fds(call, take_result, NULL);
 }
 
+/* data.op and data.target: what was asked of which VM */
+static struct json_object *call_data(const struct call *call, struct json_object *take_data)
+{
+	struct json_object *data = take_data ? take_data : json_new();
+	const char *target = json_get_str(json_get(call->params, "definition"), "name", NULL);
+
+	target = json_get_str(call->params, "vm", target);
+	json_add_str(data, "op", call->method->name);
+	return target ? json_add_fmt(data, "target", "%.64s", target) : data;
+}
+
 void call_fail(struct call *call, const struct err *e, struct json_object *take_data)
 {
-	struct json_object *msg = rpc_error(call->id, e, take_data);
+	struct json_object *msg = rpc_error(call->id, e, call_data(call, take_data));
 
 	log_debug(&call->daemon->log, "%s failed: %s", call->method->name, e->msg);
 	if (call->client && !call->notification)

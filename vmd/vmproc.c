@@ -113,6 +113,20 @@ void vmproc_call(struct vmproc *p, const char *method, struct json_object *take_
 	uv_timer_start(&call->timer, vmproc_call_timeout, timeout_ms, 0);
 }
 
+/* The same for text whose LFs stay. */
+static void vmproc_printable_lines(char *text)
+{
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+		char end = text[len];
+
+		text[len] = '\0';
+		vmproc_printable(text);
+		text[len] = end;
+		text += len + (end == '\n');
+	}
+}
+
 /* vmm's error: its code counts where it is one of the catalogue's for such errors, its words made safe. */
 static void vmproc_take_error(struct json_object *error, struct err *e)
 {
@@ -121,6 +135,7 @@ static void vmproc_take_error(struct json_object *error, struct err *e)
 		e->code = ERR_FAILED;
 	vmproc_printable(e->msg);
 	vmproc_printable(e->hint);
+	vmproc_printable_lines(e->cause);
 }
 
 static void vmproc_answer(struct vmproc *p, const struct rpc_msg *m)

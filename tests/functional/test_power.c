@@ -94,15 +94,21 @@ static void assert_fds(struct harness *h, struct client *c, unsigned int expecte
 }
 
 /* A start that fails says so, and leaves no file, process or descriptor; the next one fails alike. */
-static void fails_to_start(struct harness *h, const char *fake, int code, const char *message)
+static void fails_to_start(struct harness *h, const char *fake, int code, const char *message,
+			   const char *cause)
 {
 	struct client *c = begin(h, fake);
 	unsigned int fds = harness_count_fds(h->vmd);
 	AUTO_JSON struct json_object *first = client_error(c, "vm.start", "{'vm': 'one'}");
 	AUTO_JSON struct json_object *again = NULL, *got = NULL;
+	const char *got_cause;
 
 	assert_string_equal(json_get_str(first, "message", ""), message);
 	assert_int_equal(json_get_int(first, "code", 0), code);
+	assert_string_equal(json_get_str(json_get(first, "data"), "op", ""), "vm.start");
+	assert_string_equal(json_get_str(json_get(first, "data"), "target", ""), "one");
+	got_cause = json_object_get_string(json_at(first, "/data/cause/0"));
+	assert_string_equal(got_cause ? got_cause : "", cause);
 	again = client_error(c, "vm.start", "{'vm': 'one'}");
 	assert_string_equal(json_get_str(again, "message", ""), message);
 	assert_fds(h, c, fds);
@@ -114,26 +120,28 @@ static void fails_to_start(struct harness *h, const char *fake, int code, const 
 	assert_null(json_get(json_get(got, "observed"), "exit"));
 }
 
-#define FAILS(test, fake, code, message)                     \
-	static void test(void **state)                       \
-	{                                                    \
-		if (!harness_has_kvm())                      \
-			SKIP_BECAUSE("no /dev/kvm");         \
-		fails_to_start(*state, fake, code, message); \
+#define FAILS(test, fake, code, message, cause)                     \
+	static void test(void **state)                              \
+	{                                                           \
+		if (!harness_has_kvm())                             \
+			SKIP_BECAUSE("no /dev/kvm");                \
+		fails_to_start(*state, fake, code, message, cause); \
 	}
 
-FAILS(test_die_hello, "die-hello", ERR_VMM_DIED, "vmm ended with status 3 during its start")
-FAILS(test_signal_hello, "signal-hello", ERR_VMM_DIED,
-      "vmm ended by signal 9 during its start; its log ends: fake: first line|fake: the last line")
+FAILS(test_die_hello, "die-hello", ERR_VMM_DIED, "vmm ended with status 3 during its start", "")
+FAILS(test_signal_hello, "signal-hello", ERR_VMM_DIED, "vmm ended by signal 9 during its start",
+      "its log ends: fake: first line|fake: the last line")
 FAILS(test_hang_hello, "hang-hello", ERR_VMM_PROTOCOL,
-      "vmm has not said hello within 0.3 s and was ended")
-FAILS(test_die_configure, "die-configure", ERR_VMM_DIED, "vmm ended with status 4 during its start")
+      "vmm has not said hello within 0.3 s and was ended", "")
+FAILS(test_die_configure, "die-configure", ERR_VMM_DIED, "vmm ended with status 4 during its start",
+      "")
 FAILS(test_hang_configure, "hang-configure", ERR_TIMEOUT,
-      "vmm has not answered machine.configure within 0.3 s")
-FAILS(test_last_words, "last-words", ERR_VMM_DIED,
-      "vmm ended during its start: fault: the fake has failed")
-FAILS(test_die_start, "die-start", ERR_VMM_DIED, "vmm ended by signal 15 during its start")
-FAILS(test_hang_start, "hang-start", ERR_TIMEOUT, "vmm has not answered machine.start within 0.3 s")
+      "vmm has not answered machine.configure within 0.3 s", "")
+FAILS(test_last_words, "last-words", ERR_VMM_DIED, "vmm ended during its start (fault)",
+      "the fake has failed")
+FAILS(test_die_start, "die-start", ERR_VMM_DIED, "vmm ended by signal 15 during its start", "")
+FAILS(test_hang_start, "hang-start", ERR_TIMEOUT, "vmm has not answered machine.start within 0.3 s",
+      "")
 
 /* Those whose message names a process or a path. */
 static void fails_like(struct harness *h, const char *fake, int code, const char *part)
@@ -199,6 +207,7 @@ static void test_not_a_kernel(void **state)
 static void test_no_vmm(void **state)
 {
 	struct harness *h = *state;
+	AUTO_JSON struct json_object *error = NULL;
 	struct client *c;
 
 	if (!harness_has_kvm())
@@ -207,10 +216,11 @@ static void test_no_vmm(void **state)
 	harness_vmd_end(h, SIGTERM);
 	harness_vmd(h, NULL, "--vmm", "/nonexistent/vmm", NULL);
 	c = harness_client(h);
-	client_expect_error(c, "vm.start", "{'vm': 'one'}", ERR_VMM_DIED,
-			    "vmm ended with status 127 during its start; its log ends: "
-			    "vmd: cannot execute vmm: No such file or directory",
-			    "");
+	error = client_error(c, "vm.start", "{'vm': 'one'}");
+	assert_string_equal(json_get_str(error, "message", ""),
+			    "vmm ended with status 127 during its start");
+	assert_string_equal(json_object_get_string(json_at(error, "/data/cause/0")),
+			    "its log ends: vmd: cannot execute vmm: No such file or directory");
 }
 
 static void test_life(void **state)

@@ -261,11 +261,18 @@ static void test_rpc_error_round_trip(void **state)
 	(void)state;
 	err_set(&e, ERR_VM_STATE, "VM 'x' is running");
 	err_hint(&e, "stop it first");
+	err_because(&e, "no delete");
+	err_add_cause(&e, "deeper");
 	msg = rpc_error(NULL, &e, json_add_str(json_new(), "path", "/a"));
 	rpc_error_to_err(json_get(msg, "error"), &back);
 	assert_int_equal(back.code, ERR_VM_STATE);
 	assert_string_equal(back.msg, e.msg);
 	assert_string_equal(back.hint, e.hint);
+	assert_string_equal(back.cause, "VM 'x' is running\ndeeper");
+	assert_string_equal(json_object_get_string(json_at(msg, "/error/data/cause/1")), "deeper");
+	assert_string_equal(json_get_str(json_at(msg, "/error/data"), "doc", ""),
+			    "vmctl explain E1202");
+	assert_false(json_get_bool(json_at(msg, "/error/data"), "retryable", true));
 	assert_string_equal(json_get_str(json_at(msg, "/error/data"), "name", ""),
 			    "vm.wrong_state");
 	assert_string_equal(json_get_str(json_at(msg, "/error/data"), "path", ""), "/a");

@@ -9,20 +9,6 @@
 #include "lib/errcat.h"
 #include "vmd/methods.h"
 
-static bool error_is_known(const char *name)
-{
-	static const char *const names[] = {
-#define X(id, code, name, exit) name,
-		ERRCAT(X)
-#undef X
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (!strcmp(names[i], name))
-			return true;
-	return false;
-}
-
 static void check_schema(const char *file, const char *name, struct json_object *o)
 {
 	struct json_object *errors = json_get(o, "errors");
@@ -40,7 +26,7 @@ static void check_schema(const char *file, const char *name, struct json_object 
 	assert_true(json_object_is_type(json_get(o, "result"), json_type_object));
 	assert_false(json_get_bool(json_get(o, "params"), "additionalProperties", true));
 	for (size_t i = 0; i < json_object_array_length(errors); i++)
-		if (!error_is_known(json_object_get_string(json_object_array_get_idx(errors, i))))
+		if (!errcat_by_name(json_object_get_string(json_object_array_get_idx(errors, i))))
 			fail_msg("%s: unknown error", name);
 }
 

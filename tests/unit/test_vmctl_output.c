@@ -55,9 +55,13 @@ static void test_error(void **state)
 
 	err_set(&e, ERR_VM_STATE, "VM 'db1' is running");
 	err_hint(&e, "stop it first: vmctl stop db1");
+	err_add_cause(&e, "it was\033started");
+	err_add_cause(&e, "on_boot");
 	output_error(&t->o, &e, NULL, "delete 'db1'");
 	check(t, "",
 	      "vmctl: cannot delete 'db1': VM 'db1' is running\n"
+	      "cause: it was?started\n"
+	      "cause: on_boot\n"
 	      "hint: stop it first: vmctl stop db1\n"
 	      "code: E1202 (vm.wrong_state)\n");
 }
