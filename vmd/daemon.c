@@ -134,6 +134,19 @@ static int daemon_setup_host(struct daemon *d, struct err *e)
 	return ret;
 }
 
+/* The read-only socket is in the run directory where no other place was named. */
+static int daemon_listen(struct daemon *d, struct err *e)
+{
+	const struct daemon_options *o = d->options;
+	char path[4096];
+	int ret = server_listen(d->server, o->socket, false, e);
+
+	snprintf(path, sizeof(path), "%s/vmd-ro.sock", o->run_dir);
+	if (ret >= 0)
+		ret = server_listen(d->server, o->ro_socket ? o->ro_socket : path, true, e);
+	return ret;
+}
+
 static int daemon_setup(struct daemon *d, struct err *e)
 {
 	int ret = daemon_setup_host(d, e);
@@ -148,7 +161,8 @@ static int daemon_setup(struct daemon *d, struct err *e)
 	d->guests = guests_new(d);
 	if (!d->events || !d->guests)
 		return err_ret(e, -ENOMEM, "cannot start");
-	return server_new(d, d->options->socket, &d->server, e);
+	ret = server_new(d, &d->server, e);
+	return ret < 0 ? ret : daemon_listen(d, e);
 }
 
 static void daemon_give_up(uv_timer_t *timer)

@@ -138,3 +138,8 @@ struct json_object *method_schema(const struct method_schemas *schemas, const ch
 {
 	return json_get(schemas->all, name);
 }
+
+bool method_is_read(const struct method_schemas *schemas, const struct method *method)
+{
+	return !strcmp(json_get_str(method_schema(schemas, method->name), "access", ""), "read");
+}

@@ -28,6 +28,8 @@ int method_check(const struct method_schemas *schemas, const struct method *meth
 const struct method *method_find(const char *name);
 /* The nearest name, or NULL. */
 const char *method_near(const char *name);
+/* Does it change nothing (access "read")? */
+bool method_is_read(const struct method_schemas *schemas, const struct method *method);
 /* {summary, access, params, result, errors} of a row, borrowed from schemas; or NULL. */
 struct json_object *method_schema(const struct method_schemas *schemas, const char *name);
 

@@ -22,6 +22,11 @@ static int options_socket(struct options *o, const char *value)
 	return options_text(&o->daemon.socket, value);
 }
 
+static int options_ro_socket(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.ro_socket, value);
+}
+
 static int options_state_dir(struct options *o, const char *value)
 {
 	return options_text(&o->daemon.state_dir, value);
@@ -89,6 +94,8 @@ static const struct {
 	int (*set)(struct options *o, const char *value);
 } options_table[] = {
 	{ "socket", "PATH", "listen here (/run/vmd/vmd.sock)", options_socket },
+	{ "ro-socket", "PATH", "and here, for what changes nothing (RUN-DIR/vmd-ro.sock)",
+	  options_ro_socket },
 	{ "state-dir", "DIR", "the database (/var/lib/vmd)", options_state_dir },
 	{ "run-dir", "DIR", "what lives as long as a VM runs (/run/vmd)", options_run_dir },
 	{ "sysroot", "DIR", "read /sys, /proc and /dev below DIR (/)", options_sysroot },

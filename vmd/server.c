@@ -31,15 +31,24 @@ struct client {
 	struct call *calls;	    /* those that wait; a call ends itself */
 	unsigned int ncalls, too_long;
 	struct state_actor actor;
+	bool read_only; /* came over a socket that is */
 	bool refused;
+};
+
+/* One socket that is served. */
+struct server_socket {
+	struct server_socket *next;
+	struct server *server;
+	uv_poll_t poll;
+	int fd;	    /* owned */
+	char *path; /* owned: the file that we made; NULL for a socket that was given */
+	bool read_only;
 };
 
 struct server {
 	struct daemon *daemon;
-	uv_poll_t poll;
-	int fd; /* owned */
-	bool closing;
-	char *path; /* owned */
+	bool opened, closing;
+	struct server_socket *sockets; /* owned */
 	gid_t group;
 	bool has_group;
 	struct client *clients;
@@ -176,6 +185,16 @@ static void client_no_method(struct client *c, const struct rpc_msg *msg)
 	client_error(c, msg->id, &e);
 }
 
+static void client_read_only(struct call *call)
+{
+	struct err e;
+
+	err_set(&e, ERR_DENIED, "%s changes something, and this socket is for reading only",
+		call->method->name);
+	err_hint(&e, "vmd's other socket serves all methods: vmd(8), --socket");
+	call_fail(call, &e, NULL);
+}
+
 static void client_request(struct client *c, const struct rpc_msg *msg)
 {
 	const struct method *method = method_find(msg->method);
@@ -201,6 +220,10 @@ static void client_request(struct client *c, const struct rpc_msg *msg)
 	}
 	log_debug(&c->server->daemon->log, "%s from %s, pid %d, uid %u", method->name,
 		  c->actor.program, (int)c->actor.pid, (unsigned int)c->actor.uid);
+	if (c->read_only && !method_is_read(c->server->schemas, method)) {
+		client_read_only(call);
+		return;
+	}
 	if (method_check(c->server->schemas, method, call->params, &where, &e) < 0)
 		call_fail(call, &e, json_add_str(json_new(), "path", where.pointer));
 	else
@@ -294,9 +317,10 @@ static struct json_object *server_hello(const struct daemon *d)
 	return json_add_str(o, "boot_id", d->boot_id);
 }
 
-static void server_add_client(struct server *s, int take_fd)
+static void server_add_client(struct server_socket *sock, int take_fd)
 {
 	struct client *c = calloc(1, sizeof(*c));
+	struct server *s = sock->server;
 	struct err e;
 	int ret;
 
@@ -305,6 +329,7 @@ static void server_add_client(struct server *s, int take_fd)
 		return;
 	}
 	c->server = s;
+	c->read_only = sock->read_only;
 	ret = server_peer(s, take_fd, &c->actor, &e);
 	if (ret >= 0 && s->nclients >= SERVER_CLIENTS_MAX)
 		ret = err_set(&e, ERR_BUSY, "vmd serves at most %d connections at a time",
@@ -331,25 +356,25 @@ static void server_add_client(struct server *s, int take_fd)
 
 static void server_accept(uv_poll_t *poll, int status, int events)
 {
-	struct server *s = container_of(poll, struct server, poll);
+	struct server_socket *sock = container_of(poll, struct server_socket, poll);
 
 	(void)events;
 	if (status < 0)
 		return;
 	/* a few a turn, so that a flood of connections leaves time for the rest */
 	for (int i = 0; i < 16; i++) {
-		int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = accept4(sock->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd < 0 && errno == EINTR)
 			continue;
 		if (fd < 0)
 			return;
-		server_add_client(s, fd);
+		server_add_client(sock, fd);
 	}
 }
 
-/* The group may use the socket where there is such a group; without the right to say so it stays as it is. */
-static void server_set_group(struct server *s)
+/* The group may use the sockets where there is such a group. */
+static void server_find_group(struct server *s)
 {
 	char space[4096];
 	struct group entry, *found = NULL;
@@ -358,12 +383,9 @@ static void server_set_group(struct server *s)
 		return;
 	s->group = found->gr_gid;
 	s->has_group = true;
-	if (chown(s->path, (uid_t)-1, s->group) < 0)
-		log_warn(&s->daemon->log, "cannot give '%s' to the group " SERVER_GROUP ": %s",
-			 s->path, strerror(errno));
 }
 
-int server_new(struct daemon *d, const char *path, struct server **ret_server, struct err *e)
+int server_new(struct daemon *d, struct server **ret_server, struct err *e)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	int ret;
@@ -371,29 +393,100 @@ int server_new(struct daemon *d, const char *path, struct server **ret_server, s
 	if (!s)
 		return err_ret(e, -ENOMEM, "cannot serve");
 	s->daemon = d;
-	s->fd = -1;
 	ret = method_schemas_new(&s->schemas, e);
-	if (ret >= 0)
-		ret = s->fd = conn_listen(path, 0660, e);
-	if (ret >= 0) {
-		s->path = strdup(path);
-		ret = s->path ? uv_poll_init(&d->loop, &s->poll, s->fd) : -ENOMEM;
-		if (ret < 0)
-			err_ret(e, ret, "cannot watch '%s'", path);
-	}
 	if (ret < 0) {
 		server_free(s);
 		return ret;
 	}
-	server_set_group(s);
+	server_find_group(s);
 	*ret_server = s;
 	return 0;
 }
 
+static void server_socket_free(struct server_socket *sock)
+{
+	if (sock->fd >= 0)
+		close(sock->fd);
+	free(sock->path);
+	free(sock);
+}
+
+/* Take fd and path over, on failure too. */
+static int server_add_socket(struct server *s, int take_fd, char *take_path, bool read_only,
+			     struct err *e)
+{
+	struct server_socket *sock = calloc(1, sizeof(*sock));
+	int ret;
+
+	if (!sock) {
+		close(take_fd);
+		free(take_path);
+		return err_ret(e, -ENOMEM, "cannot serve");
+	}
+	*sock = (struct server_socket){
+		.server = s, .fd = take_fd, .path = take_path, .read_only = read_only
+	};
+	ret = uv_poll_init(&s->daemon->loop, &sock->poll, sock->fd);
+	if (ret < 0) {
+		server_socket_free(sock);
+		return err_ret(e, ret, "cannot watch a listening socket");
+	}
+	sock->next = s->sockets;
+	s->sockets = sock;
+	if (s->opened)
+		uv_poll_start(&sock->poll, UV_READABLE, server_accept);
+	return 0;
+}
+
+int server_listen(struct server *s, const char *path, bool read_only, struct err *e)
+{
+	char *copy = strdup(path);
+	int fd;
+
+	if (!copy)
+		return err_ret(e, -ENOMEM, "cannot serve");
+	fd = conn_listen(path, 0660, e);
+	if (fd < 0) {
+		free(copy);
+		return fd;
+	}
+	/* without the right to give it away it stays as it is */
+	if (s->has_group && chown(path, (uid_t)-1, s->group) < 0)
+		log_warn(&s->daemon->log, "cannot give '%s' to the group " SERVER_GROUP ": %s",
+			 path, strerror(errno));
+	return server_add_socket(s, fd, copy, read_only, e);
+}
+
+int server_listen_fd(struct server *s, int take_fd, bool read_only, struct err *e)
+{
+	int type = 0, listens = 0, domain = 0, flags = fcntl(take_fd, F_GETFL), ret;
+	socklen_t len = sizeof(int);
+
+	if (flags < 0 || getsockopt(take_fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+	    getsockopt(take_fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    getsockopt(take_fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0)
+		ret = err_errno(e, "descriptor %d is no socket", take_fd);
+	else if (domain != AF_UNIX || type != SOCK_STREAM || !listens)
+		ret = err_set(e, EINVAL,
+			      "descriptor %d is no listening stream socket of the Unix domain",
+			      take_fd);
+	else if (fcntl(take_fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+		 fcntl(take_fd, F_SETFD, FD_CLOEXEC) < 0)
+		ret = err_errno(e, "descriptor %d", take_fd);
+	else
+		return server_add_socket(s, take_fd, NULL, read_only, e);
+	if (take_fd >= 0)
+		close(take_fd);
+	return ret;
+}
+
 void server_open(struct server *s)
 {
-	if (!s->closing)
-		uv_poll_start(&s->poll, UV_READABLE, server_accept);
+	if (s->closing)
+		return;
+	s->opened = true;
+	for (struct server_socket *sock = s->sockets; sock; sock = sock->next)
+		uv_poll_start(&sock->poll, UV_READABLE, server_accept);
 }
 
 void server_close(struct server *s)
@@ -401,8 +494,11 @@ void server_close(struct server *s)
 	if (!s || s->closing)
 		return;
 	s->closing = true;
-	unlink(s->path);
-	uv_close((uv_handle_t *)&s->poll, NULL);
+	for (struct server_socket *sock = s->sockets; sock; sock = sock->next) {
+		if (sock->path)
+			unlink(sock->path);
+		uv_close((uv_handle_t *)&sock->poll, NULL);
+	}
 	for (struct client *c = s->clients; c; c = c->next)
 		conn_close(&c->conn);
 }
@@ -411,10 +507,13 @@ void server_free(struct server *s)
 {
 	if (!s)
 		return;
-	if (s->fd >= 0)
-		close(s->fd);
+	while (s->sockets) {
+		struct server_socket *sock = s->sockets;
+
+		s->sockets = sock->next;
+		server_socket_free(sock);
+	}
 	method_schemas_free(s->schemas);
-	free(s->path);
 	free(s);
 }
 

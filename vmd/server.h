@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The clients' side of vmd: a listening socket, who may use it (SO_PEERCRED), requests checked by their
+ * The clients' side of vmd: listening sockets, who may use it (SO_PEERCRED), requests checked by their
  * schema and handed to the method table, and calls: answers that may come later than the handler's
  * end, to a client that may have gone meanwhile. On the loop's thread.
  */
@@ -35,8 +35,14 @@ struct call {
 	struct call *prev, *next;   /* the client's list */
 };
 
-/* Listens; nobody is served before server_open. Takes no part in what is at path when it fails. */
-int server_new(struct daemon *d, const char *path, struct server **ret_server, struct err *e);
+int server_new(struct daemon *d, struct server **ret_server, struct err *e);
+/*
+ * One more socket to serve: made at path, and removed by server_close. Nobody is served before
+ * server_open. read_only: for methods whose access is "read". Leaves what is at path alone when it fails.
+ */
+int server_listen(struct server *s, const char *path, bool read_only, struct err *e);
+/* The same for a socket that listens already (socket activation); its file is somebody else's. */
+int server_listen_fd(struct server *s, int take_fd, bool read_only, struct err *e);
 void server_open(struct server *s);
 /* Close all; the last close callbacks come from the loop. server_free when the loop has no more. */
 void server_close(struct server *s);

@@ -306,6 +306,11 @@ const char *harness_file(struct harness *h, const char *name, const char *text)
 
 struct client *harness_client(struct harness *h)
 {
+	return harness_client_at(h, h->socket);
+}
+
+struct client *harness_client_at(struct harness *h, const char *socket)
+{
 	struct client *c = calloc(1, sizeof(*c));
 	struct json_object *hello;
 	struct err e;
@@ -316,7 +321,7 @@ struct client *harness_client(struct harness *h)
 		i++;
 	assert_true(i < HARNESS_CLIENTS);
 	h->clients[i] = c;
-	c->fd = conn_connect(h->socket, &e);
+	c->fd = conn_connect(socket, &e);
 	if (c->fd < 0)
 		fail_msg("%s", e.msg);
 	c->events = json_object_new_array();

@@ -70,6 +70,8 @@ const char *harness_file(struct harness *h, const char *name, const char *text);
 
 /* A connection that has had its vmd.hello. */
 struct client *harness_client(struct harness *h);
+/* The same over another socket than h->socket. */
+struct client *harness_client_at(struct harness *h, const char *socket);
 void client_close(struct harness *h, struct client *c);
 /* Text to vmd as it is, with a LF. */
 void client_send_line(struct client *c, const char *line);
