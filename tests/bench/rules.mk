@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: MIT
-# Figures, side by side with peers and floors in one interleaved run: `make bench`. README.md here has the
-# last ones. Nothing of this decides a test.
+# Figures, side by side with peers and floors in one interleaved run: `make bench`, or some of them by
+# `make bench BENCH="startup idle"`. README.md here has the last ones. Nothing of this decides a test: smoke
+# only sees that each program works and prints its rows.
 
-BENCH_BIN := $(BUILD)/tests/bench/interleave $(BUILD)/tests/bench/kvm_floor
+BENCH_NAMES := startup idle exits
+BENCH_BIN := $(addprefix $(BUILD)/tests/bench/,$(BENCH_NAMES) kvm_floor)
+BENCH_HELPERS := $(call obj,tests/bench/bench.c tests/functional/harness.c tests/lib/tempdir.c)
+TESTS += tests/bench/smoke
 
-$(BENCH_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(BUILD)/lib/common.a
+$(BENCH_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(BENCH_HELPERS) $(BUILD)/lib/state.a $(BUILD)/lib/common.a
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljson-c -luv -lyaml
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml
 
-bench-build: $(BENCH_BIN)
+check-build: $(BENCH_BIN)
 
 bench:
 	$(Q)tests/deps build check bench
-	$(Q)$(MAKE) --no-print-directory -j$$(nproc) check-build bench-build
-	$(Q)tests/bench/startup
-
-.PHONY: bench-build
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) check-build
+	$(Q)tests/bench/run $(BENCH)
