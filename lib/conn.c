@@ -37,10 +37,10 @@ static void conn_out_free(struct conn_out *o)
 	free(o);
 }
 
-static void conn_closed(uv_handle_t *handle)
+static void conn_closed(struct conn *c)
 {
-	struct conn *c = container_of((uv_poll_t *)handle, struct conn, poll);
-
+	if (--c->handles)
+		return;
 	while (c->out_head) {
 		struct conn_out *o = c->out_head;
 
@@ -54,12 +54,23 @@ static void conn_closed(uv_handle_t *handle)
 	c->ops->closed(c, c->failed ? &c->why : NULL);
 }
 
+static void conn_poll_closed(uv_handle_t *handle)
+{
+	conn_closed(container_of((uv_poll_t *)handle, struct conn, poll));
+}
+
+static void conn_timer_closed(uv_handle_t *handle)
+{
+	conn_closed(container_of((uv_timer_t *)handle, struct conn, write_timer));
+}
+
 void conn_close(struct conn *c)
 {
 	if (c->closing)
 		return;
 	c->closing = true;
-	uv_close((uv_handle_t *)&c->poll, conn_closed);
+	uv_close((uv_handle_t *)&c->poll, conn_poll_closed);
+	uv_close((uv_handle_t *)&c->write_timer, conn_timer_closed);
 }
 
 static void conn_fail(struct conn *c, int ret, const char *what)
@@ -78,20 +89,40 @@ void conn_finish(struct conn *c)
 		conn_close(c);
 }
 
+static void conn_write_timeout(uv_timer_t *timer)
+{
+	conn_fail(container_of(timer, struct conn, write_timer), -ETIMEDOUT,
+		  "the peer takes nothing");
+}
+
+/* The peer's time begins anew whenever it takes something. */
+static void conn_time_writes(struct conn *c, bool progress)
+{
+	if (c->closing || !c->limits.write_ms)
+		return;
+	if (!c->out_head)
+		uv_timer_stop(&c->write_timer);
+	else if (progress || !uv_is_active((uv_handle_t *)&c->write_timer))
+		uv_timer_start(&c->write_timer, conn_write_timeout, c->limits.write_ms, 0);
+}
+
 /* Send what the peer takes. */
 static void conn_flush(struct conn *c)
 {
+	bool progress = false;
+
 	while (c->out_head) {
 		struct conn_out *o = c->out_head;
 		ssize_t n = fdio_send(c->fd, o->data + o->off, o->len - o->off, o->fds.fds,
 				      o->off ? 0 : o->fds.n);
 
 		if (n == -EAGAIN)
-			return;
+			break;
 		if (n < 0) {
 			conn_fail(c, (int)n, "cannot send");
 			return;
 		}
+		progress = true;
 		o->off += (size_t)n;
 		c->out_bytes -= (size_t)n;
 		if (o->off < o->len)
@@ -101,7 +132,8 @@ static void conn_flush(struct conn *c)
 			c->out_tail = NULL;
 		conn_out_free(o);
 	}
-	if (c->finishing)
+	conn_time_writes(c, progress);
+	if (c->finishing && !c->out_head)
 		conn_close(c);
 }
 
@@ -111,22 +143,10 @@ static void conn_watch(struct conn *c)
 		uv_poll_start(&c->poll, UV_READABLE | (c->out_head ? UV_WRITABLE : 0), conn_event);
 }
 
-void conn_send(struct conn *c, struct json_object *take_msg, struct fdset *take_fds)
+static void conn_queue(struct conn *c, const char *text, size_t len, struct fdset *take_fds)
 {
-	AUTO_JSON struct json_object *msg = take_msg;
-	struct conn_out *o;
-	const char *text;
-	size_t len;
+	struct conn_out *o = calloc(1, sizeof(*o));
 
-	if (c->closing || c->finishing) {
-		fdset_fini(take_fds);
-		return;
-	}
-	if (take_fds && take_fds->n)
-		json_add_int(msg, "fds", take_fds->n);
-	text = json_object_to_json_string_length(
-		msg, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
-	o = calloc(1, sizeof(*o));
 	if (o)
 		o->data = malloc(len + 1);
 	if (!o || !o->data || c->out_bytes + len + 1 > CONN_OUT_MAX) {
@@ -151,6 +171,29 @@ void conn_send(struct conn *c, struct json_object *take_msg, struct fdset *take_
 	c->out_bytes += o->len;
 	conn_flush(c);
 	conn_watch(c);
+}
+
+void conn_send(struct conn *c, struct json_object *take_msg, struct fdset *take_fds)
+{
+	AUTO_JSON struct json_object *msg = take_msg;
+	const char *text;
+	size_t len;
+
+	if (c->closing || c->finishing) {
+		fdset_fini(take_fds);
+		return;
+	}
+	if (take_fds && take_fds->n)
+		json_add_int(msg, "fds", take_fds->n);
+	text = json_object_to_json_string_length(
+		msg, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	conn_queue(c, text, len, take_fds);
+}
+
+void conn_send_text(struct conn *c, const char *text, size_t len)
+{
+	if (!c->closing && !c->finishing)
+		conn_queue(c, text, len, NULL);
 }
 
 static void conn_bad_input(struct conn *c, const struct err *why)
@@ -191,7 +234,7 @@ static void conn_line(struct conn *c, const char *line, size_t len)
 	if (!len)
 		return;
 	fdset_init(&fds);
-	if (json_parse(line, len, &msg, &e) < 0) {
+	if (json_parse_limited(line, len, &c->limits.json, &msg, &e) < 0) {
 		e.code = ERR_RPC_PARSE;
 		conn_bad_input(c, &e);
 	} else if (conn_take_fds(c, msg, &fds, &e) < 0) {
@@ -207,17 +250,22 @@ static void conn_lines(struct conn *c)
 {
 	struct err e;
 
+	if (c->finishing)
+		buf_consume(&c->in, buf_len(&c->in)); /* nobody would get the answers */
 	while (!c->closing && buf_len(&c->in)) {
 		const char *head = buf_head(&c->in);
-		const char *lf = memchr(head, '\n', buf_len(&c->in));
-		size_t len = lf ? (size_t)(lf - head) : buf_len(&c->in);
+		size_t len = buf_len(&c->in);
+		const char *lf = memchr(head + c->in_seen, '\n', len - c->in_seen);
 
-		if (!lf && len < RPC_LINE_MAX && !c->skipping)
+		if (lf)
+			len = (size_t)(lf - head);
+		c->in_seen = len;
+		if (!lf && len < c->limits.line && !c->skipping)
 			return;
-		if (c->skipping || len >= RPC_LINE_MAX) {
+		if (c->skipping || len >= c->limits.line) {
 			if (!c->skipping) {
-				err_set(&e, ERR_RPC_TOO_LONG, "a message is at most %d bytes long",
-					RPC_LINE_MAX);
+				err_set(&e, ERR_RPC_TOO_LONG, "a message is at most %zu bytes long",
+					c->limits.line);
 				conn_bad_input(c, &e);
 			}
 			c->skipping = !lf;
@@ -225,6 +273,7 @@ static void conn_lines(struct conn *c)
 			conn_line(c, head, len);
 		}
 		buf_consume(&c->in, lf ? len + 1 : len);
+		c->in_seen = 0;
 	}
 }
 
@@ -269,13 +318,19 @@ static void conn_event(uv_poll_t *poll, int status, int events)
 	conn_watch(c);
 }
 
+void conn_set_limits(struct conn *c, const struct conn_limits *limits)
+{
+	c->limits = *limits;
+	c->in.limit = limits->line + CONN_READ_SIZE;
+}
+
 int conn_init(struct conn *c, uv_loop_t *loop, int take_fd, const struct conn_ops *ops, void *arg,
 	      struct err *e)
 {
 	int flags = fcntl(take_fd, F_GETFL), ret;
 
 	*c = (struct conn){ .fd = take_fd, .ops = ops, .arg = arg };
-	buf_init(&c->in, RPC_LINE_MAX + CONN_READ_SIZE);
+	conn_set_limits(c, &(struct conn_limits){ .line = RPC_LINE_MAX });
 	fdset_init(&c->in_fds);
 	if (flags < 0 || fcntl(take_fd, F_SETFL, flags | O_NONBLOCK) < 0) {
 		ret = err_errno(e, "cannot make the connection non-blocking");
@@ -287,6 +342,8 @@ int conn_init(struct conn *c, uv_loop_t *loop, int take_fd, const struct conn_op
 		close(take_fd);
 		return err_ret(e, ret, "cannot watch the connection");
 	}
+	uv_timer_init(loop, &c->write_timer);
+	c->handles = 2;
 	conn_watch(c);
 	return 0;
 }

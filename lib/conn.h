@@ -32,12 +32,23 @@ struct conn_ops {
 	void (*closed)(struct conn *c, const struct err *why);
 };
 
+struct conn_limits {
+	size_t line;		 /* bytes of one message; RPC_LINE_MAX at first */
+	struct json_limits json; /* none at first */
+	unsigned int
+		write_ms; /* a peer that takes nothing that long while it could is cut off; 0: never */
+};
+
 struct conn {
 	uv_poll_t poll;
-	int fd; /* owned */
+	uv_timer_t write_timer; /* runs while bytes wait for the peer */
+	unsigned int handles;	/* of these two, not yet closed */
+	int fd;			/* owned */
 	const struct conn_ops *ops;
 	void *arg; /* the owner's */
+	struct conn_limits limits;
 	struct buf in;
+	size_t in_seen; /* bytes of in without a LF */
 	struct fdset in_fds;
 	bool skipping;			      /* a line over the limit, up to its LF */
 	struct conn_out *out_head, *out_tail; /* owned */
@@ -49,11 +60,14 @@ struct conn {
 /* take_fd: a connected AF_UNIX stream socket; it becomes non-blocking. On failure it is closed. */
 int conn_init(struct conn *c, uv_loop_t *loop, int take_fd, const struct conn_ops *ops, void *arg,
 	      struct err *e);
+void conn_set_limits(struct conn *c, const struct conn_limits *limits);
 /*
  * Queue a message, and send what the peer takes at once. take_fds' descriptors (may be NULL) go with it
  * and are closed after. Ignored after conn_close. A peer that lets CONN_OUT_MAX pile up is closed.
  */
 void conn_send(struct conn *c, struct json_object *take_msg, struct fdset *take_fds);
+/* The same for a message that is text already, without its LF. */
+void conn_send_text(struct conn *c, const char *text, size_t len);
 /* End now; ops->closed follows from the loop. */
 void conn_close(struct conn *c);
 /* End once all that is queued has been sent. */

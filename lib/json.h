@@ -18,6 +18,13 @@
  * Errors: ERR_SYNTAX with the byte offset and what was wrong.
  */
 int json_parse(const char *text, size_t len, struct json_object **ret_value, struct err *e);
+/* Bounds for a text from elsewhere, beside depth and integers; 0: none. */
+struct json_limits {
+	size_t values; /* in the whole text, objects and arrays counted too */
+	size_t string; /* bytes of a string or key, without its quotes and escapes */
+};
+int json_parse_limited(const char *text, size_t len, const struct json_limits *limits,
+		       struct json_object **ret_value, struct err *e);
 /* Bytes of the well-formed UTF-8 character that text begins with, or 0. */
 size_t json_utf8_len(const char *text, size_t len);
 

@@ -4,7 +4,7 @@
  * tokener, strict as it can be set, still takes NaN, lone surrogates and duplicate keys, and saturates
  * integers, and none of this can be seen afterwards; what comes from a socket is refused here instead.
  * Beyond the RFC: depth at most JSON_DEPTH_MAX, integers within +-JSON_INT_MAX, no NUL in a string (C
- * programs would silently cut it), no duplicate keys. Any thread.
+ * programs would silently cut it), no duplicate keys, and the caller's struct json_limits. Any thread.
  */
 #include "lib/json.h"
 
@@ -21,6 +21,8 @@ struct json_reader {
 	const char *text;
 	size_t len, pos;
 	unsigned int depth;
+	size_t values;
+	struct json_limits limits;
 	struct err *e;
 };
 
@@ -178,7 +180,7 @@ static int json_read_escape(struct json_reader *r, char *out, size_t *n)
 static int json_read_text(struct json_reader *r, char **ret_text, size_t *ret_len)
 {
 	const char *end = memchr(r->text + r->pos + 1, '"', r->len - r->pos - 1);
-	size_t n = 0, room, step;
+	size_t n = 0, room, step, start = r->pos;
 	AUTO_FREE char *out = NULL;
 
 	/* the first quote ends most strings; where it is escaped, take what is left */
@@ -207,6 +209,8 @@ static int json_read_text(struct json_reader *r, char **ret_text, size_t *ret_le
 		n += step;
 		r->pos += step;
 	}
+	if (r->limits.string && n > r->limits.string)
+		return json_fail(r, start, "a string of more than %zu bytes", r->limits.string);
 	r->pos++;
 	out[n] = '\0';
 	*ret_text = TAKE_PTR(out);
@@ -388,6 +392,8 @@ static int json_read_value(struct json_reader *r, struct json_object **ret_value
 	char c;
 
 	json_skip_space(r);
+	if (r->limits.values && ++r->values > r->limits.values)
+		return json_fail(r, r->pos, "more than %zu values", r->limits.values);
 	c = json_peek(r);
 	if (c == '{' || c == '[')
 		return json_read_nested(r, ret_value);
@@ -398,9 +404,10 @@ static int json_read_value(struct json_reader *r, struct json_object **ret_value
 	return json_read_word(r, ret_value);
 }
 
-int json_parse(const char *text, size_t len, struct json_object **ret_value, struct err *e)
+int json_parse_limited(const char *text, size_t len, const struct json_limits *limits,
+		       struct json_object **ret_value, struct err *e)
 {
-	struct json_reader r = { .text = text, .len = len, .e = e };
+	struct json_reader r = { .text = text, .len = len, .limits = *limits, .e = e };
 	AUTO_JSON struct json_object *value = NULL;
 
 	if (json_read_value(&r, &value) < 0)
@@ -410,4 +417,9 @@ int json_parse(const char *text, size_t len, struct json_object **ret_value, str
 		return json_unexpected(&r, "nothing behind the value");
 	*ret_value = TAKE_PTR(value);
 	return 0;
+}
+
+int json_parse(const char *text, size_t len, struct json_object **ret_value, struct err *e)
+{
+	return json_parse_limited(text, len, &(struct json_limits){ 0 }, ret_value, e);
 }

@@ -167,6 +167,8 @@ int client_open(struct client *c, const char *path, struct err *e)
 	ret = conn_init(&c->conn, &c->loop, fd, &client_conn_ops, c, e);
 	if (ret < 0)
 		return ret;
+	/* answers may be longer than requests: a list of 10,000 VMs */
+	conn_set_limits(&c->conn, &(struct conn_limits){ .line = CONN_OUT_MAX });
 	c->open = true;
 	return 0;
 }

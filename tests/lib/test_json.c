@@ -265,6 +265,34 @@ static void test_size(void **state)
 	assert_string_equal(out, "0");
 }
 
+static void test_limits(void **state)
+{
+	static const struct json_limits limits = { .values = 4, .string = 3 };
+	static const struct {
+		const char *text, *msg; /* NULL: taken */
+	} rows[] = {
+		{ "[1,2,3]", NULL },
+		{ "[1,2,3,4]", "byte 7: more than 4 values" },
+		{ "{\"a\":[1,{}]}", NULL },
+		{ "{\"a\":[1,{\"b\":2}]}", "byte 13: more than 4 values" },
+		{ "[\"abc\",\"\\n\\n\\n\"]", NULL },
+		{ "[\"abcd\"]", "byte 1: a string of more than 3 bytes" },
+		{ "{\"abcd\":1}", "byte 1: a string of more than 3 bytes" },
+		{ "\"\u20ac\"", NULL },
+		{ "\"\u20ac!\"", "byte 0: a string of more than 3 bytes" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		AUTO_JSON struct json_object *v = NULL;
+		struct err e = { 0 };
+		int ret = json_parse_limited(rows[i].text, strlen(rows[i].text), &limits, &v, &e);
+
+		assert_int_equal(ret, rows[i].msg ? -ERR_SYNTAX : 0);
+		assert_string_equal(e.msg, rows[i].msg ? rows[i].msg : "");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_cut),    cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_access), cmocka_unit_test(test_pointer_add),
 		cmocka_unit_test(test_equal),  cmocka_unit_test(test_size),
+		cmocka_unit_test(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

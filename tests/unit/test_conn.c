@@ -213,6 +213,85 @@ static void test_peer_that_does_not_read(void **state)
 	assert_int_equal(f.end.last_code, ENOBUFS);
 }
 
+/* Time passes only in the loop: the peer's 20 ms begin when bytes first wait, and nothing is read in them. */
+static void test_write_deadline(void **state)
+{
+	struct fixture f;
+	char *big = calloc(1, 1 << 20);
+
+	(void)state;
+	begin(&f, &end_ops);
+	conn_set_limits(&f.end.conn, &(struct conn_limits){ .line = RPC_LINE_MAX, .write_ms = 20 });
+	/* all of it is taken: no deadline runs */
+	conn_send(&f.end.conn, rpc_notification("hi", NULL), NULL);
+	assert_false(uv_is_active((uv_handle_t *)&f.end.conn.write_timer));
+	memset(big, 'x', (1 << 20) - 1);
+	conn_send_text(&f.end.conn, big, (1 << 20) - 1);
+	assert_true(uv_is_active((uv_handle_t *)&f.end.conn.write_timer));
+	uv_run(&f.loop, UV_RUN_DEFAULT);
+	assert_int_equal(f.end.closed, 1);
+	assert_int_equal(f.end.last_code, ETIMEDOUT);
+	close(f.peer);
+	assert_int_equal(uv_loop_close(&f.loop), 0);
+	free(big);
+}
+
+/* A slow reader is no dead one: the deadline begins anew with each byte, and ends with the last. */
+static void test_slow_reader(void **state)
+{
+	struct fixture f;
+	char *big = calloc(1, 1 << 20);
+	size_t got = 0;
+	char last = 0;
+
+	(void)state;
+	begin(&f, &end_ops);
+	conn_set_limits(&f.end.conn,
+			&(struct conn_limits){ .line = RPC_LINE_MAX, .write_ms = 60000 });
+	memset(big, 'x', 1 << 20);
+	conn_send_text(&f.end.conn, big, 1 << 20);
+	/* a longer one shows where it begins anew */
+	conn_set_limits(&f.end.conn,
+			&(struct conn_limits){ .line = RPC_LINE_MAX, .write_ms = 600000 });
+	assert_true(uv_timer_get_due_in(&f.end.conn.write_timer) <= 60000);
+	while (got < (1 << 20) + 1) {
+		ssize_t n = recv(f.peer, big, 4096, MSG_DONTWAIT);
+
+		if (n > 0) {
+			got += (size_t)n;
+			last = big[n - 1];
+			continue;
+		}
+		uv_run(&f.loop, UV_RUN_ONCE);
+		if (f.end.conn.out_head)
+			assert_true(uv_timer_get_due_in(&f.end.conn.write_timer) > 60000);
+	}
+	assert_int_equal(last, '\n');
+	uv_run(&f.loop, UV_RUN_NOWAIT);
+	assert_false(uv_is_active((uv_handle_t *)&f.end.conn.write_timer));
+	finish(&f);
+	free(big);
+}
+
+static void test_limits(void **state)
+{
+	static const struct conn_limits limits = { .line = 64,
+						   .json = { .values = 3, .string = 8 } };
+	struct fixture f;
+
+	(void)state;
+	begin(&f, &end_ops);
+	conn_set_limits(&f.end.conn, &limits);
+	say(&f, "{\"method\":\"a\"}\n{\"method\":\"123456789\"}\n{\"method\":[1,2,3]}\n");
+	say(&f,
+	    "{\"method\":\"a\"                                                              }\n");
+	say(&f, "{\"method\":\"b\"}\n");
+	finish(&f);
+	assert_string_equal(f.end.methods, "ab");
+	assert_int_equal(f.end.bad, 3);
+	assert_int_equal(f.end.last_code, ERR_RPC_TOO_LONG);
+}
+
 static const struct {
 	const char *text;
 	int kind; /* -1: refused */
@@ -288,6 +367,9 @@ int main(void)
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_send_and_finish),
 		cmocka_unit_test(test_peer_that_does_not_read),
+		cmocka_unit_test(test_write_deadline),
+		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_rpc_messages),
 		cmocka_unit_test(test_rpc_error_round_trip),
 	};
