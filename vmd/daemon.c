@@ -11,9 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
@@ -24,7 +22,10 @@
 #include "vmd/host.h"
 #include "vmd/server.h"
 
-#define DAEMON_DRAIN_MS 3000 /* for workers and close callbacks at the end */
+/* FileDescriptorName= of the socket units */
+#define DAEMON_LISTENER "vmd"
+#define DAEMON_LISTENER_RO "vmd-ro"
+#define DAEMON_DRAIN_MS 3000  /* for workers and close callbacks at the end */
 
 static int daemon_make_dir(const char *path, mode_t mode, struct err *e)
 {
@@ -56,30 +57,12 @@ static int daemon_lock(struct daemon *d, struct err *e)
 	return 0;
 }
 
-/* sd_notify(3): one datagram to the socket that the service manager named, if it did. */
-static void daemon_notify(const char *text)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	AUTO_CLOSE int fd = -1;
-	socklen_t len;
-
-	if (!path || !path[0] || strlen(path) >= sizeof(addr.sun_path))
-		return;
-	memcpy(addr.sun_path, path, strlen(path));
-	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-	if (path[0] == '@')
-		addr.sun_path[0] = '\0'; /* an abstract name */
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0)
-		sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&addr, len);
-}
-
 static void daemon_serve(struct daemon *d)
 {
 	server_open(d->server);
 	log_info(&d->log, "vmd " VERSION " serves on '%s'", d->options->socket);
-	daemon_notify("READY=1\n");
+	notify_ready(&d->notify, &d->loop);
+	guests_tell_status(d);
 	if (d->ready_fd < 0)
 		return;
 	fdio_write(d->ready_fd, "r", 1);
@@ -90,7 +73,7 @@ static void daemon_close(struct daemon *d)
 {
 	if (uv_is_closing((uv_handle_t *)&d->sigterm))
 		return;
-	daemon_notify("STOPPING=1\n");
+	notify_stopping(&d->notify);
 	uv_close((uv_handle_t *)&d->sigterm, NULL);
 	uv_close((uv_handle_t *)&d->sigint, NULL);
 	guests_close(d);
@@ -134,16 +117,33 @@ static int daemon_setup_host(struct daemon *d, struct err *e)
 	return ret;
 }
 
+/* The service manager's socket where it has one of that name for us; else our own. */
+static int daemon_listen_at(struct daemon *d, const char *name, const char *path, bool read_only,
+			    struct err *e)
+{
+	struct err why;
+	int fd = activation_take_listener(&d->activation, name, &why);
+
+	if (fd >= 0)
+		return server_listen_fd(d->server, fd, read_only, e);
+	if (fd == -ENOENT)
+		return server_listen(d->server, path, read_only, e);
+	if (e)
+		*e = why;
+	return fd;
+}
+
 /* The read-only socket is in the run directory where no other place was named. */
 static int daemon_listen(struct daemon *d, struct err *e)
 {
 	const struct daemon_options *o = d->options;
 	char path[4096];
-	int ret = server_listen(d->server, o->socket, false, e);
+	int ret = daemon_listen_at(d, DAEMON_LISTENER, o->socket, false, e);
 
 	snprintf(path, sizeof(path), "%s/vmd-ro.sock", o->run_dir);
 	if (ret >= 0)
-		ret = server_listen(d->server, o->ro_socket ? o->ro_socket : path, true, e);
+		ret = daemon_listen_at(d, DAEMON_LISTENER_RO, o->ro_socket ? o->ro_socket : path,
+				       true, e);
 	return ret;
 }
 
@@ -199,12 +199,28 @@ static void daemon_fini(struct daemon *d)
 	}
 	state_close(d->state);
 	hostfs_fini(&d->hostfs);
+	activation_fini(&d->activation);
+	notify_fini(&d->notify);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 	if (d->ready_fd >= 0)
 		close(d->ready_fd);
 	if (!clean)
 		_exit(0); /* a worker still holds what it works on */
+}
+
+/* What the service manager has handed over and nobody has taken: of a VM that is gone, or of a newer vmd. */
+static void daemon_drop_handed(struct daemon *d)
+{
+	for (size_t i = 0; i < d->activation.n; i++) {
+		const struct activation_item *item = &d->activation.items[i];
+
+		if (item->fd < 0)
+			continue;
+		log_info(&d->log, "no use for the service manager's descriptor '%s'", item->name);
+		notify_forget(&d->notify, item->name);
+	}
+	activation_fini(&d->activation);
 }
 
 int daemon_run(const struct daemon_options *options, int log_fd, int take_ready_fd, struct err *e)
@@ -217,13 +233,17 @@ int daemon_run(const struct daemon_options *options, int log_fd, int take_ready_
 	int ret;
 
 	log_init(&d.log, log_fd, options->log_level, "vmd");
-	ret = daemon_setup_loop(&d, e);
+	notify_init(&d.notify, &d.log);
+	ret = activation_init(&d.activation, e);
+	if (ret >= 0)
+		ret = daemon_setup_loop(&d, e);
 	if (ret >= 0)
 		d.loop.data = &d;
 	if (ret >= 0)
 		ret = daemon_setup(&d, e);
 	if (ret >= 0) {
 		guests_adopt(&d, daemon_serve);
+		daemon_drop_handed(&d);
 		uv_run(&d.loop, UV_RUN_DEFAULT);
 	}
 	daemon_fini(&d);

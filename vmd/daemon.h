@@ -7,6 +7,8 @@
 #include "lib/hostfs.h"
 #include "lib/log.h"
 #include "state/state.h"
+#include "vmd/activation.h"
+#include "vmd/notify.h"
 
 struct daemon_options {
 	const char *socket, *state_dir, *run_dir, *sysroot, *vmm; /* borrowed */
@@ -22,6 +24,8 @@ struct server;
 struct daemon {
 	const struct daemon_options *options;
 	struct log log;
+	struct notify notify;
+	struct activation activation; /* what is left of it after the start: nothing */
 	uv_loop_t loop;
 	uv_signal_t sigterm, sigint;
 	struct hostfs hostfs;

@@ -301,6 +301,7 @@ static void guest_tell_state(struct guest *g, const struct vm_step *step)
 	if (step->to == VM_STOPPED && g->has_exit)
 		json_add(data, "exit", guest_exit_json(&g->exit));
 	event_emit(g->d->events, "vm.state", g->id, data);
+	guests_tell_status(g->d);
 }
 
 struct vm_step guest_input(struct guest *g, enum vm_input input)

@@ -84,6 +84,8 @@ void guest_hold(struct guest *g);
 void guest_put(struct guest *g);
 /* Take over the running processes of the database's table; done is called once, also for none. */
 void guests_adopt(struct daemon *d, void (*done)(struct daemon *d));
+/* How many run, for the service manager's status line. */
+void guests_tell_status(struct daemon *d);
 /* vmd ends: starts under way are undone, what runs is let go. */
 void guests_close(struct daemon *d);
 

@@ -223,6 +223,15 @@ void guests_adopt(struct daemon *d, void (*done)(struct daemon *d))
 	uv_timer_start(&d->guests->adopt, guests_adopt_check, 0, GUESTS_POLL_MS);
 }
 
+void guests_tell_status(struct daemon *d)
+{
+	unsigned int n = 0;
+
+	for (struct guest *g = d->guests->list; g; g = g->next)
+		n += vm_state(&g->vm) != VM_STOPPED;
+	notify_status(&d->notify, "%u VM%s running", n, n == 1 ? "" : "s");
+}
+
 void guests_close(struct daemon *d)
 {
 	struct guests *set = d->guests;

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+/* vmd under a service manager, which the test plays: sockets and descriptors handed over, and what vmd says. */
+#include "tests/functional/harness.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "lib/conn.h"
+#include "lib/fdio.h"
+#include "tests/lib/tempdir.h"
+
+#define FIRST 3 /* where handed descriptors begin */
+
+static int setup(void **state)
+{
+	*state = harness_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	harness_free(*state);
+	return 0;
+}
+
+/* Start vmd as a service manager does, with n descriptors and their names. vmm: its path, or NULL. */
+static void manager_start(struct harness *h, const char *vmm, const int *fds, int n,
+			  const char *names, const char *watchdog_usec)
+{
+	char vmd[4096], notify[160], text[16];
+
+	harness_program("vmd", vmd, sizeof(vmd));
+	snprintf(notify, sizeof(notify), "%s/notify", h->dir);
+	h->vmd = fork();
+	assert_true(h->vmd >= 0);
+	if (h->vmd)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int i = 0; i < n; i++) /* out of each other's way first */
+		dup2(fds[i], 100 + i);
+	for (int i = 0; i < n; i++)
+		dup2(100 + i, FIRST + i);
+	for (int i = 0; i < n; i++)
+		close(100 + i);
+	setenv("NOTIFY_SOCKET", notify, 1);
+	snprintf(text, sizeof(text), "%d", n);
+	setenv("LISTEN_FDS", text, 1);
+	setenv("LISTEN_FDNAMES", names, 1);
+	snprintf(text, sizeof(text), "%d", (int)getpid());
+	setenv("LISTEN_PID", text, 1);
+	if (watchdog_usec) {
+		setenv("WATCHDOG_USEC", watchdog_usec, 1);
+		setenv("WATCHDOG_PID", text, 1);
+	}
+	execl(vmd, vmd, "--foreground", "--socket", h->socket, "--state-dir", h->state_dir,
+	      "--run-dir", h->run_dir, vmm ? "--vmm" : NULL, vmm, NULL);
+	_exit(127);
+}
+
+/*
+ * What vmd says next; what it hands over comes as ret_fd (may be NULL; -1 for nothing). The text is valid
+ * until the next call.
+ */
+static const char *manager_next(struct harness *h, int *ret_fd)
+{
+	static char text[512];
+	struct pollfd p = { .fd = h->notify, .events = POLLIN };
+	struct fdset fds;
+	ssize_t n;
+
+	fdset_init(&fds);
+	if (poll(&p, 1, HARNESS_WAIT_MS) != 1)
+		fail_msg("vmd says nothing to its service manager");
+	n = fdio_recv(h->notify, text, sizeof(text) - 1, &fds);
+	assert_true(n > 0);
+	text[n] = '\0';
+	if (ret_fd)
+		*ret_fd = fds.n ? fdset_take(&fds, 0) : -1;
+	fdset_fini(&fds);
+	return text;
+}
+
+static void manager_wait(struct harness *h, const char *line, int *ret_fd)
+{
+	for (;;) {
+		const char *text = manager_next(h, ret_fd);
+
+		if (!strncmp(text, line, strlen(line)))
+			return;
+		if (ret_fd && *ret_fd >= 0)
+			close(*ret_fd);
+	}
+}
+
+/* --- sockets --- */
+
+static void test_activated(void **state)
+{
+	struct harness *h = *state;
+	int listener = conn_listen(h->socket, 0600, NULL), early;
+	struct client *c;
+
+	assert_true(listener >= 0);
+	early = conn_connect(h->socket, NULL); /* before vmd is there */
+	assert_true(early >= 0);
+	manager_start(h, NULL, &listener, 1, "vmd", NULL);
+	manager_wait(h, "READY=1", NULL);
+	c = harness_client(h);
+	json_object_put(client_result(c, "daemon.ping", NULL));
+	client_close(h, c);
+	assert_true(recv(early, (char[64]){ 0 }, 64, 0) > 0); /* greeted too */
+	close(early);
+	assert_int_equal(harness_vmd_end(h, SIGTERM), 0);
+	/* the socket is the service manager's: the next client waits for the next vmd */
+	early = conn_connect(h->socket, NULL);
+	assert_true(early >= 0);
+	manager_start(h, NULL, &listener, 1, "vmd", NULL);
+	assert_true(recv(early, (char[64]){ 0 }, 64, 0) > 0);
+	close(early);
+	close(listener);
+}
+
+static void test_no_listener(void **state)
+{
+	struct harness *h = *state;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), status;
+	struct stat st;
+
+	manager_start(h, NULL, &fd, 1, "vmd", NULL);
+	assert_int_equal(waitpid(h->vmd, &status, 0), h->vmd);
+	h->vmd = 0;
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(stat(h->socket, &st), -1);
+	close(fd);
+}
+
+static void test_socket_of_another_name(void **state)
+{
+	struct harness *h = *state;
+	int fds[2] = { open("/dev/null", O_RDONLY | O_CLOEXEC),
+		       open("/dev/null", O_RDONLY | O_CLOEXEC) };
+	struct client *c;
+
+	manager_start(h, NULL, fds, 2, "other:vm-0000", NULL);
+	/* what nobody knows is not kept open, and need not be kept */
+	manager_wait(h, "FDSTOREREMOVE=1\nFDNAME=other\n", NULL);
+	manager_wait(h, "FDSTOREREMOVE=1\nFDNAME=vm-0000\n", NULL);
+	manager_wait(h, "READY=1", NULL);
+	c = harness_client(h); /* on a socket of vmd's own */
+	json_object_put(client_result(c, "daemon.ping", NULL));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* --- what vmd says --- */
+
+static void test_watchdog(void **state)
+{
+	struct harness *h = *state;
+
+	manager_start(h, NULL, NULL, 0, "", "20000");
+	manager_wait(h, "READY=1", NULL);
+	for (int i = 0; i < 3; i++)
+		manager_wait(h, "WATCHDOG=1", NULL);
+	assert_int_equal(kill(h->vmd, SIGTERM), 0);
+	manager_wait(h, "STOPPING=1", NULL);
+	assert_int_equal(waitpid(h->vmd, NULL, 0), h->vmd);
+	h->vmd = 0;
+}
+
+static void test_no_watchdog_unasked(void **state)
+{
+	struct harness *h = *state;
+
+	manager_start(h, NULL, NULL, 0, "", "nonsense");
+	manager_wait(h, "READY=1", NULL);
+	assert_string_equal(manager_next(h, NULL), "STATUS=0 VMs running");
+	assert_int_equal(kill(h->vmd, SIGTERM), 0);
+	assert_string_equal(manager_next(h, NULL), "STOPPING=1\n");
+	assert_int_equal(waitpid(h->vmd, NULL, 0), h->vmd);
+	h->vmd = 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(test_activated), T(test_no_listener),		T(test_socket_of_another_name),
+		T(test_watchdog),  T(test_no_watchdog_unasked),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
