@@ -202,6 +202,7 @@ static void guest_spawn(struct guest *g)
 		return;
 	}
 	log_info(&g->d->log, "VM '%s': vmm is process %d", g->name, (int)vmproc_pid(g->proc));
+	guest_keep_pidfd(g);
 	guest_set_timer(g, g->d->options->step_timeout_ms);
 }
 
@@ -423,6 +424,7 @@ static void guest_proc_gone(void *arg, const struct state_exit *exit)
 
 	guest_hold(g);
 	g->proc = NULL;
+	guest_keep_pidfd(g);
 	g->adopting = false;
 	g->exit = *exit;
 	g->has_exit = g->up;

@@ -84,6 +84,8 @@ void guest_hold(struct guest *g);
 void guest_put(struct guest *g);
 /* Take over the running processes of the database's table; done is called once, also for none. */
 void guests_adopt(struct daemon *d, void (*done)(struct daemon *d));
+/* The service manager keeps the pidfd of the VM's process, or lets go of it when there is none. */
+void guest_keep_pidfd(struct guest *g);
 /* How many run, for the service manager's status line. */
 void guests_tell_status(struct daemon *d);
 /* vmd ends: starts under way are undone, what runs is let go. */

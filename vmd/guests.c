@@ -121,13 +121,31 @@ void guest_put(struct guest *g)
 
 /* --- processes of an earlier vmd --- */
 
+static void guest_kept_name(const char *id, char out[static 64])
+{
+	snprintf(out, 64, "vm-%s", id);
+}
+
+void guest_keep_pidfd(struct guest *g)
+{
+	char name[64];
+
+	guest_kept_name(g->id, name);
+	if (g->proc)
+		notify_store(&g->d->notify, name, vmproc_pidfd(g->proc));
+	else
+		notify_forget(&g->d->notify, name);
+}
+
 static void guests_mark_ended(struct daemon *d, const struct state_vm *vm)
 {
 	struct json_object *data = json_new();
 	struct state_exit exit;
-	char dir[256];
+	char dir[256], kept[64];
 	struct err e;
 
+	guest_kept_name(vm->id, kept);
+	notify_forget(&d->notify, kept);
 	guest_dir(d, vm->id, dir, sizeof(dir));
 	vmproc_last_words(dir, &exit);
 	vmproc_clean(dir, false);
@@ -149,7 +167,9 @@ static void guests_adopt_one(struct daemon *d, const struct state_process *p)
 					  .ops = &guest_proc_ops };
 	struct state_vm vm;
 	struct guest *g;
+	char kept[64];
 	struct err e = { 0 };
+	int pidfd;
 
 	if (state_vm_get(d->state, p->vm, &vm, &e) < 0)
 		return;
@@ -160,9 +180,13 @@ static void guests_adopt_one(struct daemon *d, const struct state_process *p)
 	}
 	options.dir = g->dir;
 	options.arg = g;
-	if (vmproc_adopt(&options, p, &g->proc, &e) < 0) {
+	guest_kept_name(g->id, kept);
+	pidfd = activation_take(&d->activation, kept);
+	if (vmproc_adopt(&options, p, pidfd, &g->proc, &e) < 0) {
 		guests_mark_ended(d, &vm);
 	} else {
+		if (pidfd < 0)
+			guest_keep_pidfd(g);
 		g->vm.phase = VM_PHASE_RUNNING;
 		g->vm.since_ms = uv_now(&d->loop);
 		g->vm.start_paused = p->paused;

@@ -131,6 +131,30 @@ int host_process_start(pid_t pid, uint64_t *ret_ticks, struct err *e)
 	return 0;
 }
 
+int host_pidfd_pid(int fd, pid_t *ret_pid)
+{
+	AUTO_CLOSE int info = -1;
+	char path[64], text[1024], *p;
+	ssize_t n;
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return -errno;
+	n = fdio_read(info, text, sizeof(text) - 1);
+	if (n < 0)
+		return (int)n;
+	text[n] = '\0';
+	p = strstr(text, "\nPid:");
+	if (!p || sscanf(p, "\nPid: %d", &pid) != 1)
+		return -EINVAL;
+	if (pid <= 0)
+		return -ESRCH;
+	*ret_pid = pid;
+	return 0;
+}
+
 int host_check_limits(const struct hostfs *h, const struct host_kvm *kvm,
 		      struct json_object *config, const char *name, struct err *e)
 {

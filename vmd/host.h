@@ -21,6 +21,8 @@ int host_boot_id(const struct hostfs *h, char *out, size_t size, struct err *e);
 int host_kvm_open(const struct hostfs *h, struct host_kvm *ret_kvm, struct err *e);
 /* When a process of this host started, in clock ticks after boot: with the pid, its identity. */
 int host_process_start(pid_t pid, uint64_t *ret_ticks, struct err *e);
+/* The process that a pidfd stands for; -ESRCH when it has been reaped, -EINVAL when fd is no pidfd. */
+int host_pidfd_pid(int fd, pid_t *ret_pid);
 /*
  * Does the machine configuration fit? -ERR_MEMORY, -ERR_CPUS. kvm may be NULL (then its limit is not
  * checked). name is the VM's.

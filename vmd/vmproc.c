@@ -327,6 +327,11 @@ pid_t vmproc_pid(const struct vmproc *p)
 	return p->pid;
 }
 
+int vmproc_pidfd(const struct vmproc *p)
+{
+	return p->pidfd;
+}
+
 bool vmproc_gone(const struct vmproc *p)
 {
 	return p->gone;
@@ -382,10 +387,22 @@ int vmproc_connect(struct vmproc *p, const char *socket, struct err *e)
 	return 0;
 }
 
-int vmproc_adopt(const struct vmproc_options *options, const struct state_process *process,
-		 struct vmproc **ret_proc, struct err *e)
+/* The pidfd that was kept if it is of this process, else a new one. */
+static int vmproc_adopt_pidfd(pid_t pid, int take_pidfd)
 {
-	AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+	pid_t kept;
+
+	if (take_pidfd >= 0 && host_pidfd_pid(take_pidfd, &kept) == 0 && kept == pid)
+		return take_pidfd;
+	if (take_pidfd >= 0)
+		close(take_pidfd);
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int vmproc_adopt(const struct vmproc_options *options, const struct state_process *process,
+		 int take_pidfd, struct vmproc **ret_proc, struct err *e)
+{
+	AUTO_CLOSE int pidfd = vmproc_adopt_pidfd(process->pid, take_pidfd);
 	uint64_t start;
 	int ret;
 

@@ -47,14 +47,16 @@ int vmproc_spawn(const struct vmproc_options *options, const char *vmm,
 		 struct vmproc **ret_proc, struct err *e);
 /*
  * Take one over that a vmd before this one has made: -ESRCH when it has ended meanwhile (pid and start
- * time do not meet). When it lives but cannot be spoken to, ops->lost follows.
+ * time do not meet). When it lives but cannot be spoken to, ops->lost follows. take_pidfd: what the service
+ * manager has kept of it, or -1; not believed when it is another process's.
  */
 int vmproc_adopt(const struct vmproc_options *options, const struct state_process *process,
-		 struct vmproc **ret_proc, struct err *e);
+		 int take_pidfd, struct vmproc **ret_proc, struct err *e);
 /* Let go: the process is not touched. No more callbacks, but each open call ends with -ECANCELED. */
 void vmproc_release(struct vmproc *p);
 
 pid_t vmproc_pid(const struct vmproc *p);
+int vmproc_pidfd(const struct vmproc *p); /* borrowed */
 /* Has it ended? True in the ends of the calls that its end ends; ops->gone follows those. */
 bool vmproc_gone(const struct vmproc *p);
 bool vmproc_connected(const struct vmproc *p);

@@ -15,6 +15,7 @@
 
 #include "lib/conn.h"
 #include "lib/fdio.h"
+#include "tests/lib/skip.h"
 #include "tests/lib/tempdir.h"
 
 #define FIRST 3 /* where handed descriptors begin */
@@ -98,6 +99,26 @@ static void manager_wait(struct harness *h, const char *line, int *ret_fd)
 		if (ret_fd && *ret_fd >= 0)
 			close(*ret_fd);
 	}
+}
+
+/* Which process? */
+static pid_t pidfd_pid(int fd)
+{
+	char path[64], text[512], *line;
+	int info, pid = 0;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(info >= 0);
+	n = fdio_read(info, text, sizeof(text) - 1);
+	close(info);
+	assert_true(n > 0);
+	text[n] = '\0';
+	line = strstr(text, "Pid:");
+	assert_non_null(line);
+	assert_int_equal(sscanf(line, "Pid: %d", &pid), 1);
+	return pid;
 }
 
 /* --- sockets --- */
@@ -189,12 +210,115 @@ static void test_no_watchdog_unasked(void **state)
 	h->vmd = 0;
 }
 
+/* --- pidfds that are kept --- */
+
+struct vm {
+	char id[40], kept[80];
+	pid_t pid;
+	int pidfd; /* owned: as vmd handed it over */
+	char vmm[256];
+};
+
+static pid_t vm_pid(struct harness *h)
+{
+	struct client *c = harness_client(h);
+	AUTO_JSON struct json_object *o = client_result(c, "vm.get", "{'vm': 'one'}");
+
+	client_close(h, c);
+	return (pid_t)json_get_int(json_get(o, "observed"), "pid", 0);
+}
+
+/* A VM runs, and its pidfd has been handed over. */
+static void vm_up(struct harness *h, struct vm *vm)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	char params[512], fake[4200];
+	struct client *c;
+
+	harness_program("../tests/functional/fake_vmm", fake, sizeof(fake));
+	snprintf(vm->vmm, sizeof(vm->vmm), "%s/fake_vmm.ok", h->dir);
+	assert_int_equal(symlink(fake, vm->vmm), 0);
+	manager_start(h, vm->vmm, NULL, 0, "", NULL);
+	manager_wait(h, "READY=1", NULL);
+	c = harness_client(h);
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'one', 'boot': {'kernel': '%s'}}}",
+		 harness_file(h, "kernel", "not looked at"));
+	json_object_put(client_result(c, "vm.apply", params));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	o = client_result(c, "vm.get", "{'vm': 'one'}");
+	snprintf(vm->id, sizeof(vm->id), "%s", json_get_str(o, "id", ""));
+	client_close(h, c);
+	snprintf(vm->kept, sizeof(vm->kept), "FDSTORE=1\nFDNAME=vm-%s\n", vm->id);
+	manager_wait(h, vm->kept, &vm->pidfd);
+	vm->pid = vm_pid(h);
+	assert_int_equal(pidfd_pid(vm->pidfd), vm->pid);
+	manager_wait(h, "STATUS=1 VM running", NULL);
+}
+
+static void test_kept(void **state)
+{
+	struct harness *h = *state;
+	char line[128], name[80];
+	struct client *c;
+	struct vm vm;
+
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	vm_up(h, &vm);
+	harness_vmd_end(h, SIGKILL);
+	snprintf(name, sizeof(name), "vm-%s", vm.id);
+	manager_start(h, vm.vmm, &vm.pidfd, 1, name, NULL);
+	/* it takes what was kept: nothing to keep anew, nothing to forget */
+	assert_string_equal(manager_next(h, NULL), "READY=1\n");
+	assert_string_equal(manager_next(h, NULL), "STATUS=1 VM running");
+	assert_int_equal(vm_pid(h), vm.pid);
+	c = harness_client(h);
+	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
+	snprintf(line, sizeof(line), "FDSTOREREMOVE=1\nFDNAME=%s\n", name);
+	manager_wait(h, line, NULL);
+	close(vm.pidfd);
+}
+
+/* A pidfd of another process under the VM's name: not believed, and that process is left alone. */
+static void test_kept_wrong(void **state)
+{
+	struct harness *h = *state;
+	char name[80];
+	struct client *c;
+	struct vm vm;
+	pid_t other;
+	int fd;
+
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	vm_up(h, &vm);
+	close(vm.pidfd);
+	harness_vmd_end(h, SIGKILL);
+	other = fork();
+	if (!other)
+		for (;;)
+			pause();
+	fd = harness_pidfd(other);
+	snprintf(name, sizeof(name), "vm-%s", vm.id);
+	manager_start(h, vm.vmm, &fd, 1, name, NULL);
+	manager_wait(h, "READY=1", NULL);
+	assert_int_equal(vm_pid(h), vm.pid);
+	c = harness_client(h);
+	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
+	assert_int_equal(waitpid(other, NULL, WNOHANG), 0);
+	assert_int_equal(kill(other, SIGKILL), 0);
+	assert_int_equal(waitpid(other, NULL, 0), other);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		T(test_activated), T(test_no_listener),		T(test_socket_of_another_name),
-		T(test_watchdog),  T(test_no_watchdog_unasked),
+		T(test_activated),  T(test_no_listener),	 T(test_socket_of_another_name),
+		T(test_watchdog),   T(test_no_watchdog_unasked), T(test_kept),
+		T(test_kept_wrong),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
