@@ -45,7 +45,7 @@ VMM_SRC := $(sort $(wildcard vmm/*.c vmm/*/*.c))
 obj = $(patsubst %,$(BUILD)/obj/%.o,$(1))
 archive_of = $(call obj,$(filter-out %/main.c,$(1)))
 
-all: $(addprefix $(BUILD)/bin/,$(PROGRAMS))
+all: $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(BUILD)/man/vmd-errors.7
 
 $(BUILD)/lib/common.a: $(call obj,$(LIB_SRC)) $(BUILD)/obj/gen/schemas.o
 $(BUILD)/lib/state.a: $(call obj,$(STATE_SRC)) $(BUILD)/obj/gen/migrations.o
@@ -101,6 +101,14 @@ $(BUILD)/obj/gen/dsdt.o: $(BUILD)/gen/dsdt.aml
 	$(Q)printf '.section .rodata\n.balign 8\n.globl acpi_dsdt\nacpi_dsdt: .incbin "%s"\n.section .note.GNU-stack,"",@progbits\n' $< > $(BUILD)/gen/dsdt.S
 	$(call say,AS,$<)$(CC) -c -o $@ $(BUILD)/gen/dsdt.S
 
+# --- the manual page of the errors, from their catalogue -----------------------------------------
+$(BUILD)/gen/vmd-errors: $(call obj,man/vmd-errors.c) $(BUILD)/lib/common.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljson-c -lyaml
+$(BUILD)/man/vmd-errors.7: $(BUILD)/gen/vmd-errors
+	@mkdir -p $(@D)
+	$(Q)$< >$@.new && mv $@.new $@
+
 # --- tests: each folder of tests/ adds its own rules, its programs to TESTS -----------------------
 TESTS :=
 UNIT_SRC := $(sort $(wildcard tests/lib/test_*.c tests/unit/test_*.c))
@@ -143,7 +151,7 @@ lab:
 	$(Q)tests/run $(filter tests/lab/% $(BUILD)/tests/lab/%,$(TESTS))
 
 # --- code checks ----------------------------------------------------------------------------------
-C_FILES := $(LIB_SRC) $(STATE_SRC) $(VMD_SRC) $(VMCTL_SRC) $(VMM_SRC)
+C_FILES := $(LIB_SRC) $(STATE_SRC) $(VMD_SRC) $(VMCTL_SRC) $(VMM_SRC) man/vmd-errors.c
 H_FILES := $(sort $(wildcard lib/*.h state/*.h vmd/*.h vmctl/*.h vmm/*.h vmm/*/*.h))
 TEST_C := $(sort $(wildcard tests/*/*.c tests/*/*.h))
 
@@ -169,6 +177,8 @@ ci:
 	$(Q)tests/deps build check lab ci
 	$(Q)tests/ci
 
+MAN_PAGES = $(wildcard man/*.[1-8]) $(BUILD)/man/vmd-errors.7
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/vmd
 	install -m 755 $(BUILD)/bin/vmctl $(DESTDIR)$(PREFIX)/bin/vmctl
@@ -177,7 +187,7 @@ install: all
 	install -D -m 644 completions/vmctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl
 	install -D -m 644 completions/_vmctl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl
 	install -D -m 644 completions/vmctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
-	for m in man/*.[1-8]; do s=$${m##*.}; install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/} || exit 1; done
+	for m in $(MAN_PAGES); do s=$${m##*.}; install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/} || exit 1; done
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/vmctl $(DESTDIR)$(PREFIX)/sbin/vmd $(DESTDIR)$(PREFIX)/libexec/vmd/vmm
@@ -185,7 +195,7 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/vmd 2>/dev/null
-	for m in man/*.[1-8]; do s=$${m##*.}; rm -f $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/}; done
+	for m in $(MAN_PAGES); do s=$${m##*.}; rm -f $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/}; done
 
 clean:
 	rm -rf $(filter-out $(BUILD)/cache,$(wildcard $(BUILD)/*))

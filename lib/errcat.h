@@ -3,8 +3,8 @@
  * The catalogue of errors that programs may tell apart: a stable number, a stable name, the exit status
  * that vmctl maps it to, and whether the same request may succeed later without anybody having changed
  * it. Numbers are never reused. JSON-RPC's own codes are negative and stand in the table too
- * (https://www.jsonrpc.org/specification, section 5.1). The page of each is in schemas/error.json
- * (lib/errdoc.h).
+ * (https://www.jsonrpc.org/specification, section 5.1). schemas/error.json has a page for each of them:
+ * `vmctl explain` prints it, and vmd-errors(7) is made of them.
  */
 #ifndef LIB_ERRCAT_H
 #define LIB_ERRCAT_H
@@ -33,6 +33,7 @@ enum errcat_exit {
 	X(ERR_UNREACHABLE, 1004, "daemon.unreachable", EXIT_UNREACHABLE, true)     \
 	X(ERR_CANCELLED, 1005, "cancelled", EXIT_FAILED, false)                    \
 	X(ERR_FILE, 1006, "file.unusable", EXIT_PRECONDITION, false)               \
+	X(ERR_NO_TOPIC, 1020, "topic.unknown", EXIT_NOT_FOUND, false)              \
 	X(ERR_INVALID, 1100, "definition.invalid", EXIT_PRECONDITION, false)       \
 	X(ERR_SYNTAX, 1101, "definition.syntax", EXIT_PRECONDITION, false)         \
 	X(ERR_VM_NOT_FOUND, 1200, "vm.not_found", EXIT_NOT_FOUND, false)           \

@@ -10,8 +10,7 @@
 #define HELP_WIDTH 79
 #define HELP_INDENT 27 /* where the texts of options and commands begin */
 
-/* Text from column `at` on, wrapped at words. */
-static void help_wrap(FILE *f, size_t at, const char *text)
+void help_wrap(FILE *f, size_t at, const char *text)
 {
 	size_t column = at;
 

@@ -46,6 +46,7 @@ const char *vmctl_schema(const struct vmctl *v, char *out, size_t out_size);
 int cmd_apply(struct vmctl *v);
 int cmd_console(struct vmctl *v);
 int cmd_events(struct vmctl *v);
+int cmd_explain(struct vmctl *v);
 int cmd_help(struct vmctl *v);
 int cmd_host_info(struct vmctl *v);
 int cmd_list(struct vmctl *v);

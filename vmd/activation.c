@@ -114,7 +114,8 @@ int activation_take_listener(struct activation *a, const char *name, struct err 
 	AUTO_CLOSE int fd = activation_take(a, name);
 
 	if (fd < 0)
-		return err_set(e, -fd, "the service manager has handed over no socket '%s'", name);
+		return err_set(e, ENOENT, "the service manager has handed over no socket '%s'",
+			       name);
 	if (!activation_option(fd, SO_DOMAIN, AF_UNIX) ||
 	    !activation_option(fd, SO_TYPE, SOCK_STREAM) ||
 	    !activation_option(fd, SO_ACCEPTCONN, 1)) {
