@@ -3,8 +3,8 @@
 # `make bench BENCH="startup idle"`. README.md here has the last ones. Nothing of this decides a test: smoke
 # only sees that each program works and prints its rows.
 
-BENCH_NAMES := startup idle exits
-BENCH_BIN := $(addprefix $(BUILD)/tests/bench/,$(BENCH_NAMES) kvm_floor)
+BENCH_NAMES := startup idle exits latency churn scale rpc
+BENCH_BIN := $(addprefix $(BUILD)/tests/bench/,$(BENCH_NAMES) kvm_floor uv_floor)
 BENCH_HELPERS := $(call obj,tests/bench/bench.c tests/functional/harness.c tests/lib/tempdir.c)
 TESTS += tests/bench/smoke
 

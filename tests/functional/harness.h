@@ -22,7 +22,7 @@
 #include "tests/lib/test.h"
 
 #define HARNESS_WAIT_MS 20000
-#define HARNESS_CLIENTS 8
+#define HARNESS_CLIENTS 32
 
 struct client;
 
