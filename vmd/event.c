@@ -15,9 +15,7 @@
 #include "lib/errcat.h"
 #include "lib/log.h"
 #include "lib/rpc.h"
-#include "vmd/server.h"
-
-#define EVENT_SUBSCRIPTIONS_MAX 16 /* a client */
+#include "vmd/client.h"
 
 struct event_sub {
 	struct event_sub *next;

@@ -9,6 +9,8 @@
 #include "lib/json.h"
 #include "state/state.h"
 
+#define EVENT_SUBSCRIPTIONS_MAX 16 /* a client */
+
 struct client;
 struct event_hub;
 struct log;

@@ -13,9 +13,9 @@
 #include <uv.h>
 #include "lib/json.h"
 #include "state/state.h"
+#include "vmd/call.h"
 #include "vmd/daemon.h"
 #include "vmd/gather.h"
-#include "vmd/server.h"
 #include "vmd/vm.h"
 #include "vmd/vmproc.h"
 

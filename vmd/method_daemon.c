@@ -12,6 +12,7 @@
 #include "vmd/daemon.h"
 #include "vmd/event.h"
 #include "vmd/host.h"
+#include "vmd/server.h"
 
 void method_daemon_ping(struct daemon *d, struct call *call)
 {

@@ -36,6 +36,7 @@ const struct method methods[] = {
 struct method_schemas {
 	struct json_object *all; /* owned: {"vm.start": {summary, …}, …} of all files */
 	struct schema *params[ARRAY_SIZE(methods)]; /* owned; by row */
+	struct method_info info[ARRAY_SIZE(methods)];
 };
 
 /* All of schemas/rpc/ in one object. */
@@ -58,6 +59,20 @@ static int method_load(struct json_object *all, struct err *e)
 	return 0;
 }
 
+static int method_compile(struct method_schemas *s, size_t row, struct err *e)
+{
+	struct json_object *o = json_get(s->all, methods[row].name);
+	struct json_object *params = json_get(o, "params");
+	int ret;
+
+	if (!params)
+		return err_set(e, ENOENT, "method %s has no schema", methods[row].name);
+	s->info[row] = (struct method_info){ .read = !strcmp(json_get_str(o, "access", ""), "read"),
+					     .fds = json_get_bool(o, "fds", false) };
+	ret = schema_compile(params, NULL, NULL, &s->params[row], e);
+	return ret < 0 ? err_wrap(e, "%s", methods[row].name) : 0;
+}
+
 int method_schemas_new(struct method_schemas **ret_schemas, struct err *e)
 {
 	struct method_schemas *s = calloc(1, sizeof(*s));
@@ -67,14 +82,8 @@ int method_schemas_new(struct method_schemas **ret_schemas, struct err *e)
 		return err_ret(e, -ENOMEM, "cannot load the schemas");
 	s->all = json_new();
 	ret = method_load(s->all, e);
-	for (size_t i = 0; ret >= 0 && methods[i].name; i++) {
-		struct json_object *params = json_get(json_get(s->all, methods[i].name), "params");
-
-		ret = params ? schema_compile(params, NULL, NULL, &s->params[i], e)
-			     : err_set(e, ENOENT, "method %s has no schema", methods[i].name);
-		if (ret < 0)
-			err_wrap(e, "%s", methods[i].name);
-	}
+	for (size_t i = 0; ret >= 0 && methods[i].name; i++)
+		ret = method_compile(s, i, e);
 	if (ret < 0) {
 		method_schemas_free(s);
 		return ret;
@@ -139,7 +148,8 @@ struct json_object *method_schema(const struct method_schemas *schemas, const ch
 	return json_get(schemas->all, name);
 }
 
-bool method_is_read(const struct method_schemas *schemas, const struct method *method)
+const struct method_info *method_info(const struct method_schemas *schemas,
+				      const struct method *method)
 {
-	return !strcmp(json_get_str(method_schema(schemas, method->name), "access", ""), "read");
+	return &schemas->info[method - methods];
 }

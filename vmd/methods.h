@@ -8,7 +8,7 @@
 
 #include "lib/json.h"
 #include "lib/schema.h"
-#include "vmd/server.h"
+#include "vmd/call.h"
 
 struct method {
 	const char *name; /* "vm.start"; its schema is schemas/rpc/vm.json, member "vm.start" */
@@ -28,8 +28,13 @@ int method_check(const struct method_schemas *schemas, const struct method *meth
 const struct method *method_find(const char *name);
 /* The nearest name, or NULL. */
 const char *method_near(const char *name);
-/* Does it change nothing (access "read")? */
-bool method_is_read(const struct method_schemas *schemas, const struct method *method);
+/* What a row's schema says beside its parameters and result. */
+struct method_info {
+	bool read; /* access "read": it changes nothing */
+	bool fds;  /* "fds": a descriptor comes with the answer */
+};
+const struct method_info *method_info(const struct method_schemas *schemas,
+				      const struct method *method);
 /* {summary, access, params, result, errors} of a row, borrowed from schemas; or NULL. */
 struct json_object *method_schema(const struct method_schemas *schemas, const char *name);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Clients and calls: see server.h; JSON-RPC 2.0 as in lib/rpc.h. Access is decided at the accept, by the
- * peer's credentials: root, vmd's own user, and the group SERVER_GROUP. On the loop's thread.
+ * Sockets and the set of clients: see server.h. Access is decided at the accept, by the peer's
+ * credentials: root, vmd's own user, and the group SERVER_GROUP. On the loop's thread.
  */
 #include "vmd/server.h"
 
@@ -18,22 +18,10 @@
 #include "lib/conn.h"
 #include "lib/errcat.h"
 #include "lib/rpc.h"
+#include "vmd/client.h"
 #include "vmd/daemon.h"
 #include "vmd/event.h"
 #include "vmd/methods.h"
-
-#define SERVER_TOO_LONG_MAX 3
-
-struct client {
-	struct conn conn;
-	struct server *server;
-	struct client *prev, *next; /* the server's list */
-	struct call *calls;	    /* those that wait; a call ends itself */
-	unsigned int ncalls, too_long;
-	struct state_actor actor;
-	bool read_only; /* came over a socket that is */
-	bool refused;
-};
 
 /* One socket that is served. */
 struct server_socket {
@@ -51,22 +39,14 @@ struct server {
 	struct server_socket *sockets; /* owned */
 	gid_t group;
 	bool has_group;
-	struct client *clients;
+	struct client *clients; /* each frees itself */
 	unsigned int nclients;
+	struct log_limit refusals;
 	struct method_schemas *schemas; /* owned */
 };
 
-static void client_closed(struct conn *conn, const struct err *why)
+void server_remove_client(struct server *s, struct client *c)
 {
-	struct client *c = conn->arg;
-	struct server *s = c->server;
-
-	if (why)
-		log_debug(&s->daemon->log, "client %d (%s) lost: %s", (int)c->actor.pid,
-			  c->actor.program, why->msg);
-	event_forget(s->daemon->events, c);
-	for (struct call *call = c->calls; call; call = call->next)
-		call->client = NULL;
 	if (c->prev)
 		c->prev->next = c->next;
 	else
@@ -74,191 +54,7 @@ static void client_closed(struct conn *conn, const struct err *why)
 	if (c->next)
 		c->next->prev = c->prev;
 	s->nclients--;
-	free(c);
 }
-
-void client_notify(struct client *c, const char *method, struct json_object *take_params)
-{
-	conn_send(&c->conn, rpc_notification(method, take_params), NULL);
-}
-
-static void client_error(struct client *c, struct json_object *id, const struct err *e)
-{
-	conn_send(&c->conn, rpc_error(id, e, NULL), NULL);
-}
-
-static void call_free(struct call *call)
-{
-	struct client *c = call->client;
-
-	if (c) {
-		if (call->prev)
-			call->prev->next = call->next;
-		else
-			c->calls = call->next;
-		if (call->next)
-			call->next->prev = call->prev;
-		c->ncalls--;
-	}
-	json_object_put(call->id);
-	json_object_put(call->params);
-	free(call);
-}
-
-void call_reply_fds(struct call *call, struct json_object *take_result, struct fdset *take_fds)
-{
-	struct json_object *msg = rpc_result(call->id, take_result);
-
-	if (call->client && !call->notification) {
-		conn_send(&call->client->conn, msg, take_fds);
-	} else {
-		json_object_put(msg);
-		fdset_fini(take_fds);
-	}
-	call_free(call);
-}
-
-void call_reply(struct call *call, struct json_object *take_result)
-{
-	call_reply_fds(call, take_result, NULL);
-}
-
-/* data.op and data.target: what was asked of which VM */
-static struct json_object *call_data(const struct call *call, struct json_object *take_data)
-{
-	struct json_object *data = take_data ? take_data : json_new();
-	const char *target = json_get_str(json_get(call->params, "definition"), "name", NULL);
-
-	target = json_get_str(call->params, "vm", target);
-	json_add_str(data, "op", call->method->name);
-	return target ? json_add_fmt(data, "target", "%.64s", target) : data;
-}
-
-void call_fail(struct call *call, const struct err *e, struct json_object *take_data)
-{
-	struct json_object *msg = rpc_error(call->id, e, call_data(call, take_data));
-
-	log_debug(&call->daemon->log, "%s failed: %s", call->method->name, e->msg);
-	if (call->client && !call->notification)
-		conn_send(&call->client->conn, msg, NULL);
-	else
-		json_object_put(msg);
-	call_free(call);
-}
-
-void call_actor(const struct call *call, struct state_actor *ret_actor)
-{
-	*ret_actor = (struct state_actor){ 0 };
-	if (call->client)
-		*ret_actor = call->client->actor;
-}
-
-static struct call *call_new(struct client *c, const struct rpc_msg *msg,
-			     const struct method *method)
-{
-	struct call *call = calloc(1, sizeof(*call));
-
-	if (!call)
-		return NULL;
-	call->daemon = c->server->daemon;
-	call->client = c;
-	call->method = method;
-	call->id = json_object_get(msg->id);
-	call->params = msg->params ? json_object_get(msg->params) : json_new();
-	call->notification = msg->kind == RPC_NOTIFICATION;
-	call->next = c->calls;
-	if (c->calls)
-		c->calls->prev = call;
-	c->calls = call;
-	c->ncalls++;
-	return call;
-}
-
-static void client_no_method(struct client *c, const struct rpc_msg *msg)
-{
-	const char *near = method_near(msg->method);
-	struct err e;
-
-	err_set(&e, ERR_RPC_METHOD, "unknown method '%.64s'", msg->method);
-	if (near)
-		err_hint(&e, "did you mean '%s'?", near);
-	client_error(c, msg->id, &e);
-}
-
-static void client_read_only(struct call *call)
-{
-	struct err e;
-
-	err_set(&e, ERR_DENIED, "%s changes something, and this socket is for reading only",
-		call->method->name);
-	err_hint(&e, "vmd's other socket serves all methods: vmd(8), --socket");
-	call_fail(call, &e, NULL);
-}
-
-static void client_request(struct client *c, const struct rpc_msg *msg)
-{
-	const struct method *method = method_find(msg->method);
-	struct schema_error where;
-	struct call *call;
-	struct err e;
-
-	if (!method) {
-		client_no_method(c, msg);
-		return;
-	}
-	if (c->ncalls >= SERVER_CALLS_MAX) {
-		err_set(&e, ERR_BUSY, "%d requests of this connection wait for their answer",
-			SERVER_CALLS_MAX);
-		client_error(c, msg->id, &e);
-		return;
-	}
-	call = call_new(c, msg, method);
-	if (!call) {
-		err_set(&e, ERR_RPC_INTERNAL, "out of memory");
-		client_error(c, msg->id, &e);
-		return;
-	}
-	log_debug(&c->server->daemon->log, "%s from %s, pid %d, uid %u", method->name,
-		  c->actor.program, (int)c->actor.pid, (unsigned int)c->actor.uid);
-	if (c->read_only && !method_is_read(c->server->schemas, method)) {
-		client_read_only(call);
-		return;
-	}
-	if (method_check(c->server->schemas, method, call->params, &where, &e) < 0)
-		call_fail(call, &e, json_add_str(json_new(), "path", where.pointer));
-	else
-		method->handle(call->daemon, call);
-}
-
-static void client_message(struct conn *conn, struct json_object *msg, struct fdset *fds)
-{
-	struct client *c = conn->arg;
-	struct rpc_msg m;
-	struct err e;
-
-	(void)fds; /* no method takes descriptors; they are closed */
-	if (c->refused)
-		return;
-	if (rpc_msg_parse(msg, &m, &e) < 0)
-		client_error(c, m.id, &e);
-	else if (m.kind == RPC_REQUEST || m.kind == RPC_NOTIFICATION)
-		client_request(c, &m);
-}
-
-static void client_bad_input(struct conn *conn, const struct err *why)
-{
-	struct client *c = conn->arg;
-
-	client_error(c, NULL, why);
-	if (why->code == ERR_RPC_TOO_LONG && ++c->too_long >= SERVER_TOO_LONG_MAX)
-		conn_finish(conn);
-}
-
-static const struct conn_ops client_ops = {
-	.message = client_message,
-	.bad_input = client_bad_input,
-	.closed = client_closed,
-};
 
 static bool server_peer_in_group(int fd, gid_t primary, gid_t group)
 {
@@ -307,37 +103,65 @@ static int server_peer(struct server *s, int fd, struct state_actor *ret_actor, 
 	return err_hint(e, "root and the members of the group '" SERVER_GROUP "' may");
 }
 
+static struct json_object *server_limits(void)
+{
+	struct json_object *o = json_add_int(json_new(), "line", RPC_LINE_MAX);
+
+	json_add_int(o, "depth", JSON_DEPTH_MAX);
+	json_add_int(o, "values", CLIENT_VALUES_MAX);
+	json_add_int(o, "string", CLIENT_STRING_MAX);
+	json_add_int(o, "connections", SERVER_CLIENTS_MAX);
+	json_add_int(o, "per_uid", SERVER_CLIENTS_PER_UID);
+	json_add_int(o, "in_flight", CLIENT_CALLS_MAX);
+	json_add_int(o, "subscriptions", EVENT_SUBSCRIPTIONS_MAX);
+	return json_add_int(o, "write_deadline_ms", CLIENT_WRITE_MS);
+}
+
 static struct json_object *server_hello(const struct daemon *d)
 {
+	static const char *const features[] = { "batch", "ro-socket" };
 	struct json_object *o = json_add_str(json_new(), "version", VERSION);
 	struct json_object *api = json_add_int(json_add_int(json_new(), "major", 1), "minor", 0);
+	struct json_object *list = json_object_new_array();
 
-	json_add(json_add(o, "api", api), "features", json_object_new_array());
+	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
+		json_object_array_add(list, json_object_new_string(features[i]));
+	json_add(json_add(o, "api", api), "features", list);
+	json_add(o, "limits", server_limits());
 	json_add_str(o, "server_id", state_server_id(d->state));
 	return json_add_str(o, "boot_id", d->boot_id);
 }
 
+static int server_check_room(const struct server *s, uid_t uid, struct err *e)
+{
+	unsigned int n = 0;
+
+	if (s->nclients >= SERVER_CLIENTS_MAX)
+		return err_set(e, ERR_BUSY, "vmd serves at most %d connections at a time",
+			       SERVER_CLIENTS_MAX);
+	if (!uid || uid == geteuid())
+		return 0;
+	for (const struct client *c = s->clients; c; c = c->next)
+		n += c->actor.uid == uid;
+	if (n < SERVER_CLIENTS_PER_UID)
+		return 0;
+	return err_set(e, ERR_BUSY, "vmd serves at most %d connections of a user at a time",
+		       SERVER_CLIENTS_PER_UID);
+}
+
 static void server_add_client(struct server_socket *sock, int take_fd)
 {
-	struct client *c = calloc(1, sizeof(*c));
 	struct server *s = sock->server;
+	struct state_actor actor;
+	struct client *c;
 	struct err e;
-	int ret;
+	int ret = server_peer(s, take_fd, &actor, &e);
 
-	if (!c) {
-		close(take_fd);
+	if (ret >= 0)
+		ret = server_check_room(s, actor.uid, &e);
+	c = client_new(s, s->daemon, take_fd, &actor, sock->read_only);
+	if (!c)
 		return;
-	}
-	c->server = s;
-	c->read_only = sock->read_only;
-	ret = server_peer(s, take_fd, &c->actor, &e);
-	if (ret >= 0 && s->nclients >= SERVER_CLIENTS_MAX)
-		ret = err_set(&e, ERR_BUSY, "vmd serves at most %d connections at a time",
-			      SERVER_CLIENTS_MAX);
-	if (conn_init(&c->conn, &s->daemon->loop, take_fd, &client_ops, c, NULL) < 0) {
-		free(c);
-		return;
-	}
 	c->next = s->clients;
 	if (c->next)
 		c->next->prev = c;
@@ -347,11 +171,9 @@ static void server_add_client(struct server_socket *sock, int take_fd)
 		client_notify(c, "vmd.hello", server_hello(s->daemon));
 		return;
 	}
-	log_warn(&s->daemon->log, "refused: %s (%s, pid %d)", e.msg, c->actor.program,
-		 (int)c->actor.pid);
-	c->refused = true;
-	client_error(c, NULL, &e);
-	conn_finish(&c->conn);
+	log_limited(&s->daemon->log, &s->refusals, "refused: %s (%s, pid %d)", e.msg, actor.program,
+		    (int)actor.pid);
+	client_refuse(c, &e);
 }
 
 static void server_accept(uv_poll_t *poll, int status, int events)
