@@ -25,7 +25,7 @@
 /* FileDescriptorName= of the socket units */
 #define DAEMON_LISTENER "vmd"
 #define DAEMON_LISTENER_RO "vmd-ro"
-#define DAEMON_DRAIN_MS 3000  /* for workers and close callbacks at the end */
+#define DAEMON_DRAIN_MS 3000 /* for workers and close callbacks at the end */
 
 static int daemon_make_dir(const char *path, mode_t mode, struct err *e)
 {
@@ -133,14 +133,23 @@ static int daemon_listen_at(struct daemon *d, const char *name, const char *path
 	return fd;
 }
 
-/* The read-only socket is in the run directory where no other place was named. */
+/* Beside the other one: vmd.sock and vmd-ro.sock; no two vmds share it, then. */
+static void daemon_ro_path(const char *socket, char *out, size_t size)
+{
+	size_t len = strlen(socket), end = strlen(".sock");
+	bool suffix = len > end && !strcmp(socket + len - end, ".sock");
+
+	snprintf(out, size, "%.*s-ro%s", (int)(suffix ? len - end : len), socket,
+		 suffix ? ".sock" : "");
+}
+
 static int daemon_listen(struct daemon *d, struct err *e)
 {
 	const struct daemon_options *o = d->options;
 	char path[4096];
 	int ret = daemon_listen_at(d, DAEMON_LISTENER, o->socket, false, e);
 
-	snprintf(path, sizeof(path), "%s/vmd-ro.sock", o->run_dir);
+	daemon_ro_path(o->socket, path, sizeof(path));
 	if (ret >= 0)
 		ret = daemon_listen_at(d, DAEMON_LISTENER_RO, o->ro_socket ? o->ro_socket : path,
 				       true, e);

@@ -12,7 +12,7 @@
 
 struct daemon_options {
 	const char *socket, *state_dir, *run_dir, *sysroot, *vmm; /* borrowed */
-	const char *ro_socket;	      /* borrowed; NULL: vmd-ro.sock in the run directory */
+	const char *ro_socket;	      /* borrowed; NULL: beside the other one */
 	unsigned int step_timeout_ms; /* for a vmm to answer each step of its start */
 	enum log_level log_level;
 };

@@ -94,7 +94,7 @@ static const struct {
 	int (*set)(struct options *o, const char *value);
 } options_table[] = {
 	{ "socket", "PATH", "listen here (/run/vmd/vmd.sock)", options_socket },
-	{ "ro-socket", "PATH", "and here, for what changes nothing (RUN-DIR/vmd-ro.sock)",
+	{ "ro-socket", "PATH", "and here, for what changes nothing (beside the other: vmd-ro.sock)",
 	  options_ro_socket },
 	{ "state-dir", "DIR", "the database (/var/lib/vmd)", options_state_dir },
 	{ "run-dir", "DIR", "what lives as long as a VM runs (/run/vmd)", options_run_dir },

@@ -35,7 +35,7 @@ static void test_read_only_socket(void **state)
 	char path[160];
 	struct client *c;
 
-	snprintf(path, sizeof(path), "%s/vmd-ro.sock", h->run_dir);
+	snprintf(path, sizeof(path), "%s/vmd-ro.sock", h->dir);
 	c = harness_client_at(h, path);
 	json_object_put(client_result(c, "vm.list", NULL));
 	/* refused before the parameters are looked at */
