@@ -30,6 +30,8 @@ struct state_vm {
 	int64_t vcpus, memory; /* of the newest revision; bytes */
 	int64_t created_ms, updated_ms;
 	int64_t revision;
+	uid_t owner;   /* who made it */
+	bool confined; /* its files are opened with its owner's rights */
 	bool desired_running;
 	bool has_exit;
 	struct state_exit exit; /* how its last process ended */
@@ -40,6 +42,17 @@ struct state_actor {
 	uid_t uid;
 	pid_t pid;
 	char program[32];
+	bool confined; /* no administrator: what it defines is confined */
+};
+
+#define STATE_REQUEST_MS (10 * 60 * 1000) /* that long a request is remembered */
+#define STATE_REQUESTS_MAX 10000	  /* of a user */
+
+/* A request that may be repeated; uid and id are its name. */
+struct state_request {
+	uid_t uid;
+	char id[65], method[64];
+	int64_t digest; /* of its parameters */
 };
 
 struct state_process {
@@ -73,6 +86,7 @@ void state_rollback(struct state *s);
 /*
  * vm and revision. Each VM has at least one revision: insert and update write both; vm holds what the
  * rows get, and its created_ms, updated_ms and revision come back. -ERR_VM_EXISTS for a taken name.
+ * The owner of a new one is the actor. A VM that an actor who is confined has written stays confined.
  */
 int state_vm_insert(struct state *s, struct state_vm *vm, const char *definition,
 		    const char *config, const struct state_actor *actor, struct err *e);
@@ -108,6 +122,19 @@ int state_event_last(struct state *s, int64_t *ret_seq, struct err *e);
 int state_event_list(struct state *s, int64_t since,
 		     int (*each)(void *arg, const struct state_event *event), void *arg,
 		     struct err *e);
+
+/*
+ * A request, before it is carried out; an older one of the same name goes. Its answer, when there is one.
+ * Or forget it, so that a repetition is carried out.
+ */
+int state_request_begin(struct state *s, const struct state_request *r, int64_t now_ms,
+			struct err *e);
+int state_request_end(struct state *s, uid_t uid, const char *id, const char *answer,
+		      struct err *e);
+int state_request_forget(struct state *s, uid_t uid, const char *id, struct err *e);
+/* 1 and the request with its answer (malloc'ed; NULL: none yet), 0 when there is none, or negative. */
+int state_request_find(struct state *s, uid_t uid, const char *id, int64_t now_ms,
+		       struct state_request *ret_request, char **ret_answer, struct err *e);
 
 /* A random uuid (version 4). */
 void state_uuid(char out[static STATE_ID_SIZE]);

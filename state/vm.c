@@ -12,7 +12,7 @@
 
 #define VM_COLUMNS                                                                           \
 	"id, name, profile, vcpus, memory, created, updated, revision, desired = 'running'," \
-	" reason, code, message, exit.time"
+	" reason, code, message, exit.time, owner, confined"
 #define VM_FROM " FROM vm LEFT JOIN exit ON exit.vm = vm.id "
 #define VM_PREFIX_MIN 4
 
@@ -28,6 +28,8 @@ static void vm_row(sqlite3_stmt *stmt, struct state_vm *vm)
 	vm->updated_ms = sqlite3_column_int64(stmt, 6);
 	vm->revision = sqlite3_column_int64(stmt, 7);
 	vm->desired_running = sqlite3_column_int(stmt, 8);
+	vm->owner = (uid_t)sqlite3_column_int64(stmt, 13);
+	vm->confined = sqlite3_column_int(stmt, 14);
 	vm->has_exit = sqlite3_column_type(stmt, 9) != SQLITE_NULL;
 	if (!vm->has_exit)
 		return;
@@ -52,11 +54,14 @@ int state_vm_insert(struct state *s, struct state_vm *vm, const char *definition
 
 	vm->created_ms = vm->updated_ms = state_now_ms();
 	vm->revision = 1;
+	vm->owner = actor->uid;
+	vm->confined = actor->confined;
 	ret = db_run(s, DB_VM_INSERT,
-		     "INSERT INTO vm (id, name, created, updated, revision, profile, vcpus, memory)"
-		     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		     e, "ttiiitii", vm->id, vm->name, vm->created_ms, vm->updated_ms, vm->revision,
-		     vm->profile, vm->vcpus, vm->memory);
+		     "INSERT INTO vm (id, name, created, updated, revision, profile, vcpus, memory,"
+		     " owner, confined) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		     e, "ttiiitiiii", vm->id, vm->name, vm->created_ms, vm->updated_ms,
+		     vm->revision, vm->profile, vm->vcpus, vm->memory, (int64_t)vm->owner,
+		     (int64_t)vm->confined);
 	if (ret < 0 && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_UNIQUE)
 		return err_set(e, ERR_VM_EXISTS, "VM '%s' exists already", vm->name);
 	return ret < 0 ? ret : vm_put_revision(s, vm, definition, config, actor, e);
@@ -69,11 +74,12 @@ int state_vm_update(struct state *s, struct state_vm *vm, const char *definition
 
 	vm->updated_ms = state_now_ms();
 	vm->revision++;
+	vm->confined = vm->confined || actor->confined;
 	ret = db_run(s, DB_VM_UPDATE,
-		     "UPDATE vm SET updated = ?, revision = ?, profile = ?, vcpus = ?, memory = ?"
-		     " WHERE id = ?",
-		     e, "iitiit", vm->updated_ms, vm->revision, vm->profile, vm->vcpus, vm->memory,
-		     vm->id);
+		     "UPDATE vm SET updated = ?, revision = ?, profile = ?, vcpus = ?, memory = ?,"
+		     " confined = ? WHERE id = ?",
+		     e, "iitiiit", vm->updated_ms, vm->revision, vm->profile, vm->vcpus, vm->memory,
+		     (int64_t)vm->confined, vm->id);
 	return ret < 0 ? ret : vm_put_revision(s, vm, definition, config, actor, e);
 }
 

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "lib/embed.h"
 #include "lib/errcat.h"
 #include "state/state.h"
 #include "tests/lib/tempdir.h"
@@ -266,6 +268,141 @@ static void test_garbage_is_refused(void **state)
 	assert_non_null(strstr(e.msg, "not a database"));
 }
 
+static void test_owner(void **state)
+{
+	static const struct state_actor other = { .uid = 1001, .confined = true };
+	struct fixture *f = *state;
+	struct state_vm vm = add_vm(f->s, "one"), got;
+	struct err e = { 0 };
+
+	assert_int_equal(state_vm_get(f->s, vm.id, &got, &e), 0);
+	assert_int_equal(got.owner, actor.uid);
+	assert_false(got.confined);
+	/* what is once confined stays so, whoever writes later; it keeps its owner */
+	assert_int_equal(state_vm_update(f->s, &vm, "{}", "{}", &other, &e), 0);
+	assert_true(vm.confined);
+	assert_int_equal(state_vm_update(f->s, &vm, "{}", "{}", &actor, &e), 0);
+	assert_int_equal(state_vm_get(f->s, vm.id, &got, &e), 0);
+	assert_int_equal(got.owner, actor.uid);
+	assert_true(got.confined);
+	assert_int_equal(got.revision, 3);
+}
+
+/* A database of the first version: the owner is who wrote the first revision. */
+static void test_owner_of_old_vms(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm got;
+	struct err e = { 0 };
+	char path[256];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/old", f->dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	strcat(path, "/state.db");
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_string_equal(embed_migrations[0].name, "0001_vm.sql");
+	assert_int_equal(sqlite3_exec(db, embed_migrations[0].data, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(
+			db,
+			"INSERT INTO vm VALUES ('123456789012345678901234567890123456', 'old',"
+			" 1, 2, 'stopped', 2, 'modern', 1, 1);"
+			"INSERT INTO revision SELECT id, 1, '{}', '{}', 1, 1000, 7, 'a' FROM vm;"
+			"INSERT INTO revision SELECT id, 2, '{}', '{}', 2, 1001, 8, 'b' FROM vm;"
+			"PRAGMA user_version = 1",
+			NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(db);
+	*strrchr(path, '/') = '\0';
+	state_close(f->s);
+	f->s = NULL;
+	assert_int_equal(state_open(path, &f->s, &e), 0);
+	assert_int_equal(state_vm_find(f->s, "old", &got, &e), 0);
+	assert_int_equal(got.owner, 1000);
+	assert_false(got.confined);
+}
+
+static void test_requests(void **state)
+{
+	struct state_request r = { .uid = 5, .id = "a", .method = "vm.start", .digest = -7 }, got;
+	struct fixture *f = *state;
+	int64_t now = 1000000000;
+	struct err e = { 0 };
+	char *answer = NULL;
+
+	assert_int_equal(state_request_find(f->s, 5, "a", now, &got, &answer, &e), 0);
+	assert_int_equal(state_request_begin(f->s, &r, now, &e), 0);
+	assert_int_equal(state_request_find(f->s, 5, "a", now, &got, &answer, &e), 1);
+	assert_null(answer);
+	assert_string_equal(got.method, "vm.start");
+	assert_int_equal(got.digest, -7);
+	/* another user's is another one */
+	assert_int_equal(state_request_find(f->s, 6, "a", now, &got, &answer, &e), 0);
+	assert_int_equal(state_request_end(f->s, 5, "a", "{\"result\":{}}", &e), 0);
+	assert_int_equal(
+		state_request_find(f->s, 5, "a", now + STATE_REQUEST_MS - 1, &got, &answer, &e), 1);
+	assert_string_equal(answer, "{\"result\":{}}");
+	free(answer);
+	/* ten minutes later it is unknown, and may be used again */
+	now += STATE_REQUEST_MS;
+	assert_int_equal(state_request_find(f->s, 5, "a", now, &got, &answer, &e), 0);
+	assert_int_equal(state_request_begin(f->s, &r, now, &e), 0);
+	assert_int_equal(state_request_find(f->s, 5, "a", now, &got, &answer, &e), 1);
+	assert_null(answer);
+	assert_int_equal(state_request_forget(f->s, 5, "a", &e), 0);
+	assert_int_equal(state_request_find(f->s, 5, "a", now, &got, &answer, &e), 0);
+}
+
+static int64_t count_requests(struct fixture *f)
+{
+	sqlite3_stmt *stmt;
+	int64_t n;
+	char path[256];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/state.db", f->dir);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM request", -1, &stmt, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	n = sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+	return n;
+}
+
+static void add_requests(struct fixture *f, uid_t uid, int n, int64_t now)
+{
+	struct state_request r = { .uid = uid, .method = "vm.start" };
+	struct err e = { 0 };
+
+	assert_int_equal(state_begin(f->s, &e), 0);
+	for (int i = 0; i < n; i++) {
+		snprintf(r.id, sizeof(r.id), "r%d", i);
+		assert_int_equal(state_request_begin(f->s, &r, now, &e), 0);
+	}
+	assert_int_equal(state_commit(f->s, &e), 0);
+}
+
+/* Their number is bounded: by age, and for each user. */
+static void test_requests_are_trimmed(void **state)
+{
+	struct fixture *f = *state;
+	struct state_request got;
+	struct err e = { 0 };
+	char *answer = NULL;
+
+	add_requests(f, 5, 50, 1000);
+	add_requests(f, 6, STATE_REQUESTS_MAX + 250, 2000);
+	assert_int_equal(count_requests(f), 50 + STATE_REQUESTS_MAX);
+	assert_int_equal(state_request_find(f->s, 5, "r0", 2000, &got, &answer, &e), 1);
+	assert_int_equal(state_request_find(f->s, 6, "r0", 2000, &got, &answer, &e), 0);
+	assert_int_equal(state_request_find(f->s, 6, "r250", 2000, &got, &answer, &e), 1);
+	add_requests(f, 7, 100, 2000 + STATE_REQUEST_MS);
+	assert_int_equal(count_requests(f), 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +417,10 @@ int main(void)
 		T(test_rollback),
 		T(test_newer_database_is_refused),
 		T(test_garbage_is_refused),
+		T(test_owner),
+		T(test_owner_of_old_vms),
+		T(test_requests),
+		T(test_requests_are_trimmed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
