@@ -24,7 +24,9 @@ enum db_slot {
 	DB_VM_NAMES,
 	DB_VM_LIST,
 	DB_REVISION_INSERT,
+	DB_REVISION_TRIM,
 	DB_REVISION_GET,
+	DB_REVISION_LIST,
 	DB_PROCESS_PUT,
 	DB_PROCESS_DELETE,
 	DB_PROCESS_LIST,
@@ -64,6 +66,9 @@ int db_run(struct state *s, enum db_slot slot, const char *sql, struct err *e, c
 	   ...);
 /* A text column, "" for NULL, cut to size. */
 void db_text(sqlite3_stmt *stmt, int column, char *out, size_t size);
+/* The newest revision of vm: its number and updated_ms. Those beyond STATE_REVISIONS_MAX go. */
+int db_revision_add(struct state *s, const struct state_vm *vm, const char *definition,
+		    const char *config, const struct state_actor *actor, struct err *e);
 int db_fail(struct state *s, const char *what, struct err *e);
 
 #endif

@@ -13,6 +13,7 @@
 
 #define STATE_ID_SIZE 37 /* a uuid's text with its NUL */
 #define STATE_EVENTS_MAX 50000
+#define STATE_REVISIONS_MAX 1000 /* of a VM; the one that runs stays beyond that */
 
 struct state;
 
@@ -37,12 +38,19 @@ struct state_vm {
 	struct state_exit exit; /* how its last process ended */
 };
 
-/* Who asked for a revision. */
+/* Who asked for a revision. note: how, where it was no ordinary apply ("revert to 3"), or "". */
 struct state_actor {
 	uid_t uid;
 	pid_t pid;
 	char program[32];
+	char note[32];
 	bool confined; /* no administrator: what it defines is confined */
+};
+
+struct state_revision {
+	int64_t number, time_ms;
+	struct state_actor actor;
+	const char *definition; /* JSON text; valid during the callback */
 };
 
 #define STATE_REQUEST_MS (10 * 60 * 1000) /* that long a request is remembered */
@@ -100,9 +108,13 @@ int state_vm_find(struct state *s, const char *word, struct state_vm *ret_vm, st
 /* All, by name. each < 0 ends the walk and is returned. */
 int state_vm_list(struct state *s, int (*each)(void *arg, const struct state_vm *vm), void *arg,
 		  struct err *e);
-/* Texts of a revision, malloc'ed; either may be NULL. */
+/* Texts of a revision, malloc'ed; either may be NULL. -ERR_VM_NO_REVISION. */
 int state_revision_get(struct state *s, const char *id, int64_t number, char **ret_definition,
 		       char **ret_config, struct err *e);
+/* Those before a number, the newest first. each < 0 ends the walk and is returned, > 0 only ends it. */
+int state_revision_list(struct state *s, const char *id, int64_t before,
+			int (*each)(void *arg, const struct state_revision *revision), void *arg,
+			struct err *e);
 
 int state_process_put(struct state *s, const struct state_process *p, struct err *e);
 int state_process_delete(struct state *s, const char *vm, struct err *e);

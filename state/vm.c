@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* Tables vm and revision: see state.h. On the loop's thread. */
+/* Table vm: see state.h. On the loop's thread. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/auto.h"
 #include "lib/errcat.h"
 #include "state/db.h"
 
@@ -39,14 +38,6 @@ static void vm_row(sqlite3_stmt *stmt, struct state_vm *vm)
 	vm->exit.time_ms = sqlite3_column_int64(stmt, 12);
 }
 
-static int vm_put_revision(struct state *s, const struct state_vm *vm, const char *definition,
-			   const char *config, const struct state_actor *actor, struct err *e)
-{
-	return db_run(s, DB_REVISION_INSERT, "INSERT INTO revision VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		      e, "tittiiit", vm->id, vm->revision, definition, config, vm->updated_ms,
-		      (int64_t)actor->uid, (int64_t)actor->pid, actor->program);
-}
-
 int state_vm_insert(struct state *s, struct state_vm *vm, const char *definition,
 		    const char *config, const struct state_actor *actor, struct err *e)
 {
@@ -64,7 +55,7 @@ int state_vm_insert(struct state *s, struct state_vm *vm, const char *definition
 		     (int64_t)vm->confined);
 	if (ret < 0 && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_UNIQUE)
 		return err_set(e, ERR_VM_EXISTS, "VM '%s' exists already", vm->name);
-	return ret < 0 ? ret : vm_put_revision(s, vm, definition, config, actor, e);
+	return ret < 0 ? ret : db_revision_add(s, vm, definition, config, actor, e);
 }
 
 int state_vm_update(struct state *s, struct state_vm *vm, const char *definition,
@@ -80,7 +71,7 @@ int state_vm_update(struct state *s, struct state_vm *vm, const char *definition
 		     " confined = ? WHERE id = ?",
 		     e, "iitiiit", vm->updated_ms, vm->revision, vm->profile, vm->vcpus, vm->memory,
 		     (int64_t)vm->confined, vm->id);
-	return ret < 0 ? ret : vm_put_revision(s, vm, definition, config, actor, e);
+	return ret < 0 ? ret : db_revision_add(s, vm, definition, config, actor, e);
 }
 
 int state_vm_delete(struct state *s, const char *id, struct err *e)
@@ -227,41 +218,4 @@ int state_vm_list(struct state *s, int (*each)(void *arg, const struct state_vm 
 	}
 	db_end(stmt);
 	return ret;
-}
-
-static int vm_copy_text(sqlite3_stmt *stmt, int column, char **ret_text, struct err *e)
-{
-	const char *text = (const char *)sqlite3_column_text(stmt, column);
-
-	*ret_text = strdup(text ? text : "");
-	return *ret_text ? 0 : err_ret(e, -ENOMEM, "cannot read a revision");
-}
-
-int state_revision_get(struct state *s, const char *id, int64_t number, char **ret_definition,
-		       char **ret_config, struct err *e)
-{
-	sqlite3_stmt *stmt =
-		db_query(s, DB_REVISION_GET,
-			 "SELECT definition, config FROM revision WHERE vm = ? AND number = ?", e,
-			 "ti", id, number);
-	AUTO_FREE char *definition = NULL, *config = NULL;
-	int ret;
-
-	if (!stmt)
-		return -ERR_STATE;
-	ret = db_step(s, stmt, e);
-	if (!ret)
-		ret = err_set(e, ERR_STATE, "VM %s has no revision %lld", id, (long long)number);
-	if (ret > 0)
-		ret = vm_copy_text(stmt, 0, &definition, e);
-	if (ret >= 0)
-		ret = vm_copy_text(stmt, 1, &config, e);
-	db_end(stmt);
-	if (ret < 0)
-		return ret;
-	if (ret_definition)
-		*ret_definition = TAKE_PTR(definition);
-	if (ret_config)
-		*ret_config = TAKE_PTR(config);
-	return 0;
 }

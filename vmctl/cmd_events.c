@@ -8,11 +8,11 @@
 #include "lib/errcat.h"
 #include "vmctl/vmctl.h"
 
-/* Members of data without the name, which has a column: "revision=2, changes=[…]" */
+/* Members of data without the name, which has a column, and what is for programs: "revision=2, changes=[…]" */
 static void events_members(struct json_object *data, char *out, size_t out_size)
 {
 	json_object_object_foreach(data, key, value) {
-		if (strcmp(key, "name"))
+		if (strcmp(key, "name") && strcmp(key, "definition"))
 			snprintf(out + strlen(out), out_size - strlen(out), "%s%s=%s",
 				 out[0] ? ", " : "", key,
 				 json_object_to_json_string_ext(

@@ -7,6 +7,18 @@
 static void diff_walk(struct json_object *a, struct json_object *b, const char *at,
 		      struct json_object *list);
 
+static void diff_add(struct json_object *a, struct json_object *b, const char *at,
+		     struct json_object *list)
+{
+	struct json_object *change = json_add_str(json_new(), "path", at);
+
+	if (a)
+		json_add(change, "from", json_object_get(a));
+	if (b)
+		json_add(change, "to", json_object_get(b));
+	json_object_array_add(list, change);
+}
+
 static void diff_members(struct json_object *a, struct json_object *b, const char *at,
 			 struct json_object *list)
 {
@@ -41,21 +53,34 @@ static void diff_walk(struct json_object *a, struct json_object *b, const char *
 {
 	enum json_type type = json_object_get_type(a);
 
-	if (json_object_equal(a, b) || json_object_array_length(list) >= DIFF_MAX)
+	if (json_equal(a, b) || json_object_array_length(list) >= DIFF_MAX)
 		return;
 	if (type != json_object_get_type(b) ||
 	    (type != json_type_object && type != json_type_array))
-		json_object_array_add(list, json_object_new_string(at));
+		diff_add(a, b, at, list);
 	else if (type == json_type_object)
 		diff_members(a, b, at, list);
 	else
 		diff_items(a, b, at, list);
 }
 
-struct json_object *diff_pointers(struct json_object *before, struct json_object *after)
+struct json_object *diff_changes(struct json_object *before, struct json_object *after)
 {
 	struct json_object *list = json_object_new_array();
 
 	diff_walk(before, after, "", list);
+	return list;
+}
+
+struct json_object *diff_pointers(struct json_object *before, struct json_object *after)
+{
+	struct json_object *changes = diff_changes(before, after);
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < json_object_array_length(changes); i++)
+		json_object_array_add(
+			list,
+			json_object_get(json_get(json_object_array_get_idx(changes, i), "path")));
+	json_object_put(changes);
 	return list;
 }

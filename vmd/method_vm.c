@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Methods vm.validate, apply, list, get, delete: definitions. On the loop's thread. */
+/* Methods vm.validate, apply, revert, list, get, delete: definitions. On the loop's thread. */
 #include "vmd/methods.h"
 
 #include <errno.h>
@@ -13,7 +13,10 @@
 #include "vmd/diff.h"
 #include "vmd/event.h"
 #include "vmd/guest.h"
+#include "vmd/history.h"
 #include "vmd/host.h"
+
+#define VM_DELETED_MAX 16384 /* bytes of a definition that the event of its deletion keeps */
 
 static void vm_fail_at(struct call *call, const struct err *e, const struct schema_error *where)
 {
@@ -75,7 +78,8 @@ void method_vm_validate(struct daemon *d, struct call *call)
 struct vm_apply {
 	struct daemon *d;
 	struct call *call;
-	struct json_object *definition;			  /* the call's */
+	struct json_object *definition;			  /* the call's, or that of `to` */
+	int64_t to;					  /* the revision to go back to, or 0 */
 	struct json_object *before, *old_config, *config; /* owned */
 	struct json_object *changes;			  /* owned */
 	struct state_vm vm;
@@ -139,6 +143,8 @@ static int vm_apply_write(struct vm_apply *a, struct err *e)
 	int ret = state_begin(s, e);
 
 	call_actor(a->call, &actor);
+	if (a->to)
+		snprintf(actor.note, sizeof(actor.note), "revert to %lld", (long long)a->to);
 	if (ret >= 0)
 		ret = a->exists ? state_vm_update(s, &a->vm, definition, config, &actor, e)
 				: state_vm_insert(s, &a->vm, definition, config, &actor, e);
@@ -200,32 +206,65 @@ static int vm_apply(struct vm_apply *a, struct schema_error *where, struct err *
 	return 0;
 }
 
+static void vm_apply_reply(struct vm_apply *a)
+{
+	struct guest *g = a->vm.id[0] ? guest_find(a->d, a->vm.id) : NULL;
+	struct json_object *o = json_new();
+
+	if (a->vm.id[0])
+		json_add_str(o, "id", a->vm.id);
+	json_add_str(o, "name", a->vm.name);
+	json_add_int(o, "revision", a->vm.revision);
+	json_add_str(o, "result", a->result);
+	json_add(o, "changes", TAKE_PTR(a->changes));
+	json_add_bool(o, "restart_required",
+		      g && g->vm.phase != VM_PHASE_OFF && g->revision != a->vm.revision);
+	call_reply(a->call, o);
+}
+
 void method_vm_apply(struct daemon *d, struct call *call)
 {
 	struct vm_apply a = { .d = d,
 			      .call = call,
 			      .definition = json_get(call->params, "definition") };
 	struct schema_error where = { 0 };
-	struct json_object *o;
-	struct guest *g;
 	struct err e;
 
-	if (vm_apply(&a, &where, &e) < 0) {
+	if (vm_apply(&a, &where, &e) < 0)
 		vm_fail_at(call, &e, &where);
-		vm_apply_fini(&a);
-		return;
-	}
-	g = a.vm.id[0] ? guest_find(d, a.vm.id) : NULL;
-	o = json_new();
-	if (a.vm.id[0])
-		json_add_str(o, "id", a.vm.id);
-	json_add_str(o, "name", a.vm.name);
-	json_add_int(o, "revision", a.vm.revision);
-	json_add_str(o, "result", a.result);
-	json_add(o, "changes", TAKE_PTR(a.changes));
-	json_add_bool(o, "restart_required",
-		      g && g->vm.phase != VM_PHASE_OFF && g->revision != a.vm.revision);
-	call_reply(call, o);
+	else
+		vm_apply_reply(&a);
+	vm_apply_fini(&a);
+}
+
+/* The definition of an old revision becomes the newest, checked as any other: the rules may have changed. */
+static int vm_revert(struct vm_apply *a, struct schema_error *where, struct err *e)
+{
+	struct state_vm vm;
+	int ret = state_vm_find(a->d->state, json_get_str(a->call->params, "vm", ""), &vm, e);
+
+	if (ret >= 0)
+		ret = history_load(a->d->state, &vm, a->to, &a->definition, e);
+	if (ret < 0)
+		return ret;
+	ret = vm_apply(a, where, e);
+	if (ret == -ERR_INVALID)
+		err_because(e, "revision %lld of VM '%s' is not valid any more", (long long)a->to,
+			    vm.name);
+	return ret;
+}
+
+void method_vm_revert(struct daemon *d, struct call *call)
+{
+	struct vm_apply a = { .d = d, .call = call, .to = json_get_int(call->params, "to", 0) };
+	struct schema_error where = { 0 };
+	struct err e;
+
+	if (vm_revert(&a, &where, &e) < 0)
+		vm_fail_at(call, &e, &where);
+	else
+		vm_apply_reply(&a);
+	json_object_put(a.definition);
 	vm_apply_fini(&a);
 }
 
@@ -318,11 +357,25 @@ void method_vm_get(struct daemon *d, struct call *call)
 	call_reply(call, json_add(o, "config", TAKE_PTR(config)));
 }
 
+/* A VM's revisions go with it: what it was last stays in the event, for who deletes the wrong one. */
+static void vm_keep_definition(struct daemon *d, const struct state_vm *vm,
+			       struct json_object *data)
+{
+	AUTO_JSON struct json_object *definition = NULL;
+
+	if (history_load(d->state, vm, vm->revision, &definition, NULL) >= 0 &&
+	    strlen(json_object_to_json_string_ext(definition, JSON_C_TO_STRING_PLAIN)) <=
+		    VM_DELETED_MAX)
+		json_add(data, "definition", TAKE_PTR(definition));
+}
+
 static int vm_delete(struct daemon *d, const struct state_vm *vm, struct err *e)
 {
 	struct json_object *data = json_add_str(json_new(), "name", vm->name);
 	int ret = state_begin(d->state, e);
 
+	if (ret >= 0)
+		vm_keep_definition(d, vm, data);
 	if (ret >= 0)
 		ret = state_vm_delete(d->state, vm->id, e);
 	if (ret >= 0)

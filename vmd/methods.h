@@ -47,9 +47,14 @@ void method_event_subscribe(struct daemon *d, struct call *call);
 /* method_vm.c: definitions */
 void method_vm_validate(struct daemon *d, struct call *call);
 void method_vm_apply(struct daemon *d, struct call *call);
+void method_vm_revert(struct daemon *d, struct call *call);
 void method_vm_list(struct daemon *d, struct call *call);
 void method_vm_get(struct daemon *d, struct call *call);
 void method_vm_delete(struct daemon *d, struct call *call);
+/* method_history.c: their revisions */
+void method_vm_history(struct daemon *d, struct call *call);
+void method_vm_diff(struct daemon *d, struct call *call);
+void method_vm_export(struct daemon *d, struct call *call);
 /* method_power.c: what runs */
 void method_vm_start(struct daemon *d, struct call *call);
 void method_vm_stop(struct daemon *d, struct call *call);

@@ -80,7 +80,78 @@ static void test_insert_get_update_delete(void **state)
 	free(definition);
 	assert_int_equal(state_vm_delete(f->s, vm.id, &e), 0);
 	assert_int_equal(state_vm_get(f->s, vm.id, &got, &e), -ERR_VM_NOT_FOUND);
-	assert_int_equal(state_revision_get(f->s, vm.id, 1, NULL, NULL, &e), -ERR_STATE);
+	assert_int_equal(state_revision_get(f->s, vm.id, 1, NULL, NULL, &e), -ERR_VM_NO_REVISION);
+}
+
+struct numbers {
+	size_t n, stop;
+	int64_t at[STATE_REVISIONS_MAX + 8];
+	struct state_revision last;
+	char definition[32];
+};
+
+static int take_number(void *arg, const struct state_revision *r)
+{
+	struct numbers *numbers = arg;
+
+	assert_true(numbers->n < ARRAY_SIZE(numbers->at));
+	numbers->at[numbers->n++] = r->number;
+	numbers->last = *r;
+	snprintf(numbers->definition, sizeof(numbers->definition), "%s", r->definition);
+	return numbers->n == numbers->stop;
+}
+
+static void test_revisions(void **state)
+{
+	static const struct state_actor back = { 7, 8, "tool", "revert to 1" };
+	struct fixture *f = *state;
+	struct state_vm vm = add_vm(f->s, "one");
+	struct numbers all = { 0 }, before = { 0 }, one = { .stop = 1 };
+	struct err e = { 0 };
+
+	add_vm(f->s, "two");
+	for (int i = 2; i < 5; i++)
+		assert_int_equal(state_vm_update(f->s, &vm, "{}", "{}", &actor, &e), 0);
+	assert_int_equal(state_vm_update(f->s, &vm, "{\"d\":5}", "{}", &back, &e), 0);
+	assert_int_equal(state_revision_list(f->s, vm.id, INT64_MAX, take_number, &all, &e), 0);
+	assert_int_equal(all.n, 5);
+	assert_int_equal(all.at[0], 5);
+	assert_int_equal(all.last.number, 1);
+	assert_int_equal(all.last.actor.uid, 1000);
+	assert_string_equal(all.last.actor.note, "");
+	assert_string_equal(all.definition, "{\"d\":1}");
+	assert_int_equal(state_revision_list(f->s, vm.id, 3, take_number, &before, &e), 0);
+	assert_int_equal(before.n, 2);
+	assert_int_equal(before.at[0], 2);
+	assert_int_equal(state_revision_list(f->s, vm.id, 9, take_number, &one, &e), 0);
+	assert_int_equal(one.n, 1);
+	assert_int_equal(one.last.actor.uid, 7);
+	assert_int_equal(one.last.actor.pid, 8);
+	assert_string_equal(one.last.actor.program, "tool");
+	assert_string_equal(one.last.actor.note, "revert to 1");
+	assert_int_equal(one.last.time_ms, vm.updated_ms);
+}
+
+/* The oldest go, but for the one that runs. */
+static void test_revisions_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm vm = add_vm(f->s, "one");
+	struct state_process p = { .pid = 1, .revision = 2, .boot_id = "b", .socket = "s" };
+	struct numbers all = { 0 };
+	struct err e = { 0 };
+
+	memcpy(p.vm, vm.id, sizeof(p.vm));
+	assert_int_equal(state_process_put(f->s, &p, &e), 0);
+	assert_int_equal(state_begin(f->s, &e), 0); /* one fsync for all */
+	for (int i = 2; i <= STATE_REVISIONS_MAX + 4; i++)
+		assert_int_equal(state_vm_update(f->s, &vm, "{}", "{}", &actor, &e), 0);
+	assert_int_equal(state_commit(f->s, &e), 0);
+	assert_int_equal(state_revision_list(f->s, vm.id, INT64_MAX, take_number, &all, &e), 0);
+	assert_int_equal(all.n, STATE_REVISIONS_MAX + 1);
+	assert_int_equal(all.at[0], STATE_REVISIONS_MAX + 4);
+	assert_int_equal(all.at[STATE_REVISIONS_MAX - 1], 5);
+	assert_int_equal(all.at[STATE_REVISIONS_MAX], 2);
 }
 
 static void test_names_are_unique(void **state)
@@ -408,6 +479,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_insert_get_update_delete),
+		T(test_revisions),
+		T(test_revisions_are_bounded),
 		T(test_names_are_unique),
 		T(test_find),
 		T(test_list_is_sorted),
