@@ -15,6 +15,36 @@
 #include <time.h>
 
 #define CONSOLE_HOLD_MS 2
+#define CONSOLE_LOG_END_MS 1000 /* for vmd to take the last of a console's output */
+
+size_t console_copy(struct console *c, uint64_t *pos, char *out, size_t max, uint64_t *ret_lost)
+{
+	uint64_t oldest;
+	size_t n, at, first;
+
+	pthread_mutex_lock(&c->lock);
+	oldest = c->total - MIN(c->total, (uint64_t)CONSOLE_RING_SIZE);
+	*ret_lost = oldest > *pos ? oldest - *pos : 0;
+	*pos += *ret_lost;
+	n = (size_t)MIN(c->total - *pos, (uint64_t)max);
+	at = (size_t)(*pos % CONSOLE_RING_SIZE);
+	first = MIN(n, CONSOLE_RING_SIZE - at);
+	memcpy(out, c->ring + at, first);
+	memcpy(out + first, c->ring, n - first);
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
+
+void console_count_clients(struct console *c)
+{
+	bool any = c->log != NULL;
+
+	for (unsigned int i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		any |= c->clients[i] != NULL;
+	pthread_mutex_lock(&c->lock);
+	c->has_clients = any;
+	pthread_mutex_unlock(&c->lock);
+}
 
 /* True when the guest wrote more since the last time; otherwise the next write wakes the loop again. */
 static bool console_more(struct console *c)
@@ -127,7 +157,7 @@ const char *console_id(const struct console *c)
 
 /* --- the console itself -------------------------------------------------------------------------- */
 
-static int64_t console_now_ms(void)
+int64_t console_now_ms(void)
 {
 	struct timespec t;
 
@@ -193,6 +223,7 @@ void console_close(struct console *c)
 	c->closing = true;
 	console_set_guest(c, NULL, NULL);
 	console_flush(c);
+	console_log_end(c, CONSOLE_LOG_END_MS);
 	for (unsigned int i = 0; i < CONSOLE_CLIENTS_MAX; i++)
 		if (c->clients[i])
 			console_detach(c->clients[i]);

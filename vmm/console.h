@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <uv.h>
+#include "lib/console_log.h"
 #include "lib/err.h"
 
 #define CONSOLE_RING_SIZE (64 * 1024)
@@ -48,6 +49,14 @@ enum console_mode { CONSOLE_READ_ONLY, CONSOLE_READ_WRITE, CONSOLE_TAKE };
  */
 int console_attach(struct console *c, int take_fd, int take_out_fd, enum console_mode mode,
 		   bool scrollback, struct err *e);
+
+/*
+ * vmd's log of this console, beside the clients: nobody can take its place, a new one ends the one before.
+ * take_fd is a SOCK_SEQPACKET socket; each of its messages is a struct console_log_msg
+ * (lib/console_log.h) from the oldest byte that the ring has on. A gap between two messages is what was lost. -EINVAL when it is
+ * another kind of socket.
+ */
+int console_attach_log(struct console *c, int take_fd, struct err *e);
 
 /*
  * A person's terminal, or whatever stdin and stdout are: writes, with the scrollback. A tty becomes raw

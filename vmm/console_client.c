@@ -57,16 +57,11 @@ static void console_client_closed(uv_handle_t *h)
 void console_detach(struct console_client *cl)
 {
 	struct console *c = cl->console;
-	bool any = false;
 
-	for (unsigned int i = 0; i < CONSOLE_CLIENTS_MAX; i++) {
+	for (unsigned int i = 0; i < CONSOLE_CLIENTS_MAX; i++)
 		if (c->clients[i] == cl)
 			c->clients[i] = NULL;
-		any |= c->clients[i] != NULL;
-	}
-	pthread_mutex_lock(&c->lock);
-	c->has_clients = any;
-	pthread_mutex_unlock(&c->lock);
+	console_count_clients(c);
 	cl->closing = true;
 	console_restore(cl);
 	if (cl->pollable)
@@ -222,27 +217,16 @@ static void console_write_cb(uv_poll_t *p, int status, int events)
 
 /* --- output ------------------------------------------------------------------------------------ */
 
-/* The next bytes for this client, copied out of the ring. */
+/* The next bytes for this client, and what to say about those that it missed. */
 static size_t console_next(struct console_client *cl, char *out, size_t max)
 {
-	struct console *c = cl->console;
-	size_t n, at, first;
+	uint64_t lost;
+	size_t n = console_copy(cl->console, &cl->pos, out, max, &lost);
 
-	pthread_mutex_lock(&c->lock);
-	if (c->total - cl->pos > CONSOLE_RING_SIZE) {
-		uint64_t lost = c->total - cl->pos - CONSOLE_RING_SIZE;
-
-		cl->pos += lost;
+	if (lost)
 		cl->notice_len = (unsigned int)snprintf(cl->notice, sizeof(cl->notice),
 							"\r\n[%llu bytes lost]\r\n",
 							(unsigned long long)lost);
-	}
-	n = (size_t)MIN(c->total - cl->pos, (uint64_t)max);
-	at = (size_t)(cl->pos % CONSOLE_RING_SIZE);
-	first = MIN(n, CONSOLE_RING_SIZE - at);
-	memcpy(out, c->ring + at, first);
-	memcpy(out + first, c->ring, n - first);
-	pthread_mutex_unlock(&c->lock);
 	return n;
 }
 
@@ -291,6 +275,7 @@ void console_flush(struct console *c)
 	for (unsigned int i = 0; i < CONSOLE_CLIENTS_MAX; i++)
 		if (c->clients[i] && !c->clients[i]->want_write)
 			console_flush_client(c->clients[i]);
+	console_log_flush(c);
 }
 
 /* Files that cannot be polled are always readable: feed the guest as it takes. */

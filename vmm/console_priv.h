@@ -28,6 +28,8 @@ struct console_client {
 	unsigned int notice_len;
 };
 
+struct console_log;
+
 struct console {
 	uv_loop_t *loop;
 	uv_async_t wake;
@@ -39,6 +41,7 @@ struct console {
 	const struct console_guest_ops *guest;
 	void *guest_arg;
 	struct console_client *clients[CONSOLE_CLIENTS_MAX]; /* owned */
+	struct console_log *log;			     /* owned; NULL: nobody keeps one */
 
 	pthread_mutex_t lock; /* what follows */
 	uint64_t total;	      /* bytes ever written by the guest */
@@ -51,6 +54,14 @@ struct console {
 	char ring[CONSOLE_RING_SIZE];
 };
 
+/*
+ * Up to max bytes of the output from *pos on, which moves to the oldest byte that the ring still has; how
+ * far is *ret_lost. Does not move *pos over what it copied.
+ */
+size_t console_copy(struct console *c, uint64_t *pos, char *out, size_t max, uint64_t *ret_lost);
+/* Somebody came or went: does a write of the guest have to wake the loop? */
+void console_count_clients(struct console *c);
+
 /* Take a client out; it is freed by the loop. */
 void console_detach(struct console_client *cl);
 /* Write what the clients take without blocking; read what they have for the guest. */
@@ -58,5 +69,12 @@ void console_flush(struct console *c);
 void console_feed(struct console *c);
 /* 1: all is written; 0: it would block; -errno: it is gone */
 int console_send(struct console_client *cl);
+
+int64_t console_now_ms(void); /* CLOCK_MONOTONIC */
+
+/* console_log.c */
+void console_log_flush(struct console *c);
+/* Send what is left, for at most timeout_ms, and end. */
+void console_log_end(struct console *c, int timeout_ms);
 
 #endif

@@ -270,7 +270,7 @@ static int control_quit(struct control *c, struct control_call *call,
 static int control_console_attach(struct control *c, struct control_call *call,
 				  struct json_object **ret_result, struct err *e)
 {
-	static const char *const modes[] = { "read", "write", "take" };
+	static const char *const modes[] = { "read", "write", "take", "log" };
 	const char *id = json_get_str(call->params, "console", NULL);
 	const char *mode = json_get_str(call->params, "mode", "write");
 	struct console *console = c->machine ? machine_console(c->machine, id) : NULL;
@@ -284,12 +284,16 @@ static int control_console_attach(struct control *c, struct control_call *call,
 	for (i = 0; i < ARRAY_SIZE(modes) && strcmp(modes[i], mode); i++)
 		;
 	if (i == ARRAY_SIZE(modes))
-		return err_set(e, ERR_RPC_PARAMS, "mode '%s' is not read, write or take", mode);
+		return err_set(e, ERR_RPC_PARAMS, "mode '%s' is not read, write, take or log",
+			       mode);
 	fd = fdset_take(call->fds, 0);
 	if (fd < 0)
 		return err_set(e, ERR_RPC_PARAMS, "no descriptor came along");
-	r = console_attach(console, fd, -1, (enum console_mode)i,
-			   json_get_bool(call->params, "scrollback", false), e);
+	if (i == CONSOLE_TAKE + 1)
+		r = console_attach_log(console, fd, e);
+	else
+		r = console_attach(console, fd, -1, (enum console_mode)i,
+				   json_get_bool(call->params, "scrollback", false), e);
 	if (r < 0)
 		return r;
 	*ret_result = json_add_str(json_new(), "console", console_id(console));

@@ -9,7 +9,8 @@
  *	-> machine.start | pause | resume | reset | power_button {}	-> {state}
  *	-> machine.status {}		-> {state, name, consoles: [id], exit?}
  *	-> machine.quit {}		-> {state}; then the process ends, reason "killed"
- *	-> console.attach {console?, mode: "read"|"write"|"take", scrollback}   with one fd -> {console}
+ *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
+ *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification
  *
  * States: "empty" (not configured), "created", "running", "paused", "ended".

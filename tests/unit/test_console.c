@@ -57,8 +57,11 @@ static void fixture_fini(struct fixture *f)
 /* The loop, until what is pending has been served (the hold timer has run out). */
 static void fixture_settle(struct fixture *f)
 {
+	struct pollfd p = { .fd = uv_backend_fd(&f->loop), .events = POLLIN };
+
+	/* not UV_RUN_ONCE: it waits for ever when the timer runs out just before it looks */
 	while (uv_run(&f->loop, UV_RUN_NOWAIT) && uv_backend_timeout(&f->loop) >= 0)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		poll(&p, 1, uv_backend_timeout(&f->loop));
 }
 
 static int fixture_client(struct fixture *f, enum console_mode mode, bool scrollback, int *ret)
@@ -273,6 +276,129 @@ static void writes_of_a_vcpu_all_arrive(void **state)
 	fixture_fini(&f);
 }
 
+static int fixture_log(struct fixture *f)
+{
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(console_attach_log(f->console, fds[1], NULL), 0);
+	return fds[0];
+}
+
+/* The next message has this; "" when there is none. */
+static void expect_log(int fd, uint64_t offset, const char *text)
+{
+	struct console_log_msg msg = { 0 };
+	ssize_t n = recv(fd, &msg, sizeof(msg), MSG_DONTWAIT);
+	size_t len = strlen(text);
+
+	assert_int_equal(n, len ? (ssize_t)(offsetof(struct console_log_msg, data) + len) : -1);
+	assert_int_equal(msg.offset, offset);
+	assert_memory_equal(msg.data, text, len);
+}
+
+static void a_log_knows_where_it_is(void **state)
+{
+	struct fixture f;
+	struct err e;
+	int fds[CONSOLE_CLIENTS_MAX], first, second, pair[2];
+
+	(void)state;
+	fixture_init(&f);
+	console_write(f.console, "one", 3);
+	for (unsigned int i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		assert_int_equal(fixture_client(&f, CONSOLE_READ_ONLY, false, &fds[i]), 0);
+	first = fixture_log(&f);
+	console_write(f.console, "two", 3);
+	fixture_settle(&f);
+	expect_log(first, 0, "one");
+	expect_log(first, 3, "two");
+	/* a new vmd: the same again, it knows what it has */
+	second = fixture_log(&f);
+	fixture_settle(&f);
+	assert_int_equal(recv(first, pair, 1, MSG_DONTWAIT), 0);
+	expect_log(second, 0, "onetwo");
+	for (unsigned int i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		close(fds[i]);
+	close(first);
+	close(second);
+	/* nobody is left; the next write finds that out */
+	fixture_settle(&f);
+	console_write(f.console, "x", 1);
+	fixture_settle(&f);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(console_attach_log(f.console, pair[1], &e), -EINVAL);
+	close(pair[0]);
+	fixture_fini(&f);
+}
+
+static void a_log_shows_its_gaps(void **state)
+{
+	static char big[CONSOLE_RING_SIZE];
+	struct console_log_msg msg;
+	uint64_t next = 0, lost = 0, got = 0;
+	struct fixture f;
+	ssize_t n;
+	int fd;
+
+	(void)state;
+	fixture_init(&f);
+	fd = fixture_log(&f);
+	for (unsigned int i = 0; i < 32; i++) {
+		console_write(f.console, big, sizeof(big));
+		fixture_settle(&f);
+	}
+	for (unsigned int turn = 0; turn < 64; turn++) {
+		while ((n = recv(fd, &msg, sizeof(msg), MSG_DONTWAIT)) > 0) {
+			assert_true(msg.offset >= next);
+			lost += msg.offset - next;
+			next = msg.offset + (uint64_t)n - offsetof(struct console_log_msg, data);
+			got += (uint64_t)n - offsetof(struct console_log_msg, data);
+		}
+		fixture_settle(&f);
+	}
+	assert_true(lost > 0);
+	assert_int_equal(got + lost, 32 * sizeof(big));
+	close(fd);
+	fixture_fini(&f);
+}
+
+static void *reader_main(void *arg)
+{
+	struct console_log_msg msg;
+	size_t *total = arg;
+	int fd = (int)*total;
+	ssize_t n;
+
+	*total = 0;
+	while ((n = recv(fd, &msg, sizeof(msg), 0)) > 0)
+		*total += (size_t)n - offsetof(struct console_log_msg, data);
+	return NULL;
+}
+
+/* The last words of a guest that has filled everything: the console's end waits for the log to take them. */
+static void a_log_gets_the_end(void **state)
+{
+	static char big[CONSOLE_RING_SIZE];
+	int size = 4096, fds[2];
+	struct fixture f;
+	pthread_t thread;
+	size_t total;
+
+	(void)state;
+	fixture_init(&f);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	assert_int_equal(console_attach_log(f.console, fds[1], NULL), 0);
+	console_write(f.console, big, sizeof(big));
+	total = (size_t)fds[0];
+	assert_int_equal(pthread_create(&thread, NULL, reader_main, &total), 0);
+	fixture_fini(&f);
+	pthread_join(thread, NULL);
+	assert_int_equal(total, sizeof(big));
+	close(fds[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +409,9 @@ int main(void)
 		cmocka_unit_test(files_as_stdin_and_stdout),
 		cmocka_unit_test(a_dead_client_makes_room),
 		cmocka_unit_test(writes_of_a_vcpu_all_arrive),
+		cmocka_unit_test(a_log_knows_where_it_is),
+		cmocka_unit_test(a_log_shows_its_gaps),
+		cmocka_unit_test(a_log_gets_the_end),
 	};
 
 	return cmocka_run_group_tests_name("console", tests, NULL, NULL);
