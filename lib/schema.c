@@ -406,11 +406,25 @@ static void schema_check_condition(struct schema_run *run, const struct schema_n
 		schema_check(run, next, v, res);
 }
 
+static void schema_check_file(struct schema_run *run, struct schema_file *file,
+			      struct json_object *v, struct schema_result *res)
+{
+	const struct schema *s;
+	struct err e = { 0 };
+
+	if (schema_file_get(file, &s, &e) < 0)
+		schema_fail(run, res, "%s", e.msg);
+	else
+		schema_check(run, s->root, v, res);
+}
+
 static void schema_check_combined(struct schema_run *run, const struct schema_node *n,
 				  struct json_object *v, struct schema_result *res)
 {
 	if (n->ref)
 		schema_check(run, n->ref, v, res);
+	if (n->file)
+		schema_check_file(run, n->file, v, res);
 	for (size_t i = 0; i < n->all.n; i++)
 		schema_check(run, n->all.nodes[i], v, res);
 	if (n->any.n)

@@ -29,11 +29,21 @@ typedef struct json_object *(*schema_loader)(void *arg, const char *name);
 
 int schema_compile(struct json_object *root, schema_loader loader, void *arg,
 		   struct schema **ret_schema, struct err *e);
-/* One of schemas/, embedded: schema_builtin("vm.json", …). */
-int schema_builtin(const char *name, struct schema **ret_schema, struct err *e);
 void schema_free(struct schema *s);
 /* The JSON text of one of schemas/ as a value; the caller owns it. ENOENT. */
 int schema_json(const char *name, struct json_object **ret_root, struct err *e);
+
+/*
+ * schemas/ for who uses them more than once: each file is read and compiled when it is first needed, also
+ * where another one refers to it, and kept. Used by one thread at a time. What comes out is borrowed.
+ */
+struct schema_set;
+struct schema_set *schema_set_new(void); /* aborts without memory */
+void schema_set_free(struct schema_set *set);
+int schema_set_json(struct schema_set *set, const char *name, struct json_object **ret_root,
+		    struct err *e);
+int schema_set_get(struct schema_set *set, const char *name, const struct schema **ret_schema,
+		   struct err *e);
 
 /* 0 and nothing, or -ERR_INVALID and the first error in document order. err may be NULL. */
 int schema_validate(const struct schema *s, struct json_object *value, struct schema_error *err);

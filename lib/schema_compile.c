@@ -21,6 +21,7 @@ struct schema_compiler {
 	struct schema *s;
 	schema_loader loader;
 	void *arg;
+	struct schema_set *set; /* borrowed; NULL: files come from the loader */
 	struct err *e;
 	struct schema_doc *doc; /* that is being read */
 	char at[256];		/* where in it */
@@ -324,6 +325,11 @@ static int schema_read_ref(struct schema_compiler *c, struct schema_node *n,
 
 	if (fragment)
 		*fragment++ = '\0';
+	if (name && *name && c->set && !fragment) {
+		n->file = schema_set_find(c->set, name);
+		return n->file ? 0
+			       : schema_refuse(c, "keyword '%s': nothing at '%s'", k->name, text);
+	}
 	if (name && *name)
 		doc = schema_doc_find(c, name);
 	if (doc && fragment && *fragment)
@@ -444,21 +450,35 @@ static int schema_sub(struct schema_compiler *c, struct json_object *v,
 	return 0;
 }
 
+static int schema_run_compiler(struct schema_compiler *c, struct json_object *root,
+			       struct schema **ret_schema)
+{
+	int ret;
+
+	c->s = calloc(1, sizeof(*c->s));
+	c->doc = c->s ? schema_doc_add(c->s, "", root) : NULL;
+	ret = c->doc ? schema_sub(c, root, &c->s->root) : err_ret(c->e, -ENOMEM, "schema");
+	if (ret < 0) {
+		schema_free(c->s);
+		return ret;
+	}
+	*ret_schema = c->s;
+	return 0;
+}
+
 int schema_compile(struct json_object *root, schema_loader loader, void *arg,
 		   struct schema **ret_schema, struct err *e)
 {
 	struct schema_compiler c = { .loader = loader, .arg = arg, .e = e };
-	int ret;
 
-	c.s = calloc(1, sizeof(*c.s));
-	c.doc = c.s ? schema_doc_add(c.s, "", root) : NULL;
-	ret = c.doc ? schema_sub(&c, root, &c.s->root) : err_ret(e, -ENOMEM, "schema");
-	if (ret < 0) {
-		schema_free(c.s);
-		return ret;
-	}
-	*ret_schema = c.s;
-	return 0;
+	return schema_run_compiler(&c, root, ret_schema);
+}
+
+int schema_compile_file(struct schema_file *file, struct err *e)
+{
+	struct schema_compiler c = { .set = file->set, .e = e };
+
+	return schema_run_compiler(&c, file->root, &file->schema);
 }
 
 static void schema_node_free(struct schema_node *n)

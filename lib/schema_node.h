@@ -36,6 +36,14 @@ struct schema_prop {
 	struct schema_node *node;
 };
 
+/* A file of a set. */
+struct schema_file {
+	const char *name;	  /* borrowed: embedded */
+	struct schema_set *set;	  /* that it is in */
+	struct json_object *root; /* owned; NULL: not read yet */
+	struct schema *schema;	  /* owned; NULL: not compiled yet */
+};
+
 struct schema_node {
 	const struct json_object *src; /* what it was compiled from */
 	bool never;		       /* the schema `false` */
@@ -49,6 +57,7 @@ struct schema_node {
 	size_t nprops;
 	struct schema_node *additional, *items, *ref, *not, *cond, *then, *otherwise;
 	struct schema_list all, any, one;
+	struct schema_file *file; /* a $ref to a whole file of a set; borrowed */
 };
 
 struct schema_doc {
@@ -63,6 +72,12 @@ struct schema {
 	struct schema_doc **docs; /* owned */
 	size_t ndocs;
 };
+
+/* schema_compile of a set's file: a reference to another whole file is followed when a value gets there. */
+int schema_compile_file(struct schema_file *file, struct err *e);
+/* Compiles it if need be. */
+int schema_file_get(struct schema_file *file, const struct schema **ret_schema, struct err *e);
+struct schema_file *schema_set_find(struct schema_set *set, const char *name);
 
 /* "string" -> SCHEMA_STRING, or 0 */
 unsigned int schema_type_find(const char *name);

@@ -144,36 +144,42 @@ static int vmdef_check_schema(const struct schema *s, struct json_object *def,
 	return ret;
 }
 
-static int vmdef_check_rest(struct json_object *def, struct schema_error *where, struct err *e)
+static int vmdef_check_rest(struct schema_set *set, struct json_object *def,
+			    struct schema_error *where, struct err *e)
 {
 	struct vmdef_plan plan;
 	int ret = vmdef_check_memory(def, where, e);
 
 	if (!ret)
 		ret = vmdef_check_strings(def, where, e);
-	if (!ret)
-		ret = vmdef_plan_init(&plan, def, where, e);
-	if (!ret)
-		vmdef_plan_fini(&plan);
-	return ret;
+	return ret ? ret : vmdef_plan_init(&plan, set, def, where, e);
 }
 
-int vmdef_check(struct json_object *def, struct schema_error *ret_where, struct err *e)
+int vmdef_check_in(struct schema_set *set, struct json_object *def, struct schema_error *ret_where,
+		   struct err *e)
 {
 	struct vmdef_paths paths = { .dir = "" };
-	struct schema *s;
-	int ret = schema_builtin("vm.json", &s, e);
+	const struct schema *s;
+	int ret = schema_set_get(set, "vm.json", &s, e);
 
 	if (ret < 0)
 		return ret;
 	ret = vmdef_check_schema(s, def, ret_where, e);
 	if (!ret)
 		schema_visit(s, def, "path", vmdef_find_relative, &paths);
-	schema_free(s);
 	if (paths.relative)
 		return vmdef_refuse(ret_where, e, paths.pointer,
 				    "expected an absolute path, got \"%s\"", paths.path);
-	return ret ? ret : vmdef_check_rest(def, ret_where, e);
+	return ret ? ret : vmdef_check_rest(set, def, ret_where, e);
+}
+
+int vmdef_check(struct json_object *def, struct schema_error *ret_where, struct err *e)
+{
+	struct schema_set *set = schema_set_new();
+	int ret = vmdef_check_in(set, def, ret_where, e);
+
+	schema_set_free(set);
+	return ret;
 }
 
 /* The place of what is at fault, or of the nearest thing around it that the file has. */
@@ -190,25 +196,33 @@ static void vmdef_locate(const struct vmfile *f, const struct schema_error *wher
 	}
 }
 
-int vmdef_check_file(struct vmfile *f, struct err *e)
+int vmdef_check_file_in(struct schema_set *set, struct vmfile *f, struct err *e)
 {
 	struct vmdef_paths paths = { .dir = f->dir };
 	unsigned int line = 1, column = 1;
 	struct schema_error where = { 0 };
-	struct schema *s;
-	int ret = schema_builtin("vm.json", &s, e);
+	const struct schema *s;
+	int ret = schema_set_get(set, "vm.json", &s, e);
 
 	if (ret < 0)
 		return ret;
 	ret = vmdef_check_schema(s, f->root, &where, e);
 	if (!ret && f->dir[0])
 		schema_visit(s, f->root, "path", vmdef_make_absolute, &paths);
-	schema_free(s);
 	if (!ret)
-		ret = vmdef_check_rest(f->root, &where, e);
+		ret = vmdef_check_rest(set, f->root, &where, e);
 	if (ret != -ERR_INVALID)
 		return ret;
 	vmdef_locate(f, &where, &line, &column);
 	return err_set(e, ERR_INVALID, "%s:%u:%u: %s%s%s", f->name, line, column, where.pointer,
 		       where.pointer[0] ? ": " : "", where.msg);
+}
+
+int vmdef_check_file(struct vmfile *f, struct err *e)
+{
+	struct schema_set *set = schema_set_new();
+	int ret = vmdef_check_file_in(set, f, e);
+
+	schema_set_free(set);
+	return ret;
 }

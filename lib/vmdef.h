@@ -44,6 +44,13 @@ int vmdef_check_file(struct vmfile *f, struct err *e);
 int vmdef_expand(struct json_object *def, struct json_object *previous,
 		 struct json_object **ret_config, struct err *e);
 
+/* The same with the caller's set of schemas, for who has more than one definition, or more than one thing to do. */
+int vmdef_check_in(struct schema_set *set, struct json_object *def, struct schema_error *ret_where,
+		   struct err *e);
+int vmdef_check_file_in(struct schema_set *set, struct vmfile *f, struct err *e);
+int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json_object *previous,
+		    struct json_object **ret_config, struct err *e);
+
 struct vmdef_file {
 	char pointer[64]; /* where in the machine configuration: "/boot/kernel" */
 	const char *path; /* borrowed from the configuration */

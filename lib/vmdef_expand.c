@@ -124,18 +124,17 @@ static struct json_object *vmdef_expand_memory(struct json_object *def)
 			    (int64_t)m.hugepages);
 }
 
-int vmdef_expand(struct json_object *def, struct json_object *previous,
-		 struct json_object **ret_config, struct err *e)
+int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json_object *previous,
+		    struct json_object **ret_config, struct err *e)
 {
-	AUTO_JSON struct json_object *schema = NULL;
-	struct json_object *out, *boot;
+	struct json_object *schema = NULL, *out, *boot;
 	struct vmdef_plan p;
 	int64_t cpus;
-	int ret = schema_json("vm.json", &schema, e);
+	int ret = schema_set_json(set, "vm.json", &schema, e);
 
 	if (ret < 0)
 		return ret;
-	ret = vmdef_plan_init(&p, def, NULL, e);
+	ret = vmdef_plan_init(&p, set, def, NULL, e);
 	if (ret < 0)
 		return ret;
 	out = json_add_str(json_new(), "name", json_get_str(def, "name", ""));
@@ -151,7 +150,16 @@ int vmdef_expand(struct json_object *def, struct json_object *previous,
 		   NULL);
 	json_add(out, "boot", boot);
 	json_add(out, "devices", vmdef_expand_devices(&p, previous));
-	vmdef_plan_fini(&p);
 	*ret_config = out;
 	return 0;
+}
+
+int vmdef_expand(struct json_object *def, struct json_object *previous,
+		 struct json_object **ret_config, struct err *e)
+{
+	struct schema_set *set = schema_set_new();
+	int ret = vmdef_expand_in(set, def, previous, ret_config, e);
+
+	schema_set_free(set);
+	return ret;
 }

@@ -16,6 +16,7 @@
 
 struct vmdef_planner {
 	struct vmdef_plan *p;
+	struct schema_set *set;	     /* borrowed */
 	struct json_object *devices; /* of the definition, may be NULL */
 	struct schema_error *where;
 	struct err *e;
@@ -127,12 +128,12 @@ static void vmdef_slot_name(const struct vmdef_planner *r, struct vmdef_slot *s)
 
 /* --- one slot after the other ---------------------------------------------------------------------- */
 
-static int vmdef_slot_schema(struct vmdef_slot *s, struct err *e)
+static int vmdef_slot_schema(const struct vmdef_planner *r, struct vmdef_slot *s)
 {
 	char name[96];
 
 	snprintf(name, sizeof(name), "device/%s.json", s->type);
-	return schema_json(name, &s->schema, e);
+	return schema_set_json(r->set, name, &s->schema, r->e);
 }
 
 static int vmdef_plan_presets(struct vmdef_planner *r)
@@ -146,7 +147,7 @@ static int vmdef_plan_presets(struct vmdef_planner *r)
 
 		*s = (struct vmdef_slot){ .type = preset->type, .index = -1, .preset = preset };
 		snprintf(s->id, sizeof(s->id), "%s", preset->id);
-		ret = vmdef_slot_schema(s, r->e);
+		ret = vmdef_slot_schema(r, s);
 		if (ret < 0)
 			return ret;
 	}
@@ -168,9 +169,7 @@ static int vmdef_plan_replace(struct vmdef_planner *r, struct vmdef_slot *old, s
 		return vmdef_slot_refuse(r, s, "enabled", "profile '%s' needs its %s: %s", profile,
 					 s->type, old->preset->reason);
 	s->preset = old->preset;
-	json_object_put(old->schema);
 	*old = *s;
-	s->schema = NULL;
 	return 0;
 }
 
@@ -181,7 +180,7 @@ static int vmdef_plan_entry(struct vmdef_planner *r, struct json_object *entry, 
 				.index = index,
 				.entry = entry,
 				.off = !json_get_bool(entry, "enabled", true) };
-	int ret = vmdef_slot_schema(&s, r->e);
+	int ret = vmdef_slot_schema(r, &s);
 
 	if (ret < 0)
 		return ret;
@@ -189,14 +188,10 @@ static int vmdef_plan_entry(struct vmdef_planner *r, struct json_object *entry, 
 	for (size_t i = 0; i < p->n; i++) {
 		if (strcmp(p->slots[i].id, s.id) != 0)
 			continue;
-		ret = vmdef_plan_replace(r, &p->slots[i], &s);
-		json_object_put(s.schema);
-		return ret;
+		return vmdef_plan_replace(r, &p->slots[i], &s);
 	}
-	if (p->n == VMDEF_DEVICES_MAX) {
-		json_object_put(s.schema);
+	if (p->n == VMDEF_DEVICES_MAX)
 		return vmdef_refuse(r->where, r->e, "/devices", "too many devices");
-	}
 	p->slots[p->n++] = s;
 	return 0;
 }
@@ -277,28 +272,17 @@ static int vmdef_plan_fill(struct vmdef_planner *r)
 	return ret ? ret : vmdef_check_shared(r);
 }
 
-int vmdef_plan_init(struct vmdef_plan *p, struct json_object *def, struct schema_error *where,
-		    struct err *e)
+int vmdef_plan_init(struct vmdef_plan *p, struct schema_set *set, struct json_object *def,
+		    struct schema_error *where, struct err *e)
 {
 	struct vmdef_planner r = {
-		.p = p, .devices = json_get(def, "devices"), .where = where, .e = e
+		.p = p, .set = set, .devices = json_get(def, "devices"), .where = where, .e = e
 	};
 	const char *profile = json_get_str(def, "profile", "modern");
-	int ret;
 
 	p->n = 0;
 	p->profile = vmdef_profile_find(profile);
 	if (!p->profile)
 		return vmdef_refuse(where, e, "/profile", "no profile '%s'", profile);
-	ret = vmdef_plan_fill(&r);
-	if (ret < 0)
-		vmdef_plan_fini(p);
-	return ret;
-}
-
-void vmdef_plan_fini(struct vmdef_plan *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		json_object_put(p->slots[i].schema);
-	p->n = 0;
+	return vmdef_plan_fill(&r);
 }

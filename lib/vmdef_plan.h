@@ -22,7 +22,7 @@ struct vmdef_slot {
 	char id[VMDEF_NAME_MAX + 1];
 	int index;			   /* in the definition's devices, or -1 */
 	struct json_object *entry;	   /* borrowed from it, or NULL: as the profile has it */
-	struct json_object *schema;	   /* owned */
+	struct json_object *schema;	   /* borrowed from the set */
 	const struct vmdef_preset *preset; /* what of the profile it stands for, or NULL */
 	bool off;
 };
@@ -33,10 +33,9 @@ struct vmdef_plan {
 	size_t n;
 };
 
-/* where and e as in vmdef_check. */
-int vmdef_plan_init(struct vmdef_plan *p, struct json_object *def, struct schema_error *where,
-		    struct err *e);
-void vmdef_plan_fini(struct vmdef_plan *p);
+/* where and e as in vmdef_check. The plan points into set and def. */
+int vmdef_plan_init(struct vmdef_plan *p, struct schema_set *set, struct json_object *def,
+		    struct schema_error *where, struct err *e);
 
 /* A property's description in the schema of the slot's type, or NULL. */
 struct json_object *vmdef_slot_property(const struct vmdef_slot *s, const char *name);

@@ -17,6 +17,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/fdio.h"
+#include "lib/schema.h"
 #include "vmd/event.h"
 #include "vmd/guest.h"
 #include "vmd/host.h"
@@ -168,6 +169,7 @@ static int daemon_setup(struct daemon *d, struct err *e)
 		return ret;
 	d->events = event_hub_new(d->state, &d->log);
 	d->guests = guests_new(d);
+	d->schemas = schema_set_new();
 	if (!d->events || !d->guests)
 		return err_ret(e, -ENOMEM, "cannot start");
 	ret = server_new(d, &d->server, e);
@@ -206,6 +208,7 @@ static void daemon_fini(struct daemon *d)
 		guests_free(d->guests);
 		event_hub_free(d->events);
 	}
+	schema_set_free(d->schemas);
 	state_close(d->state);
 	hostfs_fini(&d->hostfs);
 	activation_fini(&d->activation);

@@ -29,11 +29,12 @@ struct daemon {
 	uv_loop_t loop;
 	uv_signal_t sigterm, sigint;
 	struct hostfs hostfs;
-	struct state *state;	  /* owned */
-	struct event_hub *events; /* owned */
-	struct guests *guests;	  /* owned */
-	struct server *server;	  /* owned */
-	int lock_fd;		  /* owned: held as long as we live */
+	struct state *state;	    /* owned */
+	struct event_hub *events;   /* owned */
+	struct guests *guests;	    /* owned */
+	struct server *server;	    /* owned */
+	struct schema_set *schemas; /* owned: of VM definitions */
+	int lock_fd;		    /* owned: held as long as we live */
 	char boot_id[64];
 	int64_t started_ms;
 	int ready_fd; /* owned: gets a byte when we serve; or -1 */

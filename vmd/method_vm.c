@@ -64,8 +64,8 @@ void method_vm_validate(struct daemon *d, struct call *call)
 	struct schema_error where = { 0 };
 	struct err e;
 
-	if (vmdef_check(definition, &where, &e) < 0 ||
-	    vmdef_expand(definition, NULL, &config, &e) < 0) {
+	if (vmdef_check_in(d->schemas, definition, &where, &e) < 0 ||
+	    vmdef_expand_in(d->schemas, definition, NULL, &config, &e) < 0) {
 		vm_fail_at(call, &e, &where);
 		return;
 	}
@@ -175,7 +175,7 @@ static void vm_apply_columns(struct vm_apply *a)
 static int vm_apply(struct vm_apply *a, struct schema_error *where, struct err *e)
 {
 	bool dry_run = json_get_bool(a->call->params, "dry_run", false);
-	int ret = vmdef_check(a->definition, where, e);
+	int ret = vmdef_check_in(a->d->schemas, a->definition, where, e);
 
 	if (ret < 0)
 		return ret;
@@ -184,7 +184,7 @@ static int vm_apply(struct vm_apply *a, struct schema_error *where, struct err *
 	if (ret >= 0)
 		ret = vm_apply_check_revision(a, e);
 	if (ret >= 0)
-		ret = vmdef_expand(a->definition, a->old_config, &a->config, e);
+		ret = vmdef_expand_in(a->d->schemas, a->definition, a->old_config, &a->config, e);
 	if (ret < 0)
 		return ret;
 	a->changes = a->exists ? diff_pointers(a->before, a->definition) : json_object_new_array();

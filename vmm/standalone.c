@@ -62,14 +62,17 @@ static int standalone_load(const char *path, struct machine_config *ret_config, 
 			   struct err *e)
 {
 	AUTO_JSON struct json_object *config = NULL;
+	struct schema_set *set;
 	struct vmfile file;
 	int r = vmfile_load(path, &file, e);
 
 	if (r < 0)
 		return r;
-	r = vmdef_check_file(&file, e);
+	set = schema_set_new();
+	r = vmdef_check_file_in(set, &file, e);
 	if (r >= 0)
-		r = vmdef_expand(file.root, NULL, &config, e);
+		r = vmdef_expand_in(set, file.root, NULL, &config, e);
+	schema_set_free(set);
 	vmfile_fini(&file);
 	if (r >= 0)
 		r = standalone_open_files(config, fds, e);

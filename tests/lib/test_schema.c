@@ -345,7 +345,8 @@ static void check_described(const char *file, struct json_object *v)
 
 static void test_builtin(void **state)
 {
-	struct schema *s = NULL;
+	struct schema_set *set = schema_set_new();
+	const struct schema *s = NULL, *again = NULL;
 	struct err e = { 0 };
 	unsigned int n = 0;
 
@@ -357,14 +358,42 @@ static void test_builtin(void **state)
 			continue; /* several schemas each, and the texts of the errors */
 		assert_int_equal(schema_json(f->name, &root, &e), 0);
 		check_described(f->name, root);
-		if (schema_builtin(f->name, &s, &e) < 0)
+		if (schema_set_get(set, f->name, &s, &e) < 0)
 			fail_msg("%s", e.msg);
 		assert_string_equal(json_get_str(root, "$id", ""), f->name);
-		schema_free(s);
+		assert_int_equal(schema_set_get(set, f->name, &again, &e), 0);
+		assert_ptr_equal(again, s);
 	}
 	assert_true(n >= 11);
-	assert_int_equal(schema_builtin("none.json", &s, &e), -ENOENT);
+	assert_int_equal(schema_set_get(set, "none.json", &s, &e), -ENOENT);
 	assert_string_equal(e.msg, "no schema 'none.json'");
+	schema_set_free(set);
+}
+
+/* A reference to a file is followed when a value gets there, and refuses what the file refuses. */
+static void test_set_refs(void **state)
+{
+	AUTO_JSON struct json_object *good = parse(
+		"{\"name\":\"a\",\"boot\":{\"kernel\":\"/k\"},\"devices\":[{\"type\":\"rtc\"}]}");
+	AUTO_JSON struct json_object *bad =
+		parse("{\"name\":\"a\",\"boot\":{\"kernel\":\"/"
+		      "k\"},\"devices\":[{\"type\":\"rtc\"},{\"type\":\"rtc\",\"x\":1}]}");
+	struct schema_set *set = schema_set_new();
+	struct json_object *root = NULL, *again = NULL;
+	const struct schema *s = NULL;
+	struct schema_error where;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(schema_set_get(set, "vm.json", &s, &e), 0);
+	assert_int_equal(schema_validate(s, good, &where), 0);
+	assert_int_equal(schema_validate(s, bad, &where), -ERR_INVALID);
+	assert_string_equal(where.pointer, "/devices/1/x");
+	assert_int_equal(schema_set_json(set, "device/rtc.json", &root, &e), 0);
+	assert_int_equal(schema_set_json(set, "device/rtc.json", &again, &e), 0);
+	assert_ptr_equal(root, again);
+	assert_int_equal(schema_set_json(set, "device/none.json", &root, &e), -ENOENT);
+	schema_set_free(set);
 }
 
 int main(void)
@@ -374,7 +403,7 @@ int main(void)
 		cmocka_unit_test(test_combined),	cmocka_unit_test(test_document_order),
 		cmocka_unit_test(test_refused_schemas), cmocka_unit_test(test_circles),
 		cmocka_unit_test(test_deep_values),	cmocka_unit_test(test_visit),
-		cmocka_unit_test(test_builtin),
+		cmocka_unit_test(test_builtin),		cmocka_unit_test(test_set_refs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
