@@ -358,7 +358,7 @@ static int conn_address(const char *path, struct sockaddr_un *ret_addr, struct e
 	return 0;
 }
 
-int conn_connect(const char *path, struct err *e)
+static int conn_connect_as(const char *path, int type, struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
 	struct sockaddr_un addr;
@@ -366,7 +366,7 @@ int conn_connect(const char *path, struct err *e)
 
 	if (ret < 0)
 		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | type, 0);
 	if (fd < 0)
 		return err_errno(e, "cannot make a socket");
 	do {
@@ -375,6 +375,16 @@ int conn_connect(const char *path, struct err *e)
 	if (ret < 0)
 		return err_errno(e, "cannot connect to '%s'", path);
 	return TAKE_FD(fd);
+}
+
+int conn_connect(const char *path, struct err *e)
+{
+	return conn_connect_as(path, 0, e);
+}
+
+int conn_connect_now(const char *path, struct err *e)
+{
+	return conn_connect_as(path, SOCK_NONBLOCK, e);
 }
 
 /* A socket file that nobody listens on is left over from a process that died. */

@@ -75,6 +75,8 @@ void conn_finish(struct conn *c);
 
 /* A connection to a socket's path. The descriptor, or -errno. Blocks no longer than connect(2) on AF_UNIX. */
 int conn_connect(const char *path, struct err *e);
+/* The same, but -EAGAIN at once when the queue of whoever listens is full. */
+int conn_connect_now(const char *path, struct err *e);
 /*
  * A listening socket at path with the given mode; a stale one (nobody listens) is replaced, a live one is
  * -EADDRINUSE. The descriptor, or -errno.

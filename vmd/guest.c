@@ -59,6 +59,14 @@ struct json_object *guest_observed(const struct guest *g, const struct state_vm 
 
 static void guest_set_timer(struct guest *g, uint64_t timeout_ms);
 
+/* What was asked has no answer, and the process lives: it may just be ending, which says more. */
+static void guest_give_up_soon(struct guest *g, const struct err *why)
+{
+	g->call_err = *why;
+	if (vm_operation(&g->vm) && !uv_is_closing((uv_handle_t *)&g->timer))
+		guest_set_timer(g, GUEST_LOST_MS);
+}
+
 static void guest_call_done(void *arg, struct json_object *result, const struct err *why)
 {
 	struct guest_call *call = arg;
@@ -74,7 +82,7 @@ static void guest_call_done(void *arg, struct json_object *result, const struct 
 	else if (vmproc_connected(g->proc))
 		guest_failed(g, why);
 	else
-		guest_proc_ops.lost(g, why);
+		guest_give_up_soon(g, why);
 }
 
 /* Ask vmm; the answer is DONE or FAILED of the present phase. */
@@ -244,6 +252,11 @@ static void guest_clean(struct guest *g)
 	log_warn(&g->d->log, "VM '%s' has not started: %s", g->name, g->start_err.msg);
 }
 
+unsigned int guest_call_ms(const struct guest *g)
+{
+	return MIN((unsigned int)GUEST_CALL_MS, g->d->options->step_timeout_ms);
+}
+
 static void guest_act_launch(struct guest *g)
 {
 	g->launched = true;
@@ -252,24 +265,25 @@ static void guest_act_launch(struct guest *g)
 
 static void guest_act_pause(struct guest *g)
 {
-	guest_ask(g, "machine.pause", NULL, NULL, GUEST_CALL_MS);
+	guest_ask(g, "machine.pause", NULL, NULL, guest_call_ms(g));
 }
 
 static void guest_act_resume(struct guest *g)
 {
 	/* a VM that was started paused has not been launched yet */
-	guest_ask(g, g->launched ? "machine.resume" : "machine.start", NULL, NULL, GUEST_CALL_MS);
+	guest_ask(g, g->launched ? "machine.resume" : "machine.start", NULL, NULL,
+		  guest_call_ms(g));
 	g->launched = true;
 }
 
 static void guest_act_reset(struct guest *g)
 {
-	guest_ask(g, "machine.reset", NULL, NULL, GUEST_CALL_MS);
+	guest_ask(g, "machine.reset", NULL, NULL, guest_call_ms(g));
 }
 
 static void guest_act_power_button(struct guest *g)
 {
-	guest_ask(g, "machine.power_button", NULL, NULL, GUEST_CALL_MS);
+	guest_ask(g, "machine.power_button", NULL, NULL, guest_call_ms(g));
 }
 
 static void guest_act_sigkill(struct guest *g)
@@ -339,7 +353,8 @@ static void guest_deadline(uv_timer_t *timer)
 		err_set(&g->start_err, ERR_VMM_PROTOCOL,
 			"vmm has not said hello within %.1f s and was ended",
 			g->d->options->step_timeout_ms / 1000.0);
-	guest_input(g, VM_IN_DEADLINE);
+	/* only a power button that was not heard has a deadline here: tell those who wait */
+	guest_input(g, g->vm.phase == VM_PHASE_STOPPING ? VM_IN_FAILED : VM_IN_DEADLINE);
 }
 
 static void guest_set_timer(struct guest *g, uint64_t timeout_ms)
@@ -349,23 +364,58 @@ static void guest_set_timer(struct guest *g, uint64_t timeout_ms)
 
 /* --- what vmproc tells --- */
 
-/* Found again: what does it do? One that was not up was being started by the vmd that died: undone. */
-static void guest_adopted(struct guest *g, const char *state)
+/* It does something else than we have seen it do last. */
+static void guest_correct(struct guest *g, enum vm_phase phase)
+{
+	struct vm_step step = { .from = vm_state(&g->vm) };
+
+	g->vm.phase = phase;
+	g->vm.since_ms = uv_now(&g->d->loop);
+	step.to = vm_state(&g->vm);
+	guest_tell_state(g, &step);
+}
+
+/*
+ * hello over a new connection: it knows what the VM does. A call that was lost with the old one has
+ * succeeded when its effect is there.
+ */
+static void guest_catch_up(struct guest *g, bool paused)
+{
+	enum vm_phase phase = g->vm.phase;
+
+	if (phase == VM_PHASE_STOPPING || phase == VM_PHASE_QUITTING || phase == VM_PHASE_KILLED)
+		return;
+	if ((phase == VM_PHASE_PAUSING && paused) || (phase == VM_PHASE_RESUMING && !paused))
+		guest_input(g, VM_IN_DONE);
+	else if (vm_operation(&g->vm))
+		guest_input(g, VM_IN_FAILED); /* call_err says why */
+	if (vm_state(&g->vm) != (paused ? VM_PAUSED : VM_RUNNING))
+		guest_correct(g, paused ? VM_PHASE_PAUSED : VM_PHASE_RUNNING);
+}
+
+/* One that was not up was being started by the vmd that died: undone. */
+static void guest_undo_start(struct guest *g)
+{
+	err_set(&g->start_err, ERR_CANCELLED, "vmd ended during its start");
+	g->up = false;
+	g->vm.phase = VM_PHASE_KILLED;
+	vmproc_kill(g->proc);
+}
+
+static void guest_heard(struct guest *g, const char *state)
 {
 	bool created = !strcmp(state, "created");
+	bool paused = !strcmp(state, "paused") || (created && (!g->found || g->vm.start_paused));
+	bool found = g->found;
 
-	g->adopting = false;
+	log_info(&g->d->log, "VM '%s' %s: process %d, %s", g->name,
+		 found ? "found again" : "answers again", (int)vmproc_pid(g->proc), state);
+	g->found = false;
 	g->launched = !created;
-	if (!strcmp(state, "paused") || (created && g->vm.start_paused)) {
-		g->vm.phase = VM_PHASE_PAUSED;
-	} else if (created || !strcmp(state, "empty")) {
-		err_set(&g->start_err, ERR_CANCELLED, "vmd ended during its start");
-		g->up = false;
-		g->vm.phase = VM_PHASE_KILLED;
-		vmproc_kill(g->proc);
-	}
-	log_info(&g->d->log, "VM '%s' found again: process %d, %s", g->name,
-		 (int)vmproc_pid(g->proc), state);
+	if (found && !paused && (created || !strcmp(state, "empty")))
+		guest_undo_start(g);
+	else if (paused || !strcmp(state, "running"))
+		guest_catch_up(g, paused);
 	guest_settle(g);
 }
 
@@ -373,10 +423,13 @@ static void guest_proc_hello(void *arg, const char *state)
 {
 	struct guest *g = arg;
 
-	if (g->adopting)
-		guest_adopted(g, state);
-	else
+	guest_hold(g);
+	g->lost = false;
+	if (vm_state(&g->vm) == VM_STARTING)
 		guest_input(g, VM_IN_HELLO);
+	else
+		guest_heard(g, state);
+	guest_put(g);
 }
 
 static void guest_proc_event(void *arg, const char *type, const char *message)
@@ -394,12 +447,14 @@ static void guest_proc_lost(void *arg, const struct err *why)
 {
 	struct guest *g = arg;
 
-	log_info(&g->d->log, "VM '%s': %s", g->name, why->msg);
-	g->adopting = false;
-	g->call_err = *why;
-	if (vm_operation(&g->vm) && g->vm.phase != VM_PHASE_STOPPING &&
-	    !uv_is_closing((uv_handle_t *)&g->timer))
-		guest_set_timer(g, GUEST_LOST_MS);
+	if (vm_state(&g->vm) == VM_STOPPING)
+		log_debug(&g->d->log, "VM '%s': %s", g->name, why->msg);
+	else
+		log_limited(&g->d->log, &g->lost_limit, "VM '%s': %s", g->name, why->msg);
+	g->lost = true;
+	/* a guest that was asked to stop is given its time: the connection is made again */
+	if (g->vm.phase != VM_PHASE_STOPPING)
+		guest_give_up_soon(g, why);
 }
 
 static void guest_explain_start(struct guest *g, const struct state_exit *exit)
@@ -425,7 +480,7 @@ static void guest_proc_gone(void *arg, const struct state_exit *exit)
 	guest_hold(g);
 	g->proc = NULL;
 	guest_keep_pidfd(g);
-	g->adopting = false;
+	g->found = false;
 	g->exit = *exit;
 	g->has_exit = g->up;
 	if (!g->up && !g->start_err.code)

@@ -62,11 +62,13 @@ struct guest {
 	int64_t since_ms; /* in the state that users see */
 	bool up;	  /* has run, or stands paused before its first instruction */
 	bool launched;	  /* machine.start was sent */
-	bool adopting;	  /* found, and has not said hello yet */
+	bool found;	  /* of a vmd before this one, and has not said hello yet */
+	bool lost;	  /* the process lives and cannot be asked */
 	uv_timer_t timer; /* of the phase */
 	bool closing;
 	struct err start_err; /* why the start fails; code 0: not yet known */
 	struct err call_err;  /* why the call failed */
+	struct log_limit lost_limit;
 	struct state_exit exit;
 	bool has_exit;
 	struct guest_wait *waits; /* owned */
@@ -94,6 +96,8 @@ void guests_close(struct daemon *d);
 /* --- guest.c: what happens --- */
 struct vm_step guest_input(struct guest *g, enum vm_input input);
 void guest_failed(struct guest *g, const struct err *why);
+/* For vmm to answer a short call: GUEST_CALL_MS, or --step-timeout when that is less. */
+unsigned int guest_call_ms(const struct guest *g);
 /* {state, pid?, since, revision?, exit?}; g may be NULL. */
 struct json_object *guest_observed(const struct guest *g, const struct state_vm *vm);
 struct json_object *guest_exit_json(const struct state_exit *exit);

@@ -193,9 +193,7 @@ static void guests_adopt_one(struct daemon *d, const struct state_process *p)
 		g->since_ms = p->time_ms;
 		g->revision = p->revision;
 		g->up = true;
-		g->adopting = vmproc_connected(g->proc);
-		if (!g->adopting)
-			log_error(&d->log, "VM '%s' runs but cannot be asked: %s", g->name, e.msg);
+		g->found = true;
 	}
 	guest_put(g);
 }
@@ -217,14 +215,14 @@ static int guests_take_row(void *arg, const struct state_process *p)
 	return 0;
 }
 
-/* Serve once each has said hello, or when that takes too long. */
+/* Serve once each has said hello or cannot be asked, or when that takes too long. */
 static void guests_adopt_check(uv_timer_t *timer)
 {
 	struct guests *set = container_of(timer, struct guests, adopt);
 	bool waiting = false;
 
 	for (struct guest *g = set->list; g; g = g->next)
-		waiting = waiting || g->adopting;
+		waiting = waiting || (g->found && !g->lost);
 	if (waiting && uv_now(&set->d->loop) < set->adopt_until)
 		return;
 	uv_timer_stop(timer);

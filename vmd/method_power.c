@@ -322,7 +322,8 @@ static int power_console_open(struct guest *g, struct call *call, struct err *e)
 	memcpy(c->name, g->name, sizeof(c->name));
 	fdset_init(&fds);
 	fdset_add(&fds, ends[1]);
-	vmproc_call(g->proc, "console.attach", params, &fds, GUEST_CALL_MS, power_console_done, c);
+	vmproc_call(g->proc, "console.attach", params, &fds, guest_call_ms(g), power_console_done,
+		    c);
 	return 0;
 }
 

@@ -102,7 +102,7 @@ static const struct {
 	{ "check", "FILE", "check a VM file, and end", options_check },
 	{ "foreground", NULL, "stay attached; log to standard error", options_foreground },
 	{ "vmm", "PATH", "the monitor to run", options_vmm },
-	{ "step-timeout", "SECONDS", "for a monitor to answer a step of its start (30)",
+	{ "step-timeout", "SECONDS", "for a monitor to answer (30; short calls at most 10)",
 	  options_step_timeout },
 	{ "log-level", "LEVEL", "error, warn, info or debug (info)", options_log_level },
 	{ "version", NULL, "print the version, and end", options_version },

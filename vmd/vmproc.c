@@ -23,7 +23,7 @@
 
 #define VMPROC_DRAIN_MS 500
 
-static void vmproc_unref(struct vmproc *p)
+void vmproc_unref(struct vmproc *p)
 {
 	if (--p->handles)
 		return;
@@ -41,201 +41,10 @@ static void vmproc_timer_closed(uv_handle_t *handle)
 	vmproc_unref(container_of((uv_timer_t *)handle, struct vmproc, exit_timer));
 }
 
-static void vmproc_call_closed(uv_handle_t *handle)
+static void vmproc_conn_timer_closed(uv_handle_t *handle)
 {
-	struct vmproc_call *call = container_of((uv_timer_t *)handle, struct vmproc_call, timer);
-
-	vmproc_unref(call->proc);
-	json_object_put(call->result);
-	free(call);
+	vmproc_unref(container_of((uv_timer_t *)handle, struct vmproc, conn_timer));
 }
-
-/* Take a call off the list and end it; result and why are copied by nobody, so they live until done ends. */
-static void vmproc_call_end(struct vmproc_call *call, struct json_object *result,
-			    const struct err *why)
-{
-	struct vmproc_call **link = &call->proc->calls;
-
-	while (*link != call)
-		link = &(*link)->next;
-	*link = call->next;
-	uv_close((uv_handle_t *)&call->timer, vmproc_call_closed);
-	call->done(call->arg, result, why);
-}
-
-static void vmproc_fail_calls(struct vmproc *p, const struct err *why)
-{
-	while (p->calls)
-		vmproc_call_end(p->calls, NULL, why);
-}
-
-static void vmproc_call_timeout(uv_timer_t *timer)
-{
-	struct vmproc_call *call = container_of(timer, struct vmproc_call, timer);
-	struct err e;
-
-	if (call->failed_code) /* it could not be sent: told from the loop, as promised */
-		err_set(&e, call->failed_code, "vmm cannot be asked (%s): no connection",
-			call->method);
-	else
-		err_set(&e, ERR_TIMEOUT, "vmm has not answered %s within %.1f s", call->method,
-			call->timeout_ms / 1000.0);
-	vmproc_call_end(call, NULL, &e);
-}
-
-void vmproc_call(struct vmproc *p, const char *method, struct json_object *take_params,
-		 struct fdset *take_fds, unsigned int timeout_ms,
-		 void (*done)(void *arg, struct json_object *result, const struct err *why),
-		 void *arg)
-{
-	struct vmproc_call *call = calloc(1, sizeof(*call));
-
-	if (!call)
-		abort(); /* a small object, and the state machine would stand still */
-	call->proc = p;
-	call->id = ++p->last_id;
-	call->method = method;
-	call->done = done;
-	call->arg = arg;
-	call->timeout_ms = timeout_ms;
-	call->next = p->calls;
-	p->calls = call;
-	p->handles++;
-	uv_timer_init(p->options.loop, &call->timer);
-	if (p->connected) {
-		conn_send(&p->conn, rpc_request(call->id, method, take_params), take_fds);
-	} else {
-		json_object_put(take_params);
-		fdset_fini(take_fds);
-		call->failed_code = ERR_VMM_PROTOCOL;
-		timeout_ms = 0;
-	}
-	uv_timer_start(&call->timer, vmproc_call_timeout, timeout_ms, 0);
-}
-
-/* The same for text whose LFs stay. */
-static void vmproc_printable_lines(char *text)
-{
-	while (*text) {
-		size_t len = strcspn(text, "\n");
-		char end = text[len];
-
-		text[len] = '\0';
-		vmproc_printable(text);
-		text[len] = end;
-		text += len + (end == '\n');
-	}
-}
-
-/* vmm's error: its code counts where it is one of the catalogue's for such errors, its words made safe. */
-static void vmproc_take_error(struct json_object *error, struct err *e)
-{
-	rpc_error_to_err(error, e);
-	if (e->code < ERR_FAILED || errcat_find(e->code)->code != e->code)
-		e->code = ERR_FAILED;
-	vmproc_printable(e->msg);
-	vmproc_printable(e->hint);
-	vmproc_printable_lines(e->cause);
-}
-
-static void vmproc_answer(struct vmproc *p, const struct rpc_msg *m)
-{
-	struct vmproc_call *call = p->calls;
-	struct err e;
-
-	if (!json_object_is_type(m->id, json_type_int))
-		return;
-	while (call && call->id != json_object_get_int64(m->id))
-		call = call->next;
-	if (!call)
-		return; /* late: it had timed out */
-	if (m->kind == RPC_RESULT) {
-		vmproc_call_end(call, m->result, NULL);
-		return;
-	}
-	vmproc_take_error(m->error, &e);
-	vmproc_call_end(call, NULL, &e);
-}
-
-static void vmproc_hello(struct vmproc *p, struct json_object *params)
-{
-	int64_t pid = json_get_int(params, "pid", 0);
-	struct err e;
-
-	if (p->greeted)
-		return;
-	if (pid != p->pid) {
-		err_set(&e, ERR_VMM_PROTOCOL, "vmm says that it is process %lld, it is %d",
-			(long long)pid, (int)p->pid);
-		p->options.ops->lost(p->options.arg, &e);
-		return;
-	}
-	p->greeted = true;
-	p->options.ops->hello(p->options.arg, json_get_str(params, "state", ""));
-}
-
-static void vmproc_notification(struct vmproc *p, const struct rpc_msg *m)
-{
-	char type[32], message[256];
-
-	if (!strcmp(m->method, "vmm.hello")) {
-		vmproc_hello(p, m->params);
-		return;
-	}
-	if (strcmp(m->method, "machine.event"))
-		return;
-	snprintf(type, sizeof(type), "%s", json_get_str(m->params, "type", ""));
-	snprintf(message, sizeof(message), "%s", json_get_str(m->params, "message", ""));
-	vmproc_printable(type);
-	vmproc_printable(message);
-	p->options.ops->event(p->options.arg, type, message);
-}
-
-static void vmproc_message(struct conn *conn, struct json_object *msg, struct fdset *fds)
-{
-	struct vmproc *p = conn->arg;
-	struct rpc_msg m;
-	struct err e;
-
-	(void)fds; /* nothing is taken from vmm */
-	if (p->released)
-		return;
-	if (rpc_msg_parse(msg, &m, &e) < 0) {
-		log_limited(p->options.log, &p->log_limit, "vmm %d: %s", (int)p->pid, e.msg);
-		return;
-	}
-	if (m.kind == RPC_RESULT || m.kind == RPC_ERROR)
-		vmproc_answer(p, &m);
-	else if (m.kind == RPC_NOTIFICATION)
-		vmproc_notification(p, &m);
-}
-
-static void vmproc_ended(struct vmproc *p);
-
-static void vmproc_conn_closed(struct conn *conn, const struct err *why)
-{
-	struct vmproc *p = conn->arg;
-	struct err e;
-
-	p->connected = false;
-	if (p->exited && !p->gone && !p->released) {
-		vmproc_ended(p); /* all that it said has been heard */
-	} else if (!p->gone && !p->released) {
-		err_set(&e, ERR_VMM_PROTOCOL, "the connection to vmm %d broke: %s", (int)p->pid,
-			why ? why->msg : "it was closed");
-		vmproc_fail_calls(p, &e);
-		/* an end of a call may have let go of it */
-		if (!p->released)
-			p->options.ops->lost(p->options.arg, &e);
-	}
-	vmproc_unref(p);
-}
-
-static const struct conn_ops vmproc_conn_ops = {
-	/* no bad_input: a vmm that sends what is no JSON is not spoken to any more */
-	.message = vmproc_message,
-	.closed = vmproc_conn_closed,
-};
 
 static void vmproc_close(struct vmproc *p, const struct err *why)
 {
@@ -243,12 +52,12 @@ static void vmproc_close(struct vmproc *p, const struct err *why)
 		p->closing = true;
 		uv_close((uv_handle_t *)&p->poll, vmproc_poll_closed);
 		uv_close((uv_handle_t *)&p->exit_timer, vmproc_timer_closed);
+		uv_close((uv_handle_t *)&p->conn_timer, vmproc_conn_timer_closed);
 	}
 	p->handles++; /* p outlives the ends of its calls */
 	vmproc_fail_calls(p, why);
-	if (p->connected)
+	if (p->open)
 		conn_close(&p->conn);
-	p->connected = false;
 	vmproc_unref(p);
 }
 
@@ -286,7 +95,7 @@ static void vmproc_how_it_ended(struct vmproc *p, struct state_exit *exit)
 	}
 }
 
-static void vmproc_ended(struct vmproc *p)
+void vmproc_ended(struct vmproc *p)
 {
 	struct state_exit exit;
 	struct err e;
@@ -316,7 +125,8 @@ static void vmproc_exited(uv_poll_t *poll, int status, int events)
 	(void)status, (void)events;
 	uv_poll_stop(poll);
 	p->exited = true;
-	if (p->connected)
+	uv_timer_stop(&p->conn_timer);
+	if (p->open)
 		uv_timer_start(&p->exit_timer, vmproc_exit_timeout, VMPROC_DRAIN_MS, 0);
 	else
 		vmproc_ended(p);
@@ -337,11 +147,6 @@ bool vmproc_gone(const struct vmproc *p)
 	return p->gone;
 }
 
-bool vmproc_connected(const struct vmproc *p)
-{
-	return p->connected;
-}
-
 void vmproc_kill(struct vmproc *p)
 {
 	p->killed = true;
@@ -349,8 +154,8 @@ void vmproc_kill(struct vmproc *p)
 		log_error(p->options.log, "cannot kill vmm %d: %s", (int)p->pid, strerror(errno));
 }
 
-int vmproc_new(const struct vmproc_options *options, pid_t pid, int take_pidfd, bool child,
-	       struct vmproc **ret_proc, struct err *e)
+int vmproc_new(const struct vmproc_options *options, pid_t pid, const char *socket, int take_pidfd,
+	       bool child, struct vmproc **ret_proc, struct err *e)
 {
 	struct vmproc *p = calloc(1, sizeof(*p));
 	int ret = p ? uv_poll_init(options->loop, &p->poll, take_pidfd) : -ENOMEM;
@@ -363,27 +168,18 @@ int vmproc_new(const struct vmproc_options *options, pid_t pid, int take_pidfd, 
 	p->options = *options;
 	snprintf(p->dir, sizeof(p->dir), "%s", options->dir);
 	p->options.dir = p->dir;
+	snprintf(p->socket, sizeof(p->socket), "%s", socket);
 	p->pid = pid;
 	p->pidfd = take_pidfd;
 	p->child = child;
+	p->retry_ms = VMPROC_RETRY_MS;
+	p->events = VMPROC_EVENTS_MAX;
 	uv_timer_init(options->loop, &p->exit_timer);
-	p->handles = 2;
+	uv_timer_init(options->loop, &p->conn_timer);
+	p->handles = 3;
 	uv_poll_start(&p->poll, UV_READABLE, vmproc_exited);
+	uv_timer_start(&p->conn_timer, vmproc_conn_timeout, 0, 0);
 	*ret_proc = p;
-	return 0;
-}
-
-int vmproc_connect(struct vmproc *p, const char *socket, struct err *e)
-{
-	int fd = conn_connect(socket, e), ret;
-
-	if (fd < 0)
-		return fd;
-	ret = conn_init(&p->conn, p->options.loop, fd, &vmproc_conn_ops, p, e);
-	if (ret < 0)
-		return ret;
-	p->handles++;
-	p->connected = true;
 	return 0;
 }
 
@@ -412,10 +208,6 @@ int vmproc_adopt(const struct vmproc_options *options, const struct state_proces
 	ret = host_process_start(process->pid, &start, e);
 	if (ret < 0 || start != process->start_time)
 		return err_set(e, ESRCH, "process %d is another one", (int)process->pid);
-	ret = vmproc_new(options, process->pid, TAKE_FD(pidfd), false, ret_proc, e);
-	if (ret < 0)
-		return ret;
-	/* without a connection it is still ours to watch and to kill; the caller sees vmproc_connected */
-	vmproc_connect(*ret_proc, process->socket, e);
-	return 0;
+	return vmproc_new(options, process->pid, process->socket, TAKE_FD(pidfd), false, ret_proc,
+			  e);
 }

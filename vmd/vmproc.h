@@ -20,11 +20,18 @@
 struct vmproc;
 
 struct vmproc_ops {
-	/* vmm has said hello. state: "empty", "created", "running", "paused", "ended". */
+	/*
+	 * vmm has said hello: "empty", "created", "running", "paused" or "ended". Again after each time
+	 * that the connection had to be made anew.
+	 */
 	void (*hello)(void *arg, const char *state);
 	/* machine.event: type and message are the vmm's words, made printable. */
 	void (*event)(void *arg, const char *type, const char *message);
-	/* Its connection broke or was never good while the process lives. */
+	/*
+	 * Its connection broke or was never good while the process lives: who listens is another process,
+	 * hello says what cannot be, or does not come. Calls end with ERR_VMM_PROTOCOL. vmd goes on
+	 * trying; it is told again only when the reason is another one.
+	 */
 	void (*lost)(void *arg, const struct err *why);
 	/* The process has ended; the last callback but for the ends of calls. */
 	void (*gone)(void *arg, const struct state_exit *exit);
@@ -47,8 +54,9 @@ int vmproc_spawn(const struct vmproc_options *options, const char *vmm,
 		 struct vmproc **ret_proc, struct err *e);
 /*
  * Take one over that a vmd before this one has made: -ESRCH when it has ended meanwhile (pid and start
- * time do not meet). When it lives but cannot be spoken to, ops->lost follows. take_pidfd: what the service
- * manager has kept of it, or -1; not believed when it is another process's.
+ * time do not meet); nothing is done to the process that has its number now. ops->hello or ops->lost
+ * follows. take_pidfd: what the service manager has kept of it, or -1; not believed when it is another
+ * process's.
  */
 int vmproc_adopt(const struct vmproc_options *options, const struct state_process *process,
 		 int take_pidfd, struct vmproc **ret_proc, struct err *e);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@
 #include "lib/conn.h"
 #include "vmd/host.h"
 #include "vmd/vmproc_priv.h"
+
+#define SPAWN_BACKLOG 64
 
 struct spawn {
 	const char *vmm;
@@ -55,7 +58,8 @@ static void spawn_child(const struct spawn *s)
 	char go;
 
 	setsid();
-	if (fdio_read(s->gate[0], &go, 1) != 1)
+	/* from now on the socket bears our pid: a vmd that comes later looks at it (vmproc_conn.c) */
+	if (listen(s->listen, SPAWN_BACKLOG) < 0 || fdio_read(s->gate[0], &go, 1) != 1)
 		_exit(126);
 	/* all above 3 first, so that no dup2 hits a source of another */
 	int null = fcntl(s->null, F_DUPFD, 10), log = fcntl(s->log, F_DUPFD, 10);
@@ -141,9 +145,7 @@ int vmproc_spawn(const struct vmproc_options *options, const char *vmm,
 	if (ret >= 0)
 		ret = spawn_fork(&s, record, options->arg, e);
 	if (ret >= 0)
-		ret = vmproc_new(options, s.process.pid, ret, true, ret_proc, e);
-	if (ret >= 0 && vmproc_connect(*ret_proc, s.process.socket, e) < 0)
-		log_error(options->log, "vmm %d: %s", (int)s.process.pid, e->msg);
+		ret = vmproc_new(options, s.process.pid, s.process.socket, ret, true, ret_proc, e);
 	spawn_fini(&s);
 	return ret;
 }

@@ -2,13 +2,14 @@
 # Functional tests: test_*.c, each a program with the harness; they run the programs of $(BUILD)/bin.
 FUNCTIONAL_SRC := $(sort $(wildcard tests/functional/test_*.c))
 FUNCTIONAL_BIN := $(patsubst %.c,$(BUILD)/%,$(FUNCTIONAL_SRC))
-FUNCTIONAL_HELPERS := $(call obj,tests/functional/harness.c tests/lib/tempdir.c)
+FUNCTIONAL_HELPERS := $(call obj,tests/functional/harness.c tests/functional/scene.c tests/lib/tempdir.c)
 TESTS += $(FUNCTIONAL_BIN)
 
-$(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) $(BUILD)/lib/common.a \
-		| $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(BUILD)/tests/functional/fake_vmm
+$(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
+		$(BUILD)/lib/state.a $(BUILD)/lib/common.a \
+		| $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(BUILD)/tests/functional/fake_vmm $(BUILD)/tests/guest/ticks
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -ljson-c -lyaml
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml
 
 $(BUILD)/tests/functional/fake_vmm: $(call obj,tests/functional/fake_vmm.c) $(BUILD)/lib/common.a
 	@mkdir -p $(@D)

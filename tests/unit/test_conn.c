@@ -3,6 +3,7 @@
 #include "tests/lib/test.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include "lib/conn.h"
 #include "lib/errcat.h"
 #include "lib/rpc.h"
+#include "tests/lib/tempdir.h"
 
 struct end {
 	struct conn conn;
@@ -292,6 +294,27 @@ static void test_limits(void **state)
 	assert_int_equal(f.end.last_code, ERR_RPC_TOO_LONG);
 }
 
+/* Nobody accepts: the queue fills, and connecting does not wait for room in it. */
+static void test_full_queue(void **state)
+{
+	char *dir = tempdir_new(), path[128];
+	int listener, fds[1024], n = 0;
+	struct err e;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/s", dir);
+	listener = conn_listen(path, 0600, NULL);
+	assert_true(listener >= 0);
+	while (n < (int)ARRAY_SIZE(fds) && (fds[n] = conn_connect_now(path, &e)) >= 0)
+		n++;
+	assert_in_range(n, 1, ARRAY_SIZE(fds) - 1);
+	assert_int_equal(fds[n], -EAGAIN);
+	while (n--)
+		close(fds[n]);
+	close(listener);
+	tempdir_remove(dir);
+}
+
 static const struct {
 	const char *text;
 	int kind; /* -1: refused */
@@ -370,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_write_deadline),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_full_queue),
 		cmocka_unit_test(test_rpc_messages),
 		cmocka_unit_test(test_rpc_error_round_trip),
 	};

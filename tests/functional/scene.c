@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+/* See scene.h. */
+#include "tests/functional/scene.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/fdio.h"
+
+#define SCENE_TURNS 2000
+
+void scene_define(struct client *c, const char *name, const char *kernel)
+{
+	char params[512];
+
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': '%s', 'memory': '64MiB', 'boot': {'kernel': '%s'}}}",
+		 name, kernel);
+	json_object_put(client_result(c, "vm.apply", params));
+}
+
+struct client *scene_begin(struct harness *h, const char *fake)
+{
+	struct client *c;
+
+	harness_vmd(h, fake, "--step-timeout", "0.3", NULL);
+	c = harness_client(h);
+	scene_define(c, "one", harness_file(h, "kernel", "not looked at"));
+	json_object_put(client_result(c, "event.subscribe", NULL));
+	return c;
+}
+
+struct client *scene_restart(struct harness *h, struct client *c, int signal, const char *fake)
+{
+	client_close(h, c);
+	harness_vmd_end(h, signal);
+	harness_vmd(h, fake, "--step-timeout", "0.3", NULL);
+	return harness_client(h);
+}
+
+static struct json_object *scene_get(struct client *c, const char *vm)
+{
+	char params[128];
+
+	snprintf(params, sizeof(params), "{'vm': '%s'}", vm);
+	return client_result(c, "vm.get", params);
+}
+
+pid_t scene_pid(struct client *c, const char *vm)
+{
+	AUTO_JSON struct json_object *o = scene_get(c, vm);
+
+	return (pid_t)json_get_int(json_get(o, "observed"), "pid", 0);
+}
+
+const char *scene_path(struct harness *h, struct client *c, const char *vm, const char *name)
+{
+	AUTO_JSON struct json_object *o = scene_get(c, vm);
+	static char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s/%s", h->run_dir, json_get_str(o, "id", ""), name);
+	return path;
+}
+
+void scene_expect_state(struct client *c, const char *vm, const char *state)
+{
+	AUTO_JSON struct json_object *o = scene_get(c, vm);
+
+	assert_string_equal(json_get_str(json_get(o, "observed"), "state", ""), state);
+}
+
+void scene_expect_exit(struct client *c, const char *vm, const char *reason, const char *message)
+{
+	AUTO_JSON struct json_object *o = scene_get(c, vm);
+	struct json_object *exit = json_get(json_get(o, "observed"), "exit");
+
+	assert_string_equal(json_get_str(exit, "reason", ""), reason);
+	if (message)
+		assert_string_equal(json_get_str(exit, "message", ""), message);
+}
+
+void scene_expect_fds(struct harness *h, struct client *c, unsigned int expected)
+{
+	/* each ping is a turn of vmd's loop or less */
+	for (int i = 0; i < SCENE_TURNS && harness_count_fds(h->vmd) != expected; i++)
+		json_object_put(client_result(c, "daemon.ping", NULL));
+	assert_int_equal(harness_count_fds(h->vmd), expected);
+}
+
+unsigned int scene_count_files(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned int n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 2;
+}
+
+unsigned int scene_count_children(pid_t pid)
+{
+	char path[64], text[256] = "";
+	unsigned int n = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0; /* a kernel without CONFIG_PROC_CHILDREN */
+	assert_true(fdio_read(fd, text, sizeof(text) - 1) >= 0);
+	close(fd);
+	for (char *p = text; *p; p++)
+		n += *p == ' ';
+	return n;
+}

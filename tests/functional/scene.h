@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What most tests of running VMs begin with and look at: a vmd with a certain monitor, a VM 'one' whose
+ * files exist, its state, what is left of it.
+ */
+#ifndef TESTS_FUNCTIONAL_SCENE_H
+#define TESTS_FUNCTIONAL_SCENE_H
+
+#include "tests/functional/harness.h"
+
+/*
+ * Start vmd with a mode of fake_vmm.c (NULL: the real vmm) and --step-timeout 0.3, define 'one'. The
+ * client has subscribed to all events.
+ */
+struct client *scene_begin(struct harness *h, const char *fake);
+/* Define a VM with the kernel at a path; the "changed" of vm.apply is not looked at. */
+void scene_define(struct client *c, const char *name, const char *kernel);
+/* vmd ends as by `signal`, and another begins with such a monitor; a client of the new one. */
+struct client *scene_restart(struct harness *h, struct client *c, int signal, const char *fake);
+
+pid_t scene_pid(struct client *c, const char *vm);
+/* RUN-DIR/ID/name, valid until the next call. */
+const char *scene_path(struct harness *h, struct client *c, const char *vm, const char *name);
+void scene_expect_state(struct client *c, const char *vm, const char *state);
+/* What observed.exit says: reason, and message unless NULL. */
+void scene_expect_exit(struct client *c, const char *vm, const char *reason, const char *message);
+/* Within some turns of vmd's loop: so many open descriptors. */
+void scene_expect_fds(struct harness *h, struct client *c, unsigned int expected);
+/* The names in a directory, without . and .. */
+unsigned int scene_count_files(const char *path);
+unsigned int scene_count_children(pid_t pid);
+
+#endif
