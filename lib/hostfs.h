@@ -10,7 +10,8 @@
 #include "lib/err.h"
 
 struct hostfs {
-	int root; /* owned; -1 when not open */
+	int root;  /* owned; -1 when not open */
+	bool host; /* the root is "/": nothing to keep inside of it */
 };
 
 int hostfs_init(struct hostfs *h, const char *root, struct err *e);
