@@ -311,8 +311,11 @@ static void conn_event(uv_poll_t *poll, int status, int events)
 		conn_fail(c, status, "cannot poll");
 		return;
 	}
-	if (events & UV_WRITABLE)
+	if (events & UV_WRITABLE) {
 		conn_flush(c);
+		if (!c->out_head && !c->closing && c->ops->drained)
+			c->ops->drained(c);
+	}
 	if (!c->closing && (events & UV_READABLE))
 		conn_read(c);
 	conn_watch(c);

@@ -25,6 +25,8 @@ struct conn_ops {
 	void (*message)(struct conn *c, struct json_object *msg, struct fdset *fds);
 	/* A line that is no JSON or too long; the connection goes on. Optional: without it, it is closed. */
 	void (*bad_input)(struct conn *c, const struct err *why);
+	/* All that was queued has been sent, after some of it had to wait; from the loop. Optional. */
+	void (*drained)(struct conn *c);
 	/*
 	 * The last callback: nothing of the connection is used any more, the owner may free it. why is NULL
 	 * after the peer's orderly end or our conn_close.

@@ -8,13 +8,14 @@
 
 #define EVENT_TRIM_EVERY 100
 
-int state_event_add(struct state *s, int64_t time_ms, const char *type, const char *vm,
-		    const char *data, int64_t *ret_seq, struct err *e)
+int state_event_add(struct state *s, const struct state_event *event, int64_t *ret_seq,
+		    struct err *e)
 {
 	int64_t seq;
-	int ret = db_run(s, DB_EVENT_ADD,
-			 "INSERT INTO event (time, type, vm, data) VALUES (?, ?, ?, ?)", e, "ittt",
-			 time_ms, type, vm, data);
+	int ret =
+		db_run(s, DB_EVENT_ADD,
+		       "INSERT INTO event (time, type, vm, data, actor) VALUES (?, ?, ?, ?, ?)", e,
+		       "itttt", event->time_ms, event->type, event->vm, event->data, event->actor);
 
 	if (ret < 0)
 		return ret;
@@ -26,12 +27,8 @@ int state_event_add(struct state *s, int64_t time_ms, const char *type, const ch
 		      seq - STATE_EVENTS_MAX);
 }
 
-int state_event_last(struct state *s, int64_t *ret_seq, struct err *e)
+static int event_number(struct state *s, sqlite3_stmt *stmt, int64_t *ret_seq, struct err *e)
 {
-	sqlite3_stmt *stmt =
-		db_query(s, DB_EVENT_LAST,
-			 "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'",
-			 e, "");
 	int ret;
 
 	if (!stmt)
@@ -43,14 +40,31 @@ int state_event_last(struct state *s, int64_t *ret_seq, struct err *e)
 	return MIN(ret, 0);
 }
 
-int state_event_list(struct state *s, int64_t since,
+int state_event_last(struct state *s, int64_t *ret_seq, struct err *e)
+{
+	return event_number(
+		s,
+		db_query(s, DB_EVENT_LAST,
+			 "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'",
+			 e, ""),
+		ret_seq, e);
+}
+
+int state_event_first(struct state *s, int64_t *ret_seq, struct err *e)
+{
+	return event_number(
+		s, db_query(s, DB_EVENT_FIRST, "SELECT coalesce(min(seq), 0) FROM event", e, ""),
+		ret_seq, e);
+}
+
+int state_event_list(struct state *s, int64_t since, int64_t limit,
 		     int (*each)(void *arg, const struct state_event *event), void *arg,
 		     struct err *e)
 {
-	sqlite3_stmt *stmt =
-		db_query(s, DB_EVENT_LIST,
-			 "SELECT seq, time, type, vm, data FROM event WHERE seq > ? ORDER BY seq",
-			 e, "i", since);
+	sqlite3_stmt *stmt = db_query(s, DB_EVENT_LIST,
+				      "SELECT seq, time, type, vm, data, actor FROM event"
+				      " WHERE seq > ? ORDER BY seq LIMIT ?",
+				      e, "ii", since, limit);
 	int ret;
 
 	if (!stmt)
@@ -62,12 +76,13 @@ int state_event_list(struct state *s, int64_t since,
 			.type = (const char *)sqlite3_column_text(stmt, 2),
 			.vm = (const char *)sqlite3_column_text(stmt, 3),
 			.data = (const char *)sqlite3_column_text(stmt, 4),
+			.actor = (const char *)sqlite3_column_text(stmt, 5),
 		};
 
 		ret = each(arg, &event);
-		if (ret < 0)
+		if (ret)
 			break;
 	}
 	db_end(stmt);
-	return ret;
+	return MIN(ret, 0);
 }

@@ -77,6 +77,7 @@ struct state_process {
 struct state_event {
 	int64_t seq, time_ms;
 	const char *type, *vm, *data; /* vm may be NULL; data is a JSON object's text */
+	const char *actor;	      /* a JSON object's text, or NULL: nobody caused it */
 };
 
 /* Opens or makes dir/state.db and brings it to the newest schema. A newer database is refused. */
@@ -126,12 +127,14 @@ int state_process_list(struct state *s, int (*each)(void *arg, const struct stat
 int state_exit_put(struct state *s, const char *vm, const struct state_exit *exit, struct err *e);
 int state_exit_delete(struct state *s, const char *vm, struct err *e);
 
-/* ret_seq: the number that the event got, from 1, never used twice. */
-int state_event_add(struct state *s, int64_t time_ms, const char *type, const char *vm,
-		    const char *data, int64_t *ret_seq, struct err *e);
+/* ret_seq: the number that the event got (its own is not looked at), from 1, never used twice. */
+int state_event_add(struct state *s, const struct state_event *event, int64_t *ret_seq,
+		    struct err *e);
 int state_event_last(struct state *s, int64_t *ret_seq, struct err *e);
-/* Those after since, in order. */
-int state_event_list(struct state *s, int64_t since,
+/* The oldest that is still there; 0: there is none. */
+int state_event_first(struct state *s, int64_t *ret_seq, struct err *e);
+/* At most limit of those after since, in order. each < 0 ends the walk and is returned, > 0 ends it. */
+int state_event_list(struct state *s, int64_t since, int64_t limit,
 		     int (*each)(void *arg, const struct state_event *event), void *arg,
 		     struct err *e);
 

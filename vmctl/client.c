@@ -87,8 +87,9 @@ static void client_message(struct conn *conn, struct json_object *msg, struct fd
 		client_answer(c, &m, fds);
 	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "vmd.hello"))
 		client_hello(c, m.params);
-	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "event") && c->event)
-		c->event(c->event_arg, m.params);
+	else if (m.kind == RPC_NOTIFICATION && c->event &&
+		 (!strcmp(m.method, "event") || !strcmp(m.method, "event.overflow")))
+		c->event(c->event_arg, m.method, m.params);
 }
 
 static void client_closed(struct conn *conn, const struct err *why)
@@ -234,7 +235,7 @@ static void client_turn(struct client *c, const struct client_call *call, uint64
 	if (timeout_ms)
 		uv_timer_start(&c->timer, client_timeout, timeout_ms, 0);
 	client_watch_interrupt(c);
-	while (!(call && call->done) && c->open && !c->interrupted && !c->timed_out)
+	while (!(call ? call->done : c->wake) && c->open && !c->interrupted && !c->timed_out)
 		uv_run(&c->loop, UV_RUN_ONCE);
 	uv_signal_stop(&c->sigint);
 	uv_timer_stop(&c->timer);
@@ -265,6 +266,8 @@ int client_wait(struct client *c, int64_t id, uint64_t timeout_ms, struct client
 		client_take(c, call, ret);
 		return ret->error ? rpc_error_to_err(ret->error, e) : 0;
 	}
+	if (!call && c->wake)
+		return 0;
 	if (c->interrupted)
 		return err_set(e, EINTR, "interrupted");
 	if (!c->open) {

@@ -20,8 +20,8 @@ struct client_reply {
 	struct fdset fds;
 };
 
-/* params is borrowed: {subscription, seq, time, type, vm?, data} */
-typedef void (*client_event_fn)(void *arg, struct json_object *params);
+/* "event" or "event.overflow"; params is borrowed: {subscription, seq, time, type, vm?, data} or {…, from, to} */
+typedef void (*client_event_fn)(void *arg, const char *method, struct json_object *params);
 
 struct client {
 	uv_loop_t loop;
@@ -30,6 +30,7 @@ struct client {
 	struct conn conn;
 	bool loop_ready, open;
 	bool interrupted, timed_out;
+	bool wake;		   /* set by `event`: the wait for CLIENT_NEVER ends with 0 */
 	const char *path;	   /* borrowed */
 	struct json_object *hello; /* owned: params of vmd.hello, NULL until it came */
 	struct client_call *calls; /* owned list */

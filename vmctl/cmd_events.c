@@ -49,33 +49,32 @@ static bool events_wanted(const struct args *a, struct json_object *params)
 	return !a->noperands;
 }
 
-static void events_print(void *arg, struct json_object *params)
+static void events_print(struct vmctl *v, struct json_object *event)
 {
-	struct vmctl *v = arg;
 	char detail[400], vm[80];
 
-	if (!events_wanted(&v->args, params))
+	if (!events_wanted(&v->args, event))
 		return;
 	if (v->out.format == OUTPUT_JSON) {
-		output_json_line(&v->out, "event", params);
+		output_json_line(&v->out, "event", event);
 		return;
 	}
 	/* "vm" is the id, which stays; people know the name */
 	snprintf(vm, sizeof(vm), "%s",
-		 json_get_str(json_get(params, "data"), "name", json_get_str(params, "vm", "-")));
+		 json_get_str(json_get(event, "data"), "name", json_get_str(event, "vm", "-")));
 	output_clean(vm);
 	if (v->out.format == OUTPUT_NAME) {
 		fprintf(v->out.out, "%s\n", vm);
-	} else {
-		/* fixed widths: a stream cannot know its widest line */
-		events_detail(json_get(params, "data"), detail, sizeof(detail));
-		fprintf(v->out.out, "%6" PRId64 "  %-24s  %-10s  %-12s%s%s\n",
-			json_get_int(params, "seq", 0), json_get_str(params, "time", "-"),
-			json_get_str(params, "type", "-"), vm, detail[0] ? "  " : "", detail);
+		return;
 	}
-	fflush(v->out.out);
+	/* fixed widths: a stream cannot know its widest line */
+	events_detail(json_get(event, "data"), detail, sizeof(detail));
+	fprintf(v->out.out, "%6" PRId64 "  %-24s  %-12s  %-12s%s%s\n",
+		json_get_int(event, "seq", 0), json_get_str(event, "time", "-"),
+		json_get_str(event, "type", "-"), vm, detail[0] ? "  " : "", detail);
 }
 
+/* The types asked for, and nothing else. */
 static struct json_object *events_params(const struct args *a)
 {
 	struct json_object *params = json_new(), *list = json_object_new_array();
@@ -84,39 +83,122 @@ static struct json_object *events_params(const struct args *a)
 	for (size_t i = 0; (type = args_item(a, "type", i)); i++)
 		json_object_array_add(list, json_object_new_string(type));
 	if (json_object_array_length(list))
-		json_add(params, "types", list);
-	else
-		json_object_put(list);
-	/* nothing asked for: all that is kept; only --follow alone begins with what is new */
-	if (args_flag(a, "since") || !args_flag(a, "follow"))
-		json_add_int(params, "since", (int64_t)args_number(a, "since", 0));
+		return json_add(params, "types", list);
+	json_object_put(list);
 	return params;
+}
+
+/* Following: what was printed last, and what came that was not printed. */
+struct events_follow {
+	struct vmctl *v;
+	int64_t last, seen;
+	bool behind; /* events are missing: what comes is read again in its order */
+};
+
+/* What is kept of those after *last, all of it. told: what is not kept any more is worth a word. */
+static int events_read(struct vmctl *v, int64_t *last, bool told)
+{
+	struct client_reply reply;
+	bool more = true;
+	int status = EXIT_OK;
+
+	while (more && status == EXIT_OK) {
+		struct json_object *params = events_params(&v->args), *list, *gone;
+
+		json_add_int(json_add_int(params, "since", *last), "limit", 1000);
+		status = vmctl_call(v, "event.list", params, &reply, "show events");
+		list = json_get(reply.result, "events");
+		gone = json_get(reply.result, "gone");
+		if (gone && told)
+			output_note(&v->out,
+				    "events %" PRId64 " to %" PRId64 " are not kept any more",
+				    json_get_int(gone, "from", 0), json_get_int(gone, "to", 0));
+		for (size_t i = 0; list && i < json_object_array_length(list); i++)
+			events_print(v, json_object_array_get_idx(list, i));
+		/* a vmd that does not move on would have us ask for ever */
+		more = json_get_bool(reply.result, "more", false) &&
+		       json_get_int(reply.result, "next", 0) > *last;
+		*last = MAX(*last, json_get_int(reply.result, "next", 0));
+		client_reply_fini(&reply);
+	}
+	return status;
+}
+
+static void events_arrived(void *arg, const char *method, struct json_object *params)
+{
+	struct events_follow *f = arg;
+	int64_t seq = json_get_int(params, "seq", 0);
+
+	if (strcmp(method, "event")) {
+		f->behind = f->v->client.wake = true;
+		f->seen = MAX(f->seen, json_get_int(params, "to", 0));
+		return;
+	}
+	f->seen = MAX(f->seen, seq);
+	if (f->behind || seq <= f->last)
+		return;
+	events_print(f->v, params);
+	fflush(f->v->out.out);
+	f->last = seq;
+}
+
+/* vmd has left some out because we were slow: none is lost as long as it keeps them. */
+static int events_catch_up(struct events_follow *f)
+{
+	int64_t from;
+	int status;
+
+	do {
+		from = f->last;
+		status = events_read(f->v, &f->last, true);
+	} while (status == EXIT_OK && f->seen > f->last && f->last > from);
+	f->behind = f->v->client.wake = false;
+	return status;
+}
+
+static int events_follow(struct vmctl *v, int64_t last)
+{
+	struct events_follow f = { .v = v, .last = last };
+	struct client_reply reply;
+	struct err e;
+	int status;
+
+	v->client.event = events_arrived;
+	v->client.event_arg = &f;
+	status = vmctl_call(v, "event.subscribe", events_params(&v->args), &reply, "follow events");
+	f.seen = MAX(f.seen, json_get_int(reply.result, "seq", 0));
+	client_reply_fini(&reply);
+	if (f.last < 0)
+		f.last = f.seen; /* only what is new */
+	else if (f.seen > f.last)
+		f.behind = v->client.wake = true;
+	while (status == EXIT_OK) {
+		if (f.behind)
+			status = events_catch_up(&f);
+		if (status != EXIT_OK)
+			break;
+		fflush(v->out.out);
+		if (client_wait(&v->client, CLIENT_NEVER, 0, &reply, &e) < 0)
+			status = vmctl_fail(v, &e, &reply, "follow events");
+		client_reply_fini(&reply);
+	}
+	v->client.event = NULL;
+	return status;
 }
 
 int cmd_events(struct vmctl *v)
 {
-	struct client_reply reply = { 0 };
-	struct err e;
-	int ret, status = vmctl_connect(v);
+	bool since = args_flag(&v->args, "since"), follow = args_flag(&v->args, "follow");
+	int64_t last = (int64_t)args_number(&v->args, "since", 0);
+	int status = vmctl_connect(v);
 
 	if (status != EXIT_OK)
 		return status;
-	v->client.event = events_print;
-	v->client.event_arg = v;
 	if (v->out.header && (v->out.format == OUTPUT_TABLE || v->out.format == OUTPUT_WIDE))
-		fprintf(v->out.out, "%6s  %-24s  %-10s  %-12s  %s\n", "SEQ", "TIME", "TYPE", "VM",
+		fprintf(v->out.out, "%6s  %-24s  %-12s  %-12s  %s\n", "SEQ", "TIME", "TYPE", "VM",
 			"DETAIL");
-	status = vmctl_call(v, "event.subscribe", events_params(&v->args), &reply, "show events");
-	client_reply_fini(&reply);
-	if (status != EXIT_OK)
-		return status;
-	/* vmd answers in order: when this answer is here, all that was kept has been sent */
-	if (args_flag(&v->args, "follow"))
-		ret = client_wait(&v->client, CLIENT_NEVER, 0, &reply, &e);
-	else
-		ret = client_call(&v->client, "daemon.ping", NULL, &reply, &e);
-	if (ret < 0)
-		status = vmctl_fail(v, &e, &reply, "follow events");
-	client_reply_fini(&reply);
-	return status;
+	/* nothing asked for: all that is kept; only --follow alone begins with what is new */
+	if (follow)
+		return events_follow(v, since ? last : -1);
+	return events_read(v, &last, since);
 }

@@ -8,6 +8,7 @@
 #include "lib/rpc.h"
 #include "vmd/client.h"
 #include "vmd/daemon.h"
+#include "vmd/event.h"
 #include "vmd/methods.h"
 #include "vmd/server.h"
 
@@ -115,6 +116,17 @@ static int call_check_access(const struct call *call, struct err *e)
 	return 0;
 }
 
+/* What the handler causes at once is this client's doing: its events say so. */
+static void call_handle(struct call *call)
+{
+	struct event_hub *events = call->daemon->events;
+	const struct state_actor actor = call->actor; /* the call may end meanwhile */
+
+	event_set_actor(events, &actor);
+	call->method->handle(call->daemon, call);
+	event_set_actor(events, NULL);
+}
+
 void call_run(struct call *call)
 {
 	struct method_schemas *schemas = server_schemas(call->client->server);
@@ -128,5 +140,5 @@ void call_run(struct call *call)
 	else if (method_check(schemas, call->method, call->params, &where, &e) < 0)
 		call_fail(call, &e, json_add_str(json_new(), "path", where.pointer));
 	else
-		call->method->handle(call->daemon, call);
+		call_handle(call);
 }

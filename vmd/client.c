@@ -44,6 +44,11 @@ void client_notify(struct client *c, const char *method, struct json_object *tak
 	conn_send(&c->conn, rpc_notification(method, take_params), NULL);
 }
 
+size_t client_backlog(const struct client *c)
+{
+	return c->conn.out_bytes;
+}
+
 /* --- batches --- */
 
 static struct batch *batch_new(struct client *c)
@@ -223,9 +228,17 @@ static void client_bad_input(struct conn *conn, const struct err *why)
 		conn_finish(conn);
 }
 
+static void client_drained(struct conn *conn)
+{
+	struct client *c = conn->arg;
+
+	event_drained(c->daemon->events, c);
+}
+
 static const struct conn_ops client_ops = {
 	.message = client_message,
 	.bad_input = client_bad_input,
+	.drained = client_drained,
 	.closed = client_closed,
 };
 

@@ -39,6 +39,8 @@ struct client *client_new(struct server *s, struct daemon *d, int take_fd,
 /* Say why, and end. */
 void client_refuse(struct client *c, const struct err *e);
 void client_notify(struct client *c, const char *method, struct json_object *take_params);
+/* Bytes that wait for the client to read them. */
+size_t client_backlog(const struct client *c);
 /* An answer to a call; one of a batch (NULL: none) waits for the others. */
 void client_answer(struct client *c, struct batch *batch, struct json_object *take_msg,
 		   struct fdset *take_fds);

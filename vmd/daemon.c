@@ -79,6 +79,7 @@ static void daemon_close(struct daemon *d)
 	uv_close((uv_handle_t *)&d->sigint, NULL);
 	guests_close(d);
 	server_close(d->server);
+	event_hub_close(d->events);
 }
 
 static void daemon_signal(uv_signal_t *handle, int signum)
@@ -167,7 +168,7 @@ static int daemon_setup(struct daemon *d, struct err *e)
 		ret = state_open(d->options->state_dir, &d->state, e);
 	if (ret < 0)
 		return ret;
-	d->events = event_hub_new(d->state, &d->log);
+	d->events = event_hub_new(&d->loop, d->state, &d->log);
 	d->guests = guests_new(d);
 	d->schemas = schema_set_new();
 	if (!d->events || !d->guests)

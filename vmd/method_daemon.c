@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Methods daemon.*, host.*, rpc.discover (OpenRPC 1.3, https://spec.open-rpc.org) and event.subscribe. On
- * the loop's thread.
+ * Methods daemon.*, host.* and rpc.discover (OpenRPC 1.3, https://spec.open-rpc.org). On the loop's
+ * thread.
  */
 #include "vmd/methods.h"
 
@@ -109,23 +109,4 @@ void method_rpc_discover(struct daemon *d, struct call *call)
 					      method_schema(server_schemas(d->server), m->name)));
 	json_add_str(info, "version", "1.0");
 	call_reply(call, json_add(json_add(o, "info", info), "methods", list));
-}
-
-void method_event_subscribe(struct daemon *d, struct call *call)
-{
-	int64_t since = json_get_int(call->params, "since", -1), subscription, seq;
-	struct json_object *o = json_new();
-	struct err e;
-
-	if (!call->client ||
-	    event_subscribe(d->events, call->client, json_get(call->params, "vms"),
-			    json_get(call->params, "types"), &subscription, &seq, &e) < 0) {
-		json_object_put(o);
-		call_fail(call, &e, NULL);
-		return;
-	}
-	json_add_int(json_add_int(o, "subscription", subscription), "seq", seq);
-	call_reply(call, o);
-	if (since >= 0 && event_replay(d->events, subscription, since, &e) < 0)
-		log_error(&d->log, "events since %lld: %s", (long long)since, e.msg);
 }

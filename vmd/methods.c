@@ -13,6 +13,7 @@
 const struct method methods[] = {
 	{ "daemon.ping", method_daemon_ping },
 	{ "daemon.version", method_daemon_version },
+	{ "event.list", method_event_list },
 	{ "event.subscribe", method_event_subscribe },
 	{ "host.info", method_host_info },
 	{ "rpc.discover", method_rpc_discover },

@@ -43,6 +43,8 @@ void method_daemon_ping(struct daemon *d, struct call *call);
 void method_daemon_version(struct daemon *d, struct call *call);
 void method_rpc_discover(struct daemon *d, struct call *call);
 void method_host_info(struct daemon *d, struct call *call);
+/* method_event.c */
+void method_event_list(struct daemon *d, struct call *call);
 void method_event_subscribe(struct daemon *d, struct call *call);
 /* method_vm.c: definitions */
 void method_vm_validate(struct daemon *d, struct call *call);

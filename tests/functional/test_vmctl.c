@@ -134,8 +134,8 @@ static void test_events(void **state)
 	apply(h);
 	expect(h, "start hello", 0, NULL, "");
 	assert_int_equal(harness_vmctl(h, NULL, &got, "events", "--no-header", "hello", NULL), 0);
-	assert_non_null(strstr(got.out, "vm.created  hello         "));
-	assert_non_null(strstr(got.out, "vm.state    hello         starting -> running\n"));
+	assert_non_null(strstr(got.out, "vm.created    hello         "));
+	assert_non_null(strstr(got.out, "vm.state      hello         starting -> running\n"));
 	expect(h, "events nope --no-header", 0, "", "");
 }
 

@@ -33,7 +33,7 @@ static int setup(void **state)
 	log_init(&f->d.log, STDERR_FILENO, LOG_LEVEL_ERROR, "test");
 	assert_int_equal(uv_loop_init(&f->d.loop), 0);
 	assert_int_equal(state_open(f->dir, &f->d.state, &e), 0);
-	f->d.events = event_hub_new(f->d.state, &f->d.log);
+	f->d.events = event_hub_new(&f->d.loop, f->d.state, &f->d.log);
 	assert_int_equal(server_new(&f->d, &f->d.server, &e), 0);
 	*state = f;
 	return 0;
@@ -44,6 +44,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	server_close(f->d.server);
+	event_hub_close(f->d.events);
 	uv_run(&f->d.loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->d.loop), 0);
 	server_free(f->d.server);

@@ -253,30 +253,40 @@ static int sum_events(void *arg, const struct state_event *event)
 	sum[0]++;
 	sum[1] = event->seq;
 	assert_string_equal(event->type, "vm.state");
+	assert_string_equal(event->actor, "{\"uid\":0}");
 	return 0;
 }
 
 static void test_event_ring(void **state)
 {
 	struct fixture *f = *state;
-	int64_t seq = 0, last = 0, sum[2] = { 0 };
+	struct state_event ev = { .type = "vm.state", .data = "{}", .actor = "{\"uid\":0}" };
+	int64_t seq = 0, first = 0, last = 0, sum[2] = { 0 };
 	struct err e = { 0 };
 
 	assert_int_equal(state_event_last(f->s, &last, &e), 0);
 	assert_int_equal(last, 0);
+	assert_int_equal(state_event_first(f->s, &first, &e), 0);
+	assert_int_equal(first, 0);
 	assert_int_equal(state_begin(f->s, &e), 0);
 	for (int i = 0; i < STATE_EVENTS_MAX + 200; i++)
-		assert_int_equal(state_event_add(f->s, i, "vm.state", NULL, "{}", &seq, &e), 0);
+		assert_int_equal(state_event_add(f->s, &ev, &seq, &e), 0);
 	assert_int_equal(state_commit(f->s, &e), 0);
 	assert_int_equal(seq, STATE_EVENTS_MAX + 200);
 	assert_int_equal(state_event_last(f->s, &last, &e), 0);
 	assert_int_equal(last, seq);
-	assert_int_equal(state_event_list(f->s, 0, sum_events, sum, &e), 0);
+	assert_int_equal(state_event_list(f->s, 0, 100000, sum_events, sum, &e), 0);
 	assert_int_equal(sum[0], STATE_EVENTS_MAX);
 	assert_int_equal(sum[1], seq);
 	sum[0] = 0;
-	assert_int_equal(state_event_list(f->s, seq - 5, sum_events, sum, &e), 0);
+	assert_int_equal(state_event_list(f->s, seq - 5, 100, sum_events, sum, &e), 0);
 	assert_int_equal(sum[0], 5);
+	sum[0] = 0;
+	assert_int_equal(state_event_list(f->s, seq - 5, 3, sum_events, sum, &e), 0);
+	assert_int_equal(sum[0], 3);
+	assert_int_equal(sum[1], seq - 2);
+	assert_int_equal(state_event_first(f->s, &first, &e), 0);
+	assert_int_equal(first, seq - STATE_EVENTS_MAX + 1);
 }
 
 static void test_reopen_keeps(void **state)

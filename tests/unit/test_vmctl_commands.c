@@ -173,7 +173,7 @@ static void test_options_become_params(void **state)
 	check_requests(script, "kill a -y", "vm.kill {\"vm\":\"a\"}\n");
 	check_requests(script, "unpause a", "vm.resume {\"vm\":\"a\"}\n");
 	check_requests(script, "events a --type vm.state --since 5",
-		       "event.subscribe {\"types\":[\"vm.state\"],\"since\":5}\n");
+		       "event.list {\"types\":[\"vm.state\"],\"since\":5,\"limit\":1000}\n");
 	check_requests(script, "console a hvc0 --take --no-scrollback",
 		       "vm.console {\"vm\":\"a\",\"console\":\"hvc0\",\"mode\":\"take\","
 		       "\"scrollback\":false}\n");
@@ -360,35 +360,76 @@ static void test_rpc(void **state)
 	check(script, "rpc daemon.ping -", "{\"a\":1}", 0, "{}\n", "");
 }
 
+#define EVENT(seq, type, data)                                                          \
+	"{\"seq\":" seq ",\"time\":\"2026-01-31T12:00:0" seq ".000Z\",\"type\":\"" type \
+	"\",\"vm\":"                                                                    \
+	"\"0f3c\",\"data\":{\"name\":\"hello\"," data "}}"
+#define EVENT7 EVENT("7", "vm.created", "\"revision\":1")
+#define EVENT8                        \
+	EVENT("8", "vm.state",        \
+	      "\"from\":\"running\"," \
+	      "\"to\":\"stopped\",\"exit\":{\"reason\":\"shutdown\"}")
+#define NOTIFY(method, params) \
+	"{\"jsonrpc\":\"2.0\",\"method\":\"" method "\",\"params\":" params "}\n"
+
 static void test_events(void **state)
 {
 	static const struct peer_row script[] = {
-		{ "event.subscribe", .result = "{\"subscription\":1,\"seq\":8}",
-		  .notify =
-			  "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"subscription\":"
-			  "1,\"seq\":7,\"time\":\"2026-01-31T12:00:00.000Z\",\"type\":"
-			  "\"vm.created\",\"vm\":\"0f3c\",\"data\":{\"name\":\"hello\","
-			  "\"revision\":1}}}\n"
-			  "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"subscription\":"
-			  "1,\"seq\":8,\"time\":\"2026-01-31T12:00:01.000Z\",\"type\":"
-			  "\"vm.state\",\"vm\":\"0f3c\",\"data\":{\"name\":\"hello\",\"from\":"
-			  "\"running\",\"to\":\"stopped\",\"exit\":{\"reason\":\"shutdown\"}}}}"
-			  "\n" },
-		{ "daemon.ping", .result = "{}" },
+		{ "event.list", "{\"since\":0,\"limit\":1000}",
+		  .result =
+			  "{\"events\":[" EVENT7 "],\"next\":7,\"more\":true,\"gone\":{\"from\":1,"
+			  "\"to\":6}}" },
+		{ "event.list", "{\"since\":7,\"limit\":1000}",
+		  .result = "{\"events\":[" EVENT8 "],\"next\":8,\"more\":false}" },
+		{ "event.list", "{\"since\":2,\"limit\":1000}",
+		  .result =
+			  "{\"events\":[],\"next\":8,\"more\":false,\"gone\":{\"from\":3,\"to\":6}"
+			  "}" },
 		{ 0 }
 	};
 
 	(void)state;
 	check(script, "events --no-header", NULL, 0,
-	      "     7  2026-01-31T12:00:00.000Z  vm.created  hello         revision=1\n"
-	      "     8  2026-01-31T12:00:01.000Z  vm.state    hello         running -> stopped "
+	      "     7  2026-01-31T12:00:07.000Z  vm.created    hello         revision=1\n"
+	      "     8  2026-01-31T12:00:08.000Z  vm.state      hello         running -> stopped "
 	      "(shutdown)\n",
 	      "");
 	check(script, "events -q", NULL, 0, "hello\nhello\n", "");
 	check(script, "events -q h*", NULL, 0, "hello\nhello\n", "");
 	check(script, "events -q 0f3", NULL, 0, "hello\nhello\n", "");
 	check(script, "events -q hell", NULL, 0, "", "");
-	check_requests(script, "events", "event.subscribe {\"since\":0}\ndaemon.ping {}\n");
+	check(script, "events -q --since 2", NULL, 0, "", "events 3 to 6 are not kept any more\n");
+}
+
+/* vmd leaves events out for a reader that was slow: they are read again, each once and in order. */
+static void test_events_follow_overflow(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "event.subscribe", "{}", .result = "{\"subscription\":1,\"seq\":6}",
+		  .notify = NOTIFY("event", EVENT7)
+			  NOTIFY("event.overflow", "{\"subscription\":1,\"from\":8,\"to\":8}")
+				  NOTIFY("event", EVENT("9", "vm.updated", "\"revision\":2")) },
+		{ "event.list", "{\"since\":7,\"limit\":1000}",
+		  .result = "{\"events\":[" EVENT8 "," EVENT(
+			  "9", "vm.updated", "\"revision\":2") "],"
+							       "\"next\":9,\"more\":false}",
+		  .notify = NOTIFY("event", EVENT("9", "vm.deleted", "\"n\":0"))
+			  NOTIFY("event.overflow", "{\"subscription\":1,\"from\":10,\"to\":10}") },
+		{ "event.list", "{\"since\":9,\"limit\":1000}", .after = PEER_CLOSE },
+		{ 0 }
+	};
+	struct peer_run r;
+
+	(void)state;
+	peer_run(script, "events -f --no-header", NULL, &r);
+	assert_string_equal(
+		r.out,
+		"     7  2026-01-31T12:00:07.000Z  vm.created    hello         revision=1\n"
+		"     8  2026-01-31T12:00:08.000Z  vm.state      hello         running -> stopped "
+		"(shutdown)\n"
+		"     9  2026-01-31T12:00:09.000Z  vm.updated    hello         revision=2\n");
+	assert_int_equal(r.status, 8);
+	peer_run_free(&r);
 }
 
 static void test_host_info(void **state)
@@ -545,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_without_vmd),
 		cmocka_unit_test(test_rpc),
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_events_follow_overflow),
 		cmocka_unit_test(test_host_info),
 		cmocka_unit_test(test_usage_errors),
 		cmocka_unit_test(test_console),
