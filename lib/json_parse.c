@@ -46,9 +46,14 @@ static char json_peek(const struct json_reader *r)
 	return r->pos < r->len ? r->text[r->pos] : '\0';
 }
 
+static bool json_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static void json_skip_space(struct json_reader *r)
 {
-	while (r->pos < r->len && strchr(" \t\r\n", r->text[r->pos]) && r->text[r->pos])
+	while (r->pos < r->len && json_is_space(r->text[r->pos]))
 		r->pos++;
 }
 
@@ -176,6 +181,17 @@ static int json_read_escape(struct json_reader *r, char *out, size_t *n)
 	return json_read_unicode(r, out, n);
 }
 
+/* How much of a string can be taken as it is: ASCII up to a quote, a backslash or what is refused. */
+static size_t json_plain_len(const struct json_reader *r)
+{
+	size_t i = r->pos;
+
+	while (i < r->len && r->text[i] >= ' ' && r->text[i] < 0x7f && r->text[i] != '"' &&
+	       r->text[i] != '\\')
+		i++;
+	return i - r->pos;
+}
+
 /* A string's content, NUL-terminated; pos is at its opening quote. */
 static int json_read_text(struct json_reader *r, char **ret_text, size_t *ret_len)
 {
@@ -189,9 +205,16 @@ static int json_read_text(struct json_reader *r, char **ret_text, size_t *ret_le
 	if (!out)
 		return json_fail(r, r->pos, "no memory for a string");
 	r->pos++;
-	while (json_peek(r) != '"') {
-		unsigned char c = (unsigned char)json_peek(r);
+	for (;;) {
+		unsigned char c;
 
+		step = json_plain_len(r);
+		memcpy(out + n, r->text + r->pos, step);
+		n += step;
+		r->pos += step;
+		c = (unsigned char)json_peek(r);
+		if (c == '"')
+			break;
 		if (r->pos >= r->len)
 			return json_fail(r, r->pos, "the string does not end");
 		if (c < ' ')
