@@ -27,7 +27,7 @@ HARDEN := $(if $(SAN),-fno-omit-frame-pointer -fsanitize=$(SAN) $(if $(findstrin
 	-D_FORTIFY_SOURCE=2 -fstack-protector-strong $(if $(CLANG),,-ftrivial-auto-var-init=zero))
 LDHARDEN := -pie $(if $(SAN),-fsanitize=$(SAN),-Wl,-z,relro,-z,now)
 
-PKGS := json-c libuv sqlite3 liburing yaml-0.1 libpci
+PKGS := json-c libuv sqlite3 liburing yaml-0.1 libpci libseccomp
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CPPFLAGS += -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
 CFLAGS ?= -O2 -g
@@ -43,7 +43,8 @@ VMCTL_SRC := $(sort $(wildcard vmctl/*.c))
 VMM_SRC := $(sort $(wildcard vmm/*.c vmm/*/*.c))
 
 obj = $(patsubst %,$(BUILD)/obj/%.o,$(1))
-archive_of = $(call obj,$(filter-out %/main.c,$(1)))
+# what is a program is no part of an archive: *_gen.c makes something of the build
+archive_of = $(call obj,$(filter-out %/main.c %_gen.c,$(1)))
 
 all: $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(BUILD)/man/vmd-errors.7
 
@@ -51,7 +52,7 @@ $(BUILD)/lib/common.a: $(call obj,$(LIB_SRC)) $(BUILD)/obj/gen/schemas.o
 $(BUILD)/lib/state.a: $(call obj,$(STATE_SRC)) $(BUILD)/obj/gen/migrations.o
 $(BUILD)/lib/vmd.a: $(call archive_of,$(VMD_SRC))
 $(BUILD)/lib/vmctl.a: $(call archive_of,$(VMCTL_SRC))
-$(BUILD)/lib/vmm.a: $(call archive_of,$(VMM_SRC)) $(BUILD)/obj/gen/dsdt.o
+$(BUILD)/lib/vmm.a: $(call archive_of,$(VMM_SRC)) $(BUILD)/obj/gen/dsdt.o $(BUILD)/obj/gen/seccomp.o
 
 $(BUILD)/bin/vmd: $(call obj,vmd/main.c) $(BUILD)/lib/vmd.a $(BUILD)/lib/state.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmctl: $(call obj,vmctl/main.c) $(BUILD)/lib/vmctl.a $(BUILD)/lib/common.a
@@ -91,6 +92,17 @@ SCHEMA_FILES := $(sort $(patsubst schemas/%,%,$(wildcard schemas/*.json schemas/
 MIGRATION_FILES := $(sort $(patsubst state/migrations/%,%,$(wildcard state/migrations/*.sql)))
 $(eval $(call embed_rule,schemas,schemas,$(SCHEMA_FILES)))
 $(eval $(call embed_rule,migrations,state/migrations,$(MIGRATION_FILES)))
+
+# --- vmm's seccomp filters, from their tables: compiled here, not at each start of a vmm -------------
+SECCOMP_TABLES := control vcpu worker
+$(BUILD)/gen/seccomp_gen: $(call obj,vmm/seccomp_gen.c vmm/seccomp_calls.c)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lseccomp
+$(BUILD)/gen/seccomp/control: $(BUILD)/gen/seccomp_gen
+	@mkdir -p $(@D)
+	$(call say,BPF,$(@D))$< $(@D)
+$(BUILD)/gen/seccomp/vcpu $(BUILD)/gen/seccomp/worker: $(BUILD)/gen/seccomp/control
+$(eval $(call embed_rule,seccomp,$(BUILD)/gen/seccomp,$(SECCOMP_TABLES)))
 
 # --- the DSDT, from its source ------------------------------------------------------------------
 $(BUILD)/gen/dsdt.aml: vmm/x86/dsdt.asl

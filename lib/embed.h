@@ -12,6 +12,7 @@ struct embed {
 };
 
 extern const struct embed embed_schemas[];    /* schemas/: all but examples/ */
+extern const struct embed embed_seccomp[];    /* vmm's filters, by their table's name */
 extern const struct embed embed_migrations[]; /* state/migrations/, in the order of their numbers */
 
 #endif

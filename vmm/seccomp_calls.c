@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/* The rows of vmm's seccomp filters: see seccomp_calls.h. No state. */
+#include "vmm/seccomp_calls.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "lib/util.h"
+
+#define CONTROL BIT(SECCOMP_CONTROL)
+#define VCPU BIT(SECCOMP_VCPU)
+#define WORKER BIT(SECCOMP_WORKER)
+#define LOOPS (CONTROL | WORKER)
+#define ALL (CONTROL | VCPU | WORKER)
+
+static const struct seccomp_call seccomp_calls[] = {
+	{ "read", ALL, "eventfds, wake-up pipes, a console's client" },
+	{ "write", ALL, "eventfds, interrupts, consoles, the log, the last words" },
+	{ "futex", ALL, "locks, and waiting for another thread" },
+	{ "clock_gettime", ALL, "the guest's timers, where the vDSO cannot tell" },
+	{ "brk", ALL, "the heap" },
+	{ "mmap", ALL, "the heap; never to be executed", SECCOMP_WITHOUT, 2, PROT_EXEC },
+	{ "munmap", ALL, "the heap; a ring or a vCPU's page that goes" },
+	{ "madvise", ALL, "a thread's stack is given back when it ends" },
+	{ "rt_sigprocmask", ALL, "pthread_kill, and the end of a thread" },
+	{ "rt_sigreturn", ALL, "out of the handler of the signal that parks vCPUs" },
+	{ "restart_syscall", ALL, "a wait that SIGSTOP and SIGCONT interrupted" },
+	{ "getpid", ALL, "pthread_kill and abort" },
+	{ "gettid", ALL, "abort: which thread" },
+	{ "tgkill", ALL, "threads of this process: park a vCPU, abort", SECCOMP_EQUAL, 0,
+	  SECCOMP_OWN_PID },
+	{ "rt_sigaction", ALL, "abort; signals that the loop stops to watch" },
+	{ "writev", ALL, "the C library's last message before it aborts", SECCOMP_EQUAL, 0, 2 },
+	{ "exit", ALL, "the end of a thread" },
+	{ "exit_group", ALL, "the end" },
+
+	{ "epoll_wait", LOOPS, "the loop" },
+	{ "epoll_pwait", LOOPS, "the loop, in newer versions of libuv" },
+	{ "epoll_ctl", LOOPS, "what the loop waits for" },
+	{ "sched_yield", LOOPS, "libuv, when a wake-up is closed while it is being sent" },
+	{ "poll", ALL, "is an eventfd set, has a client hung up? never for long" },
+	{ "fcntl", LOOPS, "O_NONBLOCK of a console's client", SECCOMP_EQUAL, 1, F_SETFL },
+	{ "fcntl", LOOPS, "O_NONBLOCK of a console's client", SECCOMP_EQUAL, 1, F_GETFL },
+	{ "close", LOOPS, "connections and consoles; everything, at the end" },
+
+	{ "accept4", CONTROL, "vmd connects" },
+	{ "recvmsg", CONTROL, "requests, and console clients' descriptors" },
+	{ "sendmsg", CONTROL, "answers and events" },
+	{ "mremap", CONTROL, "a message that grows" },
+	{ "pread64", CONTROL, "the kernel and the initrd, at the start and at each reset" },
+	{ "fstat", CONTROL, "how large the kernel is" },
+	{ "newfstatat", CONTROL, "the same, in glibc before 2.39", SECCOMP_EQUAL, 3,
+	  AT_EMPTY_PATH },
+
+	{ "io_uring_enter", WORKER, "disks: the ring takes reads, writes and flushes only" },
+	{ "preadv", WORKER, "disks without a ring" },
+	{ "pwritev2", WORKER, "disks without a ring" },
+	{ "fdatasync", WORKER, "disks without a ring: flush" },
+	{ "fallocate", WORKER, "disks without a ring: discard, zeroes" },
+	{ "getrandom", WORKER, "the entropy device" },
+};
+
+static const struct seccomp_ioctl seccomp_ioctls[] = {
+	{ "KVM_RUN", KVM_RUN, VCPU, "the guest" },
+	{ "KVM_GET_REGS", KVM_GET_REGS, VCPU, "where a guest was when KVM gave up" },
+	{ "KVM_IRQ_LINE", KVM_IRQ_LINE, ALL, "an interrupt line" },
+	{ "KVM_SIGNAL_MSI", KVM_SIGNAL_MSI, ALL, "a message interrupt" },
+	{ "KVM_SET_GSI_ROUTING", KVM_SET_GSI_ROUTING, CONTROL | VCPU, "the guest routes one" },
+	{ "KVM_IRQFD", KVM_IRQFD, CONTROL | VCPU, "MSI-X vectors" },
+	{ "KVM_IOEVENTFD", KVM_IOEVENTFD, CONTROL | VCPU, "doorbells follow their BAR" },
+
+	{ "KVM_SET_SREGS", KVM_SET_SREGS, CONTROL, "reset of a vCPU" },
+	{ "KVM_SET_REGS", KVM_SET_REGS, CONTROL, "reset of a vCPU" },
+	{ "KVM_SET_XSAVE", KVM_SET_XSAVE, CONTROL, "reset of a vCPU" },
+	{ "KVM_GET_XCRS", KVM_GET_XCRS, CONTROL, "reset of a vCPU" },
+	{ "KVM_SET_XCRS", KVM_SET_XCRS, CONTROL, "reset of a vCPU" },
+	{ "KVM_GET_LAPIC", KVM_GET_LAPIC, CONTROL, "reset of a vCPU" },
+	{ "KVM_SET_LAPIC", KVM_SET_LAPIC, CONTROL, "reset of a vCPU" },
+	{ "KVM_SET_MSRS", KVM_SET_MSRS, CONTROL, "reset of a vCPU" },
+	{ "KVM_SET_DEBUGREGS", KVM_SET_DEBUGREGS, CONTROL, "reset of a vCPU" },
+	{ "KVM_SET_VCPU_EVENTS", KVM_SET_VCPU_EVENTS, CONTROL, "reset of a vCPU" },
+	{ "KVM_SET_MP_STATE", KVM_SET_MP_STATE, CONTROL, "reset of a vCPU" },
+	{ "KVM_SET_IRQCHIP", KVM_SET_IRQCHIP, CONTROL, "reset of the kernel's interrupt chips" },
+	{ "KVM_SET_PIT2", KVM_SET_PIT2, CONTROL, "reset of the kernel's interval timer" },
+	{ "KVM_KVMCLOCK_CTRL", KVM_KVMCLOCK_CTRL, CONTROL, "resume: the guest was stopped" },
+
+	{ "FIONBIO", FIONBIO, LOOPS, "libuv: what it polls does not block" },
+	{ "TCGETS", TCGETS, CONTROL, "is a console's client a terminal?" },
+	{ "TCSETS", TCSETS, CONTROL, "the terminal as it was" },
+	{ "BLKDISCARD", BLKDISCARD, WORKER, "discard on a block device" },
+};
+
+const char *seccomp_table_name(enum seccomp_table table)
+{
+	static const char *const names[] = { "control", "vcpu", "worker" };
+
+	return names[table];
+}
+
+const struct seccomp_call *seccomp_call_at(size_t index)
+{
+	return index < ARRAY_SIZE(seccomp_calls) ? &seccomp_calls[index] : NULL;
+}
+
+const struct seccomp_ioctl *seccomp_ioctl_at(size_t index)
+{
+	return index < ARRAY_SIZE(seccomp_ioctls) ? &seccomp_ioctls[index] : NULL;
+}
