@@ -6,10 +6,12 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <linux/audit.h>
 #include <linux/falloc.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -551,6 +553,63 @@ static void sandbox_refuses_ring(void **state)
 	assert_int_equal(in_child(without_enter), 0);
 }
 
+static int find_ring(void)
+{
+	char path[32], target[64] = "";
+
+	for (int fd = 0; fd < 1024; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, target, sizeof(target) - 1) > 0 &&
+		    !strncmp(target, "anon_inode:[io_uring]", 21))
+			return fd;
+	}
+	return -1;
+}
+
+/* What a broken monitor can do with the ring that it has: it maps it anew, and asks. */
+static int ask_ring(struct io_uring *ring, uint8_t opcode)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+	struct io_uring_cqe *cqe;
+	int res;
+
+	io_uring_prep_rw(opcode, sqe, AT_FDCWD, "/", 0, 0);
+	assert_int_equal(io_uring_submit_and_wait(ring, 1), 1);
+	assert_int_equal(io_uring_peek_cqe(ring, &cqe), 0);
+	res = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return res;
+}
+
+static void ring_takes_disk_operations_alone(void **state)
+{
+	struct io_uring_params params = { .flags = IORING_SETUP_R_DISABLED };
+	struct fixture *f = open_engine(BLOCK_ENGINE_URING, false);
+	struct io_uring twin, ring = { 0 };
+	int fd = find_ring();
+
+	(void)state;
+	if (!f)
+		SKIP_BECAUSE("no io_uring here");
+	assert_true(fd >= 0);
+	/* one made alike, for where things are in it */
+	assert_int_equal(io_uring_queue_init_params(BLOCK_DEPTH, &twin, &params), 0);
+	assert_int_equal(io_uring_queue_mmap(fd, &params, &ring), 0);
+	assert_int_equal(ask_ring(&ring, IORING_OP_NOP), -EACCES);
+	assert_int_equal(ask_ring(&ring, IORING_OP_OPENAT), -EACCES);
+	assert_int_equal(ask_ring(&ring, IORING_OP_CONNECT), -EACCES);
+	assert_int_equal(ask_ring(&ring, IORING_OP_SENDMSG), -EACCES);
+	/* this one is looked at, and has a wrong field */
+	assert_int_equal(ask_ring(&ring, IORING_OP_FSYNC), -EINVAL);
+	assert_int_equal(syscall(SYS_io_uring_register, fd, IORING_UNREGISTER_EVENTFD, NULL, 0),
+			 -1);
+	assert_int_equal(errno, EACCES);
+	munmap(ring.sq.ring_ptr, ring.sq.ring_sz);
+	munmap(ring.sq.sqes, BLOCK_DEPTH * sizeof(struct io_uring_sqe));
+	io_uring_queue_exit(&twin);
+	close_engine(f);
+}
+
 int main(void)
 {
 #define T(fn)                                                  \
@@ -572,6 +631,7 @@ int main(void)
 		cmocka_unit_test(readonly_psync),
 		cmocka_unit_test(unusable_images),
 		cmocka_unit_test(sandbox_refuses_ring),
+		cmocka_unit_test(ring_takes_disk_operations_alone),
 	};
 #undef T
 
