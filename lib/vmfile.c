@@ -40,12 +40,14 @@ struct vmfile_level {
 
 struct vmfile_reader {
 	yaml_parser_t parser;
-	struct vmfile *f;
+	char name[sizeof(((struct vmfile *)0)->name)];
+	struct vmfile *documents; /* owned */
+	size_t n, max;
+	struct vmfile *f; /* borrowed: the last of them */
 	const char *text;
 	size_t len;
 	struct vmfile_level levels[JSON_DEPTH_MAX];
 	unsigned int depth;
-	bool done; /* the document's value is complete */
 	struct err *e;
 };
 
@@ -58,7 +60,7 @@ static int vmfile_fail(struct vmfile_reader *r, size_t line, size_t column, cons
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	return err_set(r->e, ERR_SYNTAX, "%s:%zu:%zu: %s", r->f->name, line + 1, column + 1, what);
+	return err_set(r->e, ERR_SYNTAX, "%s:%zu:%zu: %s", r->name, line + 1, column + 1, what);
 }
 
 #define vmfile_fail_at(r, at, ...) vmfile_fail(r, (at).line, (at).column, __VA_ARGS__)
@@ -84,7 +86,7 @@ static int vmfile_fail_parser(struct vmfile_reader *r)
 	yaml_mark_t at = p->problem_mark;
 
 	if (p->error == YAML_MEMORY_ERROR)
-		return err_set(r->e, ENOMEM, "%s: no memory", r->f->name);
+		return err_set(r->e, ENOMEM, "%s: no memory", r->name);
 	if (p->error == YAML_READER_ERROR)
 		return vmfile_fail_offset(r, p->problem_offset, p->problem);
 	for (size_t i = at.index; i > 0 && i < r->len && strchr(" \t", r->text[i - 1]); i--)
@@ -98,94 +100,10 @@ static int vmfile_fail_parser(struct vmfile_reader *r)
 	return vmfile_fail_at(r, at, "%s", p->problem);
 }
 
-/* --- scalars --------------------------------------------------------------------------------------- */
-
-static bool vmfile_one_of(const char *text, const char *const *words)
-{
-	for (; *words; words++)
-		if (!strcmp(text, *words))
-			return true;
-	return false;
-}
-
-/* [-+]? [0-9]+ | 0o [0-7]+ | 0x [0-9a-fA-F]+: the base, or 0; *ret_digits is what strtoll reads */
-static int vmfile_integer_base(const char *text, const char **ret_digits)
-{
-	const char *digits = text + (*text == '-' || *text == '+');
-	int base = 10;
-
-	if (text[0] == '0' && (text[1] == 'o' || text[1] == 'x')) {
-		base = text[1] == 'o' ? 8 : 16;
-		digits = text + 2;
-	}
-	*ret_digits = base == 10 ? text : digits;
-	if (!*digits || digits[strspn(digits, base == 8	   ? "01234567"
-					      : base == 10 ? "0123456789"
-							   : "0123456789abcdefABCDEF")])
-		return 0;
-	return base;
-}
-
-/* [-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )? */
-static bool vmfile_is_float(const char *text)
-{
-	const char *p = text + (*text == '-' || *text == '+');
-	size_t whole = strspn(p, "0123456789"), part = 0;
-
-	p += whole;
-	if (*p == '.') {
-		part = strspn(++p, "0123456789");
-		p += part;
-	}
-	if (!whole && !part)
-		return false;
-	if (*p == 'e' || *p == 'E') {
-		p++;
-		p += *p == '-' || *p == '+';
-		part = strspn(p, "0123456789");
-		p += part;
-		return part && !*p;
-	}
-	return !*p;
-}
-
-/* A float's text in JSON's form, so that it can be printed as it stands: +.5 -> 0.5 */
-static int vmfile_float(const char *text, struct json_object **ret_value)
-{
-	struct json_object *value;
-	int ret = json_float_from_text(text, &value);
-
-	if (ret < 0)
-		return ret;
-	*ret_value = json_object_new_double(json_object_get_double(value));
-	json_object_put(value);
-	return 0;
-}
-
 static int vmfile_plain(struct vmfile_reader *r, const char *text, yaml_mark_t at,
 			struct json_object **ret_value)
 {
-	static const char *const nulls[] = { "", "~", "null", "Null", "NULL", NULL };
-	static const char *const trues[] = { "true", "True", "TRUE", NULL };
-	static const char *const falses[] = { "false", "False", "FALSE", NULL };
-	static const char *const specials[] = { ".inf",	 ".Inf",  ".INF",  "+.inf", "+.Inf",
-						"+.INF", "-.inf", "-.Inf", "-.INF", ".nan",
-						".NaN",	 ".NAN",  NULL };
-	const char *digits;
-	int base = vmfile_integer_base(text, &digits), ret = 0;
-
-	*ret_value = NULL;
-	if (base)
-		ret = json_int_from_text(digits, base, ret_value);
-	else if (vmfile_one_of(text, trues) || vmfile_one_of(text, falses))
-		*ret_value = json_object_new_boolean((text[0] | 0x20) == 't');
-	else if (vmfile_one_of(text, specials))
-		ret = -ERANGE;
-	else if (vmfile_is_float(text))
-		ret = vmfile_float(text, ret_value);
-	else if (!vmfile_one_of(text, nulls))
-		*ret_value = json_object_new_string(text);
-	if (ret < 0)
+	if (vmfile_scalar(text, ret_value) < 0)
 		return vmfile_fail_at(r, at, "number %.40s is out of range", text);
 	return 0;
 }
@@ -268,7 +186,7 @@ static int vmfile_on_key(struct vmfile_reader *r, const char *text, yaml_mark_t 
 		return vmfile_fail_at(r, at, "duplicate key '%.80s'", text);
 	level->key = strdup(text);
 	level->key_at = at;
-	return level->key ? 0 : err_set(r->e, ENOMEM, "%s: no memory", r->f->name);
+	return level->key ? 0 : err_set(r->e, ENOMEM, "%s: no memory", r->name);
 }
 
 static int vmfile_on_scalar(struct vmfile_reader *r, const yaml_event_t *ev)
@@ -324,11 +242,22 @@ static int vmfile_on_start(struct vmfile_reader *r, const yaml_event_t *ev)
 
 static int vmfile_on_document(struct vmfile_reader *r, const yaml_event_t *ev)
 {
-	if (r->done)
+	struct vmfile *documents;
+
+	if (r->n == r->max && r->max == 1)
 		return vmfile_fail_at(r, ev->start_mark, "a second document; a file holds one");
+	if (r->n == r->max)
+		return vmfile_fail_at(r, ev->start_mark, "more than %zu documents", r->max);
 	if (ev->data.document_start.tag_directives.start !=
 	    ev->data.document_start.tag_directives.end)
 		return vmfile_fail_at(r, ev->start_mark, "tags are not supported");
+	documents = realloc(r->documents, (r->n + 1) * sizeof(*documents));
+	if (!documents)
+		return err_set(r->e, ENOMEM, "%s: no memory", r->name);
+	r->documents = documents;
+	r->f = &documents[r->n++];
+	*r->f = (struct vmfile){ 0 };
+	memcpy(r->f->name, r->name, sizeof(r->name));
 	return 0;
 }
 
@@ -337,9 +266,6 @@ static int vmfile_on_event(struct vmfile_reader *r, const yaml_event_t *ev)
 	switch (ev->type) {
 	case YAML_DOCUMENT_START_EVENT:
 		return vmfile_on_document(r, ev);
-	case YAML_DOCUMENT_END_EVENT:
-		r->done = true;
-		return 0;
 	case YAML_ALIAS_EVENT:
 		return vmfile_fail_at(r, ev->start_mark, "aliases are not supported");
 	case YAML_SCALAR_EVENT:
@@ -371,22 +297,29 @@ static int vmfile_read_events(struct vmfile_reader *r)
 		if (ret < 0)
 			return ret;
 		if (end)
-			return r->done ? 0 : vmfile_fail(r, 0, 0, "the file is empty");
+			return r->n ? 0 : vmfile_fail(r, 0, 0, "the file is empty");
 	}
 }
 
-int vmfile_parse(const char *name, const char *text, size_t len, struct vmfile *ret_file,
-		 struct err *e)
+void vmfile_free_all(struct vmfile *files, size_t n)
 {
-	struct vmfile f = { 0 };
-	struct vmfile_reader r = { .f = &f, .text = text, .len = len, .e = e };
+	for (size_t i = 0; files && i < n; i++)
+		vmfile_fini(&files[i]);
+	free(files);
+}
+
+/* All documents of a text, at most max of them. */
+static int vmfile_parse_all(const char *name, const char *text, size_t len, size_t max,
+			    struct vmfile **ret_files, size_t *ret_n, struct err *e)
+{
+	struct vmfile_reader r = { .text = text, .len = len, .max = max, .e = e };
 	int ret;
 
-	snprintf(f.name, sizeof(f.name), "%s", name);
+	snprintf(r.name, sizeof(r.name), "%s", name);
 	if (len > VMFILE_SIZE_MAX)
-		return err_set(e, ERR_SYNTAX, "%s: larger than %d bytes", f.name, VMFILE_SIZE_MAX);
+		return err_set(e, ERR_SYNTAX, "%s: larger than %d bytes", r.name, VMFILE_SIZE_MAX);
 	if (!yaml_parser_initialize(&r.parser))
-		return err_set(e, ENOMEM, "%s: no memory", f.name);
+		return err_set(e, ENOMEM, "%s: no memory", r.name);
 	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, len);
 	ret = vmfile_read_events(&r);
@@ -394,10 +327,25 @@ int vmfile_parse(const char *name, const char *text, size_t len, struct vmfile *
 	for (unsigned int i = 0; i < JSON_DEPTH_MAX; i++)
 		free(r.levels[i].key);
 	if (ret < 0) {
-		vmfile_fini(&f);
+		vmfile_free_all(r.documents, r.n);
 		return ret;
 	}
-	*ret_file = f;
+	*ret_files = r.documents;
+	*ret_n = r.n;
+	return 0;
+}
+
+int vmfile_parse(const char *name, const char *text, size_t len, struct vmfile *ret_file,
+		 struct err *e)
+{
+	struct vmfile *files;
+	size_t n;
+	int ret = vmfile_parse_all(name, text, len, 1, &files, &n, e);
+
+	if (ret < 0)
+		return ret;
+	*ret_file = files[0];
+	free(files);
 	return 0;
 }
 
@@ -436,10 +384,11 @@ static int vmfile_dir(const char *path, char *out, size_t out_size, struct err *
 	return n < out_size ? 0 : err_set(e, ERR_FILE, "path too long: '%.80s...'", path);
 }
 
-int vmfile_load(const char *path, struct vmfile *ret_file, struct err *e)
+static int vmfile_load_max(const char *path, size_t max, struct vmfile **ret_files, size_t *ret_n,
+			   struct err *e)
 {
 	AUTO_FREE char *text = NULL;
-	char dir[sizeof(ret_file->dir)];
+	char dir[sizeof((*ret_files)->dir)];
 	size_t len = 0;
 	int ret;
 
@@ -449,11 +398,52 @@ int vmfile_load(const char *path, struct vmfile *ret_file, struct err *e)
 	ret = vmfile_read(path, &text, &len, e);
 	if (ret < 0)
 		return ret;
-	ret = vmfile_parse(strcmp(path, "-") ? path : "<stdin>", text, len, ret_file, e);
+	ret = vmfile_parse_all(strcmp(path, "-") ? path : "<stdin>", text, len, max, ret_files,
+			       ret_n, e);
+	for (size_t i = 0; ret >= 0 && i < *ret_n; i++)
+		memcpy((*ret_files)[i].dir, dir, sizeof(dir));
+	return ret;
+}
+
+int vmfile_load(const char *path, struct vmfile *ret_file, struct err *e)
+{
+	struct vmfile *files;
+	size_t n;
+	int ret = vmfile_load_max(path, 1, &files, &n, e);
+
 	if (ret < 0)
 		return ret;
-	memcpy(ret_file->dir, dir, sizeof(dir));
+	*ret_file = files[0];
+	free(files);
 	return 0;
+}
+
+/* "---" at the end of a file, or two in a row, hold nothing. */
+static size_t vmfile_drop_empty(struct vmfile *files, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (files[i].root || n == 1)
+			files[kept++] = files[i];
+		else
+			vmfile_fini(&files[i]);
+	}
+	return kept;
+}
+
+int vmfile_load_all(const char *path, struct vmfile **ret_files, size_t *ret_n, struct err *e)
+{
+	int ret = vmfile_load_max(path, VMFILE_DOCUMENTS_MAX, ret_files, ret_n, e);
+
+	if (ret < 0)
+		return ret;
+	*ret_n = vmfile_drop_empty(*ret_files, *ret_n);
+	if (*ret_n)
+		return 0;
+	free(*ret_files);
+	return err_set(e, ERR_SYNTAX, "%s:1:1: the file is empty",
+		       strcmp(path, "-") ? path : "<stdin>");
 }
 
 void vmfile_fini(struct vmfile *f)

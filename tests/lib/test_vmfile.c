@@ -233,6 +233,177 @@ static void test_load_standard_input(void **state)
 	vmfile_fini(NULL);
 }
 
+static void test_documents(void **state)
+{
+	static const char text[] = "---\na: 1\n---\n---\nb:\n  c: 2\n---\n";
+	char path[] = "/tmp/test_vmfile.XXXXXX";
+	int fd = mkstemp(path);
+	struct vmfile *files;
+	unsigned int line, column;
+	struct err e = { 0 };
+	size_t n;
+
+	(void)state;
+	assert_true(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	assert_int_equal(vmfile_load_all(path, &files, &n, &e), 0);
+	assert_int_equal(n, 2); /* those that hold nothing are left out */
+	assert_string_equal(json_object_to_json_string_ext(files[0].root, JSON_C_TO_STRING_PLAIN),
+			    "{\"a\":1}");
+	assert_int_equal(vmfile_locate(&files[1], "/b/c", false, &line, &column), 1);
+	assert_int_equal(line, 6); /* of the file */
+	assert_string_equal(files[1].dir, "/tmp");
+	vmfile_free_all(files, n);
+	/* an error in any of them is one of all */
+	assert_int_equal(pwrite(fd, "---\na: 1\n---\nb: [", 18, 0), 18);
+	assert_int_equal(vmfile_load_all(path, &files, &n, &e), -ERR_SYNTAX);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(vmfile_load_all(path, &files, &n, &e), -ERR_SYNTAX);
+	assert_non_null(strstr(e.msg, ":1:1: the file is empty"));
+	assert_int_equal(pwrite(fd, "---\n---\n", 8, 0), 8);
+	assert_int_equal(vmfile_load_all(path, &files, &n, &e), -ERR_SYNTAX);
+	assert_non_null(strstr(e.msg, ":1:1: the file is empty"));
+	close(fd);
+	unlink(path);
+}
+
+static void test_too_many_documents(void **state)
+{
+	char path[] = "/tmp/test_vmfile.XXXXXX";
+	int fd = mkstemp(path);
+	struct vmfile *files;
+	struct err e = { 0 };
+	size_t n;
+
+	(void)state;
+	for (int i = 0; i <= VMFILE_DOCUMENTS_MAX; i++)
+		assert_int_equal(write(fd, "--- a\n", 6), 6);
+	assert_int_equal(vmfile_load_all(path, &files, &n, &e), -ERR_SYNTAX);
+	assert_non_null(strstr(e.msg, ":1001:1: more than 1000 documents"));
+	close(fd);
+	unlink(path);
+}
+
+/* What is written for a value, and that it is read as the same value. */
+static void check_written(const char *json, const char *yaml)
+{
+	AUTO_JSON struct json_object *value = NULL;
+	AUTO_FREE char *text = NULL;
+	struct vmfile f = { 0 };
+	struct err e = { 0 };
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_int_equal(json_parse(json, strlen(json), &value, &e), 0);
+	if (vmfile_write(out, &value, 1, &e) < 0)
+		fail_msg("%s: %s", json, e.msg);
+	fclose(out);
+	if (yaml)
+		assert_string_equal(text, yaml);
+	if (vmfile_parse("f", text, len, &f, &e) < 0)
+		fail_msg("%s is written as %s: %s", json, text, e.msg);
+	if (!json_equal(f.root, value))
+		fail_msg("%s is written as %s", json, text);
+	vmfile_fini(&f);
+}
+
+static void test_write(void **state)
+{
+	static const char *const strings[] = {
+		"",
+		" ",
+		"a",
+		"-",
+		"- a",
+		"a: b",
+		"a:b",
+		"a #b",
+		"#a",
+		"~",
+		"null",
+		"NULL",
+		"true",
+		"7",
+		"007",
+		"+7",
+		"0x1F",
+		"1e3",
+		".5",
+		".inf",
+		"1_000",
+		"0b1",
+		"yes",
+		"No",
+		"on",
+		"00:03.0",
+		"2026-01-01",
+		"512MiB",
+		"console=ttyS0 panic=-1",
+		"'",
+		"\\\"",
+		"{a",
+		"[a]",
+		"&a",
+		"*a",
+		"!a",
+		"%a",
+		"@a",
+		"`a",
+		"|",
+		">",
+		"a\\nb",
+		"a\\n",
+		"\\n",
+		" a\\n b\\n",
+		"\\ta",
+		"a ",
+		"gr\\u00fc\\u00dfe",
+		"\\u0085",
+		"\\ufeffa",
+		"\\u2028",
+		"\\ud83d\\ude00",
+		"\\u0001",
+		"\\u007f",
+		"---",
+		"...",
+		"--- a",
+		"a\\r\\nb",
+		"?",
+		"? a",
+		":",
+		"a,b",
+		"9007199254740993",
+		"=",
+		"<<",
+	};
+
+	(void)state;
+	check_written(
+		"{\"name\":\"a\",\"memory\":\"1GiB\",\"cpus\":2,\"list\":[{\"a\":\"00:03.0\","
+		"\"b\":true},[],{}],\"c\":null,\"d\":1.5,\"e\":\"7\",\"f\":\"x\\ny\\n\"}",
+		"name: a\nmemory: 1GiB\ncpus: 2\nlist:\n- a: \"00:03.0\"\n  b: true\n- []\n- {}\n"
+		"c: null\nd: 1.5\ne: \"7\"\nf: |\n  x\n  y\n");
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
+		char json[200];
+
+		snprintf(json, sizeof(json), "[\"%s\", {\"%s\": \"%s\"}]", strings[i], strings[i],
+			 strings[i]);
+		check_written(json, NULL);
+	}
+}
+
+static void test_write_fails(void **state)
+{
+	AUTO_JSON struct json_object *value = json_add_str(json_new(), "a", "b");
+	FILE *full = fopen("/dev/full", "w");
+	struct err e = { 0 };
+
+	(void)state;
+	setvbuf(full, NULL, _IONBF, 0);
+	assert_int_equal(vmfile_write(full, &value, 1, &e), -EIO);
+	assert_non_null(strstr(e.msg, "cannot write YAML: "));
+	fclose(full);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +414,10 @@ int main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_load_standard_input),
+		cmocka_unit_test(test_documents),
+		cmocka_unit_test(test_too_many_documents),
+		cmocka_unit_test(test_write),
+		cmocka_unit_test(test_write_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
