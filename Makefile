@@ -199,6 +199,9 @@ ci:
 	$(Q)tests/ci
 
 MAN_PAGES = $(wildcard man/*.[1-8]) $(BUILD)/man/vmd-errors.7
+UNITDIR = $(PREFIX)/lib/systemd/system
+SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
+UNITS := vmd.service vmd.socket
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/vmd
@@ -208,6 +211,10 @@ install: all
 	install -D -m 644 completions/vmctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl
 	install -D -m 644 completions/_vmctl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl
 	install -D -m 644 completions/vmctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR)
+	for u in $(UNITS); do sed 's|@SBINDIR@|$(PREFIX)/sbin|' vmd/systemd/$$u.in >$(DESTDIR)$(UNITDIR)/$$u && \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
+	install -m 644 vmd/systemd/vmd.sysusers $(DESTDIR)$(SYSUSERSDIR)/vmd.conf
 	for m in $(MAN_PAGES); do s=$${m##*.}; install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/} || exit 1; done
 
 uninstall:
@@ -216,6 +223,8 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/vmd 2>/dev/null
+	for u in $(UNITS); do rm -f $(DESTDIR)$(UNITDIR)/$$u; done
+	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmd.conf
 	for m in $(MAN_PAGES); do s=$${m##*.}; rm -f $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/}; done
 
 clean:

@@ -3,7 +3,7 @@
 FUNCTIONAL_SRC := $(sort $(wildcard tests/functional/test_*.c))
 FUNCTIONAL_BIN := $(patsubst %.c,$(BUILD)/%,$(FUNCTIONAL_SRC))
 FUNCTIONAL_HELPERS := $(call obj,tests/functional/harness.c tests/functional/scene.c tests/lib/tempdir.c)
-TESTS += $(FUNCTIONAL_BIN)
+TESTS += $(FUNCTIONAL_BIN) tests/functional/units
 
 $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
 		$(BUILD)/lib/state.a $(BUILD)/lib/common.a \

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What the programs that test in the lab share: counting tests, and VMs with Debian's cloud kernel. Sourced after
+# lib.sh and guest.sh, with $work, a folder for files. A function that fails leaves the reason in $why.
+boot=60 # seconds that a guest may take to its prompt
+lab=$top/$BUILD/lab
+case $BUILD in /*) lab=$BUILD/lab ;; esac
+count=0 failed=0 why= said=
+
+# check NAME FUNCTION ARGUMENT...: one test. A function that fails leaves the reason in $why.
+check() {
+	local name=$1
+	shift
+	why=
+	count=$((count + 1))
+	if "$@"; then
+		echo "ok $count - $name"
+	else
+		failed=$((failed + 1))
+		echo "not ok $count - $name"
+		echo "# $* failed: ${why//$'\n'/$'\n'# }"
+	fi
+}
+
+# ctl ARGUMENT...: vmctl, whose words become $why when it fails; its output is $said.
+ctl() {
+	said=$(vmctl "$@" 2>"$work/err") && return
+	why="vmctl $*: $(cat "$work/err")$said"
+	return 1
+}
+
+# vm_show NAME FILTER: a value of `vmctl show --json`.
+vm_show() {
+	vmctl show "$1" --json 2>/dev/null | jq -r "$2"
+}
+
+# vm_file NAME CPUS KERNEL CMDLINE [LINE...]: writes the VM file, with $profile.
+vm_file() {
+	local name=$1 cpus=$2 kernel=$3 cmdline=$4 line
+	shift 4
+	{
+		cat <<-VM
+			kind: vm
+			name: $name
+			profile: ${profile:-modern}
+			cpus: $cpus
+			memory: 256MiB
+			boot: {kernel: $cache/linux-cloud/$kernel, initrd: $lab/guest.img, cmdline: "console=ttyS0 quiet panic=-1 $cmdline"}
+		VM
+		for line in "$@"; do
+			echo "$line"
+		done
+	} >"$work/$name.yaml"
+}
+
+# vm_up NAME: applied, started, at its prompt.
+vm_up() {
+	ctl apply -f "$work/$1.yaml" && ctl start "$1" && vm_prompt "$1"
+}
+
+vm_prompt() {
+	guest_open vmctl console "$1"
+	guest_prompt $boot && return
+	why="no prompt after $boot s; last output: ${guest_seen: -300} state: $(vm_show "$1" .observed)"
+	return 1
+}
+
+# in_guest COMMAND EXPECTED: runs it and compares its output.
+in_guest() {
+	local status
+	guest_run 30 "$1"
+	status=$?
+	[ $status -eq 0 ] && [ "${guest_out%$'\n'}" = "$2" ] && return
+	why="'$1' in the guest: status $status, output '$guest_out', expected '$2'"
+	return 1
+}
+
+# ends NAME REASON: the VM stops, and for this reason.
+ends() {
+	local reason
+	ctl wait "$1" --for stopped --timeout 40 || return 1
+	reason=$(vm_show "$1" .observed.exit.reason)
+	[ "$reason" = "$2" ] && return
+	why="exit reason '$reason', expected '$2': $(vm_show "$1" .observed)"
+	return 1
+}
