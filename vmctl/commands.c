@@ -49,7 +49,8 @@ const struct args_option command_globals[] = {
 
 static const struct args_option commands_apply[] = {
 	{ "file", 'f', ARGS_LIST, .required = true, .metavar = "FILE",
-	  .help = "VM file in YAML or JSON, - for standard input; may be repeated" },
+	  .help = "VM file in YAML or JSON, a folder of them, or - for standard input; may be "
+		  "repeated" },
 	OPTION_DRY_RUN,
 	{ 0 },
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/lib/tempdir.h"
 #include "tests/lib/test.h"
 #include "tests/unit/vmctl_peer.h"
 
@@ -152,6 +153,73 @@ static void test_several_files(void **state)
 	rmdir(dir);
 }
 
+#define DOCUMENT(name) "name: " name "\nboot:\n  kernel: /k\n"
+
+static void test_several_documents(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.apply", "{\"definition\":{\"name\":\"a\",\"boot\":{\"kernel\":\"/k\"}}}",
+		  .result = "{\"name\":\"a\",\"result\":\"created\",\"changes\":[]}" },
+		{ "vm.apply", "{\"definition\":{\"name\":\"b\",\"boot\":{\"kernel\":\"/k\"}}}",
+		  .result = "{\"name\":\"b\",\"result\":\"unchanged\",\"changes\":[]}" },
+		{ 0 }
+	};
+	static const char two[] = DOCUMENT("a") "---\n" DOCUMENT("b") "---\n";
+
+	(void)state;
+	check(script, "apply -f -", two, 0, "a: created\nb: unchanged\n", "");
+	check(NULL, "validate -", two, 0, "-: valid (VM 'a')\n-: valid (VM 'b')\n", "");
+	/* a fault in the second: the first is not applied */
+	check(NULL, "apply -f -", DOCUMENT("a") "---\nname: b\nbot: 1\n", 5, "",
+	      "vmctl: <stdin>:6:1: /bot: unknown key 'bot'; did you mean 'boot'?\n"
+	      "code: E1100 (definition.invalid)\nvmctl: nothing was applied\n");
+	check(NULL, "validate -", DOCUMENT("a") "---\n" DOCUMENT("a"), 9, "-: valid (VM 'a')\n",
+	      "vmctl: <stdin>:5:7: /name: 'a' is in '<stdin>' already\n"
+	      "code: E1100 (definition.invalid)\n");
+}
+
+static void put_file(const char *dir, const char *name, const char *text)
+{
+	char path[200];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void test_folder(void **state)
+{
+	char *dir = tempdir_new(), args[200], out[600], err[600];
+
+	(void)state;
+	snprintf(args, sizeof(args), "validate %s", dir);
+	snprintf(err, sizeof(err),
+		 "vmctl: '%s' has no *.yaml, *.yml or *.json in it\ncode: E1006 (file.unusable)\n",
+		 dir);
+	check(NULL, args, NULL, 5, "", err);
+	put_file(dir, "b.yaml", DOCUMENT("b1") "---\n" DOCUMENT("b2"));
+	put_file(dir, "a.json", "{\"name\": \"a\", \"boot\": {\"kernel\": \"/k\"}}");
+	put_file(dir, "c.yml", DOCUMENT("c"));
+	put_file(dir, "README", "no VM");
+	put_file(dir, ".hidden.yaml", "no VM");
+	snprintf(out, sizeof(out),
+		 "%s/a.json: valid (VM 'a')\n%s/b.yaml: valid (VM 'b1')\n"
+		 "%s/b.yaml: valid (VM 'b2')\n%s/c.yml: valid (VM 'c')\n",
+		 dir, dir, dir, dir);
+	check(NULL, args, NULL, 0, out, "");
+	put_file(dir, "d.yaml", "name: d\nbot: 1\n");
+	snprintf(args, sizeof(args), "apply -f %s/", dir);
+	snprintf(err, sizeof(err),
+		 "vmctl: %s/d.yaml:2:1: /bot: unknown key 'bot'; did you mean 'boot'?\n"
+		 "code: E1100 (definition.invalid)\nvmctl: nothing was applied\n",
+		 dir);
+	check(NULL, args, NULL, 5, "", err);
+	tempdir_remove(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +229,8 @@ int main(void)
 		cmocka_unit_test(test_results),
 		cmocka_unit_test(test_what_vmd_finds_is_located),
 		cmocka_unit_test(test_several_files),
+		cmocka_unit_test(test_several_documents),
+		cmocka_unit_test(test_folder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VM files of a command line: FILE with one document or several, DIR with the *.yaml, *.yml and *.json
+ * in it by name, or "-" for standard input. All are read and checked before anything is done with one.
+ */
+#ifndef VMCTL_FILES_H
+#define VMCTL_FILES_H
+
+#include "lib/vmfile.h"
+#include "vmctl/vmctl.h"
+
+#define FILES_MAX 1000 /* VMs in one run */
+
+/* One document, or a file that could not be read. */
+struct files_item {
+	char *path; /* owned; as typed, or of a file in the folder that was */
+	struct vmfile file;
+	bool loaded;
+	int status; /* EXIT_OK, or what e comes to */
+	struct err e;
+	struct client_reply reply; /* what vmd said of it */
+};
+
+struct files_set {
+	struct files_item *items; /* owned */
+	size_t n, bad;		  /* bad: those that have failed when they were read */
+};
+
+/* Read what a path names. What is wrong with it is kept in the items. */
+void files_add(struct files_set *s, const char *path);
+/* All values of the option --file. */
+void files_add_options(struct files_set *s, const struct args *a);
+void files_fini(struct files_set *s);
+
+/* The VM's name, "?" when that is unknown. */
+const char *files_vm_name(const struct files_item *item);
+void files_fail(struct files_item *item, const struct err *e);
+/* Call a method with the definition, take_params having the rest; what fails is placed in the file. */
+void files_call(struct vmctl *v, struct files_item *item, const char *method,
+		struct json_object *take_params);
+/* 0, the failures' own when all failed alike, else EXIT_PARTIAL */
+int files_status(const struct files_set *s);
+/* Those of the items that failed: "cannot OP 'NAME': …", or "FILE:LINE:COL: …". */
+void files_print_errors(struct vmctl *v, const struct files_set *s, const char *op);
+/* {file, error}, or {file, …result} */
+struct json_object *files_row(const struct files_item *item);
+
+#endif
