@@ -442,6 +442,14 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 	return 0;
 }
 
+void machine_leave(struct machine *m)
+{
+	machine_kill(m, "closed");
+	for (unsigned int i = 0; i < m->nconsoles; i++)
+		console_close(m->consoles[i]);
+	m->nconsoles = 0;
+}
+
 bool machine_close(struct machine *m)
 {
 	if (!m)

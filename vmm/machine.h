@@ -34,6 +34,11 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 		struct machine **ret_machine, struct err *e);
 /* Ends it if need be, then frees it from the loop. False: a vCPU does not stop; only _exit helps now. */
 bool machine_close(struct machine *m);
+/*
+ * For a process that calls _exit next: end it if need be and give back what outlives the process, the
+ * consoles' terminals. The kernel takes the rest in one go, which is cheaper than piece by piece.
+ */
+void machine_leave(struct machine *m);
 
 /* -ERR_VM_STATE where the state does not fit; what is so already is fine. */
 int machine_start(struct machine *m, struct err *e);

@@ -33,7 +33,6 @@ struct standalone {
 	struct console *console;
 	bool asked; /* the power button was pressed */
 	int status;
-	bool stuck;
 };
 
 /* --- the definition ------------------------------------------------------------------------------ */
@@ -154,26 +153,34 @@ static int standalone_go(struct standalone *s, const struct standalone_options *
 	return 0;
 }
 
-/* The output that is still on its way, the terminal's settings, then everything else. */
+/* It could not start: everything back, in order. */
 static void standalone_close(struct standalone *s)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(standalone_signals); i++)
 		if (s->signals[i].data)
 			uv_close((uv_handle_t *)&s->signals[i], NULL);
-	if (s->console)
-		console_drain(s->console, STANDALONE_DRAIN_MS);
-	s->stuck = !machine_close(s->machine);
-	if (s->stuck)
-		return;
+	if (!machine_close(s->machine))
+		_exit(s->status);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&s->loop);
+}
+
+/* The output that is still on its way, the terminal's settings, the last words. */
+_Noreturn static void standalone_leave(struct standalone *s)
+{
+	struct lastwords words = *machine_lastwords(s->machine);
+
+	if (s->console)
+		console_drain(s->console, STANDALONE_DRAIN_MS);
+	machine_leave(s->machine);
+	lastwords_write(&words, STDERR_FILENO);
+	_exit(s->status);
 }
 
 int standalone_run(const struct standalone_options *o, const struct log *log, struct err *e)
 {
 	struct standalone s = { .log = log };
 	struct machine_config config;
-	struct lastwords words;
 	struct fdset fds;
 	int r, kvm_fd = -1;
 
@@ -195,12 +202,7 @@ int standalone_run(const struct standalone_options *o, const struct log *log, st
 	if (r >= 0)
 		r = standalone_go(&s, o, e);
 	if (r >= 0)
-		words = *machine_lastwords(s.machine);
+		standalone_leave(&s);
 	standalone_close(&s);
-	if (r < 0)
-		return r;
-	lastwords_write(&words, STDERR_FILENO);
-	if (s.stuck)
-		_exit(s.status);
-	return s.status;
+	return r;
 }

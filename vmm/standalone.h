@@ -12,8 +12,8 @@ struct standalone_options {
 };
 
 /*
- * Runs it and writes the last words to stderr. The process's exit status: lastwords_status, or with e when
- * there never was a machine -errno or -ERR_…
+ * Runs it, writes the last words to stderr and ends the process with lastwords_status. Comes back with e when
+ * there never was a running machine: -errno or -ERR_…
  */
 int standalone_run(const struct standalone_options *o, const struct log *log, struct err *e);
 
