@@ -2,6 +2,7 @@
 /* vmctl list: the columns that a VM has, and which are shown. */
 #include <fnmatch.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <string.h>
 #include <time.h>
 
@@ -90,6 +91,19 @@ static const char *list_revision(struct json_object *vm, time_t now, char buf[st
 	return list_int(vm, "revision", buf);
 }
 
+static const char *list_owner(struct json_object *vm, time_t now, char buf[static 64])
+{
+	int64_t uid = json_get_int(vm, "owner", -1);
+	struct passwd pw, *found = NULL;
+	char space[1024];
+
+	(void)now;
+	if (uid < 0 || getpwuid_r((uid_t)uid, &pw, space, sizeof(space), &found) || !found)
+		return list_int(vm, "owner", buf);
+	snprintf(buf, 64, "%s", pw.pw_name);
+	return buf;
+}
+
 static const char *list_exit(struct json_object *vm, time_t now, char buf[static 64])
 {
 	(void)now, (void)buf;
@@ -106,6 +120,7 @@ static const struct list_column list_columns[] = {
 	{ "desired", "DESIRED", true, TABLE_LEFT, list_desired },
 	{ "exit", "EXIT", true, TABLE_LEFT, list_exit },
 	{ "revision", "REVISION", true, TABLE_RIGHT, list_revision },
+	{ "owner", "OWNER", true, TABLE_LEFT, list_owner },
 	{ "pid", "PID", true, TABLE_RIGHT, list_pid },
 	{ "id", "ID", true, TABLE_LEFT, list_id },
 };

@@ -108,6 +108,8 @@ static int call_check_access(const struct call *call, struct err *e)
 			call->method->name);
 		return err_hint(e, "vmd's other socket serves all methods: vmd(8), --socket");
 	}
+	if (role_check(call, info, e) < 0)
+		return -e->code;
 	/* descriptors go with a message of their own */
 	if (call->batch && info->fds)
 		return err_set(e, ERR_RPC_REQUEST,

@@ -243,7 +243,7 @@ static const struct conn_ops client_ops = {
 };
 
 struct client *client_new(struct server *s, struct daemon *d, int take_fd,
-			  const struct state_actor *actor, bool read_only)
+			  const struct state_actor *actor, enum role role, bool read_only)
 {
 	static const struct conn_limits limits = { .line = RPC_LINE_MAX,
 						   .json = { .values = CLIENT_VALUES_MAX,
@@ -258,6 +258,7 @@ struct client *client_new(struct server *s, struct daemon *d, int take_fd,
 	c->server = s;
 	c->daemon = d;
 	c->actor = *actor;
+	c->role = role;
 	c->read_only = read_only;
 	if (conn_init(&c->conn, &d->loop, take_fd, &client_ops, c, NULL) < 0) {
 		free(c);

@@ -9,6 +9,7 @@
 #include "lib/conn.h"
 #include "lib/json.h"
 #include "state/state.h"
+#include "vmd/role.h"
 
 #define CLIENT_CALLS_MAX 32 /* requests that wait for their answer, and of one batch */
 #define CLIENT_VALUES_MAX 10000
@@ -29,13 +30,14 @@ struct client {
 	struct call *calls;	    /* those that wait; a call ends itself */
 	unsigned int ncalls, too_long;
 	struct state_actor actor;
+	enum role role;
 	bool read_only; /* came over a socket that is */
 	bool refused;
 };
 
 /* take_fd is closed on failure. NULL: no memory, or the loop refuses. */
 struct client *client_new(struct server *s, struct daemon *d, int take_fd,
-			  const struct state_actor *actor, bool read_only);
+			  const struct state_actor *actor, enum role role, bool read_only);
 /* Say why, and end. */
 void client_refuse(struct client *c, const struct err *e);
 void client_notify(struct client *c, const char *method, struct json_object *take_params);

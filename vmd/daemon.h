@@ -9,11 +9,13 @@
 #include "state/state.h"
 #include "vmd/activation.h"
 #include "vmd/notify.h"
+#include "vmd/role.h"
 
 struct daemon_options {
 	const char *socket, *state_dir, *run_dir, *sysroot, *vmm; /* borrowed */
-	const char *ro_socket;	      /* borrowed; NULL: beside the other one */
-	unsigned int step_timeout_ms; /* for a vmm to answer each step of its start */
+	const char *ro_socket;		/* borrowed; NULL: vmd-ro.sock beside vmd.sock */
+	const char *groups[ROLE_COUNT]; /* borrowed; NULL: the usual ones */
+	unsigned int step_timeout_ms;	/* for a vmm to answer each step of its start */
 	enum log_level log_level;
 };
 

@@ -41,16 +41,6 @@ void method_host_info(struct daemon *d, struct call *call)
 	call_reply(call, json_add(o, "vmm", vmm));
 }
 
-static bool discover_required(struct json_object *schema, const char *name)
-{
-	struct json_object *list = json_get(schema, "required");
-
-	for (size_t i = 0; list && i < json_object_array_length(list); i++)
-		if (!strcmp(json_object_get_string(json_object_array_get_idx(list, i)), name))
-			return true;
-	return false;
-}
-
 static struct json_object *discover_params(struct json_object *schema)
 {
 	struct json_object *list = json_object_new_array();
@@ -61,7 +51,7 @@ static struct json_object *discover_params(struct json_object *schema)
 	json_object_object_foreach(properties, name, value) {
 		struct json_object *param = json_add_str(json_new(), "name", name);
 
-		json_add_bool(param, "required", discover_required(schema, name));
+		json_add_bool(param, "required", method_requires(schema, name));
 		json_object_array_add(list, json_add(param, "schema", json_object_get(value)));
 	}
 	return list;

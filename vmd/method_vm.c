@@ -24,14 +24,17 @@ static void vm_fail_at(struct call *call, const struct err *e, const struct sche
 		  e->code == ERR_INVALID ? json_add_str(json_new(), "path", where->pointer) : NULL);
 }
 
-/* What will not work on this host as it is now, though the definition is right. */
-static struct json_object *vm_warnings(struct daemon *d, struct json_object *config)
+/*
+ * What will not work on this host as it is now, though the definition is right. Which files there are is
+ * for administrators to know: vmd sees more than others do.
+ */
+static struct json_object *vm_warnings(struct daemon *d, struct json_object *config, bool files_too)
 {
 	struct json_object *list = json_object_new_array();
 	const char *name = json_get_str(config, "name", "");
 	int64_t vcpus = json_get_int(config, "vcpus", 1);
 	struct vmdef_file files[VMDEF_FILES_MAX];
-	int n = vmdef_files(config, files, NULL);
+	int n = files_too ? vmdef_files(config, files, NULL) : 0;
 	struct host_kvm kvm;
 	unsigned int cpus;
 	struct err e;
@@ -71,7 +74,7 @@ void method_vm_validate(struct daemon *d, struct call *call)
 	}
 	o = json_add_bool(json_new(), "valid", true);
 	json_add_str(o, "name", json_get_str(definition, "name", ""));
-	call_reply(call, json_add(o, "warnings", vm_warnings(d, config)));
+	call_reply(call, json_add(o, "warnings", vm_warnings(d, config, !call->actor.confined)));
 }
 
 /* An apply on its way. */
@@ -277,6 +280,7 @@ static struct json_object *vm_summary(struct daemon *d, const struct state_vm *v
 	json_add_int(o, "cpus", vm->vcpus);
 	json_add_int(o, "memory", vm->memory);
 	json_add_int(o, "revision", vm->revision);
+	json_add_int(o, "owner", vm->owner);
 	json_add_str(o, "desired", vm->desired_running ? "running" : "stopped");
 	return json_add(o, "observed", guest_observed(guest_find(d, vm->id), vm));
 }

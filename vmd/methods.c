@@ -64,6 +64,16 @@ static int method_load(struct json_object *all, struct err *e)
 	return 0;
 }
 
+bool method_requires(struct json_object *params, const char *name)
+{
+	struct json_object *list = json_get(params, "required");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+		if (!strcmp(json_object_get_string(json_object_array_get_idx(list, i)), name))
+			return true;
+	return false;
+}
+
 static int method_compile(struct method_schemas *s, size_t row, struct err *e)
 {
 	struct json_object *o = json_get(s->all, methods[row].name);
@@ -72,8 +82,13 @@ static int method_compile(struct method_schemas *s, size_t row, struct err *e)
 
 	if (!params)
 		return err_set(e, ENOENT, "method %s has no schema", methods[row].name);
-	s->info[row] = (struct method_info){ .read = !strcmp(json_get_str(o, "access", ""), "read"),
-					     .fds = json_get_bool(o, "fds", false) };
+	s->info[row] = (struct method_info){
+		.read = !strcmp(json_get_str(o, "access", ""), "read"),
+		.fds = json_get_bool(o, "fds", false),
+		.owner = !strcmp(json_get_str(o, "rights", ""), "owner"),
+		.any = !strcmp(json_get_str(o, "rights", ""), "any"),
+		.needs_vm = method_requires(params, "vm") || method_requires(params, "definition"),
+	};
 	ret = schema_compile(params, NULL, NULL, &s->params[row], e);
 	return ret < 0 ? err_wrap(e, "%s", methods[row].name) : 0;
 }

@@ -25,6 +25,8 @@ void method_schemas_free(struct method_schemas *schemas);
 /* -ERR_RPC_PARAMS with where it is wrong. */
 int method_check(const struct method_schemas *schemas, const struct method *method,
 		 struct json_object *params, struct schema_error *ret_where, struct err *e);
+/* Does the schema of parameters require this one? */
+bool method_requires(struct json_object *params, const char *name);
 const struct method *method_find(const char *name);
 /* The nearest name, or NULL. */
 const char *method_near(const char *name);
@@ -32,6 +34,10 @@ const char *method_near(const char *name);
 struct method_info {
 	bool read; /* access "read": it changes nothing */
 	bool fds;  /* "fds": a descriptor comes with the answer */
+	/* whom it is for (vmd/role.h); a write without these is for the owner of the VM that it names */
+	bool owner;    /* "rights": "owner": to read it, too, is */
+	bool any;      /* "rights": "any": for operators too; the handler looks closer */
+	bool needs_vm; /* its parameters must name a VM, or have a definition */
 };
 const struct method_info *method_info(const struct method_schemas *schemas,
 				      const struct method *method);

@@ -27,6 +27,21 @@ static int options_ro_socket(struct options *o, const char *value)
 	return options_text(&o->daemon.ro_socket, value);
 }
 
+static int options_admin_group(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.groups[ROLE_ADMIN], value);
+}
+
+static int options_operator_group(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.groups[ROLE_OPERATOR], value);
+}
+
+static int options_viewer_group(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.groups[ROLE_VIEWER], value);
+}
+
 static int options_state_dir(struct options *o, const char *value)
 {
 	return options_text(&o->daemon.state_dir, value);
@@ -96,6 +111,10 @@ static const struct {
 	{ "socket", "PATH", "listen here (/run/vmd/vmd.sock)", options_socket },
 	{ "ro-socket", "PATH", "and here, for what changes nothing (beside the other: vmd-ro.sock)",
 	  options_ro_socket },
+	{ "admin-group", "GROUP", "may do all (vmd)", options_admin_group },
+	{ "operator-group", "GROUP", "may have VMs of their own (vmd-operator)",
+	  options_operator_group },
+	{ "viewer-group", "GROUP", "may look (vmd-viewer)", options_viewer_group },
 	{ "state-dir", "DIR", "the database (/var/lib/vmd)", options_state_dir },
 	{ "run-dir", "DIR", "what lives as long as a VM runs (/run/vmd)", options_run_dir },
 	{ "sysroot", "DIR", "read /sys, /proc and /dev below DIR (/)", options_sysroot },

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sockets and the set of clients: see server.h. Access is decided at the accept, by the peer's
- * credentials: root, vmd's own user, and the group SERVER_GROUP. On the loop's thread.
+ * Sockets and the set of clients: see server.h. Who has no role (role.h) is refused at the accept, by the
+ * peer's credentials. On the loop's thread.
  */
 #include "vmd/server.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 #include "vmd/daemon.h"
 #include "vmd/event.h"
 #include "vmd/methods.h"
+#include "vmd/role.h"
 
 /* One socket that is served. */
 struct server_socket {
@@ -37,8 +37,7 @@ struct server {
 	struct daemon *daemon;
 	bool opened, closing;
 	struct server_socket *sockets; /* owned */
-	gid_t group;
-	bool has_group;
+	struct role_groups roles;
 	struct client *clients; /* each frees itself */
 	unsigned int nclients;
 	struct log_limit refusals;
@@ -56,22 +55,7 @@ void server_remove_client(struct server *s, struct client *c)
 	s->nclients--;
 }
 
-static bool server_peer_in_group(int fd, gid_t primary, gid_t group)
-{
-	gid_t groups[256];
-	socklen_t len = sizeof(groups);
-
-	if (primary == group)
-		return true;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-		return false;
-	for (size_t i = 0; i < len / sizeof(groups[0]); i++)
-		if (groups[i] == group)
-			return true;
-	return false;
-}
-
-/* Who is it? The name of its program is for the records only: it may lie about that. */
+/* The name of its program is for the records only: it may lie about that. */
 static void server_peer_program(pid_t pid, char *out, size_t size)
 {
 	AUTO_CLOSE int fd = -1;
@@ -85,22 +69,28 @@ static void server_peer_program(pid_t pid, char *out, size_t size)
 	out[strcspn(out, "\n")] = '\0';
 }
 
-static int server_peer(struct server *s, int fd, struct state_actor *ret_actor, struct err *e)
+/* Who is it, and what may it do? */
+static int server_peer(struct server *s, int fd, struct state_actor *ret_actor, enum role *ret_role,
+		       struct err *e)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
-	*ret_actor = (struct state_actor){ 0 };
+	*ret_actor = (struct state_actor){ .confined = true };
+	*ret_role = ROLE_NONE;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return err_errno(e, "cannot tell who you are");
+	*ret_role = role_of_peer(&s->roles, fd, &cred);
 	ret_actor->uid = cred.uid;
 	ret_actor->pid = cred.pid;
+	ret_actor->confined = *ret_role != ROLE_ADMIN;
 	server_peer_program(cred.pid, ret_actor->program, sizeof(ret_actor->program));
-	if (!cred.uid || cred.uid == geteuid() ||
-	    (s->has_group && server_peer_in_group(fd, cred.gid, s->group)))
+	if (*ret_role != ROLE_NONE)
 		return 0;
 	err_set(e, ERR_DENIED, "user %u may not use vmd", (unsigned int)cred.uid);
-	return err_hint(e, "root and the members of the group '" SERVER_GROUP "' may");
+	return err_hint(e, "root and the members of the groups '%s', '%s' and '%s' may",
+			s->roles.of[ROLE_ADMIN].name, s->roles.of[ROLE_OPERATOR].name,
+			s->roles.of[ROLE_VIEWER].name);
 }
 
 static struct json_object *server_limits(void)
@@ -117,7 +107,7 @@ static struct json_object *server_limits(void)
 	return json_add_int(o, "write_deadline_ms", CLIENT_WRITE_MS);
 }
 
-static struct json_object *server_hello(const struct daemon *d)
+static struct json_object *server_hello(const struct daemon *d, enum role role)
 {
 	static const char *const features[] = { "batch", "ro-socket" };
 	struct json_object *o = json_add_str(json_new(), "version", VERSION);
@@ -128,6 +118,7 @@ static struct json_object *server_hello(const struct daemon *d)
 		json_object_array_add(list, json_object_new_string(features[i]));
 	json_add(json_add(o, "api", api), "features", list);
 	json_add(o, "limits", server_limits());
+	json_add_str(o, "role", role_name(role));
 	json_add_str(o, "server_id", state_server_id(d->state));
 	return json_add_str(o, "boot_id", d->boot_id);
 }
@@ -153,13 +144,14 @@ static void server_add_client(struct server_socket *sock, int take_fd)
 {
 	struct server *s = sock->server;
 	struct state_actor actor;
+	enum role role;
 	struct client *c;
 	struct err e;
-	int ret = server_peer(s, take_fd, &actor, &e);
+	int ret = server_peer(s, take_fd, &actor, &role, &e);
 
 	if (ret >= 0)
 		ret = server_check_room(s, actor.uid, &e);
-	c = client_new(s, s->daemon, take_fd, &actor, sock->read_only);
+	c = client_new(s, s->daemon, take_fd, &actor, role, sock->read_only);
 	if (!c)
 		return;
 	c->next = s->clients;
@@ -168,7 +160,7 @@ static void server_add_client(struct server_socket *sock, int take_fd)
 	s->clients = c;
 	s->nclients++;
 	if (ret >= 0) {
-		client_notify(c, "vmd.hello", server_hello(s->daemon));
+		client_notify(c, "vmd.hello", server_hello(s->daemon, role));
 		return;
 	}
 	log_limited(&s->daemon->log, &s->refusals, "refused: %s (%s, pid %d)", e.msg, actor.program,
@@ -195,18 +187,6 @@ static void server_accept(uv_poll_t *poll, int status, int events)
 	}
 }
 
-/* The group may use the sockets where there is such a group. */
-static void server_find_group(struct server *s)
-{
-	char space[4096];
-	struct group entry, *found = NULL;
-
-	if (getgrnam_r(SERVER_GROUP, &entry, space, sizeof(space), &found) || !found)
-		return;
-	s->group = found->gr_gid;
-	s->has_group = true;
-}
-
 int server_new(struct daemon *d, struct server **ret_server, struct err *e)
 {
 	struct server *s = calloc(1, sizeof(*s));
@@ -215,12 +195,13 @@ int server_new(struct daemon *d, struct server **ret_server, struct err *e)
 	if (!s)
 		return err_ret(e, -ENOMEM, "cannot serve");
 	s->daemon = d;
-	ret = method_schemas_new(&s->schemas, e);
+	ret = role_groups_init(&s->roles, d->options->groups, e);
+	if (ret >= 0)
+		ret = method_schemas_new(&s->schemas, e);
 	if (ret < 0) {
 		server_free(s);
 		return ret;
 	}
-	server_find_group(s);
 	*ret_server = s;
 	return 0;
 }
@@ -263,19 +244,21 @@ static int server_add_socket(struct server *s, int take_fd, char *take_path, boo
 int server_listen(struct server *s, const char *path, bool read_only, struct err *e)
 {
 	char *copy = strdup(path);
+	const struct role_group *admins = &s->roles.of[ROLE_ADMIN];
 	int fd;
 
 	if (!copy)
 		return err_ret(e, -ENOMEM, "cannot serve");
-	fd = conn_listen(path, 0660, e);
+	/* a file has one group: with more than one of them, only the accept can tell who may come in */
+	fd = conn_listen(path, role_groups_open(&s->roles) ? 0666 : 0660, e);
 	if (fd < 0) {
 		free(copy);
 		return fd;
 	}
 	/* without the right to give it away it stays as it is */
-	if (s->has_group && chown(path, (uid_t)-1, s->group) < 0)
-		log_warn(&s->daemon->log, "cannot give '%s' to the group " SERVER_GROUP ": %s",
-			 path, strerror(errno));
+	if (admins->known && chown(path, (uid_t)-1, admins->gid) < 0)
+		log_warn(&s->daemon->log, "cannot give '%s' to the group '%s': %s", path,
+			 admins->name, strerror(errno));
 	return server_add_socket(s, fd, copy, read_only, e);
 }
 
@@ -342,4 +325,9 @@ void server_free(struct server *s)
 struct method_schemas *server_schemas(struct server *s)
 {
 	return s->schemas;
+}
+
+const struct role_groups *server_roles(const struct server *s)
+{
+	return &s->roles;
 }

@@ -10,11 +10,11 @@
 
 #define SERVER_CLIENTS_MAX 64
 #define SERVER_CLIENTS_PER_UID 8 /* but root's, and those of vmd's own user */
-#define SERVER_GROUP "vmd"	 /* its members may use the sockets */
 
 struct client;
 struct daemon;
 struct method_schemas;
+struct role_groups;
 struct server;
 
 int server_new(struct daemon *d, struct server **ret_server, struct err *e);
@@ -31,6 +31,7 @@ void server_close(struct server *s);
 void server_free(struct server *s);
 
 struct method_schemas *server_schemas(struct server *s);
+const struct role_groups *server_roles(const struct server *s);
 /* The client has ended. */
 void server_remove_client(struct server *s, struct client *c);
 

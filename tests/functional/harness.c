@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/kvm.h>
 #include <poll.h>
 #include <signal.h>
@@ -328,6 +329,17 @@ struct client *harness_client_at(struct harness *h, const char *socket)
 	hello = client_next(c);
 	assert_string_equal(json_get_str(hello, "method", ""), "vmd.hello");
 	json_object_put(hello);
+	return c;
+}
+
+struct client *harness_client_as(struct harness *h, uid_t uid, gid_t group)
+{
+	struct client *c;
+
+	/* the kernel notes who connects when it connects */
+	assert_int_equal(setgroups(1, &group) | setegid(uid) | seteuid(uid), 0);
+	c = harness_client(h);
+	assert_int_equal(seteuid(0) | setegid(0) | setgroups(0, NULL), 0);
 	return c;
 }
 

@@ -72,6 +72,8 @@ const char *harness_file(struct harness *h, const char *name, const char *text);
 struct client *harness_client(struct harness *h);
 /* The same over another socket than h->socket. */
 struct client *harness_client_at(struct harness *h, const char *socket);
+/* The same as that user, in that group beside its own; for root only. */
+struct client *harness_client_as(struct harness *h, uid_t uid, gid_t group);
 void client_close(struct harness *h, struct client *c);
 /* Text to vmd as it is, with a LF. */
 void client_send_line(struct client *c, const char *line);

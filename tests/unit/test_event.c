@@ -20,6 +20,7 @@
 
 struct fixture {
 	char *dir;
+	struct daemon_options options;
 	struct daemon d;
 	int fd; /* the client's */
 	char buf[1 << 20];
@@ -49,6 +50,7 @@ static int setup(void **state)
 	struct err e = { 0 };
 
 	f->dir = tempdir_new();
+	f->d.options = &f->options;
 	log_init(&f->d.log, 2, LOG_LEVEL_ERROR, "test");
 	uv_loop_init(&f->d.loop);
 	assert_int_equal(state_open(f->dir, &f->d.state, &e), 0);

@@ -66,7 +66,7 @@ static void test_list(void **state)
 	      "vmctl: cannot list VMs: no VM 'nope'\ncode: E1200 (vm.not_found)\n");
 	check(script, "list -c name,stat", NULL, 2, "",
 	      "vmctl: no column 'stat'; there are name, state, since, cpus, memory, profile, "
-	      "desired, exit, revision, pid, id\n");
+	      "desired, exit, revision, owner, pid, id\n");
 }
 
 static void test_list_default_fits_80_columns(void **state)
@@ -80,7 +80,7 @@ static void test_list_default_fits_80_columns(void **state)
 	assert_memory_equal(r.out, "NAME   STATE    SINCE  CPUS  MEMORY  PROFILE\n", 45);
 	peer_run_free(&r);
 	peer_run(script, "list --wide", NULL, &r);
-	assert_non_null(strstr(r.out, "DESIRED  EXIT  REVISION  PID  ID\n"));
+	assert_non_null(strstr(r.out, "DESIRED  EXIT  REVISION  OWNER  PID  ID\n"));
 	peer_run_free(&r);
 }
 
