@@ -55,6 +55,11 @@ struct vmdef_file {
 	char pointer[64]; /* where in the machine configuration: "/boot/kernel" */
 	const char *path; /* borrowed from the configuration */
 	int open_flags;	  /* O_RDONLY or O_RDWR, and O_CLOEXEC */
+	/*
+	 * Opened on behalf of the user whose file system uid the thread has (vmd/ident.h): not by the links of
+	 * /proc that lead to what the program itself has open, and nothing in /proc.
+	 */
+	bool confined;
 	const char *what; /* "kernel", "initrd", "disk 'disk0'" for messages */
 	char what_buf[96];
 };

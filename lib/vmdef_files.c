@@ -7,10 +7,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
@@ -77,18 +82,21 @@ static const char *vmdef_kind(mode_t mode)
 static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 {
 	bool rw = (file->open_flags & O_ACCMODE) == O_RDWR;
+	uid_t uid = (uid_t)setfsuid((uid_t)-1); /* the one that counts; changes nothing */
 	struct passwd pw, *found = NULL;
 	char buf[1024];
 
+	if (file->confined && error == ELOOP)
+		err_hint(e, "too many links, or one of /proc's, which are not followed");
 	if (error == EROFS && rw)
 		err_hint(e,
 			 "set `readonly: true` for this disk, or use a file that can be written");
 	if (error != EACCES)
 		return;
-	if (getpwuid_r(geteuid(), &pw, buf, sizeof(buf), &found) || !found)
+	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) || !found)
 		pw.pw_name = NULL;
 	err_hint(e, "user %.32s%suid %u%s needs to %s it and to enter the folders above it",
-		 pw.pw_name ? pw.pw_name : "", pw.pw_name ? " (" : "", (unsigned int)geteuid(),
+		 pw.pw_name ? pw.pw_name : "", pw.pw_name ? " (" : "", (unsigned int)uid,
 		 pw.pw_name ? ")" : "", rw ? "read and write" : "read");
 }
 
@@ -96,10 +104,13 @@ static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 static int vmdef_check_kind(const struct vmdef_file *file, int fd, struct err *e)
 {
 	bool disk = !strncmp(file->pointer, "/devices/", strlen("/devices/"));
+	struct statfs fs;
 	struct stat st;
 
-	if (fstat(fd, &st))
+	if (fstat(fd, &st) || fstatfs(fd, &fs))
 		return err_set(e, ERR_FILE, "%s '%s': %s", file->what, file->path, strerror(errno));
+	if (file->confined && fs.f_type == PROC_SUPER_MAGIC)
+		return err_set(e, ERR_FILE, "%s '%s' is a file of /proc", file->what, file->path);
 	if (S_ISREG(st.st_mode) || (disk && S_ISBLK(st.st_mode)))
 		return 0;
 	err_set(e, ERR_FILE, "%s '%s' is %s", file->what, file->path, vmdef_kind(st.st_mode));
@@ -107,10 +118,18 @@ static int vmdef_check_kind(const struct vmdef_file *file, int fd, struct err *e
 			disk ? " or a block device" : "");
 }
 
+static int vmdef_open_path(const struct vmdef_file *file)
+{
+	struct open_how how = { .flags = (uint64_t)(file->open_flags | O_NONBLOCK | O_NOCTTY),
+				.resolve = file->confined ? RESOLVE_NO_MAGICLINKS : 0 };
+
+	return (int)syscall(SYS_openat2, AT_FDCWD, file->path, &how, sizeof(how));
+}
+
 /* Without O_NONBLOCK, opening a FIFO would wait for its other end. */
 int vmdef_open(const struct vmdef_file *file, struct err *e)
 {
-	AUTO_CLOSE int fd = open(file->path, file->open_flags | O_NONBLOCK | O_NOCTTY);
+	AUTO_CLOSE int fd = vmdef_open_path(file);
 	int flags, ret;
 
 	if (fd < 0) {

@@ -11,6 +11,7 @@
 #include "lib/errcat.h"
 #include "lib/vmdef.h"
 #include "vmd/host.h"
+#include "vmd/ident.h"
 
 static int gather_kvm(struct gather *g, struct err *e)
 {
@@ -34,8 +35,10 @@ static int gather_files(struct gather *g, struct err *e)
 	snprintf(g->kernel, sizeof(g->kernel), "%s",
 		 json_get_str(json_get(g->config, "boot"), "kernel", ""));
 	for (int i = 0; i < n; i++) {
-		int fd = vmdef_open(&files[i], e), index;
+		int fd, index;
 
+		files[i].confined = g->confined;
+		fd = vmdef_open(&files[i], e);
 		if (fd < 0) {
 			if (e)
 				e->code = ERR_FILE;
@@ -47,6 +50,22 @@ static int gather_files(struct gather *g, struct err *e)
 		vmdef_set_fd(g->config, files[i].pointer, (unsigned int)index);
 	}
 	return MIN(n, 0);
+}
+
+/* With no more rights than the owner has: vmd could open every file of the host. */
+static int gather_files_as_owner(struct gather *g, struct err *e)
+{
+	struct ident old;
+	int ret;
+
+	if (!g->confined)
+		return gather_files(g, e);
+	ret = ident_enter(g->owner, &old, e);
+	if (ret < 0)
+		return ret;
+	ret = gather_files(g, e);
+	ident_leave(&old);
+	return ret;
 }
 
 /* Where vmm writes its last words: a file of ours that it has only a descriptor of. */
@@ -73,7 +92,7 @@ static void gather_run(struct gather *g)
 	int ret = gather_kvm(g, &g->err);
 
 	if (ret >= 0)
-		ret = gather_files(g, &g->err);
+		ret = gather_files_as_owner(g, &g->err);
 	if (ret >= 0 && g->dir[0])
 		ret = gather_record(g, &g->err);
 	g->ret = ret;
@@ -93,7 +112,7 @@ static void gather_after(uv_work_t *work, int status)
 	g->done(g);
 }
 
-struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const char *name,
+struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
 			    const char *dir, struct json_object *take_config,
 			    void (*done)(struct gather *g), void *arg)
 {
@@ -104,7 +123,9 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const ch
 		return NULL;
 	}
 	g->host = host;
-	snprintf(g->name, sizeof(g->name), "%s", name);
+	snprintf(g->name, sizeof(g->name), "%s", vm->name);
+	g->owner = vm->owner;
+	g->confined = vm->confined;
 	snprintf(g->dir, sizeof(g->dir), "%s", dir);
 	g->config = take_config;
 	fdset_init(&g->fds);

@@ -11,11 +11,14 @@
 #include "lib/fdio.h"
 #include "lib/hostfs.h"
 #include "lib/json.h"
+#include "state/state.h"
 
 struct gather {
 	uv_work_t work;
 	const struct hostfs *host;  /* the daemon's; never changes while it lives */
 	char name[64];		    /* the VM's */
+	uid_t owner;		    /* the VM's */
+	bool confined;		    /* its files are opened with the owner's rights */
 	char dir[256];		    /* the VM's run directory; made if missing */
 	struct json_object *config; /* owned: the machine configuration, files as {"fd": n} after */
 	char kernel[256];	    /* its path, for messages; cut */
@@ -27,8 +30,8 @@ struct gather {
 	void *arg;
 };
 
-/* Begin. take_config is taken over. NULL when there is no memory or the loop refuses. */
-struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const char *name,
+/* Begin, for vm. take_config is taken over. NULL when there is no memory or the loop refuses. */
+struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
 			    const char *dir, struct json_object *take_config,
 			    void (*done)(struct gather *g), void *arg);
 void gather_free(struct gather *g);

@@ -140,33 +140,34 @@ static void guest_gathered(struct gather *gather)
 	guest_put(g);
 }
 
-static int guest_load_config(struct guest *g, struct json_object **ret_config, struct err *e)
+static int guest_load_config(struct guest *g, struct state_vm *ret_vm,
+			     struct json_object **ret_config, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
-	struct state_vm vm;
-	int ret = state_vm_get(g->d->state, g->id, &vm, e);
+	int ret = state_vm_get(g->d->state, g->id, ret_vm, e);
 
 	if (ret >= 0)
-		ret = state_revision_get(g->d->state, g->id, vm.revision, NULL, &text, e);
+		ret = state_revision_get(g->d->state, g->id, ret_vm->revision, NULL, &text, e);
 	if (ret < 0)
 		return ret;
-	g->revision = vm.revision;
+	g->revision = ret_vm->revision;
 	return json_parse(text, strlen(text), ret_config, e);
 }
 
 static void guest_open(struct guest *g)
 {
 	struct json_object *config;
+	struct state_vm vm;
 	struct err e;
 
 	g->start_err = g->call_err = (struct err){ 0 };
 	g->up = g->launched = g->has_exit = false;
-	if (guest_load_config(g, &config, &e) < 0) {
+	if (guest_load_config(g, &vm, &config, &e) < 0) {
 		guest_failed(g, &e);
 		return;
 	}
-	g->gather = gather_start(&g->d->loop, &g->d->hostfs, g->name, g->dir, config,
-				 guest_gathered, g);
+	g->gather =
+		gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, config, guest_gathered, g);
 	if (g->gather)
 		return;
 	err_set(&e, ERR_FAILED, "cannot open the files of VM '%s': out of memory", g->name);

@@ -106,7 +106,7 @@ static void power_dry_start(struct guest *g, struct call *call)
 		call_fail(call, &e, NULL);
 		return;
 	}
-	if (gather_start(&g->d->loop, &g->d->hostfs, g->name, "", config, power_dry_done, call))
+	if (gather_start(&g->d->loop, &g->d->hostfs, &vm, "", config, power_dry_done, call))
 		return;
 	err_set(&e, ERR_RPC_INTERNAL, "out of memory");
 	call_fail(call, &e, NULL);
