@@ -9,6 +9,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/vmdef_limits.h"
 #include "lib/vmdef_memory.h"
 #include "lib/vmdef_plan.h"
 
@@ -19,7 +20,7 @@ bool vmdef_name_valid(const char *name)
 
 /* --- memory ---------------------------------------------------------------------------------------- */
 
-static uint64_t vmdef_bytes(struct json_object *size, uint64_t fallback)
+uint64_t vmdef_bytes(struct json_object *size, uint64_t fallback)
 {
 	uint64_t bytes = fallback;
 	int64_t n;
@@ -150,6 +151,8 @@ static int vmdef_check_rest(struct schema_set *set, struct json_object *def,
 	struct vmdef_plan plan;
 	int ret = vmdef_check_memory(def, where, e);
 
+	if (!ret)
+		ret = vmdef_check_limits(def, where, e);
 	if (!ret)
 		ret = vmdef_check_strings(def, where, e);
 	return ret ? ret : vmdef_plan_init(&plan, set, def, where, e);

@@ -8,6 +8,7 @@
  *
  *	{"name":"hello","profile":"modern","vcpus":2,"memory":{"size":536870912,"hugepages":0},
  *	 "irqchip":"split","on_reboot":"reset","on_crash":"stop",
+ *	 "limits":{"required":false,"cpu_percent":0,"cpu_weight":100,"memory":614465536,"tasks":258},
  *	 "boot":{"kernel":FILE,"initrd":FILE,"cmdline":"console=ttyS0"},
  *	 "devices":[{"type":"serial","id":"com1","port":"com1","backend":"console"},
  *	            {"type":"virtio-blk","id":"disk0","address":"00:03.0","path":FILE,"readonly":false}]}

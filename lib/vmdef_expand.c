@@ -10,6 +10,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/vmdef_limits.h"
 #include "lib/vmdef_memory.h"
 #include "lib/vmdef_plan.h"
 
@@ -140,11 +141,13 @@ int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json
 	out = json_add_str(json_new(), "name", json_get_str(def, "name", ""));
 	vmdef_add_string(out, def, schema, "profile");
 	cpus = json_object_get_int64(json_at(schema, "/properties/cpus/default"));
-	json_add_int(out, "vcpus", json_get_int(def, "cpus", cpus));
+	cpus = json_get_int(def, "cpus", cpus);
+	json_add_int(out, "vcpus", cpus);
 	json_add(out, "memory", vmdef_expand_memory(def));
 	json_add_str(out, "irqchip", p.profile->irqchip);
 	vmdef_add_string(out, def, schema, "on_reboot");
 	vmdef_add_string(out, def, schema, "on_crash");
+	json_add(out, "limits", vmdef_expand_limits(def, cpus));
 	boot = json_new();
 	vmdef_copy(boot, json_get(def, "boot"), json_at(schema, "/properties/boot/properties"),
 		   NULL);

@@ -15,5 +15,7 @@ struct vmdef_memory {
 };
 
 struct vmdef_memory vmdef_memory(struct json_object *def);
+/* A size, a string or a number; fallback when it is NULL. */
+uint64_t vmdef_bytes(struct json_object *size, uint64_t fallback);
 
 #endif

@@ -47,9 +47,10 @@ static const struct field config_part_fields[] = {
 	FIELD_END,
 };
 
-static const char *const config_part_keys[] = { "memory", "boot", "devices", NULL };
-static const char *const config_plain_keys[] = { "name",      "profile",  "vcpus", "irqchip",
-						 "on_reboot", "on_crash", NULL };
+/* limits: kept by whoever starts vmm, not by itself */
+static const char *const config_part_keys[] = { "memory", "boot", "devices", "limits", NULL };
+static const char *const config_plain_keys[] = { "name",      "profile",  "vcpus",  "irqchip",
+						 "on_reboot", "on_crash", "limits", NULL };
 
 static int config_check(const struct machine_config *c, struct err *e)
 {
