@@ -55,6 +55,34 @@ static const struct args_option commands_apply[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_diff[] = {
+	{ "file", 'f', ARGS_LIST, .metavar = "FILE",
+	  .help = "compare VMs with what this VM file or folder says; may be repeated" },
+	{ "revision", 'r', ARGS_STRING, .metavar = "N[..M]",
+	  .help = "compare revision N with M (default: the newest)" },
+	{ 0 },
+};
+
+static const struct args_option commands_history[] = {
+	{ "limit", 'l', ARGS_NUMBER, .metavar = "N", .help = "show N revisions (default 20)" },
+	{ "before", 0, ARGS_NUMBER, .metavar = "N",
+	  .help = "begin with the one before revision N" },
+	{ "diff", 'd', ARGS_FLAG, .help = "show what changed" },
+	{ 0 },
+};
+
+static const struct args_option commands_revert[] = {
+	{ "to", 0, ARGS_NUMBER, .required = true, .metavar = "N", .help = "the revision" },
+	OPTION_YES,
+	OPTION_DRY_RUN,
+	{ 0 },
+};
+
+static const struct args_option commands_export[] = {
+	{ "revision", 'r', ARGS_NUMBER, .metavar = "N", .help = "as it was in this revision" },
+	{ 0 },
+};
+
 static const struct args_option commands_start[] = {
 	{ "console", 'c', ARGS_FLAG, .help = "attach to the console from the first byte on" },
 	OPTION_DRY_RUN,
@@ -108,6 +136,45 @@ const struct command commands[] = {
 	  .min = 1,
 	  .access = COMMAND_LOCAL,
 	  .run = cmd_validate },
+	{ NULL,
+	  "diff",
+	  { 0 },
+	  "show what differs between a VM and a file, or two revisions",
+	  .options = commands_diff,
+	  .operands = "[VM]",
+	  .max = 1,
+	  .access = COMMAND_READ,
+	  .run = cmd_diff },
+	{ NULL,
+	  "export",
+	  { 0 },
+	  "print the definitions of VMs as a VM file",
+	  .options = commands_export,
+	  .operands = "VM...",
+	  .min = 1,
+	  .access = COMMAND_READ,
+	  .run = cmd_export },
+	{ NULL,
+	  "history",
+	  { 0 },
+	  "show who changed a VM's definition, when and how",
+	  .options = commands_history,
+	  .operands = "VM",
+	  .min = 1,
+	  .max = 1,
+	  .access = COMMAND_READ,
+	  .run = cmd_history },
+	{ NULL,
+	  "revert",
+	  { 0 },
+	  "go back to an old definition of a VM",
+	  .options = commands_revert,
+	  .operands = "VM",
+	  .min = 1,
+	  .max = 1,
+	  .access = COMMAND_WRITE,
+	  .ask = true,
+	  .run = cmd_revert },
 	{ NULL,
 	  "list",
 	  { "ls", "ps" },

@@ -168,8 +168,6 @@ static int target_ask_delete(struct vmctl *v, const struct target_set *set)
 static int target_ask(struct vmctl *v, const struct target_set *set)
 {
 	const char *name = v->args.command->name;
-	char answer[16] = "";
-	struct err e;
 	int status = EXIT_OK;
 
 	if (!strcmp(name, "delete"))
@@ -178,14 +176,7 @@ static int target_ask(struct vmctl *v, const struct target_set *set)
 		for (size_t i = 0; i < set->n; i++)
 			output_note(&v->out, "%s '%s': what the guest has not written is lost",
 				    name, set->names[i]);
-	if (status != EXIT_OK)
-		return status;
-	fprintf(v->out.err, "Go on? [y/N] ");
-	fflush(v->out.err);
-	if (fgets(answer, sizeof(answer), v->in) && (answer[0] == 'y' || answer[0] == 'Y'))
-		return EXIT_OK;
-	err_set(&e, ERR_CANCELLED, "not confirmed: nothing was done");
-	return vmctl_fail(v, &e, NULL, "%s", "");
+	return status == EXIT_OK ? vmctl_confirm(v) : status;
 }
 
 static void target_call_all(struct vmctl *v, struct target *targets, size_t n)
@@ -360,17 +351,12 @@ static int target_run_all(struct vmctl *v, const struct target_set *set)
 
 int target_run(struct vmctl *v)
 {
-	bool ask = v->args.command->ask && !args_flag(&v->args, "yes") &&
-		   !args_flag(&v->args, "dry-run");
 	struct target_set set = { 0 };
-	int status;
+	bool ask;
+	int status = vmctl_must_ask(v, &ask);
 
-	if (ask && !v->interactive)
-		return vmctl_usage(v,
-				   "'%s' needs --yes where it cannot ask: "
-				   "standard input is no terminal",
-				   v->args.command->name);
-	status = vmctl_connect(v);
+	if (status == EXIT_OK)
+		status = vmctl_connect(v);
 	if (status == EXIT_OK)
 		status = target_set_find(v, 0, &set);
 	if (status == EXIT_OK && ask)

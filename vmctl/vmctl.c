@@ -91,6 +91,29 @@ int vmctl_call(struct vmctl *v, const char *method, struct json_object *take_par
 	return EXIT_OK;
 }
 
+int vmctl_must_ask(struct vmctl *v, bool *ret_ask)
+{
+	*ret_ask = v->args.command->ask && !args_flag(&v->args, "yes") &&
+		   !args_flag(&v->args, "dry-run");
+	if (!*ret_ask || v->interactive)
+		return EXIT_OK;
+	return vmctl_usage(v, "'%s' needs --yes where it cannot ask: standard input is no terminal",
+			   v->args.command->name);
+}
+
+int vmctl_confirm(struct vmctl *v)
+{
+	char answer[16] = "";
+	struct err e;
+
+	fprintf(v->out.err, "Go on? [y/N] ");
+	fflush(v->out.err);
+	if (fgets(answer, sizeof(answer), v->in) && (answer[0] == 'y' || answer[0] == 'Y'))
+		return EXIT_OK;
+	err_set(&e, ERR_CANCELLED, "not confirmed: nothing was done");
+	return vmctl_fail(v, &e, NULL, "%s", "");
+}
+
 static void vmctl_format(struct vmctl *v)
 {
 	static const char *const names[] = { [OUTPUT_TABLE] = "table",

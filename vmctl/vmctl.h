@@ -39,17 +39,25 @@ int vmctl_usage(struct vmctl *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A call without targets: prints the failure. EXIT_OK or the status; ret as client_call's. */
 int vmctl_call(struct vmctl *v, const char *method, struct json_object *take_params,
 	       struct client_reply *ret, const char *op);
+/* Does this run ask before it acts? EXIT_USAGE, after the error was printed, when it should and cannot. */
+int vmctl_must_ask(struct vmctl *v, bool *ret_ask);
+/* "Go on?": EXIT_OK, or the status after the error was printed. */
+int vmctl_confirm(struct vmctl *v);
 /* "list", "host.info": the name in "schema" */
 const char *vmctl_schema(const struct vmctl *v, char *out, size_t out_size);
 
 /* Handlers of the table, in cmd_<verb>.c */
 int cmd_apply(struct vmctl *v);
 int cmd_console(struct vmctl *v);
+int cmd_diff(struct vmctl *v);
 int cmd_events(struct vmctl *v);
+int cmd_export(struct vmctl *v);
 int cmd_explain(struct vmctl *v);
 int cmd_help(struct vmctl *v);
+int cmd_history(struct vmctl *v);
 int cmd_host_info(struct vmctl *v);
 int cmd_list(struct vmctl *v);
+int cmd_revert(struct vmctl *v);
 int cmd_rpc(struct vmctl *v);
 int cmd_show(struct vmctl *v);
 int cmd_start(struct vmctl *v);

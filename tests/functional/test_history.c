@@ -2,6 +2,7 @@
 /* The history of definitions: who, when, what; and the ways back. */
 #include "tests/functional/harness.h"
 
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -244,6 +245,75 @@ static void test_kept_by_the_next_vmd(void **state)
 	assert_string_equal(plain(after), plain(before));
 }
 
+/* What export prints for a file's VMs is, applied again, no change; and it is so to diff. */
+static void check_round_trip(struct harness *h, const char *path)
+{
+	static struct harness_output got, exported;
+	int status = harness_vmctl(h, NULL, &got, "apply", "-q", "-f", path, NULL);
+
+	if (status)
+		fail_msg("%s: %s", path, got.err);
+	got.out[strcspn(got.out, "\n")] = '\0';
+	status = harness_vmctl(h, NULL, &exported, "export", got.out, NULL);
+	if (status)
+		fail_msg("%s: %s", path, exported.err);
+	status = harness_vmctl(h, exported.out, &got, "diff", "-f", "-", NULL);
+	if (status)
+		fail_msg("%s: exported as\n%s%s%s", path, exported.out, got.out, got.err);
+	status = harness_vmctl(h, exported.out, &got, "apply", "-f", "-", NULL);
+	assert_int_equal(status, 0);
+	assert_non_null(strstr(got.out, ": unchanged\n"));
+}
+
+static void test_export_of_every_example(void **state)
+{
+	static const char *const patterns[] = { "schemas/examples/*.yaml",
+						"tests/config/pass-*.yaml" };
+	static struct harness_output exported, got;
+	struct harness *h = *state;
+	size_t n = 0;
+
+	harness_vmd(h, "ok", NULL);
+	for (size_t k = 0; k < ARRAY_SIZE(patterns); k++) {
+		glob_t found;
+
+		assert_int_equal(glob(patterns[k], 0, NULL, &found), 0);
+		for (size_t i = 0; i < found.gl_pathc; i++, n++)
+			check_round_trip(h, found.gl_pathv[i]);
+		globfree(&found);
+	}
+	assert_true(n >= 9);
+	/* all at once: several documents */
+	assert_int_equal(harness_vmctl(h, NULL, &exported, "export", "*", NULL), 0);
+	assert_non_null(strstr(exported.out, "\n---\n"));
+	assert_int_equal(harness_vmctl(h, exported.out, &got, "diff", "-f", "-", NULL), 0);
+	assert_string_equal(got.out, "");
+}
+
+static void test_vmctl_revert(void **state)
+{
+	static struct harness_output got;
+	struct harness *h = *state;
+
+	begin(h);
+	assert_int_equal(harness_vmctl(h, NULL, &got, "revert", "one", "--to", "2", NULL), 2);
+	assert_string_equal(got.err, "vmctl: 'revert' needs --yes where it cannot ask: "
+				     "standard input is no terminal\n");
+	assert_int_equal(harness_vmctl(h, NULL, &got, "revert", "one", "--to", "2", "-y", NULL), 0);
+	assert_string_equal(got.out, "one: reverted to 2 (revision 4)\n");
+	assert_int_equal(harness_vmctl(h, NULL, &got, "revert", "one", "--to", "2", "-y", NULL), 0);
+	assert_string_equal(got.err, "one: unchanged\n");
+	assert_int_equal(harness_vmctl(h, NULL, &got, "diff", "one", "-r", "3..4", NULL), 1);
+	assert_string_equal(got.out, "--- one (revision 3)\n+++ one (revision 4)\n"
+				     "+ /cpus: 2\n- /memory: \"1GiB\"\n"
+				     "- /description: \"x\"\n");
+	assert_int_equal(harness_vmctl(h, NULL, &got, "diff", "one", "-r", "2", NULL), 0);
+	assert_int_equal(harness_vmctl(h, NULL, &got, "revert", "one", "--to", "7", "-y", NULL), 3);
+	assert_string_equal(got.err, "vmctl: cannot revert 'one' to 7: VM 'one' has no revision 7\n"
+				     "hint: it has revisions 1 to 4: vmctl history one\n"
+				     "code: E1220 (vm.no_revision)\n");
+}
+
 /* vmd as another user, who may ask it as root may: two actors. */
 static void test_two_users(void **state)
 {
@@ -285,6 +355,8 @@ int main(void)
 		TEST(test_delete),
 		TEST(test_kept_by_the_next_vmd),
 		TEST(test_two_users),
+		TEST(test_export_of_every_example),
+		TEST(test_vmctl_revert),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
