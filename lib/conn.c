@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,7 +20,8 @@
 #include "lib/rpc.h"
 
 #define CONN_READ_SIZE 65536
-#define CONN_READS_MAX 16 /* reads in one turn of the loop, so that one peer cannot keep it */
+#define CONN_STALE_MS 1000 /* for the end of a socket whose process has ended */
+#define CONN_READS_MAX 16  /* reads in one turn of the loop, so that one peer cannot keep it */
 
 struct conn_out {
 	struct conn_out *next;
@@ -390,6 +392,18 @@ int conn_connect_now(const char *path, struct err *e)
 	return conn_connect_as(path, SOCK_NONBLOCK, e);
 }
 
+/*
+ * Does somebody serve there? A process that is just being torn down may hold the socket a moment longer
+ * than it is there: then our connection ends by itself. One who serves says hello, or stays.
+ */
+static bool conn_is_served(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	return poll(&p, 1, CONN_STALE_MS) <= 0 || recv(fd, &byte, 1, MSG_PEEK) > 0;
+}
+
 /* A socket file that nobody listens on is left over from a process that died. */
 static int conn_remove_stale(const char *path, struct err *e)
 {
@@ -402,10 +416,15 @@ static int conn_remove_stale(const char *path, struct err *e)
 		return err_set(e, EEXIST, "'%s' exists and is no socket", path);
 	fd = conn_connect(path, NULL);
 	if (fd >= 0) {
+		bool served = conn_is_served(fd);
+
 		close(fd);
+		if (!served)
+			fd = -ECONNREFUSED;
+	}
+	if (fd >= 0)
 		return err_set(e, EADDRINUSE, "'%s' is in use: another process listens on it",
 			       path);
-	}
 	if (fd == -ECONNREFUSED && unlink(path) < 0 && errno != ENOENT)
 		return err_errno(e, "cannot remove the stale socket '%s'", path);
 	return 0;

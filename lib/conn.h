@@ -81,7 +81,8 @@ int conn_connect(const char *path, struct err *e);
 int conn_connect_now(const char *path, struct err *e);
 /*
  * A listening socket at path with the given mode; a stale one (nobody listens) is replaced, a live one is
- * -EADDRINUSE. The descriptor, or -errno.
+ * -EADDRINUSE. Waits a second at most, and only while it cannot tell one from the other. The descriptor,
+ * or -errno.
  */
 int conn_listen(const char *path, unsigned int mode, struct err *e);
 

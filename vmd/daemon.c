@@ -35,7 +35,10 @@ static int daemon_make_dir(const char *path, mode_t mode, struct err *e)
 	return 0;
 }
 
-/* One vmd a state directory: an open file description's lock, which ends with us however we end. */
+/*
+ * One vmd a state directory: a lock of this process, which ends with it however it ends. A child that has
+ * not come to its exec yet holds none, as it would that of an open file description.
+ */
 static int daemon_lock(struct daemon *d, struct err *e)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -46,7 +49,7 @@ static int daemon_lock(struct daemon *d, struct err *e)
 	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (d->lock_fd < 0)
 		return err_errno(e, "cannot open '%s'", path);
-	if (fcntl(d->lock_fd, F_OFD_SETLK, &lock) < 0) {
+	if (fcntl(d->lock_fd, F_SETLK, &lock) < 0) {
 		n = fdio_pread(d->lock_fd, pid, sizeof(pid) - 1, 0);
 		pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
 		return err_set(e, ERR_BUSY, "another vmd uses '%s': process %s",

@@ -58,16 +58,19 @@ static void spawn_child(const struct spawn *s)
 	char go;
 
 	setsid();
-	/* from now on the socket bears our pid: a vmd that comes later looks at it (vmproc_conn.c) */
-	if (listen(s->listen, SPAWN_BACKLOG) < 0 || fdio_read(s->gate[0], &go, 1) != 1)
-		_exit(126);
-	/* all above 3 first, so that no dup2 hits a source of another */
+	/* all above 4 first, so that no dup2 hits a source of another */
 	int null = fcntl(s->null, F_DUPFD, 10), log = fcntl(s->log, F_DUPFD, 10);
-	int listen = fcntl(s->listen, F_DUPFD, 10);
+	int control = fcntl(s->listen, F_DUPFD, 10), gate = fcntl(s->gate[0], F_DUPFD, 10);
 
-	if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log, 2) < 0 || dup2(listen, 3) < 0)
+	if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log, 2) < 0 || dup2(control, 3) < 0 ||
+	    dup2(gate, 4) < 0)
 		_exit(126);
-	syscall(SYS_close_range, 4, ~0u, 0);
+	/* at once: what is vmd's own ends with vmd, its clients' connections and its socket too */
+	syscall(SYS_close_range, 5, ~0u, 0);
+	/* from now on the socket bears our pid: a vmd that comes later looks at it (vmproc_conn.c) */
+	if (listen(3, SPAWN_BACKLOG) < 0 || fdio_read(4, &go, 1) != 1)
+		_exit(126);
+	close(4);
 	if (chdir("/") < 0)
 		_exit(126);
 	spawn_default_signals();

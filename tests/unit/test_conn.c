@@ -3,10 +3,12 @@
 #include "tests/lib/test.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
@@ -294,6 +296,43 @@ static void test_limits(void **state)
 	assert_int_equal(f.end.last_code, ERR_RPC_TOO_LONG);
 }
 
+/* Another process holds the socket; when somebody connects it ends, or it says hello first. */
+static int listen_again(const char *path, bool serves)
+{
+	int listener = conn_listen(path, 0600, NULL), again, status;
+	pid_t pid;
+
+	assert_true(listener >= 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		struct pollfd p = { .fd = listener, .events = POLLIN };
+		int fd = poll(&p, 1, 10000) == 1 && serves ? accept(listener, NULL, NULL) : -1;
+
+		/* until it hangs up */
+		_exit(fd >= 0 && write(fd, "hello\n", 6) == 6 &&
+		      read(fd, &(char){ 0 }, 1) > 0);
+	}
+	close(listener);
+	again = conn_listen(path, 0600, NULL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return again;
+}
+
+static void test_stale_sockets(void **state)
+{
+	char *dir = tempdir_new(), path[128];
+	int fd;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/s", dir);
+	fd = listen_again(path, false);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(listen_again(path, true), -EADDRINUSE);
+	tempdir_remove(dir);
+}
+
 /* Nobody accepts: the queue fills, and connecting does not wait for room in it. */
 static void test_full_queue(void **state)
 {
@@ -394,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_full_queue),
+		cmocka_unit_test(test_stale_sockets),
 		cmocka_unit_test(test_rpc_messages),
 		cmocka_unit_test(test_rpc_error_round_trip),
 	};
