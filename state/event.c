@@ -86,3 +86,30 @@ int state_event_list(struct state *s, int64_t since, int64_t limit,
 	db_end(stmt);
 	return MIN(ret, 0);
 }
+
+int state_event_last_states(struct state *s,
+			    int (*each)(void *arg, const char *vm, const char *from,
+					const char *to),
+			    void *arg, struct err *e)
+{
+	/* the other columns are of the row with the maximum (https://sqlite.org/lang_select.html, 2.5) */
+	sqlite3_stmt *stmt = db_query(s, DB_EVENT_LAST_STATES,
+				      "SELECT vm, data ->> 'from', data ->> 'to', max(seq)"
+				      " FROM event WHERE type = 'vm.state' GROUP BY vm",
+				      e, "");
+	char vm[STATE_ID_SIZE], from[16], to[16];
+	int ret;
+
+	if (!stmt)
+		return -ERR_STATE;
+	while ((ret = db_step(s, stmt, e)) > 0) {
+		db_text(stmt, 0, vm, sizeof(vm));
+		db_text(stmt, 1, from, sizeof(from));
+		db_text(stmt, 2, to, sizeof(to));
+		ret = each(arg, vm, from, to);
+		if (ret < 0)
+			break;
+	}
+	db_end(stmt);
+	return ret;
+}

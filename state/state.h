@@ -137,6 +137,14 @@ int state_event_first(struct state *s, int64_t *ret_seq, struct err *e);
 int state_event_list(struct state *s, int64_t since, int64_t limit,
 		     int (*each)(void *arg, const struct state_event *event), void *arg,
 		     struct err *e);
+/*
+ * For each VM the newest event "vm.state" of those that are kept: data's "from" and "to". The VM may have
+ * been deleted.
+ */
+int state_event_last_states(struct state *s,
+			    int (*each)(void *arg, const char *vm, const char *from,
+					const char *to),
+			    void *arg, struct err *e);
 
 /*
  * A request, before it is carried out; an older one of the same name goes. Its answer, when there is one.

@@ -160,6 +160,10 @@ static void guest_open(struct guest *g)
 	struct state_vm vm;
 	struct err e;
 
+	if (g->end_unsaved && guest_save(g, &e) < 0) {
+		guest_failed(g, &e); /* the end before this start is not to be forgotten */
+		return;
+	}
 	g->start_err = g->call_err = (struct err){ 0 };
 	g->up = g->launched = g->has_exit = false;
 	if (guest_load_config(g, &vm, &config, &e) < 0) {
@@ -240,17 +244,12 @@ static void guest_quit(struct guest *g)
 /* The process is gone, or never was: nothing of it stays but its row of how it ended, and its log. */
 static void guest_clean(struct guest *g)
 {
-	struct err e;
-
 	fdset_fini(&g->fds);
 	json_object_put(TAKE_PTR(g->config));
-	vmproc_clean(g->dir, !g->up);
-	if (g->up)
-		return;
-	if (state_vm_set_desired(g->d->state, g->id, false, &e) < 0 ||
-	    state_process_delete(g->d->state, g->id, &e) < 0)
-		log_error(&g->d->log, "VM '%s': %s", g->name, e.msg);
-	log_warn(&g->d->log, "VM '%s' has not started: %s", g->name, g->start_err.msg);
+	if (!g->end_unsaved) /* else its last words are still needed */
+		vmproc_clean(g->dir, !g->up);
+	if (!g->up)
+		log_warn(&g->d->log, "VM '%s' has not started: %s", g->name, g->start_err.msg);
 }
 
 unsigned int guest_call_ms(const struct guest *g)
@@ -306,17 +305,13 @@ static const struct {
 	{ VM_ACT_QUIT, guest_quit },	       { VM_ACT_SIGKILL, guest_act_sigkill },
 };
 
-static void guest_tell_state(struct guest *g, const struct vm_step *step)
+static void guest_tell_state(struct guest *g, bool ended)
 {
-	struct json_object *data = json_new();
+	struct err e;
 
 	g->since_ms = state_now_ms();
-	json_add_str(data, "name", g->name);
-	json_add_str(data, "from", vm_state_name(step->from));
-	json_add_str(data, "to", vm_state_name(step->to));
-	if (step->to == VM_STOPPED && g->has_exit)
-		json_add(data, "exit", guest_exit_json(&g->exit));
-	event_emit(g->d->events, "vm.state", g->id, data);
+	g->end_unsaved = g->end_unsaved || ended;
+	guest_save(g, &e);
 	guests_tell_status(g->d);
 }
 
@@ -335,7 +330,7 @@ struct vm_step guest_input(struct guest *g, enum vm_input input)
 	if (g->vm.phase == VM_PHASE_RUNNING || g->vm.phase == VM_PHASE_PAUSED)
 		g->up = true;
 	if (step.from != step.to)
-		guest_tell_state(g, &step);
+		guest_tell_state(g, step.actions & VM_ACT_CLEAN);
 	for (size_t i = 0; i < ARRAY_SIZE(guest_actions); i++)
 		if (step.actions & guest_actions[i].action)
 			guest_actions[i].act(g);
@@ -368,12 +363,9 @@ static void guest_set_timer(struct guest *g, uint64_t timeout_ms)
 /* It does something else than we have seen it do last. */
 static void guest_correct(struct guest *g, enum vm_phase phase)
 {
-	struct vm_step step = { .from = vm_state(&g->vm) };
-
 	g->vm.phase = phase;
 	g->vm.since_ms = uv_now(&g->d->loop);
-	step.to = vm_state(&g->vm);
-	guest_tell_state(g, &step);
+	guest_tell_state(g, false);
 }
 
 /*
@@ -384,6 +376,7 @@ static void guest_catch_up(struct guest *g, bool paused)
 {
 	enum vm_phase phase = g->vm.phase;
 
+	g->up = true;
 	if (phase == VM_PHASE_STOPPING || phase == VM_PHASE_QUITTING || phase == VM_PHASE_KILLED)
 		return;
 	if ((phase == VM_PHASE_PAUSING && paused) || (phase == VM_PHASE_RESUMING && !paused))
@@ -399,7 +392,7 @@ static void guest_undo_start(struct guest *g)
 {
 	err_set(&g->start_err, ERR_CANCELLED, "vmd ended during its start");
 	g->up = false;
-	g->vm.phase = VM_PHASE_KILLED;
+	guest_correct(g, VM_PHASE_KILLED);
 	vmproc_kill(g->proc);
 }
 
@@ -408,6 +401,7 @@ static void guest_heard(struct guest *g, const char *state)
 	bool created = !strcmp(state, "created");
 	bool paused = !strcmp(state, "paused") || (created && (!g->found || g->vm.start_paused));
 	bool found = g->found;
+	struct err e;
 
 	log_info(&g->d->log, "VM '%s' %s: process %d, %s", g->name,
 		 found ? "found again" : "answers again", (int)vmproc_pid(g->proc), state);
@@ -417,6 +411,7 @@ static void guest_heard(struct guest *g, const char *state)
 		guest_undo_start(g);
 	else if (paused || !strcmp(state, "running"))
 		guest_catch_up(g, paused);
+	guest_save(g, &e);
 	guest_settle(g);
 }
 
@@ -476,7 +471,6 @@ static void guest_explain_start(struct guest *g, const struct state_exit *exit)
 static void guest_proc_gone(void *arg, const struct state_exit *exit)
 {
 	struct guest *g = arg;
-	struct err e;
 
 	guest_hold(g);
 	g->proc = NULL;
@@ -486,8 +480,6 @@ static void guest_proc_gone(void *arg, const struct state_exit *exit)
 	g->has_exit = g->up;
 	if (!g->up && !g->start_err.code)
 		guest_explain_start(g, exit);
-	if (g->up && state_exit_put(g->d->state, g->id, exit, &e) < 0)
-		log_error(&g->d->log, "VM '%s': %s", g->name, e.msg);
 	log_info(&g->d->log, "VM '%s': its process ended: %s (%lld) %s", g->name, exit->reason,
 		 (long long)exit->code, exit->message);
 	guest_input(g, VM_IN_GONE);

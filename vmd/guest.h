@@ -4,8 +4,8 @@
  * calls that wait for it. A stopped VM that nobody waits for is only a row in the database. On the
  * loop's thread.
  *
- * guest.c does what the state machine says, guest_wait.c answers those who wait, guests.c keeps the
- * set and finds the processes of a vmd before this one.
+ * guest.c does what the state machine says, guest_store.c writes down what becomes of it, guest_wait.c
+ * answers those who wait, guests.c keeps the set and finds the processes of a vmd before this one.
  */
 #ifndef VMD_GUEST_H
 #define VMD_GUEST_H
@@ -68,7 +68,9 @@ struct guest {
 	bool closing;
 	struct err start_err; /* why the start fails; code 0: not yet known */
 	struct err call_err;  /* why the call failed */
-	struct log_limit lost_limit;
+	struct log_limit lost_limit, save_limit;
+	enum vm_state told; /* the last that an event was stored of */
+	bool end_unsaved;   /* the process's end is not written down yet */
 	struct state_exit exit;
 	bool has_exit;
 	struct guest_wait *waits; /* owned */
@@ -104,6 +106,12 @@ struct json_object *guest_exit_json(const struct state_exit *exit);
 /* The directory of a VM below the run directory. */
 void guest_dir(const struct daemon *d, const char *id, char *out, size_t size);
 extern const struct vmproc_ops guest_proc_ops;
+
+/* --- guest_store.c: what is written down --- */
+/* Is all of it? */
+bool guest_saved(const struct guest *g);
+/* Write and tell what is not; -ERR_STATE: later then, it has been logged. */
+int guest_save(struct guest *g, struct err *e);
 
 /* --- guest_wait.c: who waits --- */
 /* timeout_ms -1: as long as it takes. The call is the wait's then. */

@@ -4,6 +4,7 @@
  * ours when boot id, pid and start time are those that were written down, and its hello says the same
  * pid. On the loop's thread.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,26 +15,42 @@
 #include "vmd/guest.h"
 
 #define GUESTS_ADOPT_MS 5000 /* vmd serves then even when a vmm has not said hello */
-#define GUESTS_TICK_MS 10000 /* logs are looked at */
+#define GUESTS_TICK_MS 10000 /* logs are looked at, what could not be written is tried again */
 #define GUESTS_POLL_MS 10    /* while processes are adopted */
 
 struct guests {
 	struct daemon *d;
 	struct guest *list;
-	uv_timer_t tick; /* logs */
+	uv_timer_t tick;
 	uv_timer_t adopt;
 	uint64_t adopt_until;
 	void (*adopted)(struct daemon *d);
 	bool closing;
 };
 
-static void guests_trim_logs(uv_timer_t *timer)
+/* What a full disk had kept from being written; then the files that were kept for it go. */
+static void guests_save(struct guest *g)
+{
+	bool ended = g->end_unsaved;
+	struct err e;
+
+	if (!guest_saved(g) && guest_save(g, &e) >= 0 && ended)
+		vmproc_clean(g->dir, !g->up);
+}
+
+static void guests_tick(uv_timer_t *timer)
 {
 	struct guests *set = container_of(timer, struct guests, tick);
+	struct guest *next;
 
-	for (struct guest *g = set->list; g; g = g->next)
+	for (struct guest *g = set->list; g; g = next) {
+		next = g->next;
 		if (g->proc)
 			vmproc_trim_log(g->dir);
+		guest_hold(g);
+		guests_save(g);
+		guest_put(g);
+	}
 }
 
 struct guests *guests_new(struct daemon *d)
@@ -45,7 +62,7 @@ struct guests *guests_new(struct daemon *d)
 	set->d = d;
 	uv_timer_init(&d->loop, &set->tick);
 	uv_timer_init(&d->loop, &set->adopt);
-	uv_timer_start(&set->tick, guests_trim_logs, GUESTS_TICK_MS, GUESTS_TICK_MS);
+	uv_timer_start(&set->tick, guests_tick, GUESTS_TICK_MS, GUESTS_TICK_MS);
 	return set;
 }
 
@@ -113,13 +130,14 @@ static void guest_end(struct guest *g)
 
 void guest_put(struct guest *g)
 {
-	bool idle = g->vm.phase == VM_PHASE_OFF && !g->waits && !g->gather && !g->proc;
+	bool idle = g->vm.phase == VM_PHASE_OFF && !g->waits && !g->gather && !g->proc &&
+		    guest_saved(g);
 
 	if (--g->holds == 0 && idle && !g->closing)
 		guest_end(g);
 }
 
-/* --- processes of an earlier vmd --- */
+/* --- what an earlier vmd has left --- */
 
 static void guest_kept_name(const char *id, char out[static 64])
 {
@@ -137,31 +155,98 @@ void guest_keep_pidfd(struct guest *g)
 		notify_forget(&g->d->notify, name);
 }
 
-static void guests_mark_ended(struct daemon *d, const struct state_vm *vm)
-{
-	struct json_object *data = json_new();
-	struct state_exit exit;
-	char dir[256], kept[64];
-	struct err e;
+/* A process that was written down, and the last that was told of its VM. */
+struct guests_row {
+	struct state_process process; /* pid 0: there is none */
+	char vm[STATE_ID_SIZE];
+	enum vm_state from, told;
+};
 
-	guest_kept_name(vm->id, kept);
-	notify_forget(&d->notify, kept);
-	guest_dir(d, vm->id, dir, sizeof(dir));
-	vmproc_last_words(dir, &exit);
-	vmproc_clean(dir, false);
-	json_add_str(data, "name", vm->name);
-	json_add_str(data, "from", "running");
-	json_add_str(data, "to", "stopped");
-	json_add(data, "exit", guest_exit_json(&exit));
-	if (state_exit_put(d->state, vm->id, &exit, &e) < 0)
-		log_error(&d->log, "VM '%s': %s", vm->name, e.msg);
-	event_emit(d->events, "vm.state", vm->id, data);
-	log_warn(&d->log, "VM '%s' ended while no vmd was there: %s: %s", vm->name, exit.reason,
-		 exit.message);
+struct guests_rows {
+	struct guests_row *rows; /* owned */
+	size_t n;
+};
+
+static struct guests_row *guests_row(struct guests_rows *r, const char *vm)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (!strcmp(r->rows[i].vm, vm))
+			return &r->rows[i];
+	return NULL;
 }
 
-static void guests_adopt_one(struct daemon *d, const struct state_process *p)
+static struct guests_row *guests_add_row(struct guests_rows *r, const char *vm)
 {
+	struct guests_row *rows = realloc(r->rows, (r->n + 1) * sizeof(*rows));
+
+	if (!rows)
+		return NULL;
+	r->rows = rows;
+	/* without an event, which may have left the ring: it has been running for long */
+	rows[r->n] = (struct guests_row){ .from = VM_RUNNING, .told = VM_RUNNING };
+	snprintf(rows[r->n].vm, sizeof(rows[r->n].vm), "%s", vm);
+	return &rows[r->n++];
+}
+
+static int guests_take_process(void *arg, const struct state_process *p)
+{
+	struct guests_row *row = guests_add_row(arg, p->vm);
+
+	if (!row)
+		return -ENOMEM;
+	row->process = *p;
+	return 0;
+}
+
+static enum vm_state guests_state(const char *name)
+{
+	int state = 0;
+
+	while (state < VM_STATES && strcmp(vm_state_name((enum vm_state)state), name))
+		state++;
+	return state < VM_STATES ? (enum vm_state)state : VM_RUNNING;
+}
+
+static int guests_take_told(void *arg, const char *vm, const char *from, const char *to)
+{
+	struct guests_row *row = guests_row(arg, vm);
+
+	if (!row && guests_state(to) == VM_STOPPED)
+		return 0;
+	if (!row)
+		row = guests_add_row(arg, vm);
+	if (!row)
+		return -ENOMEM;
+	row->from = guests_state(from);
+	row->told = guests_state(to);
+	return 0;
+}
+
+/* It was never up if the last that was told is its start, or the end of that. */
+static bool guests_was_up(const struct guests_row *row)
+{
+	return row->told != VM_STARTING && (row->told != VM_STOPPING || row->from != VM_STARTING);
+}
+
+/* Nothing runs of it any more. */
+static void guests_mark_ended(struct guest *g)
+{
+	g->vm.phase = VM_PHASE_OFF;
+	g->has_exit = g->up;
+	g->end_unsaved = true;
+	if (g->up) {
+		vmproc_last_words(g->dir, &g->exit);
+		log_warn(&g->d->log, "VM '%s' ended while no vmd was there: %s: %s", g->name,
+			 g->exit.reason, g->exit.message);
+	} else {
+		log_warn(&g->d->log, "VM '%s': its start was cut off, and is undone", g->name);
+	}
+	guests_save(g);
+}
+
+static void guests_adopt_one(struct daemon *d, const struct guests_row *row)
+{
+	const struct state_process *p = &row->process;
 	struct vmproc_options options = { .loop = &d->loop,
 					  .log = &d->log,
 					  .ops = &guest_proc_ops };
@@ -169,50 +254,57 @@ static void guests_adopt_one(struct daemon *d, const struct state_process *p)
 	struct guest *g;
 	char kept[64];
 	struct err e = { 0 };
-	int pidfd;
+	bool same_boot = p->pid && !strcmp(p->boot_id, d->boot_id);
+	int pidfd = -1;
 
-	if (state_vm_get(d->state, p->vm, &vm, &e) < 0)
+	if (state_vm_get(d->state, row->vm, &vm, &e) < 0)
+		return; /* deleted */
+	g = guest_get(d, &vm);
+	if (!g)
 		return;
-	g = strcmp(p->boot_id, d->boot_id) ? NULL : guest_get(d, &vm);
-	if (!g) {
-		guests_mark_ended(d, &vm);
-		return;
-	}
+	g->told = row->told;
+	g->up = guests_was_up(row);
 	options.dir = g->dir;
 	options.arg = g;
 	guest_kept_name(g->id, kept);
-	pidfd = activation_take(&d->activation, kept);
-	if (vmproc_adopt(&options, p, pidfd, &g->proc, &e) < 0) {
-		guests_mark_ended(d, &vm);
+	if (same_boot)
+		pidfd = activation_take(&d->activation, kept);
+	if (!same_boot || vmproc_adopt(&options, p, pidfd, &g->proc, &e) < 0) {
+		notify_forget(&d->notify, kept);
+		guests_mark_ended(g);
 	} else {
 		if (pidfd < 0)
 			guest_keep_pidfd(g);
-		g->vm.phase = VM_PHASE_RUNNING;
+		g->vm.phase = row->told == VM_PAUSED ? VM_PHASE_PAUSED : VM_PHASE_RUNNING;
 		g->vm.since_ms = uv_now(&d->loop);
 		g->vm.start_paused = p->paused;
 		g->since_ms = p->time_ms;
 		g->revision = p->revision;
-		g->up = true;
 		g->found = true;
 	}
 	guest_put(g);
 }
 
-struct guests_rows {
-	struct state_process *rows; /* owned */
-	size_t n;
-};
-
-static int guests_take_row(void *arg, const struct state_process *p)
+/* Directories of VMs that are gone, and files of processes that are. */
+static void guests_sweep(struct daemon *d)
 {
-	struct guests_rows *r = arg;
-	struct state_process *rows = realloc(r->rows, (r->n + 1) * sizeof(*rows));
+	DIR *run = opendir(d->options->run_dir);
+	struct dirent *entry;
+	struct state_vm vm;
+	char dir[256];
+	int ret;
 
-	if (!rows)
-		return -ENOMEM;
-	r->rows = rows;
-	rows[r->n++] = *p;
-	return 0;
+	while (run && (entry = readdir(run))) {
+		/* ours are named by ids */
+		if (strlen(entry->d_name) != STATE_ID_SIZE - 1 || guest_find(d, entry->d_name))
+			continue;
+		ret = state_vm_get(d->state, entry->d_name, &vm, NULL);
+		guest_dir(d, entry->d_name, dir, sizeof(dir));
+		if (ret >= 0 || ret == -ERR_VM_NOT_FOUND)
+			vmproc_clean(dir, ret < 0);
+	}
+	if (run)
+		closedir(run);
 }
 
 /* Serve once each has said hello or cannot be asked, or when that takes too long. */
@@ -234,11 +326,13 @@ void guests_adopt(struct daemon *d, void (*done)(struct daemon *d))
 	struct guests_rows r = { 0 };
 	struct err e;
 
-	if (state_process_list(d->state, guests_take_row, &r, &e) < 0)
+	if (state_process_list(d->state, guests_take_process, &r, &e) < 0 ||
+	    state_event_last_states(d->state, guests_take_told, &r, &e) < 0)
 		log_error(&d->log, "cannot look for running VMs: %s", e.msg);
 	for (size_t i = 0; i < r.n; i++)
 		guests_adopt_one(d, &r.rows[i]);
 	free(r.rows);
+	guests_sweep(d);
 	d->guests->adopted = done;
 	uv_update_time(&d->loop);
 	d->guests->adopt_until = uv_now(&d->loop) + GUESTS_ADOPT_MS;

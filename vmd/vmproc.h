@@ -87,7 +87,7 @@ void vmproc_last_words(const char *dir, struct state_exit *ret_exit);
 void vmproc_log_tail(const char *dir, char *out, size_t size);
 /* Keep vmm.log under VMPROC_LOG_MAX: when it has grown beyond, it is emptied but for its end. */
 void vmproc_trim_log(const char *dir);
-/* Remove what a process leaves in dir; with everything, also its log and dir itself. */
+/* Remove what a process leaves in dir; with everything, also its log. dir goes once it is empty. */
 void vmproc_clean(const char *dir, bool everything);
 
 #endif

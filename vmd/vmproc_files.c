@@ -123,6 +123,5 @@ void vmproc_clean(const char *dir, bool everything)
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
 		unlink(path);
 	}
-	if (everything)
-		rmdir(dir);
+	rmdir(dir); /* unless a log stays */
 }

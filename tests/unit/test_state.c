@@ -289,6 +289,41 @@ static void test_event_ring(void **state)
 	assert_int_equal(first, seq - STATE_EVENTS_MAX + 1);
 }
 
+static int join_states(void *arg, const char *vm, const char *from, const char *to)
+{
+	char *text = arg;
+
+	snprintf(text + strlen(text), 128 - strlen(text), "%s:%s>%s ", vm, from, to);
+	return 0;
+}
+
+static void test_last_states(void **state)
+{
+	static const struct {
+		const char *type, *vm, *data;
+	} rows[] = {
+		{ "vm.state", "a", "{\"from\":\"stopped\",\"to\":\"starting\"}" },
+		{ "vm.state", "b", "{\"from\":\"stopped\",\"to\":\"starting\"}" },
+		{ "vm.state", "a", "{\"from\":\"starting\",\"to\":\"running\"}" },
+		{ "vm.reset", "a", "{\"from\":\"x\",\"to\":\"y\"}" },
+	};
+	struct fixture *f = *state;
+	struct err e = { 0 };
+	char text[128] = "";
+	int64_t seq;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(state_event_add(f->s,
+						 &(struct state_event){ .time_ms = 1,
+									.type = rows[i].type,
+									.vm = rows[i].vm,
+									.data = rows[i].data },
+						 &seq, &e),
+				 0);
+	assert_int_equal(state_event_last_states(f->s, join_states, text, &e), 0);
+	assert_string_equal(text, "a:starting>running b:stopped>starting ");
+}
+
 static void test_reopen_keeps(void **state)
 {
 	struct fixture *f = *state;
@@ -496,6 +531,7 @@ int main(void)
 		T(test_list_is_sorted),
 		T(test_process_and_exit),
 		T(test_event_ring),
+		T(test_last_states),
 		T(test_reopen_keeps),
 		T(test_rollback),
 		T(test_newer_database_is_refused),
