@@ -500,6 +500,11 @@ struct json_object *client_event(struct client *c, const char *type, const char 
 	}
 }
 
+int client_fd(const struct client *c)
+{
+	return c->fd;
+}
+
 int client_take_fd(struct client *c)
 {
 	int fd = c->fds.n ? fdset_take(&c->fds, c->fds.n - 1) : -1;

@@ -94,6 +94,8 @@ void client_expect_error(struct client *c, const char *method, const char *param
 			 const char *message, const char *hint);
 /* Wait for an event: its type, and for vm.state the state it goes to (else NULL). Its params, owned. */
 struct json_object *client_event(struct client *c, const char *type, const char *to);
+/* Its socket, for poll(2). */
+int client_fd(const struct client *c);
 /* The descriptor that came with the last answer, now the caller's; -1 when there was none. */
 int client_take_fd(struct client *c);
 

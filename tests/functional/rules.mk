@@ -2,7 +2,8 @@
 # Functional tests: test_*.c, each a program with the harness; they run the programs of $(BUILD)/bin.
 FUNCTIONAL_SRC := $(sort $(wildcard tests/functional/test_*.c))
 FUNCTIONAL_BIN := $(patsubst %.c,$(BUILD)/%,$(FUNCTIONAL_SRC))
-FUNCTIONAL_HELPERS := $(call obj,tests/functional/harness.c tests/functional/scene.c tests/lib/tempdir.c)
+FUNCTIONAL_HELPERS := $(call obj,tests/functional/harness.c tests/functional/scene.c tests/functional/crash.c \
+	tests/lib/tempdir.c)
 TESTS += $(FUNCTIONAL_BIN) tests/functional/units
 
 $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
