@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* vmctl explain: the pages of the errors (schemas/error.json). Without vmd. */
+/* vmctl explain: the pages of the errors (schemas/error.json), and the keys of a VM file. Without vmd. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -8,11 +8,9 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/schema.h"
+#include "vmctl/explain.h"
 #include "vmctl/help.h"
 #include "vmctl/table.h"
-#include "vmctl/vmctl.h"
-
-#define EXPLAIN_INDENT 8
 
 /* The embedded texts are part of the program: they are always there and right. */
 static struct json_object *explain_pages(void)
@@ -72,6 +70,17 @@ static void explain_list(struct vmctl *v, struct json_object *pages)
 		explain_list_table(v, pages);
 }
 
+void explain_line(struct vmctl *v, const char *title, const char *text)
+{
+	int n;
+
+	if (!text[0])
+		return;
+	n = fprintf(v->out.out, "%s:", title);
+	fprintf(v->out.out, "%*s", EXPLAIN_INDENT - n, "");
+	help_wrap(v->out.out, EXPLAIN_INDENT, text);
+}
+
 static void explain_error(struct vmctl *v, const struct errcat_entry *entry,
 			  struct json_object *page)
 {
@@ -91,11 +100,8 @@ static void explain_error(struct vmctl *v, const struct errcat_entry *entry,
 		json_get_str(page, "summary", ""));
 	fprintf(v->out.out, "vmctl's exit status is %d%s\n\n", (int)entry->exit,
 		entry->retryable ? "; it may be tried again" : "");
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		fprintf(v->out.out, "%s:%*s", parts[i],
-			(int)(EXPLAIN_INDENT - strlen(parts[i]) - 1), "");
-		help_wrap(v->out.out, EXPLAIN_INDENT, json_get_str(page, parts[i], ""));
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		explain_line(v, parts[i], json_get_str(page, parts[i], ""));
 }
 
 /* "E1203", "1203", "vm.revision_mismatch"; JSON-RPC's "-32601" also without its sign, which looks like an option */
@@ -117,22 +123,44 @@ static const struct errcat_entry *explain_find(const char *word)
 	return entry->code == code ? entry : NULL;
 }
 
-static int explain_unknown(struct vmctl *v, const char *word)
+/* The name of an error that is near, or NULL. */
+static const char *explain_near(const char *word)
 {
-	const char *names[256], *near;
+	const char *names[256];
 	size_t n = 0;
-	struct err e;
 
 	for (const struct errcat_entry *p = errcat_entries; p->name && n < ARRAY_SIZE(names) - 1;
 	     p++)
 		names[n++] = p->name;
 	names[n] = NULL;
-	near = args_near(word, names);
+	return args_near(word, names);
+}
+
+static int explain_unknown(struct vmctl *v, const char *word)
+{
+	const char *near = explain_near(word);
+	struct err e;
+
 	err_set(&e, ERR_NO_TOPIC, "no error '%.64s'", word);
 	if (near)
 		err_hint(&e, "did you mean '%s'?", near);
 	else
-		err_hint(&e, "vmctl explain lists all errors");
+		err_hint(&e,
+			 "vmctl explain lists all errors, vmctl explain vm the keys of a VM file");
+	return vmctl_fail(v, &e, NULL, "%s", "");
+}
+
+/* A word that begins as a key does and is none may still be a misspelt error. */
+static int explain_field_or_fail(struct vmctl *v, const char *word)
+{
+	struct err e;
+	int ret = explain_field(v, word, &e);
+
+	if (ret >= 0)
+		return ret;
+	if (ret == -EINVAL || explain_near(word))
+		return explain_unknown(v, word);
+	e.code = ERR_NO_TOPIC;
 	return vmctl_fail(v, &e, NULL, "%s", "");
 }
 
@@ -147,7 +175,7 @@ int cmd_explain(struct vmctl *v)
 	}
 	entry = explain_find(v->args.operands[0]);
 	if (!entry)
-		return explain_unknown(v, v->args.operands[0]);
+		return explain_field_or_fail(v, v->args.operands[0]);
 	explain_error(v, entry, json_get(pages, entry->name));
 	return EXIT_OK;
 }
