@@ -30,7 +30,8 @@ struct control_client {
 struct control {
 	uv_loop_t *loop;
 	const struct log *log;
-	int listen_fd; /* owned */
+	const struct sandbox *sandbox; /* borrowed */
+	int listen_fd;		       /* owned */
 	uv_poll_t listen;
 	uv_timer_t linger;
 	struct control_client *client; /* the current one; freed by its closed callback */
@@ -126,9 +127,17 @@ static void control_machine_ended(void *arg, const struct lastwords *w)
 		control_shut(c);
 }
 
+static void control_machine_thread(void *arg, enum seccomp_table kind)
+{
+	struct control *c = arg;
+
+	sandbox_thread(c->sandbox, kind);
+}
+
 static const struct machine_ops control_machine_ops = {
 	.event = control_machine_event,
 	.ended = control_machine_ended,
+	.thread = control_machine_thread,
 };
 
 /* --- methods ------------------------------------------------------------------------------------------ */
@@ -156,8 +165,12 @@ static int control_make_machine(struct control *c, struct control_call *call, in
 		return r;
 	}
 	snprintf(c->name, sizeof(c->name), "%s", config.name);
-	return machine_new(c->loop, &config, call->fds, take_kvm_fd, c->log, &control_machine_ops,
-			   c, &c->machine, e);
+	r = machine_new(c->loop, &config, call->fds, take_kvm_fd, c->log, &control_machine_ops, c,
+			&c->machine, e);
+	/* every file, thread and ring is there: what follows meets the guest's bytes, its kernel's first */
+	if (r >= 0)
+		sandbox_thread(c->sandbox, SECCOMP_CONTROL);
+	return r;
 }
 
 static int control_configure(struct control *c, struct control_call *call,
@@ -413,8 +426,8 @@ static void control_listen_cb(uv_poll_t *p, int status, int events)
 		log_warn(c->log, "control socket: %s", strerror(errno));
 }
 
-int control_new(uv_loop_t *loop, int take_listen_fd, const struct log *log,
-		struct control **ret_control, struct err *e)
+int control_new(uv_loop_t *loop, int take_listen_fd, const struct sandbox *sandbox,
+		const struct log *log, struct control **ret_control, struct err *e)
 {
 	struct control *c = calloc(1, sizeof(*c));
 	int r;
@@ -425,6 +438,7 @@ int control_new(uv_loop_t *loop, int take_listen_fd, const struct log *log,
 	}
 	c->loop = loop;
 	c->log = log;
+	c->sandbox = sandbox;
 	c->listen_fd = take_listen_fd;
 	c->exit_fd = -1;
 	c->words.reason = LASTWORDS_KILLED;

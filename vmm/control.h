@@ -26,15 +26,17 @@
 #include <uv.h>
 #include "lib/err.h"
 #include "lib/log.h"
+#include "vmm/sandbox.h"
 
 struct control;
 
 /*
  * Serve on a listening socket until the machine has ended: then the loop runs out of work, and the owner
- * asks for control_status and frees it.
+ * asks for control_status and frees it. sandbox (borrowed) was entered: each thread gets its filter, the calling
+ * one once it has its machine.
  */
-int control_new(uv_loop_t *loop, int take_listen_fd, const struct log *log,
-		struct control **ret_control, struct err *e);
+int control_new(uv_loop_t *loop, int take_listen_fd, const struct sandbox *sandbox,
+		const struct log *log, struct control **ret_control, struct err *e);
 /* The process's exit status: of the last words; 4 when no machine was ever configured. */
 int control_status(const struct control *c);
 void control_free(struct control *c);

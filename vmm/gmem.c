@@ -24,40 +24,21 @@ static double gmem_gib(uint64_t bytes)
 	return (double)bytes / (double)GIB;
 }
 
-/* The number behind key in a small text file of the kernel; 0 when it cannot be read (a sandbox hides it). */
-static uint64_t gmem_host_number(const char *path, const char *key)
-{
-	size_t len = strlen(key);
-	uint64_t v = 0;
-	char line[128];
-	FILE *f = fopen(path, "re");
-
-	if (!f)
-		return 0;
-	while (!v && fgets(line, sizeof(line), f))
-		if (!strncmp(line, key, len))
-			v = strtoull(line + len, NULL, 10);
-	fclose(f);
-	return v;
-}
-
+/* By numbers that are to be had inside of the cage, where /proc and /sys are not. */
 static int gmem_shortage(uint64_t size, uint64_t hugepage_size, struct err *e)
 {
-	uint64_t avail = gmem_host_number("/proc/meminfo", "MemAvailable:") * KIB;
-	char path[96];
-	uint64_t nfree;
+	struct sysinfo si = { 0 };
 
+	sysinfo(&si);
 	if (!hugepage_size)
 		return err_set(e, ERR_MEMORY,
-			       "the VM wants %.1f GiB of memory, the host has %.1f GiB available",
-			       gmem_gib(size), gmem_gib(avail));
-	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%llukB/free_hugepages",
-		 (unsigned long long)(hugepage_size / KIB));
-	nfree = gmem_host_number(path, "");
-	err_set(e, ERR_MEMORY, "the VM wants %llu huge pages of %llu MiB, the host has %llu free",
+			       "the VM wants %.1f GiB of memory, the host has %.1f GiB free",
+			       gmem_gib(size), gmem_gib((uint64_t)si.freeram * si.mem_unit));
+	err_set(e, ERR_MEMORY, "the VM wants %llu huge pages of %llu MiB, the host has fewer free",
 		(unsigned long long)(size / hugepage_size),
-		(unsigned long long)(hugepage_size / MIB), (unsigned long long)nfree);
-	return err_hint(e, "raise nr_hugepages in %.*s", (int)(strrchr(path, '/') - path), path);
+		(unsigned long long)(hugepage_size / MIB));
+	return err_hint(e, "raise nr_hugepages in /sys/kernel/mm/hugepages/hugepages-%llukB",
+			(unsigned long long)(hugepage_size / KIB));
 }
 
 static int gmem_check_size(uint64_t size, uint64_t hugepage_size, struct err *e)

@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "vmm/config.h"
 #include "vmm/lastwords.h"
+#include "vmm/seccomp_calls.h"
 
 struct console;
 struct machine;
@@ -23,6 +24,8 @@ struct machine_ops {
 	void (*event)(void *arg, const char *type, const char *message);
 	/* It has ended for good. The owner calls machine_close, now or later. */
 	void (*ended)(void *arg, const struct lastwords *w);
+	/* A thread of such a kind begins; from that thread. May be NULL. */
+	void (*thread)(void *arg, enum seccomp_table kind);
 };
 
 /*

@@ -121,7 +121,16 @@ static void machine_vcpu_fault(void *arg, const char *msg)
 	machine_raise(arg, MACHINE_CAUSE_FAULT, 0, msg);
 }
 
+static void machine_vcpu_begin(void *arg)
+{
+	struct machine *m = arg;
+
+	if (m->ops->thread)
+		m->ops->thread(m->arg, SECCOMP_VCPU);
+}
+
 const struct vcpu_ops machine_vcpu_ops = {
+	.begin = machine_vcpu_begin,
 	.eoi = machine_eoi,
 	.triple_fault = machine_triple_fault,
 	.fault = machine_vcpu_fault,
@@ -242,6 +251,14 @@ static void machine_wake_cb(uv_async_t *a)
 
 /* --- workers and consoles -------------------------------------------------------------------------------- */
 
+static void machine_worker_begin(void *arg)
+{
+	struct machine *m = arg;
+
+	if (m->ops->thread)
+		m->ops->thread(m->arg, SECCOMP_WORKER);
+}
+
 static struct worker *machine_worker(void *arg, bool dedicated, struct err *e)
 {
 	struct machine *m = arg;
@@ -255,7 +272,7 @@ static struct worker *machine_worker(void *arg, bool dedicated, struct err *e)
 		return NULL;
 	}
 	snprintf(name, sizeof(name), "io %u", m->nworkers);
-	if (worker_new(name, &w, e) < 0)
+	if (worker_new(name, machine_worker_begin, m, &w, e) < 0)
 		return NULL;
 	m->workers[m->nworkers++] = w;
 	if (!dedicated)

@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -24,6 +24,7 @@
 struct main_options {
 	struct standalone_options alone;
 	int control_fd; /* -1: alone */
+	struct sandbox sandbox;
 	enum log_level log_level;
 	bool done; /* --help, --version: nothing else to do */
 };
@@ -33,6 +34,9 @@ enum main_option {
 	MAIN_CONSOLE,
 	MAIN_LEVEL,
 	MAIN_CONTROL,
+	MAIN_ROOT,
+	MAIN_UID,
+	MAIN_SECCOMP,
 	MAIN_VERSION,
 	MAIN_HELP
 };
@@ -42,14 +46,17 @@ static const struct option main_long_options[] = {
 	{ "console", required_argument, NULL, MAIN_CONSOLE },
 	{ "log-level", required_argument, NULL, MAIN_LEVEL },
 	{ "control-fd", required_argument, NULL, MAIN_CONTROL },
+	{ "root-fd", required_argument, NULL, MAIN_ROOT },
+	{ "uid", required_argument, NULL, MAIN_UID },
+	{ "seccomp", required_argument, NULL, MAIN_SECCOMP },
 	{ "version", no_argument, NULL, MAIN_VERSION },
 	{ "help", no_argument, NULL, MAIN_HELP },
 	{ NULL, 0, NULL, 0 },
 };
 
 static const char main_usage[] =
-	"Usage: vmm --config FILE [--console ID] [--log-level LEVEL]\n"
-	"       vmm --control-fd N [--log-level LEVEL]\n"
+	"Usage: vmm --config FILE [--console ID] [OPTION]...\n"
+	"       vmm --control-fd N [OPTION]...\n"
 	"\n"
 	"Runs one virtual machine on KVM.\n"
 	"\n"
@@ -57,20 +64,57 @@ static const char main_usage[] =
 	"                     stdin and stdout; Ctrl-] ends it\n"
 	"  --console ID       which console; default: the first\n"
 	"  --control-fd N     serve vmd on this listening socket instead\n"
+	"  --root-fd N        enter this mount namespace, whose root is empty, and make none\n"
+	"  --uid UID          become this user and group\n"
+	"  --seccomp MODE     a system call that is not allowed: kill (the default), errno,\n"
+	"                     log, off\n"
 	"  --log-level LEVEL  error, warn, info or debug; default: warn\n"
 	"  --version, --help\n";
 
-static int main_number(const char *text, int *ret)
+static int main_number(const char *text, long max, long *ret)
 {
 	char *end;
 	long v;
 
 	errno = 0;
 	v = strtol(text, &end, 10);
-	if (errno || *end || end == text || v < 0 || v > 1 << 20)
+	if (errno || *end || end == text || v < 0 || v > max)
 		return -EINVAL;
-	*ret = (int)v;
+	*ret = v;
 	return 0;
+}
+
+static int main_fd(int *ret_fd)
+{
+	long v;
+
+	if (main_number(optarg, 1 << 20, &v)) {
+		fprintf(stderr, "vmm: '%s' is no file descriptor\n", optarg);
+		return -EINVAL;
+	}
+	*ret_fd = (int)v;
+	return 0;
+}
+
+static int main_uid(struct sandbox *s)
+{
+	long v;
+
+	if (main_number(optarg, UINT32_MAX - 1, &v)) {
+		fprintf(stderr, "vmm: '%s' is no user's number\n", optarg);
+		return -EINVAL;
+	}
+	s->uid = (uid_t)v;
+	s->has_uid = true;
+	return 0;
+}
+
+static int main_seccomp(struct sandbox *s)
+{
+	if (!seccomp_mode_parse(optarg, &s->seccomp))
+		return 0;
+	fprintf(stderr, "vmm: unknown seccomp mode '%s': kill, errno, log or off\n", optarg);
+	return -EINVAL;
 }
 
 static int main_option(struct main_options *o, int option)
@@ -89,10 +133,13 @@ static int main_option(struct main_options *o, int option)
 			optarg);
 		return -EINVAL;
 	case MAIN_CONTROL:
-		if (!main_number(optarg, &o->control_fd))
-			return 0;
-		fprintf(stderr, "vmm: '%s' is no file descriptor\n", optarg);
-		return -EINVAL;
+		return main_fd(&o->control_fd);
+	case MAIN_ROOT:
+		return main_fd(&o->sandbox.root_fd);
+	case MAIN_UID:
+		return main_uid(&o->sandbox);
+	case MAIN_SECCOMP:
+		return main_seccomp(&o->sandbox);
 	case MAIN_VERSION:
 		printf("vmm %s\n", VERSION);
 		o->done = true;
@@ -146,6 +193,15 @@ static void main_close_others(int keep)
 	(void)close_range((unsigned int)keep + 1, ~0u, 0);
 }
 
+/* What they would do by themselves, the cage forbids. */
+static void main_quiet_libraries(void)
+{
+	/* a heap a thread would ask for the number of CPUs, and mprotect; ours allocate next to nothing */
+	mallopt(M_ARENA_MAX, 1);
+	/* libuv's own ring would be one that takes any operation (libuv 1.45 and later) */
+	setenv("UV_USE_IO_URING", "0", 1);
+}
+
 static int main_fail(const struct err *e)
 {
 	fprintf(stderr, "vmm: %s\n", e->msg);
@@ -154,20 +210,23 @@ static int main_fail(const struct err *e)
 	return MAIN_EXIT_FAULT;
 }
 
-static int main_control(int control_fd, const struct log *log)
+static int main_control(int control_fd, struct sandbox *sandbox, const struct log *log)
 {
 	struct control *control;
 	struct err e = { 0 };
 	uv_loop_t loop;
 	int status;
 
+	/* before the first byte that somebody sends */
+	if (sandbox_enter(sandbox, log, &e) < 0)
+		return main_fail(&e);
 	main_close_others(control_fd);
 	if (fcntl(control_fd, F_SETFD, FD_CLOEXEC)) {
 		fprintf(stderr, "vmm: control socket %d: %s\n", control_fd, strerror(errno));
 		return MAIN_EXIT_USAGE;
 	}
 	uv_loop_init(&loop);
-	if (control_new(&loop, control_fd, log, &control, &e) < 0)
+	if (control_new(&loop, control_fd, sandbox, log, &control, &e) < 0)
 		return main_fail(&e);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	status = control_status(control);
@@ -178,7 +237,9 @@ static int main_control(int control_fd, const struct log *log)
 
 int main(int argc, char **argv)
 {
-	struct main_options o = { .control_fd = -1, .log_level = LOG_LEVEL_WARN };
+	struct main_options o = { .control_fd = -1,
+				  .sandbox = { .root_fd = -1 },
+				  .log_level = LOG_LEVEL_WARN };
 	struct err e = { 0 };
 	struct log log;
 	int r;
@@ -188,11 +249,12 @@ int main(int argc, char **argv)
 	if (o.done)
 		return 0;
 	main_fill_stdio();
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	main_quiet_libraries();
 	signal(SIGPIPE, SIG_IGN);
 	log_init(&log, STDERR_FILENO, o.log_level, "vmm");
 	if (o.control_fd >= 0)
-		return main_control(o.control_fd, &log);
+		return main_control(o.control_fd, &o.sandbox, &log);
+	o.alone.sandbox = &o.sandbox;
 	r = standalone_run(&o.alone, &log, &e);
 	return r < 0 ? main_fail(&e) : r;
 }

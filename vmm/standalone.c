@@ -29,6 +29,7 @@ struct standalone {
 	uv_loop_t loop;
 	uv_signal_t signals[ARRAY_SIZE(standalone_signals)];
 	const struct log *log;
+	const struct sandbox *sandbox; /* borrowed */
 	struct machine *machine;
 	struct console *console;
 	bool asked; /* the power button was pressed */
@@ -97,9 +98,17 @@ static void standalone_event(void *arg, const char *type, const char *message)
 	log_info(s->log, "%s%s%s", type, message ? ": " : "", message ? message : "");
 }
 
+static void standalone_thread(void *arg, enum seccomp_table kind)
+{
+	struct standalone *s = arg;
+
+	sandbox_thread(s->sandbox, kind);
+}
+
 static const struct machine_ops standalone_ops = {
 	.event = standalone_event,
 	.ended = standalone_ended,
+	.thread = standalone_thread,
 };
 
 static void standalone_escape(void *arg)
@@ -144,11 +153,13 @@ static int standalone_go(struct standalone *s, const struct standalone_options *
 {
 	int r = standalone_attach(s, o->console, e);
 
-	if (r >= 0)
-		r = machine_start(s->machine, e);
 	if (r < 0)
 		return r;
 	standalone_watch_signals(s);
+	sandbox_thread(s->sandbox, SECCOMP_CONTROL);
+	r = machine_start(s->machine, e);
+	if (r < 0)
+		return r;
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	return 0;
 }
@@ -179,7 +190,7 @@ _Noreturn static void standalone_leave(struct standalone *s)
 
 int standalone_run(const struct standalone_options *o, const struct log *log, struct err *e)
 {
-	struct standalone s = { .log = log };
+	struct standalone s = { .log = log, .sandbox = o->sandbox };
 	struct machine_config config;
 	struct fdset fds;
 	int r, kvm_fd = -1;
@@ -188,12 +199,14 @@ int standalone_run(const struct standalone_options *o, const struct log *log, st
 	r = standalone_load(o->config, &config, &fds, e);
 	if (r >= 0) {
 		kvm_fd = kvm_open(e);
-		r = kvm_fd;
+		r = kvm_fd < 0 ? kvm_fd : sandbox_enter(o->sandbox, log, e);
 		if (r < 0)
 			config_fini(&config);
 	}
 	if (r < 0) {
 		fdset_fini(&fds);
+		if (kvm_fd >= 0)
+			close(kvm_fd);
 		return r;
 	}
 	uv_loop_init(&s.loop);

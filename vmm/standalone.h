@@ -5,10 +5,12 @@
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "vmm/sandbox.h"
 
 struct standalone_options {
-	const char *config;  /* path, "-": standard input */
-	const char *console; /* id of the one on stdin and stdout; NULL: the first */
+	const char *config;	 /* path, "-": standard input */
+	const char *console;	 /* id of the one on stdin and stdout; NULL: the first */
+	struct sandbox *sandbox; /* borrowed; entered once the files are open */
 };
 
 /*

@@ -232,6 +232,7 @@ static void *vcpu_main(void *arg)
 	sigfillset(&set);
 	sigdelset(&set, vcpu_signal());
 	pthread_sigmask(SIG_SETMASK, &set, NULL);
+	c->all->ops->begin(c->all->arg);
 	for (;;) {
 		/* cleared before hold is read: a kick sets hold first, so that one of the two is seen */
 		__atomic_store_n(&c->run->immediate_exit, 0, __ATOMIC_SEQ_CST);

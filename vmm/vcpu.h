@@ -14,6 +14,8 @@
 #include "vmm/kvm.h"
 
 struct vcpu_ops {
+	/* A vCPU's thread begins; from it. */
+	void (*begin)(void *arg);
 	/* A level interrupt's vector was ended; split irqchip. Under machine.lock. */
 	void (*eoi)(void *arg, uint8_t vector);
 	/* The guest shut this vCPU down: three faults in a row. From its thread, all are being held. */

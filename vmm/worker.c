@@ -21,6 +21,8 @@ struct worker {
 	uv_async_t wake;
 	pthread_t thread;
 	char name[16];
+	void (*begin)(void *arg); /* may be NULL */
+	void *begin_arg;
 	pthread_mutex_t call_lock; /* one caller at a time */
 	pthread_mutex_t lock;	   /* what follows */
 	pthread_cond_t done_cond;
@@ -57,6 +59,8 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 
 	pthread_setname_np(pthread_self(), w->name);
+	if (w->begin)
+		w->begin(w->begin_arg);
 	/* until the last handle is closed */
 	uv_run(w->loop, UV_RUN_DEFAULT);
 	return NULL;
@@ -111,7 +115,8 @@ int worker_new_inline(uv_loop_t *loop, struct worker **ret_worker, struct err *e
 	return 0;
 }
 
-int worker_new(const char *name, struct worker **ret_worker, struct err *e)
+int worker_new(const char *name, void (*begin)(void *arg), void *arg, struct worker **ret_worker,
+	       struct err *e)
 {
 	struct worker *w = worker_alloc(name);
 	int r;
@@ -119,6 +124,8 @@ int worker_new(const char *name, struct worker **ret_worker, struct err *e)
 	if (!w)
 		return err_ret(e, -ENOMEM, "worker '%s'", name);
 	w->loop = &w->own_loop;
+	w->begin = begin;
+	w->begin_arg = arg;
 	r = uv_loop_init(w->loop);
 	if (r < 0)
 		goto fail;

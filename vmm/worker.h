@@ -11,7 +11,9 @@
 
 struct worker;
 
-int worker_new(const char *name, struct worker **ret_worker, struct err *e);
+/* begin(arg), which may be NULL, is the first that the thread does. */
+int worker_new(const char *name, void (*begin)(void *arg), void *arg, struct worker **ret_worker,
+	       struct err *e);
 /*
  * One without a thread, for unit tests: worker_loop is the caller's loop, worker_call calls at once.
  * worker_free leaves the loop alone.

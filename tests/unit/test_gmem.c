@@ -93,8 +93,9 @@ static void huge_page_shortage_is_named(void **state)
 		gmem_fini(&g);
 	if (r != -ERR_MEMORY)
 		SKIP_BECAUSE("the host has free huge pages, or knows none of this size");
-	assert_ptr_equal(
-		strstr(e.msg, "the VM wants 1 huge pages of 1024 MiB, the host has 0 free"), e.msg);
+	assert_ptr_equal(strstr(e.msg,
+				"the VM wants 1 huge pages of 1024 MiB, the host has fewer free"),
+			 e.msg);
 	assert_non_null(strstr(e.hint, "raise nr_hugepages in /sys/kernel/mm/hugepages/"));
 }
 

@@ -452,7 +452,7 @@ static void client_init(struct client *c, char path[static 64])
 	snprintf(path, 64, "/tmp/vmm-test-%d.sock", (int)getpid());
 	fd = conn_listen(path, 0600, &e);
 	assert_true(fd >= 0);
-	assert_int_equal(control_new(&c->f.loop, fd, &c->f.log, &c->control, &e), 0);
+	assert_int_equal(control_new(&c->f.loop, fd, NULL, &c->f.log, &c->control, &e), 0);
 	client_connect(c, path, "empty");
 }
 

@@ -427,7 +427,7 @@ static struct worker *real_worker(void *arg, bool dedicated, struct err *e)
 
 	(void)dedicated;
 	assert_null(fb->worker);
-	if (worker_new("test", &w, e) < 0)
+	if (worker_new("test", NULL, NULL, &w, e) < 0)
 		return NULL;
 	fb->worker = w;
 	return w;

@@ -31,7 +31,7 @@ static void calls_run_over_there(void **state)
 	struct worker *w;
 
 	(void)state;
-	assert_int_equal(worker_new("test", &w, NULL), 0);
+	assert_int_equal(worker_new("test", NULL, NULL, &w, NULL), 0);
 	for (unsigned int i = 1; i <= 100; i++) {
 		worker_call(w, note_call, &n);
 		assert_int_equal(n.calls, i);
@@ -62,7 +62,7 @@ static void callers_do_not_meet(void **state)
 	struct caller c = { .n = &n };
 
 	(void)state;
-	assert_int_equal(worker_new("test", &c.w, NULL), 0);
+	assert_int_equal(worker_new("test", NULL, NULL, &c.w, NULL), 0);
 	for (unsigned int i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, caller_main, &c), 0);
 	for (unsigned int i = 0; i < 3; i++)
