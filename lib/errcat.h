@@ -34,6 +34,8 @@ enum errcat_exit {
 	X(ERR_CANCELLED, 1005, "cancelled", EXIT_FAILED, false)                    \
 	X(ERR_FILE, 1006, "file.unusable", EXIT_PRECONDITION, false)               \
 	X(ERR_NO_TOPIC, 1020, "topic.unknown", EXIT_NOT_FOUND, false)              \
+	X(ERR_REQUEST_REUSED, 1030, "request.reused", EXIT_CONFLICT, false)        \
+	X(ERR_REQUEST_LOST, 1031, "request.answer_lost", EXIT_FAILED, false)       \
 	X(ERR_INVALID, 1100, "definition.invalid", EXIT_PRECONDITION, false)       \
 	X(ERR_SYNTAX, 1101, "definition.syntax", EXIT_PRECONDITION, false)         \
 	X(ERR_VM_NOT_FOUND, 1200, "vm.not_found", EXIT_NOT_FOUND, false)           \

@@ -109,6 +109,13 @@ struct json_object *rpc_error(struct json_object *id, const struct err *e,
 	return json_add(json_add(rpc_new(), "id", json_object_get(id)), "error", error);
 }
 
+struct json_object *rpc_error_again(struct json_object *id, struct json_object *error)
+{
+	struct json_object *o = json_add(rpc_new(), "id", json_object_get(id));
+
+	return json_add(o, "error", json_object_get(error));
+}
+
 static void rpc_take_cause(struct json_object *cause, struct err *e)
 {
 	const char *text =

@@ -37,6 +37,8 @@ struct json_object *rpc_result(struct json_object *id, struct json_object *take_
  */
 struct json_object *rpc_error(struct json_object *id, const struct err *e,
 			      struct json_object *take_data);
+/* The same with an error member that was made before; borrowed. */
+struct json_object *rpc_error_again(struct json_object *id, struct json_object *error);
 /* An error member back to struct err. What does not look like one becomes ERR_FAILED. Negative. */
 int rpc_error_to_err(struct json_object *error, struct err *e);
 

@@ -11,9 +11,11 @@
 #include "state/state.h"
 
 struct batch;
+struct call_timer;
 struct client;
 struct daemon;
 struct method;
+struct request;
 struct rpc_msg;
 
 /*
@@ -28,6 +30,9 @@ struct call {
 	struct state_actor actor;   /* who asks; stays when the client has gone */
 	bool notification;	    /* wants no answer */
 	struct batch *batch;	    /* that it came in; NULL: none */
+	struct request *request;    /* what its request_id stands for (vmd/request.h); NULL: none */
+	struct call *next_waiting;  /* that request's list, of a repetition */
+	struct call_timer *timer;   /* owned: timeout_ms; NULL: none */
 	struct call *prev, *next;   /* the client's list */
 };
 
@@ -37,11 +42,16 @@ struct call *call_new(struct client *c, struct batch *batch, const struct rpc_ms
 /* All checks, then the handler. */
 void call_run(struct call *call);
 
+/* The client has gone, or has its answer: the call goes on. */
+void call_orphan(struct call *call);
+
 void call_reply(struct call *call, struct json_object *take_result);
 /* The same with descriptors. */
 void call_reply_fds(struct call *call, struct json_object *take_result, struct fdset *take_fds);
 /* take_data: more members for the error's data, or NULL. */
 void call_fail(struct call *call, const struct err *e, struct json_object *take_data);
+/* With an answer that another call got: {"result": …} or {"error": …}, borrowed. */
+void call_answer(struct call *call, struct json_object *answer);
 /* Who asks. */
 void call_actor(const struct call *call, struct state_actor *ret_actor);
 

@@ -30,10 +30,10 @@ static void client_closed(struct conn *conn, const struct err *why)
 		log_debug(&c->daemon->log, "client %d (%s) lost: %s", (int)c->actor.pid,
 			  c->actor.program, why->msg);
 	event_forget(c->daemon->events, c);
-	for (struct call *call = c->calls; call; call = call->next) {
-		call->client = NULL;
-		if (call->batch)
-			call->batch->client = NULL;
+	while (c->calls) {
+		if (c->calls->batch)
+			c->calls->batch->client = NULL;
+		call_orphan(c->calls);
 	}
 	server_remove_client(c->server, c);
 	free(c);
@@ -138,6 +138,17 @@ static void client_no_method(struct client *c, struct batch *batch, const struct
 	client_error(c, batch, msg, &e);
 }
 
+static int client_check_room(struct client *c, struct err *e)
+{
+	if (c->ncalls >= CLIENT_CALLS_MAX)
+		return err_set(e, ERR_BUSY, "%d requests of this connection wait for their answer",
+			       CLIENT_CALLS_MAX);
+	if (server_count_orphans(c->server, 0) >= SERVER_ORPHANS_MAX)
+		return err_set(e, ERR_BUSY, "%d requests whose clients have gone are under way",
+			       SERVER_ORPHANS_MAX);
+	return 0;
+}
+
 static void client_request(struct client *c, struct batch *batch, const struct rpc_msg *msg)
 {
 	const struct method *method = method_find(msg->method);
@@ -148,9 +159,7 @@ static void client_request(struct client *c, struct batch *batch, const struct r
 		client_no_method(c, batch, msg);
 		return;
 	}
-	if (c->ncalls >= CLIENT_CALLS_MAX) {
-		err_set(&e, ERR_BUSY, "%d requests of this connection wait for their answer",
-			CLIENT_CALLS_MAX);
+	if (client_check_room(c, &e) < 0) {
 		client_error(c, batch, msg, &e);
 		return;
 	}

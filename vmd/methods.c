@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/auto.h"
 #include "lib/embed.h"
 #include "lib/errcat.h"
 
@@ -74,7 +75,49 @@ bool method_requires(struct json_object *params, const char *name)
 	return false;
 }
 
-static int method_compile(struct method_schemas *s, size_t row, struct err *e)
+static void method_add_error(struct json_object *errors, const char *name)
+{
+	for (size_t i = 0; i < json_object_array_length(errors); i++)
+		if (!strcmp(json_object_get_string(json_object_array_get_idx(errors, i)), name))
+			return;
+	json_object_array_add(errors, json_object_new_string(name));
+}
+
+/* A method's own member of that name is its own affair. */
+static bool method_add_common(struct json_object *properties, struct json_object *common,
+			      const char *name)
+{
+	if (json_get(properties, name))
+		return false;
+	json_add(properties, name, json_object_get(json_get(common, name)));
+	return true;
+}
+
+/* The members of schemas/common.json, and the errors that come with them. */
+static void method_merge(struct json_object *o, struct json_object *common,
+			 struct method_info *info)
+{
+	static const char *const errors[] = { "denied", "busy", "request.reused",
+					      "request.answer_lost" };
+	struct json_object *properties = json_get(json_get(o, "params"), "properties");
+	struct json_object *list = json_get(o, "errors");
+
+	if (info->read || info->fds)
+		return;
+	method_add_common(properties, common, "request_id");
+	info->may_expire = method_add_common(properties, common, "timeout_ms");
+	info->if_revision =
+		json_get(properties, "vm") && method_add_common(properties, common, "if_revision");
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+		method_add_error(list, errors[i]);
+	if (info->may_expire)
+		method_add_error(list, "timeout");
+	if (info->if_revision)
+		method_add_error(list, "vm.revision_mismatch");
+}
+
+static int method_compile(struct method_schemas *s, size_t row, struct json_object *common,
+			  struct err *e)
 {
 	struct json_object *o = json_get(s->all, methods[row].name);
 	struct json_object *params = json_get(o, "params");
@@ -89,6 +132,7 @@ static int method_compile(struct method_schemas *s, size_t row, struct err *e)
 		.any = !strcmp(json_get_str(o, "rights", ""), "any"),
 		.needs_vm = method_requires(params, "vm") || method_requires(params, "definition"),
 	};
+	method_merge(o, common, &s->info[row]);
 	ret = schema_compile(params, NULL, NULL, &s->params[row], e);
 	return ret < 0 ? err_wrap(e, "%s", methods[row].name) : 0;
 }
@@ -96,14 +140,17 @@ static int method_compile(struct method_schemas *s, size_t row, struct err *e)
 int method_schemas_new(struct method_schemas **ret_schemas, struct err *e)
 {
 	struct method_schemas *s = calloc(1, sizeof(*s));
+	AUTO_JSON struct json_object *common = NULL;
 	int ret;
 
 	if (!s)
 		return err_ret(e, -ENOMEM, "cannot load the schemas");
 	s->all = json_new();
 	ret = method_load(s->all, e);
+	if (ret >= 0)
+		ret = schema_json("common.json", &common, e);
 	for (size_t i = 0; ret >= 0 && methods[i].name; i++)
-		ret = method_compile(s, i, e);
+		ret = method_compile(s, i, json_get(common, "$defs"), e);
 	if (ret < 0) {
 		method_schemas_free(s);
 		return ret;

@@ -38,6 +38,8 @@ struct method_info {
 	bool owner;    /* "rights": "owner": to read it, too, is */
 	bool any;      /* "rights": "any": for operators too; the handler looks closer */
 	bool needs_vm; /* its parameters must name a VM, or have a definition */
+	/* common members (schemas/common.json) that it has, and does not look at itself */
+	bool if_revision, may_expire;
 };
 const struct method_info *method_info(const struct method_schemas *schemas,
 				      const struct method *method);

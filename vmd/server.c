@@ -21,6 +21,7 @@
 #include "vmd/daemon.h"
 #include "vmd/event.h"
 #include "vmd/methods.h"
+#include "vmd/request.h"
 #include "vmd/role.h"
 
 /* One socket that is served. */
@@ -40,7 +41,9 @@ struct server {
 	struct role_groups roles;
 	struct client *clients; /* each frees itself */
 	unsigned int nclients;
+	unsigned int orphans;
 	struct log_limit refusals;
+	struct requests *requests;	/* owned */
 	struct method_schemas *schemas; /* owned */
 };
 
@@ -109,7 +112,7 @@ static struct json_object *server_limits(void)
 
 static struct json_object *server_hello(const struct daemon *d, enum role role)
 {
-	static const char *const features[] = { "batch", "ro-socket" };
+	static const char *const features[] = { "batch", "request_id", "ro-socket" };
 	struct json_object *o = json_add_str(json_new(), "version", VERSION);
 	struct json_object *api = json_add_int(json_add_int(json_new(), "major", 1), "minor", 0);
 	struct json_object *list = json_object_new_array();
@@ -198,6 +201,9 @@ int server_new(struct daemon *d, struct server **ret_server, struct err *e)
 	ret = role_groups_init(&s->roles, d->options->groups, e);
 	if (ret >= 0)
 		ret = method_schemas_new(&s->schemas, e);
+	s->requests = requests_new();
+	if (ret >= 0 && !s->requests)
+		ret = err_ret(e, -ENOMEM, "cannot serve");
 	if (ret < 0) {
 		server_free(s);
 		return ret;
@@ -318,6 +324,7 @@ void server_free(struct server *s)
 		s->sockets = sock->next;
 		server_socket_free(sock);
 	}
+	requests_free(s->requests);
 	method_schemas_free(s->schemas);
 	free(s);
 }
@@ -330,4 +337,15 @@ struct method_schemas *server_schemas(struct server *s)
 const struct role_groups *server_roles(const struct server *s)
 {
 	return &s->roles;
+}
+
+struct requests *server_requests(struct server *s)
+{
+	return s->requests;
+}
+
+unsigned int server_count_orphans(struct server *s, int change)
+{
+	s->orphans += (unsigned int)change;
+	return s->orphans;
 }

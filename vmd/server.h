@@ -9,11 +9,13 @@
 #include "lib/err.h"
 
 #define SERVER_CLIENTS_MAX 64
+#define SERVER_ORPHANS_MAX 1024	 /* calls that go on though their client has gone */
 #define SERVER_CLIENTS_PER_UID 8 /* but root's, and those of vmd's own user */
 
 struct client;
 struct daemon;
 struct method_schemas;
+struct requests;
 struct role_groups;
 struct server;
 
@@ -31,6 +33,9 @@ void server_close(struct server *s);
 void server_free(struct server *s);
 
 struct method_schemas *server_schemas(struct server *s);
+struct requests *server_requests(struct server *s);
+/* Calls that go on without a client: one more or less. Their number. */
+unsigned int server_count_orphans(struct server *s, int change);
 const struct role_groups *server_roles(const struct server *s);
 /* The client has ended. */
 void server_remove_client(struct server *s, struct client *c);

@@ -87,6 +87,36 @@ static void test_params(void **state)
 	method_schemas_free(schemas);
 }
 
+/* The common members: with what changes something, not over a method's own, shown to rpc.discover. */
+static void test_common_members(void **state)
+{
+	struct method_schemas *schemas;
+	struct json_object *start, *stop, *apply, *list, *console;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(method_schemas_new(&schemas, &e), 0);
+	start = json_at(method_schema(schemas, "vm.start"), "/params/properties");
+	stop = json_at(method_schema(schemas, "vm.stop"), "/params/properties");
+	apply = json_at(method_schema(schemas, "vm.apply"), "/params/properties");
+	list = json_at(method_schema(schemas, "vm.list"), "/params/properties");
+	console = json_at(method_schema(schemas, "vm.console"), "/params/properties");
+	assert_non_null(json_get(start, "request_id"));
+	assert_null(json_at(start, "/timeout_ms/default"));
+	assert_int_equal(json_get_int(json_get(start, "if_revision"), "minimum", 0), 1);
+	assert_true(method_info(schemas, method_find("vm.start"))->if_revision);
+	assert_true(method_info(schemas, method_find("vm.start"))->may_expire);
+	assert_int_equal(json_get_int(json_get(stop, "timeout_ms"), "default", 0), 60000);
+	assert_false(method_info(schemas, method_find("vm.stop"))->may_expire);
+	assert_int_equal(json_get_int(json_get(apply, "if_revision"), "minimum", 1), 0);
+	assert_false(method_info(schemas, method_find("vm.apply"))->if_revision);
+	assert_null(json_get(list, "request_id"));
+	assert_null(json_get(console, "request_id"));
+	assert_non_null(strstr(json_object_to_json_string(method_schema(schemas, "vm.delete")),
+			       "\"request.reused\""));
+	method_schemas_free(schemas);
+}
+
 static void test_near(void **state)
 {
 	(void)state;
@@ -101,6 +131,7 @@ int main(void)
 		cmocka_unit_test(test_each_schema_has_a_row),
 		cmocka_unit_test(test_each_row_has_a_schema),
 		cmocka_unit_test(test_params),
+		cmocka_unit_test(test_common_members),
 		cmocka_unit_test(test_near),
 	};
 
