@@ -144,6 +144,8 @@ static void call_end(struct call *call, struct json_object *take_msg, struct fds
 {
 	struct daemon *d = call->daemon;
 
+	if (!call_info(call)->read)
+		server_audit(d->server, call, take_msg);
 	if (call->request) {
 		AUTO_JSON struct json_object *answer = json_new();
 		const char *key = json_get(take_msg, "error") ? "error" : "result";

@@ -17,6 +17,7 @@
 #include "lib/conn.h"
 #include "lib/errcat.h"
 #include "lib/rpc.h"
+#include "vmd/audit.h"
 #include "vmd/client.h"
 #include "vmd/daemon.h"
 #include "vmd/event.h"
@@ -43,6 +44,7 @@ struct server {
 	unsigned int nclients;
 	unsigned int orphans;
 	struct log_limit refusals;
+	struct audit audit;
 	struct requests *requests;	/* owned */
 	struct method_schemas *schemas; /* owned */
 };
@@ -342,6 +344,11 @@ const struct role_groups *server_roles(const struct server *s)
 struct requests *server_requests(struct server *s)
 {
 	return s->requests;
+}
+
+void server_audit(struct server *s, const struct call *call, struct json_object *answer)
+{
+	audit_call(&s->audit, &s->daemon->log, uv_now(&s->daemon->loop), call, answer);
 }
 
 unsigned int server_count_orphans(struct server *s, int change)

@@ -12,8 +12,10 @@
 #define SERVER_ORPHANS_MAX 1024	 /* calls that go on though their client has gone */
 #define SERVER_CLIENTS_PER_UID 8 /* but root's, and those of vmd's own user */
 
+struct call;
 struct client;
 struct daemon;
+struct json_object;
 struct method_schemas;
 struct requests;
 struct role_groups;
@@ -36,6 +38,8 @@ struct method_schemas *server_schemas(struct server *s);
 struct requests *server_requests(struct server *s);
 /* Calls that go on without a client: one more or less. Their number. */
 unsigned int server_count_orphans(struct server *s, int change);
+/* Write down who did what. */
+void server_audit(struct server *s, const struct call *call, struct json_object *answer);
 const struct role_groups *server_roles(const struct server *s);
 /* The client has ended. */
 void server_remove_client(struct server *s, struct client *c);
