@@ -244,8 +244,17 @@ static int json_read_text(struct json_reader *r, char **ret_text, size_t *ret_le
 static int json_read_string(struct json_reader *r, struct json_object **ret_value)
 {
 	AUTO_FREE char *text = NULL;
-	size_t len = 0;
+	size_t len = 0, plain;
 
+	/* most strings are as they stand there */
+	r->pos++;
+	plain = json_plain_len(r);
+	if (r->pos + plain < r->len && r->text[r->pos + plain] == '"') {
+		*ret_value = json_object_new_string_len(r->text + r->pos, (int)plain);
+		r->pos += plain + 1;
+		return *ret_value ? 0 : json_fail(r, r->pos, "no memory for a string");
+	}
+	r->pos--;
 	if (json_read_text(r, &text, &len) < 0)
 		return -ERR_SYNTAX;
 	*ret_value = json_object_new_string_len(text, (int)len);
@@ -354,7 +363,7 @@ static int json_read_member(struct json_reader *r, struct json_object *object)
 	r->pos++;
 	if (json_read_value(r, &value) < 0)
 		return -ERR_SYNTAX;
-	json_object_object_add(object, key, value);
+	json_object_object_add_ex(object, key, value, JSON_C_OBJECT_ADD_KEY_IS_NEW);
 	return 0;
 }
 
