@@ -19,9 +19,11 @@ struct table {
 	enum table_align align[TABLE_COLUMNS_MAX];
 	const char *header[TABLE_COLUMNS_MAX]; /* borrowed */
 	struct table_cell {
-		char *text;	   /* owned */
+		size_t at;	   /* where its text begins */
 		const char *color; /* borrowed: an SGR number such as "32", or NULL */
 	} * cells;		   /* owned; whole rows */
+	char *text;		   /* owned: of all cells */
+	size_t text_len, text_cap;
 };
 
 void table_init(struct table *t);
