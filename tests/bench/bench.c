@@ -167,9 +167,12 @@ pid_t bench_spawn(const char *const *argv, int out_fd)
 	return pid;
 }
 
+/* A guest's orderly ways to end go up to 33 (bench.h); vmctl has one. */
 static void bench_check_status(int status, const char *name)
 {
-	if (!WIFEXITED(status) || WEXITSTATUS(status) > 33)
+	int max = !strncmp(name, "vmctl", 5) ? 0 : 33;
+
+	if (!WIFEXITED(status) || WEXITSTATUS(status) > max)
 		errx(1, "%s ended with status 0x%x (BENCH_VERBOSE=1 shows what it says)", name,
 		     status);
 }
