@@ -139,6 +139,22 @@ struct json_object *json_add_bool(struct json_object *o, const char *key, bool v
 	return json_add(o, key, json_check(json_object_new_boolean(value)));
 }
 
+static int json_raw_write(struct json_object *o, struct printbuf *out, int level, int flags)
+{
+	const char *text = json_object_get_userdata(o);
+
+	(void)level, (void)flags;
+	return printbuf_memappend(out, text, (int)strlen(text));
+}
+
+struct json_object *json_raw(char *take_text)
+{
+	struct json_object *o = json_check(json_object_new_array());
+
+	json_object_set_serializer(o, json_raw_write, take_text, json_object_free_userdata);
+	return o;
+}
+
 struct json_object *json_clone(const struct json_object *o)
 {
 	struct json_object *copy = NULL;

@@ -51,6 +51,11 @@ struct json_object *json_add_int(struct json_object *o, const char *key, int64_t
 struct json_object *json_add_bool(struct json_object *o, const char *key, bool value);
 
 /* Deep copy. */
+/*
+ * A value whose text is there already, to be a part of what is written: a long list made row by row costs no
+ * object a row. It can be written and put, nothing else.
+ */
+struct json_object *json_raw(char *take_text);
 struct json_object *json_clone(const struct json_object *o);
 /* Equal as JSON values: 1 is 1.0, the order of members does not matter. */
 bool json_equal(const struct json_object *a, const struct json_object *b);

@@ -249,7 +249,8 @@ static int json_read_string(struct json_reader *r, struct json_object **ret_valu
 	/* most strings are as they stand there */
 	r->pos++;
 	plain = json_plain_len(r);
-	if (r->pos + plain < r->len && r->text[r->pos + plain] == '"') {
+	if (r->pos + plain < r->len && r->text[r->pos + plain] == '"' &&
+	    (!r->limits.string || plain <= r->limits.string)) {
 		*ret_value = json_object_new_string_len(r->text + r->pos, (int)plain);
 		r->pos += plain + 1;
 		return *ret_value ? 0 : json_fail(r, r->pos, "no memory for a string");

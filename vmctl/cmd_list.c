@@ -18,6 +18,7 @@ struct list_column {
 	enum table_align align;
 	/* text into buf, or a string of the VM's */
 	const char *(*get)(struct json_object *vm, time_t now, char buf[static 64]);
+	const char *field; /* that vm.list has to give for it; NULL: of the same name */
 };
 
 static const char *list_name(struct json_object *vm, time_t now, char buf[static 64])
@@ -35,7 +36,7 @@ static const char *list_id(struct json_object *vm, time_t now, char buf[static 6
 static const char *list_state(struct json_object *vm, time_t now, char buf[static 64])
 {
 	(void)now, (void)buf;
-	return json_get_str(json_get(vm, "observed"), "state", NULL);
+	return json_get_str(vm, "state", NULL);
 }
 
 static const char *list_desired(struct json_object *vm, time_t now, char buf[static 64])
@@ -76,7 +77,7 @@ static const char *list_memory(struct json_object *vm, time_t now, char buf[stat
 
 static const char *list_since(struct json_object *vm, time_t now, char buf[static 64])
 {
-	return output_age(json_get_str(json_get(vm, "observed"), "since", NULL), now, buf);
+	return output_age(json_get_str(vm, "since", NULL), now, buf);
 }
 
 static const char *list_pid(struct json_object *vm, time_t now, char buf[static 64])
@@ -118,10 +119,10 @@ static const struct list_column list_columns[] = {
 	{ "memory", "MEMORY", false, TABLE_RIGHT, list_memory },
 	{ "profile", "PROFILE", false, TABLE_LEFT, list_profile },
 	{ "desired", "DESIRED", true, TABLE_LEFT, list_desired },
-	{ "exit", "EXIT", true, TABLE_LEFT, list_exit },
+	{ "exit", "EXIT", true, TABLE_LEFT, list_exit, "observed" },
 	{ "revision", "REVISION", true, TABLE_RIGHT, list_revision },
 	{ "owner", "OWNER", true, TABLE_LEFT, list_owner },
-	{ "pid", "PID", true, TABLE_RIGHT, list_pid },
+	{ "pid", "PID", true, TABLE_RIGHT, list_pid, "observed" },
 	{ "id", "ID", true, TABLE_LEFT, list_id },
 };
 
@@ -207,6 +208,29 @@ static bool list_wanted(const struct args *a, struct json_object *vm)
 	return !a->noperands;
 }
 
+/* What is shown and searched, no more: a list of thousands is mostly what nobody looks at. */
+static struct json_object *list_params(struct vmctl *v, const struct list_column **columns,
+				       size_t n)
+{
+	struct json_object *fields = json_object_new_array();
+	bool table = v->out.format != OUTPUT_NAME;
+
+	if (v->out.format == OUTPUT_JSON) {
+		json_object_put(fields);
+		return NULL;
+	}
+	json_object_array_add(fields, json_object_new_string("name"));
+	if (v->args.noperands)
+		json_object_array_add(fields, json_object_new_string("id"));
+	for (size_t i = 0; table && i < n; i++) {
+		const char *field = columns[i]->field ? columns[i]->field : columns[i]->name;
+
+		if (strcmp(field, "name") != 0)
+			json_object_array_add(fields, json_object_new_string(field));
+	}
+	return json_add(json_new(), "fields", fields);
+}
+
 /* Only the VMs asked for; an operand that names none is an error. */
 static int list_filter(struct vmctl *v, struct json_object *vms, struct json_object *out)
 {
@@ -241,7 +265,7 @@ int cmd_list(struct vmctl *v)
 
 	json_add(doc, "vms", vms);
 	if (status == EXIT_OK)
-		status = vmctl_call(v, "vm.list", NULL, &reply, "list VMs");
+		status = vmctl_call(v, "vm.list", list_params(v, columns, n), &reply, "list VMs");
 	if (status == EXIT_OK)
 		status = list_filter(v, json_get(reply.result, "vms"), vms);
 	client_reply_fini(&reply);

@@ -36,19 +36,32 @@ struct json_object *guest_exit_json(const struct state_exit *exit)
 	return json_add_str(o, "time", time);
 }
 
+static bool guest_off(const struct guest *g)
+{
+	return !g || g->vm.phase == VM_PHASE_OFF;
+}
+
+const char *guest_state_name(const struct guest *g)
+{
+	return vm_state_name(guest_off(g) ? VM_STOPPED : vm_state(&g->vm));
+}
+
+int64_t guest_since_ms(const struct guest *g, const struct state_vm *vm)
+{
+	if (!guest_off(g))
+		return g->since_ms;
+	return vm->has_exit ? vm->exit.time_ms : vm->created_ms;
+}
+
 struct json_object *guest_observed(const struct guest *g, const struct state_vm *vm)
 {
-	bool off = !g || g->vm.phase == VM_PHASE_OFF;
-	struct json_object *o = json_add_str(json_new(), "state",
-					     vm_state_name(off ? VM_STOPPED : vm_state(&g->vm)));
-	int64_t since = vm->has_exit ? vm->exit.time_ms : vm->created_ms;
+	struct json_object *o = json_add_str(json_new(), "state", guest_state_name(g));
+	bool off = guest_off(g);
 	char time[EVENT_TIME_SIZE];
 
-	if (!off)
-		since = g->since_ms;
 	if (!off && g->proc)
 		json_add_int(o, "pid", vmproc_pid(g->proc));
-	event_time(since, time);
+	event_time(guest_since_ms(g, vm), time);
 	json_add_str(o, "since", time);
 	if (!off)
 		json_add_int(o, "revision", g->revision);

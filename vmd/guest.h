@@ -100,8 +100,10 @@ struct vm_step guest_input(struct guest *g, enum vm_input input);
 void guest_failed(struct guest *g, const struct err *why);
 /* For vmm to answer a short call: GUEST_CALL_MS, or --step-timeout when that is less. */
 unsigned int guest_call_ms(const struct guest *g);
-/* {state, pid?, since, revision?, exit?}; g may be NULL. */
+/* {state, pid?, since, revision?, exit?}, and two of these alone; g may be NULL. */
 struct json_object *guest_observed(const struct guest *g, const struct state_vm *vm);
+const char *guest_state_name(const struct guest *g);
+int64_t guest_since_ms(const struct guest *g, const struct state_vm *vm);
 struct json_object *guest_exit_json(const struct state_exit *exit);
 /* The directory of a VM below the run directory. */
 void guest_dir(const struct daemon *d, const char *id, char *out, size_t size);

@@ -61,8 +61,23 @@ static void test_apply_get_list_delete(void **state)
 	AUTO_JSON struct json_object *same = client_result(c, "vm.apply", DEF);
 	AUTO_JSON struct json_object *changed = client_result(c, "vm.apply", DEF2);
 	AUTO_JSON struct json_object *got = client_result(c, "vm.get", "{'vm': 'one'}");
+	AUTO_JSON struct json_object *all = client_result(c, "vm.list", NULL);
+	AUTO_JSON struct json_object *some =
+		client_result(c, "vm.list", "{'fields': ['state', 'name']}");
 	AUTO_JSON struct json_object *deleted = NULL, *empty = NULL;
 
+	assert_string_equal(json_object_to_json_string_ext(some, JSON_C_TO_STRING_PLAIN),
+			    "{\"vms\":[{\"name\":\"one\",\"state\":\"stopped\"}]}");
+	json_object_object_foreach(json_object_array_get_idx(json_get(all, "vms"), 0), key, value) {
+		assert_true(json_equal(value, json_get(got, key)));
+	}
+	assert_non_null(json_at(all, "/vms/0/observed/since"));
+	client_expect_error(
+		c, "vm.list", "{'fields': ['nam']}", -32602,
+		"vm.list: /fields/0: expected \"id\", \"name\", \"profile\", \"cpus\", "
+		"\"memory\", \"revision\", \"owner\", \"desired\", \"observed\", \"state\" or "
+		"\"since\", got \"nam\"",
+		"");
 	assert_string_equal(json_get_str(dry, "result", ""), "created");
 	assert_int_equal(json_object_array_length(json_get(none, "vms")), 0);
 	assert_string_equal(json_get_str(made, "result", ""), "created");

@@ -45,17 +45,42 @@ static void check_requests(const struct peer_row *script, const char *args, cons
 	peer_run_free(&r);
 }
 
+/* What is not shown is not asked for. */
+static void test_list_fields(void **state)
+{
+	static const struct peer_row table[] = {
+		{ "vm.list",
+		  .params = "{\"fields\":[\"name\",\"state\",\"cpus\",\"memory\","
+			    "\"profile\"]}",
+		  .result = "{\"vms\":[{\"name\":\"hello\",\"state\":\"running\",\"cpus\":2,"
+			    "\"memory\":536870912,\"profile\":\"modern\"},{\"name\":\"web1\","
+			    "\"state\":\"stopped\",\"cpus\":1,\"memory\":67108864,"
+			    "\"profile\":\"micro\"}]}" },
+		{ 0 }
+	};
+	static const struct peer_row names[] = {
+		{ "vm.list", .params = "{\"fields\":[\"name\",\"id\"]}", .result = LIST }, { 0 }
+	};
+	static const struct peer_row pids[] = {
+		{ "vm.list", .params = "{\"fields\":[\"name\",\"observed\"]}", .result = LIST },
+		{ 0 }
+	};
+
+	(void)state;
+	check(table, "list -c name,state,cpus,memory,profile", NULL, 0,
+	      "NAME   STATE    CPUS  MEMORY  PROFILE\n"
+	      "hello  running     2    512M  modern\n"
+	      "web1   stopped     1   64.0M  micro\n",
+	      "");
+	check(names, "list -o name 0f3", NULL, 0, "hello\n", "");
+	check(pids, "list -c pid", NULL, 0, "PID\n 77\n  -\n  -\n", "");
+}
+
 static void test_list(void **state)
 {
 	static const struct peer_row script[] = { { "vm.list", .result = LIST }, { 0 } };
 
 	(void)state;
-	check(script, "list -c name,state,cpus,memory,profile", NULL, 0,
-	      "NAME   STATE    CPUS  MEMORY  PROFILE\n"
-	      "hello  running     2    512M  modern\n"
-	      "web1   stopped     1   64.0M  micro\n"
-	      "web2   paused      1   64.0M  micro\n",
-	      "");
 	check(script, "ls -q", NULL, 0, "hello\nweb1\nweb2\n", "");
 	check(script, "list --no-header -c name,pid web?", NULL, 0, "web1  -\nweb2  -\n", "");
 	check(script, "list -o name 0f3", NULL, 0, "hello\n", "");
@@ -71,7 +96,12 @@ static void test_list(void **state)
 
 static void test_list_default_fits_80_columns(void **state)
 {
-	static const struct peer_row script[] = { { "vm.list", .result = LIST }, { 0 } };
+	static const struct peer_row script[] = {
+		{ "vm.list",
+		  .result =
+			  "{\"vms\":[{\"id\":\"aa1\",\"name\":\"hello\",\"state\":\"stopped\"}]}" },
+		{ 0 }
+	};
 	struct peer_run r;
 
 	(void)state;
@@ -570,6 +600,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_list_fields),
 		cmocka_unit_test(test_list_default_fits_80_columns),
 		cmocka_unit_test(test_list_of_none),
 		cmocka_unit_test(test_show),

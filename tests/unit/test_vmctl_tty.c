@@ -110,8 +110,8 @@ static void test_confirmation(void **state)
 static void test_colours(void **state)
 {
 	static const struct peer_row script[] = {
-		{ "vm.list", .result = "{\"vms\":[{\"id\":\"1\",\"name\":\"a\",\"observed\":"
-				       "{\"state\":\"running\"}}]}" },
+		{ "vm.list", .result = "{\"vms\":[{\"id\":\"1\",\"name\":\"a\","
+				       "\"state\":\"running\"}]}" },
 		{ 0 }
 	};
 	struct peer_run r;
