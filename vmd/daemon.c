@@ -22,6 +22,7 @@
 #include "vmd/guest.h"
 #include "vmd/host.h"
 #include "vmd/server.h"
+#include "vmd/vmlog.h"
 
 /* FileDescriptorName= of the socket units */
 #define DAEMON_LISTENER "vmd"
@@ -81,6 +82,7 @@ static void daemon_close(struct daemon *d)
 	uv_close((uv_handle_t *)&d->sigterm, NULL);
 	uv_close((uv_handle_t *)&d->sigint, NULL);
 	guests_close(d);
+	vmlogs_close(d);
 	server_close(d->server);
 	event_hub_close(d->events);
 }
@@ -173,8 +175,9 @@ static int daemon_setup(struct daemon *d, struct err *e)
 		return ret;
 	d->events = event_hub_new(&d->loop, d->state, &d->log);
 	d->guests = guests_new(d);
+	d->logs = vmlogs_new(d);
 	d->schemas = schema_set_new();
-	if (!d->events || !d->guests)
+	if (!d->events || !d->guests || !d->logs)
 		return err_ret(e, -ENOMEM, "cannot start");
 	ret = server_new(d, &d->server, e);
 	return ret < 0 ? ret : daemon_listen(d, e);
@@ -210,6 +213,7 @@ static void daemon_fini(struct daemon *d)
 	if (clean) {
 		server_free(d->server);
 		guests_free(d->guests);
+		vmlogs_free(d->logs);
 		event_hub_free(d->events);
 	}
 	schema_set_free(d->schemas);

@@ -17,11 +17,13 @@ struct daemon_options {
 	const char *groups[ROLE_COUNT]; /* borrowed; NULL: the usual ones */
 	unsigned int step_timeout_ms;	/* for a vmm to answer each step of its start */
 	enum log_level log_level;
+	size_t log_size; /* of one log of a VM: vmd/logfile.h */
 };
 
 struct event_hub;
 struct guests;
 struct server;
+struct vmlogs;
 
 struct daemon {
 	const struct daemon_options *options;
@@ -35,6 +37,7 @@ struct daemon {
 	struct event_hub *events;   /* owned */
 	struct guests *guests;	    /* owned */
 	struct server *server;	    /* owned */
+	struct vmlogs *logs;	    /* owned */
 	struct schema_set *schemas; /* owned: of VM definitions */
 	int lock_fd;		    /* owned: held as long as we live */
 	char boot_id[64];

@@ -13,6 +13,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmd/event.h"
+#include "vmd/vmlog.h"
 
 /* An answer belongs to the phase that asked. */
 struct guest_call {
@@ -183,6 +184,7 @@ static void guest_open(struct guest *g)
 		guest_failed(g, &e);
 		return;
 	}
+	guest_logs_prepare(g, config);
 	g->gather =
 		gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, config, guest_gathered, g);
 	if (g->gather)
@@ -234,12 +236,15 @@ static void guest_spawn(struct guest *g)
 
 static void guest_configure(struct guest *g)
 {
+	AUTO_JSON struct json_object *config = json_object_get(g->config);
 	struct json_object *params = json_new();
 
 	json_add(params, "config", TAKE_PTR(g->config));
 	json_add(params, "kvm", json_add_int(json_new(), "fd", g->kvm));
 	json_add(params, "exit_record", json_add_int(json_new(), "fd", g->record));
 	guest_ask(g, "machine.configure", params, &g->fds, g->d->options->step_timeout_ms);
+	/* behind it on the same connection: before the first instruction, and nothing waits for it */
+	guest_logs_attach(g, config);
 }
 
 static void guest_quit(struct guest *g)
@@ -259,6 +264,7 @@ static void guest_clean(struct guest *g)
 {
 	fdset_fini(&g->fds);
 	json_object_put(TAKE_PTR(g->config));
+	vmlogs_drain(g->d, g->id);
 	if (!g->end_unsaved) /* else its last words are still needed */
 		vmproc_clean(g->dir, !g->up);
 	if (!g->up)
@@ -425,6 +431,8 @@ static void guest_heard(struct guest *g, const char *state)
 	else if (paused || !strcmp(state, "running"))
 		guest_catch_up(g, paused);
 	guest_save(g, &e);
+	if (found && g->up)
+		guest_logs_adopt(g);
 	guest_settle(g);
 }
 

@@ -114,6 +114,15 @@ extern const struct vmproc_ops guest_proc_ops;
 bool guest_saved(const struct guest *g);
 /* Write and tell what is not; -ERR_STATE: later then, it has been logged. */
 int guest_save(struct guest *g, struct err *e);
+/* --- guest_logs.c: what it says --- */
+/* The id of the n-th console of a machine configuration, borrowed; NULL behind the last. */
+const char *guest_console_at(struct json_object *config, size_t n);
+/* Open the logs that a start is going to need. */
+void guest_logs_prepare(struct guest *g, struct json_object *config);
+/* From now on its process's consoles go to their logs. */
+void guest_logs_attach(struct guest *g, struct json_object *config);
+/* The same for a process that was found. */
+void guest_logs_adopt(struct guest *g);
 
 /* --- guest_wait.c: who waits --- */
 /* timeout_ms -1: as long as it takes. The call is the wait's then. */

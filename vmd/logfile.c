@@ -206,6 +206,11 @@ bool logfile_is_ready(const struct logfile *l)
 	return l->ready;
 }
 
+bool logfile_idle(const struct logfile *l)
+{
+	return !l->busy && !l->head;
+}
+
 bool logfile_busy(const struct logfile *l)
 {
 	return (l->busy || l->head || !l->ready) && !l->failing;
@@ -224,6 +229,21 @@ uint64_t logfile_run_pos(const struct logfile *l)
 uint64_t logfile_next_offset(const struct logfile *l)
 {
 	return l->run.next_offset;
+}
+
+uint64_t logfile_end(const struct logfile *l)
+{
+	return l->end;
+}
+
+uint64_t logfile_written(const struct logfile *l)
+{
+	return l->head ? l->head->pos : l->end;
+}
+
+const char *logfile_path(const struct logfile *l)
+{
+	return l->job.path;
 }
 
 void logfile_close(struct logfile *l, bool remove)

@@ -53,12 +53,18 @@ int logfile_new(const struct logfile_options *options, struct logfile **ret_log,
 void logfile_add(struct logfile *l, const struct logrec *rec);
 bool logfile_room(const struct logfile *l);
 bool logfile_is_ready(const struct logfile *l);
+/* Is nothing left to be written? */
+bool logfile_idle(const struct logfile *l);
 /* Is there something to write that the disk is likely to take? */
 bool logfile_busy(const struct logfile *l);
 /* The run that goes on ("-" before the first), its position, and the offset of what comes next in it. */
 const char *logfile_run(const struct logfile *l);
 uint64_t logfile_run_pos(const struct logfile *l);
 uint64_t logfile_next_offset(const struct logfile *l);
+/* Positions: behind all that was added, behind what is on disk. Once it is ready. */
+uint64_t logfile_end(const struct logfile *l);
+uint64_t logfile_written(const struct logfile *l);
+const char *logfile_path(const struct logfile *l);
 /*
  * Write what is left, unless the disk takes nothing, or remove it all. closed follows in any case, from
  * the loop.

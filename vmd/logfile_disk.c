@@ -72,15 +72,17 @@ static int logfile_recover(struct logfile_job *job)
 /* Take away what is behind the last whole record; a segment without its first record is none. */
 static int logfile_cut(struct logfile_job *job)
 {
-	AUTO_CLOSE int fd = logfile_open_fd(job);
+	AUTO_CLOSE int fd = open(job->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	char text[256];
 	struct logrec rec;
 	ssize_t n, head;
 	off_t keep = 0;
 	struct stat st;
 
+	if (fd < 0 && errno == ENOENT)
+		return 0;
 	if (fd < 0)
-		return fd;
+		return err_errno(&job->err, "cannot open '%s'", job->path);
 	n = fdio_pread(fd, text, sizeof(text), 0);
 	head = n > 0 ? logrec_parse(text, (size_t)n, &rec) : 0;
 	if (head > 0 && rec.kind == LOGREC_SEGMENT && rec.offset <= job->end)

@@ -261,8 +261,13 @@ void method_vm_wait(struct daemon *d, struct call *call)
 		       { "stopped", VM_STOPPED },
 		       { "paused", VM_PAUSED } };
 	const char *word = json_get_str(call->params, "for", "");
-	struct guest *g = power_guest(d, call);
+	struct guest *g;
 
+	if (!strcmp(word, "console")) {
+		method_logs_wait(d, call);
+		return;
+	}
+	g = power_guest(d, call);
 	for (size_t i = 0; g && i < ARRAY_SIZE(states); i++)
 		if (!strcmp(states[i].name, word))
 			guest_wait_add(g, GUEST_WAIT_STATE, call,

@@ -17,6 +17,7 @@
 #include "vmd/guest.h"
 #include "vmd/history.h"
 #include "vmd/host.h"
+#include "vmd/vmlog.h"
 
 #define VM_DELETED_MAX 16384 /* bytes of a definition that the event of its deletion keeps */
 
@@ -388,15 +389,11 @@ void method_vm_list(struct daemon *d, struct call *call)
 
 static struct json_object *vm_consoles(struct json_object *config)
 {
-	struct json_object *devices = json_get(config, "devices"), *list = json_object_new_array();
+	struct json_object *list = json_object_new_array();
+	const char *id;
 
-	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
-		struct json_object *device = json_object_array_get_idx(devices, i);
-
-		if (!strcmp(json_get_str(device, "backend", ""), "console"))
-			json_object_array_add(
-				list, json_object_new_string(json_get_str(device, "id", "")));
-	}
+	for (size_t i = 0; (id = guest_console_at(config, i)); i++)
+		json_object_array_add(list, json_object_new_string(id));
 	return list;
 }
 
@@ -506,9 +503,11 @@ void method_vm_delete(struct daemon *d, struct call *call)
 	removed = json_object_new_array();
 	json_object_array_add(removed, json_object_new_string("definition"));
 	vm_add_removed(removed, "revision", (long long)vm.revision);
+	json_object_array_add(removed, json_object_new_string("logs"));
 	if (!dry_run) {
 		guest_dir(d, vm.id, dir, sizeof(dir));
 		vmproc_clean(dir, true);
+		vmlogs_delete(d, vm.id);
 		g = guest_find(d, vm.id);
 		if (g) { /* somebody waits for a state that never comes */
 			guest_hold(g);

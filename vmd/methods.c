@@ -27,6 +27,7 @@ const struct method methods[] = {
 	{ "vm.history", method_vm_history },
 	{ "vm.kill", method_vm_kill },
 	{ "vm.list", method_vm_list },
+	{ "vm.logs", method_vm_logs },
 	{ "vm.pause", method_vm_pause },
 	{ "vm.reset", method_vm_reset },
 	{ "vm.restart", method_vm_restart },

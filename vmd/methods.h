@@ -65,6 +65,9 @@ void method_vm_delete(struct daemon *d, struct call *call);
 void method_vm_history(struct daemon *d, struct call *call);
 void method_vm_diff(struct daemon *d, struct call *call);
 void method_vm_export(struct daemon *d, struct call *call);
+/* method_logs.c: what they say */
+void method_vm_logs(struct daemon *d, struct call *call);
+void method_logs_wait(struct daemon *d, struct call *call); /* vm.wait for a console */
 /* method_power.c: what runs */
 void method_vm_start(struct daemon *d, struct call *call);
 void method_vm_stop(struct daemon *d, struct call *call);

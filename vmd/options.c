@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/json.h"
+#include "vmd/logfile.h"
+
 #define OPTIONS_STEP_MS 30000
 
 static int options_text(const char **ret, const char *value)
@@ -83,6 +86,16 @@ static int options_step_timeout(struct options *o, const char *value)
 	return 0;
 }
 
+static int options_log_size(struct options *o, const char *value)
+{
+	uint64_t size;
+
+	if (json_size_parse(value, &size) < 0 || size < LOGFILE_SIZE_MIN || size > LOGFILE_SIZE_MAX)
+		return -EINVAL;
+	o->daemon.log_size = (size_t)size;
+	return 0;
+}
+
 static int options_foreground(struct options *o, const char *value)
 {
 	(void)value;
@@ -123,6 +136,8 @@ static const struct {
 	{ "vmm", "PATH", "the monitor to run", options_vmm },
 	{ "step-timeout", "SECONDS", "for a monitor to answer (30; short calls at most 10)",
 	  options_step_timeout },
+	{ "console-log-size", "SIZE", "of each log of a VM: 128KiB to 1GiB (1MiB)",
+	  options_log_size },
 	{ "log-level", "LEVEL", "error, warn, info or debug (info)", options_log_level },
 	{ "version", NULL, "print the version, and end", options_version },
 	{ "help", NULL, "print this, and end", options_want_help },
@@ -169,6 +184,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 					   .run_dir = "/run/vmd",
 					   .sysroot = "/",
 					   .step_timeout_ms = OPTIONS_STEP_MS,
+					   .log_size = LOGFILE_SIZE_DEFAULT,
 					   .log_level = LOG_LEVEL_INFO } };
 	for (size_t i = 0; i < ARRAY_SIZE(options_table); i++)
 		table[i] = (struct option){ .name = options_table[i].name,

@@ -53,8 +53,8 @@ int console_attach(struct console *c, int take_fd, int take_out_fd, enum console
 /*
  * vmd's log of this console, beside the clients: nobody can take its place, a new one ends the one before.
  * take_fd is a SOCK_SEQPACKET socket; each of its messages is a struct console_log_msg
- * (lib/console_log.h) from the oldest byte that the ring has on. A gap between two messages is what was lost. -EINVAL when it is
- * another kind of socket.
+ * (lib/console_log.h) from the oldest byte that the ring has on. A gap between two messages is what was
+ * lost.
  */
 int console_attach_log(struct console *c, int take_fd, struct err *e);
 

@@ -112,14 +112,9 @@ void console_log_end(struct console *c, int timeout_ms)
 int console_attach_log(struct console *c, int take_fd, struct err *e)
 {
 	AUTO_CLOSE int fd = take_fd;
-	struct console_log *l;
-	socklen_t len = sizeof(int);
-	int type = 0, r;
+	struct console_log *l = calloc(1, sizeof(*l));
+	int r;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
-		return err_set(e, EINVAL, "a log of console '%s' needs a socket for messages",
-			       c->id);
-	l = calloc(1, sizeof(*l));
 	if (!l)
 		return err_ret(e, -ENOMEM, "console '%s'", c->id);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

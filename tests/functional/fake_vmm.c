@@ -12,6 +12,8 @@
  * refuse        answers configure with an error
  * last-words    writes a record and ends at configure
  * deaf          does not obey its power button
+ * log-gap       sends its log with a gap, some of it twice, and then what is no log
+ * log-flood     sends 32 MiB at once, as much of it as is taken, and "the end"
  * bad-record    ends at the power button with a record that is too long and no JSON
  *
  * and those of fake_acts, which do something else than answer, at a request or at hello.
@@ -27,6 +29,7 @@
 #include <unistd.h>
 
 #include "lib/auto.h"
+#include "lib/console_log.h"
 #include "lib/errcat.h"
 #include "lib/fdio.h"
 #include "lib/json.h"
@@ -155,10 +158,53 @@ static void fake_power_button(struct fake *f, const struct rpc_msg *m)
 	fake_end(f, "shutdown", 0, "the guest has powered off");
 }
 
+static void fake_log_send(int fd, uint64_t offset, const char *text, int flags)
+{
+	struct console_log_msg msg = { .offset = offset };
+	size_t len = strlen(text);
+
+	memcpy(msg.data, text, len);
+	if (send(fd, &msg, offsetof(struct console_log_msg, data) + len, flags) < 0 && !flags)
+		_exit(8);
+}
+
+static void fake_log_flood(int fd)
+{
+	uint64_t offset = 8;
+	char text[4001];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 2] = '\n';
+	text[sizeof(text) - 1] = '\0';
+	for (; offset < 32 << 20; offset += sizeof(text) - 1)
+		fake_log_send(fd, offset, text, MSG_DONTWAIT);
+	fake_log_send(fd, offset, "the end\n", 0);
+}
+
+/* vmd's own reader: kept open, as vmm does. */
+static void fake_log(struct fake *f, const struct rpc_msg *m, int take_fd)
+{
+	fake_log_send(take_fd, 0, "console\n", 0);
+	if (fake_is(f, "log-gap")) {
+		fake_log_send(take_fd, 108, "behind\n", 0);
+		fake_log_send(take_fd, 0, "console\n", 0);
+		fake_log_send(take_fd, UINT64_MAX - 3, "overflow\n", 0);
+		fake_log_send(take_fd, 115, "not listened to\n", MSG_DONTWAIT);
+	}
+	if (fake_is(f, "log-flood") && strstr(json_get_str(m->params, "console", ""), "com1"))
+		fake_log_flood(take_fd);
+	/* it stays open: its end would be that of what the console says */
+	fake_send(f, rpc_result(m->id, json_add_str(json_new(), "console", "com1")));
+}
+
 static void fake_console(struct fake *f, const struct rpc_msg *m)
 {
 	int fd = fdset_take(&f->fds, 0);
 
+	if (fd >= 0 && !strcmp(json_get_str(m->params, "mode", ""), "log")) {
+		fake_log(f, m, fd);
+		return;
+	}
 	if (fd < 0 || fdio_write(fd, "console\n", 8) < 0)
 		_exit(8);
 	close(fd);

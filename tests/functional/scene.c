@@ -25,7 +25,7 @@ struct client *scene_begin(struct harness *h, const char *fake)
 {
 	struct client *c;
 
-	harness_vmd(h, fake, "--step-timeout", "0.3", NULL);
+	harness_vmd(h, fake, "--step-timeout", harness_step_timeout(fake), NULL);
 	c = harness_client(h);
 	scene_define(c, "one", harness_file(h, "kernel", "not looked at"));
 	json_object_put(client_result(c, "event.subscribe", NULL));
@@ -36,7 +36,7 @@ struct client *scene_restart(struct harness *h, struct client *c, int signal, co
 {
 	client_close(h, c);
 	harness_vmd_end(h, signal);
-	harness_vmd(h, fake, "--step-timeout", "0.3", NULL);
+	harness_vmd(h, fake, "--step-timeout", harness_step_timeout(fake), NULL);
 	return harness_client(h);
 }
 

@@ -40,11 +40,11 @@ static const struct start_row failing[] = {
 	{ "hello-types", ERR_VMM_PROTOCOL, "vmm says that it is process 0, it is %d" },
 	{ "hello-bare", ERR_VMM_PROTOCOL, "vmm says that it is process 0, it is %d" },
 	{ "close-configure", ERR_VMM_PROTOCOL, "the connection to vmm %d broke: it was closed" },
-	{ "no-object", ERR_TIMEOUT, "vmm has not answered machine.configure within 0.3 s" },
+	{ "no-object", ERR_TIMEOUT, "vmm has not answered machine.configure within 1.0 s" },
 	{ "long-line", ERR_VMM_PROTOCOL,
 	  "the connection to vmm %d broke: a message is at most 1048576 bytes long" },
 	{ "deep", ERR_VMM_PROTOCOL, "the connection to vmm %d broke: " },
-	{ "wrong-ids", ERR_TIMEOUT, "vmm has not answered machine.configure within 0.3 s" },
+	{ "wrong-ids", ERR_TIMEOUT, "vmm has not answered machine.configure within 1.0 s" },
 	{ "error-types", ERR_FAILED, "an error without a message" },
 	{ "error-long", ERR_FAILED, "a [31m b cyyyyyyyyyyyyyyyyyy" },
 	{ "close-start", ERR_VMM_PROTOCOL, "the connection to vmm %d broke: it was closed" },
@@ -109,7 +109,8 @@ static void runs(struct harness *h, const struct start_row *row)
 
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	scene_expect_state(c, "one", "running");
-	scene_expect_fds(h, c, fds + 2); /* the connection and the pidfd */
+	/* the connection, the pidfd, what its console and the monitor itself say */
+	scene_expect_fds(h, c, fds + 4);
 	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
 	json_object_put(client_result(c, "vm.resume", "{'vm': 'one'}"));
 	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));
@@ -219,7 +220,7 @@ static void test_late_answer(void **state)
 	c = scene_begin(*state, "late-pause");
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	client_expect_error(c, "vm.pause", "{'vm': 'one'}", ERR_TIMEOUT,
-			    "vmm has not answered machine.pause within 0.3 s", "");
+			    "vmm has not answered machine.pause within 1.0 s", "");
 	scene_expect_state(c, "one", "running");
 	/* the answer to the first comes with that to the second, and is nobody's */
 	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
@@ -251,7 +252,7 @@ static void test_never_reads(void **state)
 					    "vmm has 32 requests to answer before console.attach");
 		else
 			assert_string_equal(json_get_str(e, "message", ""),
-					    "vmm has not answered console.attach within 0.3 s");
+					    "vmm has not answered console.attach within 1.0 s");
 		busy += json_get_int(e, "code", 0) == ERR_BUSY;
 		late += json_get_int(e, "code", 0) == ERR_TIMEOUT;
 	}

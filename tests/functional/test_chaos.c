@@ -233,8 +233,8 @@ static void chaos_only_files(const char *dir, const char *const *names)
 /* one: NULL, or the VM. */
 static void chaos_no_litter(struct chaos *w, struct json_object *one)
 {
-	static const char *const state[] = { "state.db", "state.db-wal", "state.db-shm", "vmd.lock",
-					     NULL };
+	static const char *const state[] = { "state.db", "state.db-wal", "state.db-shm",
+					     "vmd.lock", "log",		 NULL };
 	static const char *const running[] = { "control.sock", "exit.json", "vmm.log", NULL };
 	static const char *const stopped[] = { "vmm.log", NULL };
 	const char *run[] = { w->ticker_id, json_get_str(one, "id", NULL), NULL };
@@ -242,6 +242,8 @@ static void chaos_no_litter(struct chaos *w, struct json_object *one)
 
 	chaos_only_files(w->h->state_dir, state);
 	chaos_only_files(w->h->run_dir, run);
+	snprintf(path, sizeof(path), "%s/log", w->h->state_dir);
+	chaos_only_files(path, run);
 	if (!one)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", w->h->run_dir, run[1]);
@@ -300,7 +302,7 @@ static struct json_object *chaos_check(struct chaos *w)
 	chaos_no_orphan(w, (pid_t)json_get_int(observed, "pid", 0));
 	chaos_no_litter(w, one);
 	chaos_integrity(w);
-	scene_expect_fds(w->h, w->c, w->fds + 2 * running);
+	scene_expect_fds(w->h, w->c, w->fds + 4 * running);
 	return one;
 }
 

@@ -32,7 +32,7 @@ static struct client *begin(struct harness *h, const char *fake)
 	struct client *c;
 	char params[512];
 
-	harness_vmd(h, fake, "--step-timeout", "0.3", NULL);
+	harness_vmd(h, fake, "--step-timeout", harness_step_timeout(fake), NULL);
 	c = harness_client(h);
 	snprintf(params, sizeof(params),
 		 "{'definition': {'name': 'one', 'boot': {'kernel': '%s'}}}",
@@ -132,15 +132,15 @@ FAILS(test_die_hello, "die-hello", ERR_VMM_DIED, "vmm ended with status 3 during
 FAILS(test_signal_hello, "signal-hello", ERR_VMM_DIED, "vmm ended by signal 9 during its start",
       "its log ends: fake: first line|fake: the last line")
 FAILS(test_hang_hello, "hang-hello", ERR_VMM_PROTOCOL,
-      "vmm has not said hello within 0.3 s and was ended", "")
+      "vmm has not said hello within 1.0 s and was ended", "")
 FAILS(test_die_configure, "die-configure", ERR_VMM_DIED, "vmm ended with status 4 during its start",
       "")
 FAILS(test_hang_configure, "hang-configure", ERR_TIMEOUT,
-      "vmm has not answered machine.configure within 0.3 s", "")
+      "vmm has not answered machine.configure within 1.0 s", "")
 FAILS(test_last_words, "last-words", ERR_VMM_DIED, "vmm ended during its start (fault)",
       "the fake has failed")
 FAILS(test_die_start, "die-start", ERR_VMM_DIED, "vmm ended by signal 15 during its start", "")
-FAILS(test_hang_start, "hang-start", ERR_TIMEOUT, "vmm has not answered machine.start within 0.3 s",
+FAILS(test_hang_start, "hang-start", ERR_TIMEOUT, "vmm has not answered machine.start within 1.0 s",
       "")
 
 /* Those whose message names a process or a path. */

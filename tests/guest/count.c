@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/* A guest that counts on COM1 for ever: "n 1", "n 2", …, slowly enough to be followed. */
+#include "lib/guest.h"
+
+#define COM1 0x3f8
+
+static void say(const char *s)
+{
+	while (*s)
+		outb(COM1, (uint8_t)*s++);
+}
+
+static void say_number(unsigned int n)
+{
+	char digits[12];
+	unsigned int at = sizeof(digits) - 1;
+
+	digits[at] = '\0';
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	say(digits + at);
+}
+
+int guest_main(const struct start_info *si)
+{
+	(void)si;
+	for (unsigned int n = 1;; n++) {
+		say("n ");
+		say_number(n);
+		say("\n");
+		for (unsigned int i = 0; i < 500; i++)
+			__asm__ volatile("pause");
+	}
+}
