@@ -92,12 +92,13 @@ static const struct args_option commands_start[] = {
 static const struct args_option commands_stop[] = {
 	OPTION_TIMEOUT("how long the guest may take (default 60s)"),
 	OPTION_FORCE("end it when it does not stop in time"),
+	OPTION_DRY_RUN,
 	{ 0 },
 };
 
-static const struct args_option commands_yes[] = { OPTION_YES, { 0 } };
+static const struct args_option commands_dry_run[] = { OPTION_DRY_RUN, { 0 } };
 
-static const struct args_option commands_delete[] = { OPTION_YES, OPTION_DRY_RUN, { 0 } };
+static const struct args_option commands_yes[] = { OPTION_YES, OPTION_DRY_RUN, { 0 } };
 
 static const struct args_option commands_wait[] = {
 	{ "for", 0, ARGS_CHOICE, .metavar = "STATE", .choices = commands_states,
@@ -243,6 +244,7 @@ const struct command commands[] = {
 	  "pause",
 	  { 0 },
 	  "stop the vCPUs of VMs",
+	  .options = commands_dry_run,
 	  .operands = "VM...",
 	  .min = 1,
 	  .access = COMMAND_WRITE,
@@ -254,6 +256,7 @@ const struct command commands[] = {
 	  "resume",
 	  { "unpause" },
 	  "let paused VMs run on",
+	  .options = commands_dry_run,
 	  .operands = "VM...",
 	  .min = 1,
 	  .access = COMMAND_WRITE,
@@ -278,7 +281,7 @@ const struct command commands[] = {
 	  "delete",
 	  { 0 },
 	  "remove VMs",
-	  .options = commands_delete,
+	  .options = commands_yes,
 	  .operands = "VM...",
 	  .min = 1,
 	  .access = COMMAND_WRITE,

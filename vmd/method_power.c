@@ -65,6 +65,26 @@ static void power_answer(struct guest *g, enum vm_input input, enum vm_verdict v
 	}
 }
 
+/*
+ * A dry run: the verdict that the input would get, by a copy of the state machine. Files and limits are
+ * looked at for a start only (power_dry_start). False: it is none, and the call waits to be carried out.
+ */
+static bool power_dry(struct guest *g, enum vm_input input, struct call *call, const char *already,
+		      const char *would)
+{
+	struct vm copy = g->vm;
+	struct vm_step step;
+
+	if (!json_get_bool(call->params, "dry_run", false))
+		return false;
+	step = vm_input(&copy, input, uv_now(&g->d->loop));
+	if (step.verdict == VM_GO || step.verdict == VM_JOIN)
+		call_reply(call, guest_answer(g, false, would));
+	else
+		power_answer(g, input, step.verdict, call, GUEST_WAIT_CALL, already);
+	return true;
+}
+
 /* What the user wants is written first; a failure is the call's. */
 static int power_desire(struct guest *g, bool running, struct call *call)
 {
@@ -162,6 +182,11 @@ void method_vm_stop(struct daemon *d, struct call *call)
 		return;
 	/* a paused guest cannot answer its power button */
 	input = force && (!timeout_ms || g->vm.phase == VM_PHASE_PAUSED) ? VM_IN_FORCE : VM_IN_STOP;
+	if (power_dry(g, input, call, "already stopped",
+		      input == VM_IN_FORCE ? "would be ended" : "would be asked to stop")) {
+		guest_put(g);
+		return;
+	}
 	if (power_desire(g, false, call) < 0) {
 		guest_put(g);
 		return;
@@ -186,7 +211,8 @@ void method_vm_kill(struct daemon *d, struct call *call)
 
 	if (!g)
 		return;
-	if (power_desire(g, false, call) >= 0) {
+	if (!power_dry(g, VM_IN_FORCE, call, "already stopped", "would be ended") &&
+	    power_desire(g, false, call) >= 0) {
 		power_cancel_start(g, "kill");
 		step = guest_input(g, VM_IN_FORCE);
 		power_answer(g, VM_IN_FORCE, step.verdict, call, GUEST_WAIT_STOP,
@@ -204,6 +230,12 @@ void method_vm_restart(struct daemon *d, struct call *call)
 
 	if (!g)
 		return;
+	if (power_dry(g, g->vm.phase == VM_PHASE_PAUSED && force ? VM_IN_FORCE : VM_IN_RESTART,
+		      call, NULL,
+		      g->vm.phase == VM_PHASE_OFF ? "would start" : "would be restarted")) {
+		guest_put(g);
+		return;
+	}
 	g->vm.start_paused = false;
 	if (g->vm.phase == VM_PHASE_PAUSED && force) {
 		step = guest_input(g, VM_IN_FORCE);
@@ -225,31 +257,33 @@ void method_vm_restart(struct daemon *d, struct call *call)
 /* --- reset, pause, resume --- */
 
 static void power_simple(struct daemon *d, struct call *call, enum vm_input input,
-			 const char *already)
+			 const char *already, const char *would)
 {
 	struct guest *g = power_guest(d, call);
 	struct vm_step step;
 
 	if (!g)
 		return;
-	step = guest_input(g, input);
-	power_answer(g, input, step.verdict, call, GUEST_WAIT_CALL, already);
+	if (!power_dry(g, input, call, already, would)) {
+		step = guest_input(g, input);
+		power_answer(g, input, step.verdict, call, GUEST_WAIT_CALL, already);
+	}
 	guest_put(g);
 }
 
 void method_vm_reset(struct daemon *d, struct call *call)
 {
-	power_simple(d, call, VM_IN_RESET, NULL);
+	power_simple(d, call, VM_IN_RESET, NULL, "would be reset");
 }
 
 void method_vm_pause(struct daemon *d, struct call *call)
 {
-	power_simple(d, call, VM_IN_PAUSE, "already paused");
+	power_simple(d, call, VM_IN_PAUSE, "already paused", "would be paused");
 }
 
 void method_vm_resume(struct daemon *d, struct call *call)
 {
-	power_simple(d, call, VM_IN_RESUME, "already running");
+	power_simple(d, call, VM_IN_RESUME, "already running", "would run on");
 }
 
 void method_vm_wait(struct daemon *d, struct call *call)

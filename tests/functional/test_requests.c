@@ -209,12 +209,73 @@ static void test_if_revision(void **state)
 	json_object_put(client_result(c, "vm.delete", "{'vm': 'one', 'if_revision': 1}"));
 }
 
+static void expect_note(struct client *c, const char *method, const char *params, const char *state,
+			const char *note)
+{
+	AUTO_JSON struct json_object *o = client_result(c, method, params);
+
+	assert_string_equal(json_get_str(o, "note", ""), note);
+	assert_string_equal(json_get_str(o, "state", ""), state);
+	assert_false(json_get_bool(o, "changed", true));
+	expect_state(c, state);
+}
+
+#define DRY "{'vm': 'one', 'dry_run': true}"
+#define DRY_FORCE "{'vm': 'one', 'dry_run': true, 'force': true}"
+#define DRY_AT_ONCE "{'vm': 'one', 'dry_run': true, 'force': true, 'timeout_ms': 0}"
+
+/* The answer that it would get, and nothing happens. */
+static void test_dry_run(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+	AUTO_JSON struct json_object *before = NULL, *after = NULL, *got = NULL;
+
+	harness_vmd(h, "ok", NULL);
+	c = harness_client(h);
+	apply(h, c, "");
+	expect_note(c, "vm.stop", DRY, "stopped", "already stopped");
+	expect_note(c, "vm.kill", DRY, "stopped", "already stopped");
+	expect_note(c, "vm.start", DRY, "stopped", "would start");
+	expect_note(c, "vm.restart", DRY, "stopped", "would start");
+	client_expect_error(c, "vm.pause", DRY, ERR_VM_STATE, "VM 'one' is stopped",
+			    "start it first: vmctl start one");
+	client_expect_error(c, "vm.reset", DRY, ERR_VM_STATE, "VM 'one' is stopped",
+			    "start it first: vmctl start one");
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	before = client_result(c, "event.subscribe", NULL);
+	expect_note(c, "vm.start", DRY, "running", "already running");
+	expect_note(c, "vm.stop", DRY, "running", "would be asked to stop");
+	expect_note(c, "vm.stop", DRY_AT_ONCE, "running", "would be ended");
+	expect_note(c, "vm.kill", DRY, "running", "would be ended");
+	expect_note(c, "vm.restart", DRY, "running", "would be restarted");
+	expect_note(c, "vm.reset", DRY, "running", "would be reset");
+	expect_note(c, "vm.pause", DRY, "running", "would be paused");
+	expect_note(c, "vm.resume", DRY, "running", "already running");
+	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
+	expect_note(c, "vm.pause", DRY, "paused", "already paused");
+	expect_note(c, "vm.resume", DRY, "paused", "would run on");
+	expect_note(c, "vm.stop", DRY_FORCE, "paused", "would be ended");
+	expect_note(c, "vm.restart", DRY_FORCE, "paused", "would be restarted");
+	/* of all that, only the pause was an event; and it is still asked for to run */
+	after = client_result(c, "event.subscribe", NULL);
+	assert_int_equal(json_get_int(after, "seq", 0), json_get_int(before, "seq", 0) + 1);
+	got = client_result(c, "vm.get", "{'vm': 'one'}");
+	assert_string_equal(json_get_str(got, "desired", ""), "running");
+	/* it is no request to be remembered */
+	expect_note(c, "vm.kill", "{'vm': 'one', 'dry_run': true, 'request_id': 'k'}", "paused",
+		    "would be ended");
+	json_object_put(client_result(c, "vm.kill", "{'vm': 'one', 'request_id': 'k'}"));
+	expect_state(c, "stopped");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_repetition),  T(test_start_once),       T(test_repetition_while_it_runs),
 		T(test_lost_answer), T(test_busy_is_not_kept), T(test_if_revision),
+		T(test_dry_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,12 +202,27 @@ static void test_options_become_params(void **state)
 		       "vm.wait {\"vm\":\"a\",\"timeout_ms\":100,\"for\":\"running\"}\n");
 	check_requests(script, "kill a -y", "vm.kill {\"vm\":\"a\"}\n");
 	check_requests(script, "unpause a", "vm.resume {\"vm\":\"a\"}\n");
+	check_requests(script, "pause a -n", "vm.pause {\"vm\":\"a\",\"dry_run\":true}\n");
 	check_requests(script, "events a --type vm.state --since 5",
 		       "event.list {\"types\":[\"vm.state\"],\"since\":5,\"limit\":1000}\n");
 	check_requests(script, "console a hvc0 --take --no-scrollback",
 		       "vm.console {\"vm\":\"a\",\"console\":\"hvc0\",\"mode\":\"take\","
 		       "\"scrollback\":false}\n");
 	check_requests(script, "console a -r", "vm.console {\"vm\":\"a\",\"mode\":\"read\"}\n");
+}
+
+/* Nothing is done, so nothing is asked. */
+static void test_dry_run(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.kill", "{\"vm\":\"a\",\"dry_run\":true}",
+		  .result = "{\"name\":\"a\",\"state\":\"running\",\"changed\":false,"
+			    "\"note\":\"would be ended\"}" },
+		{ 0 }
+	};
+
+	(void)state;
+	check(script, "kill a --dry-run --strict", NULL, 0, "a: would be ended\n", "");
 }
 
 static void test_several_vms(void **state)
@@ -489,8 +504,9 @@ static void test_usage_errors(void **state)
 	(void)state;
 	peer_run_alone("stop", NULL, &r);
 	assert_int_equal(r.status, 2);
-	assert_string_equal(r.err, "vmctl: 'stop' needs VM...\n"
-				   "usage: vmctl stop [--timeout=TIME] [--force] VM...\n");
+	assert_string_equal(r.err,
+			    "vmctl: 'stop' needs VM...\n"
+			    "usage: vmctl stop [--timeout=TIME] [--force] [--dry-run] VM...\n");
 	peer_run_free(&r);
 	peer_run_alone("create x.qcow2 -s 4G", NULL, &r);
 	assert_int_equal(r.status, 2);
@@ -502,7 +518,7 @@ static void test_usage_errors(void **state)
 	assert_string_equal(r.err,
 			    "vmctl: 'reset' needs VM...\n"
 			    "hint: this presses a VM's reset button; OpenBSD's 'reset' resets "
-			    "the daemon\nusage: vmctl reset [--yes] VM...\n");
+			    "the daemon\nusage: vmctl reset [--yes] [--dry-run] VM...\n");
 	peer_run_free(&r);
 	peer_run_alone("frobnicate", NULL, &r);
 	assert_int_equal(r.status, 2);
@@ -607,6 +623,7 @@ int main(void)
 		cmocka_unit_test(test_one_vm),
 		cmocka_unit_test(test_nothing_to_do),
 		cmocka_unit_test(test_options_become_params),
+		cmocka_unit_test(test_dry_run),
 		cmocka_unit_test(test_several_vms),
 		cmocka_unit_test(test_unknown_vm),
 		cmocka_unit_test(test_delete_of_a_running_vm),
