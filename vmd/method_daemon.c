@@ -77,13 +77,20 @@ static struct json_object *discover_method(const char *name, struct json_object 
 {
 	struct json_object *o = json_add_str(json_new(), "name", name);
 	struct json_object *result = json_add_str(json_new(), "name", "result");
+	struct json_object *tag = json_new(), *tags = json_object_new_array();
 
 	json_add_str(o, "summary", json_get_str(schema, "summary", ""));
+	json_add_fmt(tag, "name", "%.*s", (int)strcspn(name, "."), name);
+	json_object_array_add(tags, tag);
+	json_add(o, "tags", tags);
 	json_add_str(o, "paramStructure", "by-name");
 	json_add(o, "params", discover_params(json_get(schema, "params")));
 	json_add(result, "schema", json_object_get(json_get(schema, "result")));
 	json_add(json_add(o, "result", result), "errors",
 		 discover_errors(json_get(schema, "errors")));
+	/* with the answer; lib/conn.h says how */
+	if (json_get_bool(schema, "fds", false))
+		json_add_bool(o, "x-descriptor", true);
 	return json_add_str(o, "x-access", json_get_str(schema, "access", ""));
 }
 
@@ -92,11 +99,16 @@ void method_rpc_discover(struct daemon *d, struct call *call)
 	struct json_object *o = json_add_str(json_new(), "openrpc", "1.3.2");
 	struct json_object *list = json_object_new_array();
 	struct json_object *info = json_add_str(json_new(), "title", "vmd");
+	struct json_object *server = json_add_str(json_new(), "name", "vmd");
+	struct json_object *servers = json_object_new_array();
 
 	for (const struct method *m = methods; m->name; m++)
 		json_object_array_add(
 			list, discover_method(m->name,
 					      method_schema(server_schemas(d->server), m->name)));
 	json_add_str(info, "version", "1.0");
-	call_reply(call, json_add(json_add(o, "info", info), "methods", list));
+	json_add_fmt(server, "url", "unix://%s", d->options->socket);
+	json_object_array_add(servers, server);
+	json_add(json_add(o, "info", info), "servers", servers);
+	call_reply(call, json_add(o, "methods", list));
 }
