@@ -191,7 +191,10 @@ static int args_convert(struct args_parser *p, struct args_value *v)
 		char all[128] = "";
 
 		for (const char *const *c = o->choices; *c; c++) {
-			if (!strcmp(*c, text))
+			size_t named = strcspn(*c, "=") + 1; /* with the '=' */
+
+			if (!strcmp(*c, text) ||
+			    (strchr(*c, '=') && !strncmp(*c, text, named) && text[named]))
 				return 0;
 			snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s",
 				 all[0] ? ", " : "", *c);

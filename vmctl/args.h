@@ -20,7 +20,7 @@ enum args_type {
 	ARGS_LIST,   /* may be given several times */
 	ARGS_NUMBER, /* a decimal integer */
 	ARGS_TIME,   /* "60", "90s", "5m", "1h", "500ms"; kept in milliseconds */
-	ARGS_CHOICE, /* one of choices */
+	ARGS_CHOICE, /* one of choices; of "a=X", any text that begins with "a=" */
 };
 
 /* A row without a name ends a table. */

@@ -10,7 +10,8 @@
 #include "vmctl/vmctl.h"
 
 static const char *const commands_formats[] = { "table", "wide", "name", "json", NULL };
-static const char *const commands_states[] = { "stopped", "running", "paused", NULL };
+static const char *const commands_states[] = { "stopped", "running", "paused", "console=REGEX",
+					       NULL };
 
 const struct args_option command_globals[] = {
 	{ "socket", 's', ARGS_STRING, .metavar = "PATH",
@@ -102,7 +103,8 @@ static const struct args_option commands_yes[] = { OPTION_YES, OPTION_DRY_RUN, {
 
 static const struct args_option commands_wait[] = {
 	{ "for", 0, ARGS_CHOICE, .metavar = "STATE", .choices = commands_states,
-	  .help = "stopped (default), running or paused" },
+	  .help = "stopped (default), running, paused, or console=REGEX" },
+	{ "console", 0, ARGS_STRING, .metavar = "ID", .help = "which console says it" },
 	OPTION_TIMEOUT("give up after this time (default: never)"),
 	{ 0 },
 };
@@ -111,6 +113,19 @@ static const struct args_option commands_console[] = {
 	{ "read-only", 'r', ARGS_FLAG, .help = "watch only" },
 	{ "take", 0, ARGS_FLAG, .help = "take the keyboard from whoever has it" },
 	{ "no-scrollback", 0, ARGS_FLAG, .help = "start with what comes now" },
+	{ 0 },
+};
+
+static const struct args_option commands_logs[] = {
+	{ "follow", 'f', ARGS_FLAG, .help = "go on with what is said from now on" },
+	{ "lines", 'n', ARGS_NUMBER, .metavar = "N", .help = "begin N lines before the end" },
+	{ "since", 0, ARGS_STRING, .metavar = "TIME",
+	  .help = "only from then on: RFC 3339, or 10m for so long ago" },
+	{ "console", 0, ARGS_STRING, .metavar = "ID",
+	  .help = "which console (default: the first)" },
+	{ "monitor", 0, ARGS_FLAG, .help = "what the VM's monitor says, not its guest" },
+	{ "timestamps", 'T', ARGS_FLAG, .help = "put the time before each line" },
+	{ "raw", 0, ARGS_FLAG, .help = "control characters to a terminal, too" },
 	{ 0 },
 };
 
@@ -293,7 +308,7 @@ const struct command commands[] = {
 	{ NULL,
 	  "wait",
 	  { 0 },
-	  "wait until VMs are in a state",
+	  "wait until VMs are in a state, or say something",
 	  .options = commands_wait,
 	  .operands = "VM...",
 	  .min = 1,
@@ -311,6 +326,16 @@ const struct command commands[] = {
 	  .access = COMMAND_READ,
 	  .states = "running paused starting stopping",
 	  .run = cmd_console },
+	{ NULL,
+	  "logs",
+	  { 0 },
+	  "show what a VM's console has said, and says",
+	  .options = commands_logs,
+	  .operands = "VM",
+	  .min = 1,
+	  .max = 1,
+	  .access = COMMAND_READ,
+	  .run = cmd_logs },
 	{ NULL,
 	  "events",
 	  { 0 },

@@ -26,10 +26,9 @@ struct target {
 static const struct {
 	const char *option, *param;
 } target_params_table[] = {
-	{ "timeout", "timeout_ms" },
-	{ "force", "force" },
-	{ "dry-run", "dry_run" },
-	{ "for", "for" },
+	{ "timeout", "timeout_ms" }, { "force", "force" },
+	{ "dry-run", "dry_run" },    { "for", "for" },
+	{ "console", "console" },
 };
 
 static void target_set_add(struct target_set *s, const char *name)
@@ -97,6 +96,19 @@ int target_set_find(struct vmctl *v, size_t first, struct target_set *ret)
 	return status;
 }
 
+/* --for console=REGEX is two parameters. */
+static void target_param_for(struct json_object *params, const char *word)
+{
+	static const char console[] = "console=";
+
+	if (strncmp(word, console, strlen(console))) {
+		json_add_str(params, "for", word);
+		return;
+	}
+	json_add_str(params, "for", "console");
+	json_add_str(params, "regex", word + strlen(console));
+}
+
 static struct json_object *target_params(const struct args *a, const char *vm)
 {
 	struct json_object *params = json_add_str(json_new(), "vm", vm);
@@ -114,6 +126,8 @@ static struct json_object *target_params(const struct args *a, const char *vm)
 				json_add_bool(params, param, true);
 			else if (value->option->type == ARGS_TIME)
 				json_add_int(params, param, (int64_t)value->number);
+			else if (!strcmp(param, "for"))
+				target_param_for(params, value->text);
 			else
 				json_add_str(params, param, value->text);
 		}
@@ -199,6 +213,7 @@ static void target_result(const struct vmctl *v, const struct target *t, char *o
 	struct json_object *r = t->reply.result, *exit = json_get(r, "exit");
 	const char *done = v->args.command->done, *note = json_get_str(r, "note", NULL);
 	const char *reason = json_get_str(exit, "reason", NULL);
+	const char *line = json_get_str(r, "line", NULL); /* of a console */
 	bool dry_run = args_flag(&v->args, "dry-run");
 
 	if (t->status != EXIT_OK)
@@ -209,6 +224,8 @@ static void target_result(const struct vmctl *v, const struct target *t, char *o
 		snprintf(out, out_size, "would be %s", done);
 	else if (done)
 		snprintf(out, out_size, "%s", done);
+	else if (line)
+		snprintf(out, out_size, "%s", line);
 	else
 		snprintf(out, out_size, "%s%s%s%s", json_get_str(r, "state", "?"),
 			 reason ? " (" : "", reason ? reason : "", reason ? ")" : "");

@@ -57,6 +57,7 @@ int cmd_help(struct vmctl *v);
 int cmd_history(struct vmctl *v);
 int cmd_host_info(struct vmctl *v);
 int cmd_list(struct vmctl *v);
+int cmd_logs(struct vmctl *v);
 int cmd_revert(struct vmctl *v);
 int cmd_rpc(struct vmctl *v);
 int cmd_show(struct vmctl *v);

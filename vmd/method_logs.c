@@ -65,7 +65,7 @@ void method_vm_logs(struct daemon *d, struct call *call)
 	struct vmlog_read_options o = {
 		.after = (uint64_t)json_get_int(call->params, "after", 0),
 		.since_ms = -1,
-		.last = (unsigned int)json_get_int(call->params, "last", 0),
+		.last = json_get_int(call->params, "last", -1),
 		.timeout_ms = json_get_int(call->params, "timeout_ms", 0),
 	};
 	struct state_vm vm;

@@ -296,9 +296,15 @@ void method_vm_wait(struct daemon *d, struct call *call)
 		       { "paused", VM_PAUSED } };
 	const char *word = json_get_str(call->params, "for", "");
 	struct guest *g;
+	struct err e;
 
 	if (!strcmp(word, "console")) {
 		method_logs_wait(d, call);
+		return;
+	}
+	if (json_get(call->params, "regex") || json_get(call->params, "console")) {
+		err_set(&e, ERR_RPC_PARAMS, "vm.wait: regex and console go with for: console");
+		call_fail(call, &e, NULL);
 		return;
 	}
 	g = power_guest(d, call);

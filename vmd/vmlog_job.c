@@ -71,9 +71,9 @@ static struct json_object *vmlog_job_record(const struct logrec *rec, size_t *co
 }
 
 /* The position from which on there are `last` lines; what is left of a longer one counts as none. */
-static uint64_t vmlog_job_last(struct logread *r, unsigned int last, int64_t since_ms)
+static uint64_t vmlog_job_last(struct logread *r, uint64_t last, int64_t since_ms)
 {
-	AUTO_FREE uint64_t *begins = calloc(last, sizeof(*begins));
+	AUTO_FREE uint64_t *begins = calloc(MAX(last, 1ul), sizeof(*begins));
 	uint64_t begin, n = 0;
 	bool inside = false;
 	struct logrec rec;
@@ -83,7 +83,7 @@ static uint64_t vmlog_job_last(struct logread *r, unsigned int last, int64_t sin
 	for (begin = r->pos; logread_next(r, &rec) > 0; begin = r->pos) {
 		if (rec.time_ms < since_ms || rec.kind == LOGREC_BEGIN)
 			continue;
-		if (!inside)
+		if (!inside && last)
 			begins[n++ % last] = begin;
 		inside = rec.kind == LOGREC_PART;
 	}
@@ -95,9 +95,9 @@ static void vmlog_job_read(struct vmlog_job *job, struct logread *r)
 	struct logrec rec;
 	unsigned int n = 0;
 
-	if (job->read.last) {
-		logread_seek(r, vmlog_job_last(r, job->read.last, job->read.since_ms));
-		job->read.last = 0;
+	if (job->read.last >= 0) {
+		logread_seek(r, vmlog_job_last(r, (uint64_t)job->read.last, job->read.since_ms));
+		job->read.last = -1;
 	}
 	while (!job->more && (job->ret = logread_next(r, &rec)) > 0) {
 		size_t cost;

@@ -23,7 +23,7 @@ struct vmlog_read_options {
 	bool has_after;
 	uint64_t after;	    /* a position */
 	int64_t since_ms;   /* -1: any time */
-	unsigned int last;  /* begin so many lines before the end; 0: not so */
+	int64_t last;	    /* begin so many lines before the end; -1: not so */
 	int64_t timeout_ms; /* how long to wait for a first record */
 };
 

@@ -477,6 +477,62 @@ static void test_events_follow_overflow(void **state)
 	peer_run_free(&r);
 }
 
+static void test_logs(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.logs", "{\"vm\":\"hello\"}",
+		  .result = "{\"records\":[{\"time\":\"2026-01-31T12:00:00.000Z\",\"kind\":"
+			    "\"begin\"},{\"time\":\"2026-01-31T12:00:00.001Z\",\"kind\":\"part\","
+			    "\"text\":\"\\u001b[31mo\"},{\"time\":\"2026-01-31T12:00:00.002Z\","
+			    "\"kind\":\"line\",\"text\":\"ne\\r\"},{\"time\":"
+			    "\"2026-01-31T12:00:00.003Z\",\"kind\":\"lost\",\"bytes\":7}],"
+			    "\"next\":99,\"more\":true}" },
+		{ "vm.logs", "{\"vm\":\"hello\",\"after\":99}",
+		  .result =
+			  "{\"records\":[{\"time\":\"2026-01-31T12:00:01.000Z\",\"kind\":"
+			  "\"line\",\"text\":\"\xef\xbf\xbd\",\"data_base64\":\"/w==\"}],\"next\":"
+			  "120,\"more\":false}" },
+		{ "vm.logs", "{\"vm\":\"hello\",\"after\":120,\"timeout_ms\":30000}",
+		  .after = PEER_INTERRUPT },
+		{ "vm.logs", "{\"vm\":\"hello\",\"last\":0,\"console\":\"com2\"}",
+		  .result = "{\"records\":[],\"next\":0,\"more\":false}" },
+		{ 0 }
+	};
+
+	(void)state;
+	/* elsewhere than on a terminal, every byte is the guest's */
+	check(script, "logs hello", NULL, 0, "\033[31mone\r\n\xff\n",
+	      "(started, 2026-01-31T12:00:00.000Z)\n"
+	      "(7 bytes are missing here, 2026-01-31T12:00:00.003Z)\n");
+	check(script, "logs hello -fT", NULL, 130,
+	      "2026-01-31T12:00:00.001Z \033[31mone\r\n2026-01-31T12:00:01.000Z \xff\n",
+	      "(started, 2026-01-31T12:00:00.000Z)\n"
+	      "(7 bytes are missing here, 2026-01-31T12:00:00.003Z)\n");
+	check(script, "logs hello --lines 0 --console com2", NULL, 0, "", "");
+	check(script, "logs hello --since yesterday", NULL, 2, "",
+	      "vmctl: --since: 'yesterday' is no time (2026-01-31T12:00:00Z, or 10m for ten "
+	      "minutes ago)\n");
+	check(script, "logs hello --monitor --console com1", NULL, 2, "",
+	      "vmctl: --console and --monitor exclude each other\n");
+	check_requests(script, "logs a --since 2026-01-31T12:00:00Z --monitor",
+		       "vm.logs {\"vm\":\"a\",\"monitor\":true,\"since\":"
+		       "\"2026-01-31T12:00:00Z\"}\n");
+}
+
+static void test_wait_for_a_console(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.wait",
+		  "{\"vm\":\"a\",\"for\":\"console\",\"regex\":\"x=1$\",\"console\":\"com2\"}",
+		  .result = "{\"name\":\"a\",\"state\":\"running\",\"line\":\"\\u001bx=1\"}" },
+		{ 0 }
+	};
+
+	(void)state;
+	check(script, "wait a --for console=x=1$ --console com2", NULL, 0, "a: ?x=1\n", "");
+	check(script, "wait a --for console=", NULL, 2, "", NULL);
+}
+
 static void test_host_info(void **state)
 {
 	static const struct peer_row script[] = {
@@ -635,6 +691,8 @@ int main(void)
 		cmocka_unit_test(test_rpc),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_events_follow_overflow),
+		cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_wait_for_a_console),
 		cmocka_unit_test(test_host_info),
 		cmocka_unit_test(test_usage_errors),
 		cmocka_unit_test(test_console),

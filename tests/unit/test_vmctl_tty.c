@@ -132,6 +132,29 @@ static void test_colours(void **state)
 	peer_run_free(&r);
 }
 
+/* What a guest says does not steer the terminal of who reads its log. */
+static void test_logs_are_clean(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.logs", .result =
+				     "{\"records\":[{\"time\":\"t\",\"kind\":\"line\",\"text\":"
+				     "\"\\u001b[31;1mred\\u001b[0m\\u001b]0;title\\u0007\\t\xc2\x9b"
+				     "2J\xc3\xa9\\r\"}],"
+				     "\"next\":1,\"more\":false}" },
+		{ 0 }
+	};
+	struct peer_run r;
+	bool restored = false;
+
+	(void)state;
+	peer_run_tty(script, "logs hello", NULL, NULL, &r, &restored);
+	assert_string_equal(r.out, "red?]0;title?\t?2J\xc3\xa9\r\n");
+	peer_run_free(&r);
+	peer_run_tty(script, "logs hello --raw", NULL, NULL, &r, &restored);
+	assert_non_null(strstr(r.out, "\033]0;title"));
+	peer_run_free(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +164,7 @@ int main(void)
 		cmocka_unit_test(test_output_begins_at_the_left),
 		cmocka_unit_test(test_confirmation),
 		cmocka_unit_test(test_colours),
+		cmocka_unit_test(test_logs_are_clean),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
