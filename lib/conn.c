@@ -108,6 +108,24 @@ static void conn_time_writes(struct conn *c, bool progress)
 		uv_timer_start(&c->write_timer, conn_write_timeout, c->limits.write_ms, 0);
 }
 
+/*
+ * The peer has hung up, but may have said why before: conn_event reads that, then ends the connection. Not
+ * here: we may be inside of a message's handler.
+ */
+static void conn_break(struct conn *c)
+{
+	c->broken = true;
+	uv_timer_stop(&c->write_timer);
+	while (c->out_head) {
+		struct conn_out *o = c->out_head;
+
+		c->out_head = o->next;
+		conn_out_free(o);
+	}
+	c->out_tail = NULL;
+	c->out_bytes = 0;
+}
+
 /* Send what the peer takes. */
 static void conn_flush(struct conn *c)
 {
@@ -120,6 +138,10 @@ static void conn_flush(struct conn *c)
 
 		if (n == -EAGAIN)
 			break;
+		if (n == -EPIPE) {
+			conn_break(c);
+			return;
+		}
 		if (n < 0) {
 			conn_fail(c, (int)n, "cannot send");
 			return;
@@ -147,8 +169,13 @@ static void conn_watch(struct conn *c)
 
 static void conn_queue(struct conn *c, const char *text, size_t len, struct fdset *take_fds)
 {
-	struct conn_out *o = calloc(1, sizeof(*o));
+	struct conn_out *o;
 
+	if (c->broken) {
+		fdset_fini(take_fds);
+		return;
+	}
+	o = calloc(1, sizeof(*o));
 	if (o)
 		o->data = malloc(len + 1);
 	if (!o || !o->data || c->out_bytes + len + 1 > CONN_OUT_MAX) {
@@ -310,6 +337,8 @@ static void conn_event(uv_poll_t *poll, int status, int events)
 	struct conn *c = container_of(poll, struct conn, poll);
 
 	if (status < 0) {
+		/* a peer that did not read all of ours before it closed; what it had said is there yet */
+		conn_read(c);
 		conn_fail(c, status, "cannot poll");
 		return;
 	}
@@ -320,6 +349,8 @@ static void conn_event(uv_poll_t *poll, int status, int events)
 	}
 	if (!c->closing && (events & UV_READABLE))
 		conn_read(c);
+	if (c->broken)
+		conn_fail(c, -EPIPE, "cannot send");
 	conn_watch(c);
 }
 

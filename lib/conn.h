@@ -55,6 +55,7 @@ struct conn {
 	bool skipping;			      /* a line over the limit, up to its LF */
 	struct conn_out *out_head, *out_tail; /* owned */
 	size_t out_bytes;
+	bool broken; /* the peer takes nothing any more; it is read to its end yet */
 	bool closing, finishing, failed;
 	struct err why;
 };

@@ -217,6 +217,53 @@ static void test_peer_that_does_not_read(void **state)
 	assert_int_equal(f.end.last_code, ENOBUFS);
 }
 
+/* The peer says why, and hangs up, while we write: it is heard. */
+static void test_last_words(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, &end_ops);
+	say(&f, "{\"method\":\"why\"}\n");
+	close(f.peer);
+	f.peer = -1;
+	conn_send(&f.end.conn, rpc_notification("hi", NULL), NULL);
+	conn_send(&f.end.conn, rpc_notification("hi", NULL), NULL);
+	assert_int_equal(f.end.conn.out_bytes, 0);
+	finish(&f);
+	assert_string_equal(f.end.methods, "why");
+	assert_int_equal(f.end.last_code, 0);
+}
+
+/* The same of a peer that closes before it has read what we wrote. */
+static void test_last_words_unread(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, &end_ops);
+	conn_send(&f.end.conn, rpc_notification("hi", NULL), NULL);
+	say(&f, "{\"method\":\"why\"}\n");
+	finish(&f);
+	assert_string_equal(f.end.methods, "why");
+	assert_int_equal(f.end.last_code, 0);
+}
+
+/* A peer that only stops to read is cut off with the next thing that it says. */
+static void test_peer_that_stops_reading(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, &end_ops);
+	assert_int_equal(shutdown(f.peer, SHUT_RD), 0);
+	conn_send(&f.end.conn, rpc_notification("hi", NULL), NULL);
+	say(&f, "{\"method\":\"a\"}\n");
+	uv_run(&f.loop, UV_RUN_DEFAULT);
+	assert_int_equal(f.end.last_code, EPIPE);
+	finish(&f);
+}
+
 /* Time passes only in the loop: the peer's 20 ms begin when bytes first wait, and nothing is read in them. */
 static void test_write_deadline(void **state)
 {
@@ -429,6 +476,9 @@ int main(void)
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_send_and_finish),
 		cmocka_unit_test(test_peer_that_does_not_read),
+		cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_last_words_unread),
+		cmocka_unit_test(test_peer_that_stops_reading),
 		cmocka_unit_test(test_write_deadline),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_limits),
