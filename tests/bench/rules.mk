@@ -4,7 +4,7 @@
 # only sees that each program works and prints its rows.
 
 BENCH_NAMES := startup idle exits latency churn scale rpc
-BENCH_BIN := $(addprefix $(BUILD)/tests/bench/,$(BENCH_NAMES) kvm_floor uv_floor)
+BENCH_BIN := $(addprefix $(BUILD)/tests/bench/,$(BENCH_NAMES) boot kvm_floor uv_floor)
 BENCH_HELPERS := $(call obj,tests/bench/bench.c tests/functional/harness.c tests/lib/tempdir.c)
 TESTS += tests/bench/smoke
 
