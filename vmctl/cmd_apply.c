@@ -66,30 +66,6 @@ int cmd_validate(struct vmctl *v)
 	return status;
 }
 
-/* "updated", "would be created", "unchanged", and what is to know about it */
-static void apply_print_result(struct vmctl *v, const struct files_item *item)
-{
-	struct json_object *r = item->reply.result;
-	const char *name = json_get_str(r, "name", files_vm_name(item));
-	const char *result = json_get_str(r, "result", "?");
-	struct json_object *changes = json_get(r, "changes");
-	bool dry_run = args_flag(&v->args, "dry-run"), unchanged = !strcmp(result, "unchanged");
-
-	if (v->out.format == OUTPUT_NAME) {
-		fprintf(v->out.out, "%s\n", name);
-		return;
-	}
-	fprintf(v->out.out, "%s: %s%s\n", name, dry_run && !unchanged ? "would be " : "", result);
-	if (strcmp(result, "updated"))
-		return;
-	for (size_t i = 0; changes && i < json_object_array_length(changes); i++)
-		fprintf(v->out.out, "  %s\n",
-			json_object_get_string(json_object_array_get_idx(changes, i)));
-	if (json_get_bool(r, "restart_required", false))
-		output_note(&v->out, "%s: runs with the old definition until: vmctl restart %s",
-			    name, name);
-}
-
 static void apply_strict(struct vmctl *v, struct files_item *item)
 {
 	struct err e;
@@ -121,7 +97,7 @@ static int apply_all(struct vmctl *v, struct files_set *s)
 		apply_print_json(v, s, files_row);
 	for (size_t i = 0; v->out.format != OUTPUT_JSON && i < s->n; i++)
 		if (s->items[i].status == EXIT_OK)
-			apply_print_result(v, &s->items[i]);
+			files_print_applied(v, &s->items[i]);
 	return files_status(s);
 }
 

@@ -79,6 +79,8 @@ static const struct args_option commands_revert[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_edit[] = { OPTION_DRY_RUN, { 0 } };
+
 static const struct args_option commands_export[] = {
 	{ "revision", 'r', ARGS_NUMBER, .metavar = "N", .help = "as it was in this revision" },
 	{ 0 },
@@ -161,6 +163,16 @@ const struct command commands[] = {
 	  .max = 1,
 	  .access = COMMAND_READ,
 	  .run = cmd_diff },
+	{ NULL,
+	  "edit",
+	  { 0 },
+	  "change a VM's definition in an editor",
+	  .options = commands_edit,
+	  .operands = "VM",
+	  .min = 1,
+	  .max = 1,
+	  .access = COMMAND_WRITE,
+	  .run = cmd_edit },
 	{ NULL,
 	  "export",
 	  { 0 },

@@ -217,6 +217,29 @@ void files_print_errors(struct vmctl *v, const struct files_set *s, const char *
 	}
 }
 
+void files_print_applied(struct vmctl *v, const struct files_item *item)
+{
+	struct json_object *r = item->reply.result;
+	const char *name = json_get_str(r, "name", files_vm_name(item));
+	const char *result = json_get_str(r, "result", "?");
+	struct json_object *changes = json_get(r, "changes");
+	bool dry_run = args_flag(&v->args, "dry-run"), unchanged = !strcmp(result, "unchanged");
+
+	if (v->out.format == OUTPUT_NAME) {
+		fprintf(v->out.out, "%s\n", name);
+		return;
+	}
+	fprintf(v->out.out, "%s: %s%s\n", name, dry_run && !unchanged ? "would be " : "", result);
+	if (strcmp(result, "updated"))
+		return;
+	for (size_t i = 0; changes && i < json_object_array_length(changes); i++)
+		fprintf(v->out.out, "  %s\n",
+			json_object_get_string(json_object_array_get_idx(changes, i)));
+	if (json_get_bool(r, "restart_required", false))
+		output_note(&v->out, "%s: runs with the old definition until: vmctl restart %s",
+			    name, name);
+}
+
 struct json_object *files_row(const struct files_item *item)
 {
 	struct json_object *row = json_add_str(json_new(), "file", item->path);

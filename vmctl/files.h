@@ -42,6 +42,8 @@ void files_call(struct vmctl *v, struct files_item *item, const char *method,
 int files_status(const struct files_set *s);
 /* Those of the items that failed: "cannot OP 'NAME': …", or "FILE:LINE:COL: …". */
 void files_print_errors(struct vmctl *v, const struct files_set *s, const char *op);
+/* What vm.apply did: "NAME: updated", "would be created", "unchanged", and what is to know about it. */
+void files_print_applied(struct vmctl *v, const struct files_item *item);
 /* {file, error}, or {file, …result} */
 struct json_object *files_row(const struct files_item *item);
 

@@ -50,6 +50,7 @@ const char *vmctl_schema(const struct vmctl *v, char *out, size_t out_size);
 int cmd_apply(struct vmctl *v);
 int cmd_console(struct vmctl *v);
 int cmd_diff(struct vmctl *v);
+int cmd_edit(struct vmctl *v);
 int cmd_events(struct vmctl *v);
 int cmd_export(struct vmctl *v);
 int cmd_explain(struct vmctl *v);

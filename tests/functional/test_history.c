@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -314,6 +315,76 @@ static void test_vmctl_revert(void **state)
 				     "code: E1220 (vm.no_revision)\n");
 }
 
+static int edit(struct harness *h, const char *editor, struct harness_output *got)
+{
+	setenv("VISUAL", "", 1);
+	setenv("EDITOR", editor, 1);
+	setenv("TMPDIR", h->dir, 1);
+	return harness_vmctl(h, NULL, got, "edit", "one", NULL);
+}
+
+/* What edit leaves behind: the name of its file, or "". */
+static const char *left_behind(struct harness *h)
+{
+	static char path[256];
+	char pattern[160];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "%s/vmctl-one-*", h->dir);
+	path[0] = '\0';
+	if (!glob(pattern, 0, NULL, &found))
+		snprintf(path, sizeof(path), "%s", found.gl_pathv[0]);
+	globfree(&found);
+	return path;
+}
+
+static void test_edit(void **state)
+{
+	static struct harness_output got;
+	struct harness *h = *state;
+	struct client *c = begin(h);
+	AUTO_JSON struct json_object *vm = NULL;
+
+	assert_int_equal(edit(h, "true", &got), 0);
+	assert_string_equal(got.out, "one: unchanged\n");
+	assert_int_equal(edit(h, "sed -i s/1GiB/2GiB/", &got), 0);
+	assert_string_equal(got.out, "one: updated\n  /memory\n");
+	assert_string_equal(left_behind(h), "");
+	vm = client_result(c, "vm.get", "{'vm': 'one'}");
+	assert_int_equal(json_get_int(vm, "memory", 0), 2ll << 30);
+	assert_int_equal(json_get_int(vm, "revision", 0), 4);
+}
+
+static void test_edit_fails(void **state)
+{
+	static struct harness_output got;
+	struct harness *h = *state;
+	struct client *c = begin(h);
+	char err[1000], vmctl[4096], meanwhile[4400];
+
+	assert_int_equal(edit(h, "sed -i s/memory/memroy/", &got), 5);
+	snprintf(err, sizeof(err),
+		 "vmctl: cannot edit 'one': %s:4:1: /memroy: unknown key 'memroy'; did you mean "
+		 "'memory'?\ncode: E1100 (definition.invalid)\nvmctl: the file is kept: %s\n",
+		 left_behind(h), left_behind(h));
+	assert_string_equal(got.err, err);
+	unlink(left_behind(h));
+	assert_int_equal(edit(h, "false", &got), 1);
+	assert_non_null(strstr(got.err, "the editor 'false' failed: exit status 1\n"));
+	unlink(left_behind(h));
+	assert_int_equal(edit(h, "sed -i s/one/two/", &got), 5);
+	assert_non_null(strstr(got.err, "the name was changed from 'one' to 'two'\n"));
+	unlink(left_behind(h));
+	/* somebody is faster */
+	harness_program("vmctl", vmctl, sizeof(vmctl));
+	snprintf(meanwhile, sizeof(meanwhile),
+		 "%s -s %s revert one --to 1 -y >&2; sed -i s/1GiB/2GiB/", vmctl, h->socket);
+	assert_int_equal(edit(h, meanwhile, &got), 4);
+	assert_non_null(strstr(got.err, "VM 'one' is at revision 4, not 3\n"));
+	assert_int_not_equal(left_behind(h)[0], '\0');
+	client_expect_error(c, "vm.get", "{'vm': 'two'}", ERR_VM_NOT_FOUND, "no VM 'two'", "");
+}
+
 /* vmd as another user, who may ask it as root may: two actors. */
 static void test_two_users(void **state)
 {
@@ -357,6 +428,8 @@ int main(void)
 		TEST(test_two_users),
 		TEST(test_export_of_every_example),
 		TEST(test_vmctl_revert),
+		TEST(test_edit),
+		TEST(test_edit_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
