@@ -10,17 +10,17 @@
 static void changes_line(const struct output *o, char sign, int indent, const char *path,
 			 struct json_object *value)
 {
+	const char *json = json_object_to_json_string_ext(
+		value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 	const char *color = sign == '-' ? "31" : "32";
-	AUTO_FREE char *text = NULL;
+	AUTO_FREE char *text = strdup(json); /* JSON's escapes leave no control character but DEL */
 
-	/* JSON's escapes leave no control character but DEL */
-	text = strdup(json_object_to_json_string_ext(
-		value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	if (!text)
 		abort();
+	output_clean(text);
 	if (o->color)
 		fprintf(o->out, "\033[%sm", color);
-	fprintf(o->out, "%*s%c %s: %s", indent, "", sign, path, output_clean(text));
+	fprintf(o->out, "%*s%c %s: %s", indent, "", sign, path, text);
 	fputs(o->color ? "\033[0m\n" : "\n", o->out);
 }
 
