@@ -14,8 +14,22 @@ static const char *const log_names[] = { "error", "warn", "info", "debug" };
 void log_init(struct log *l, int fd, enum log_level level, const char *component)
 {
 	l->fd = fd;
+	l->dropped = NULL;
 	l->level = level;
 	snprintf(l->component, sizeof(l->component), "%s", component);
+}
+
+/* One line. A pipe that is full is not waited for: what it does not take is counted. */
+static void log_write(const struct log *l, const char *line, size_t len)
+{
+	unsigned long dropped = l->dropped ? atomic_exchange(l->dropped, 0) : 0;
+	char note[48];
+	int n = snprintf(note, sizeof(note), "(%lu lines of this log are lost)\n", dropped);
+
+	if (dropped && write(l->fd, note, (size_t)n) < 0)
+		atomic_fetch_add(l->dropped, dropped + 1);  /* with this line */
+	else if (write(l->fd, line, len) < 0 && l->dropped) /* else there is nowhere to report it */
+		atomic_fetch_add(l->dropped, 1);
 }
 
 PRINTF_LIKE(3, 0)
@@ -42,9 +56,7 @@ static void log_vat(const struct log *l, enum log_level level, const char *fmt, 
 			line[i] = ' '; /* a log line is one line, whatever a guest put into it */
 	n += MIN((size_t)len, room - 1);
 	line[n++] = '\n';
-	/* nowhere to report a log that cannot be written */
-	if (write(l->fd, line, n) < 0)
-		errno = saved;
+	log_write(l, line, n);
 	errno = saved;
 }
 

@@ -13,6 +13,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 struct log {
 	int fd; /* borrowed */
+	atomic_ulong *
+		dropped; /* borrowed: lines that fd did not take, said with the next one; may be NULL */
 	enum log_level level;
 	char component[32];
 };

@@ -231,6 +231,7 @@ static void guest_spawn(struct guest *g)
 	}
 	log_info(&g->d->log, "VM '%s': vmm is process %d", g->name, (int)vmproc_pid(g->proc));
 	guest_keep_pidfd(g);
+	guest_logs_monitor(g);
 	guest_set_timer(g, g->d->options->step_timeout_ms);
 }
 
@@ -266,7 +267,7 @@ static void guest_clean(struct guest *g)
 	json_object_put(TAKE_PTR(g->config));
 	vmlogs_drain(g->d, g->id);
 	if (!g->end_unsaved) /* else its last words are still needed */
-		vmproc_clean(g->dir, !g->up);
+		vmproc_clean(g->dir);
 	if (!g->up)
 		log_warn(&g->d->log, "VM '%s' has not started: %s", g->name, g->start_err.msg);
 }
@@ -478,7 +479,8 @@ static void guest_explain_start(struct guest *g, const struct state_exit *exit)
 {
 	char tail[300];
 
-	vmproc_log_tail(g->dir, tail, sizeof(tail));
+	vmlogs_drain(g->d, g->id);
+	vmlogs_monitor_tail(g->d, g->id, tail, sizeof(tail));
 	if (!strcmp(exit->reason, "died")) {
 		err_set(&g->start_err, ERR_VMM_DIED, "%s during its start", exit->message);
 		if (tail[0])

@@ -119,6 +119,8 @@ int guest_save(struct guest *g, struct err *e);
 const char *guest_console_at(struct json_object *config, size_t n);
 /* Open the logs that a start is going to need. */
 void guest_logs_prepare(struct guest *g, struct json_object *config);
+/* From now on what its process itself says goes to its log. */
+void guest_logs_monitor(struct guest *g);
 /* From now on its process's consoles go to their logs. */
 void guest_logs_attach(struct guest *g, struct json_object *config);
 /* The same for a process that was found. */

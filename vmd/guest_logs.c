@@ -49,6 +49,19 @@ static int guest_run_name(const struct guest *g, char *out, size_t size, struct 
 	return ret;
 }
 
+void guest_logs_monitor(struct guest *g)
+{
+	struct vmlog *l = vmlog_get(g->d, g->id, VMLOG_MONITOR, NULL);
+	char run[LOGREAD_RUN_SIZE];
+	struct err e = { 0 };
+	AUTO_CLOSE int fd = l ? vmproc_open_log(g->dir, &e) : err_ret(&e, -ENOMEM, "monitor");
+
+	if (fd >= 0 && guest_run_name(g, run, sizeof(run), &e) >= 0)
+		vmlog_attach(l, run, TAKE_FD(fd));
+	else
+		log_warn(&g->d->log, "VM '%s': its monitor is not logged: %s", g->name, e.msg);
+}
+
 static void guest_log_attached(void *arg, struct json_object *result, const struct err *why)
 {
 	struct guest *g = arg;

@@ -15,7 +15,7 @@
 #include "vmd/guest.h"
 
 #define GUESTS_ADOPT_MS 5000 /* vmd serves then even when a vmm has not said hello */
-#define GUESTS_TICK_MS 10000 /* logs are looked at, what could not be written is tried again */
+#define GUESTS_TICK_MS 10000 /* what could not be written is tried again */
 #define GUESTS_POLL_MS 10    /* while processes are adopted */
 
 struct guests {
@@ -35,7 +35,7 @@ static void guests_save(struct guest *g)
 	struct err e;
 
 	if (!guest_saved(g) && guest_save(g, &e) >= 0 && ended)
-		vmproc_clean(g->dir, !g->up);
+		vmproc_clean(g->dir);
 }
 
 static void guests_tick(uv_timer_t *timer)
@@ -45,8 +45,6 @@ static void guests_tick(uv_timer_t *timer)
 
 	for (struct guest *g = set->list; g; g = next) {
 		next = g->next;
-		if (g->proc)
-			vmproc_trim_log(g->dir);
 		guest_hold(g);
 		guests_save(g);
 		guest_put(g);
@@ -281,6 +279,7 @@ static void guests_adopt_one(struct daemon *d, const struct guests_row *row)
 		g->since_ms = p->time_ms;
 		g->revision = p->revision;
 		g->found = true;
+		guest_logs_monitor(g);
 	}
 	guest_put(g);
 }
@@ -301,7 +300,7 @@ static void guests_sweep(struct daemon *d)
 		ret = state_vm_get(d->state, entry->d_name, &vm, NULL);
 		guest_dir(d, entry->d_name, dir, sizeof(dir));
 		if (ret >= 0 || ret == -ERR_VM_NOT_FOUND)
-			vmproc_clean(dir, ret < 0);
+			vmproc_clean(dir);
 	}
 	if (run)
 		closedir(run);

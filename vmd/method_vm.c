@@ -506,7 +506,7 @@ void method_vm_delete(struct daemon *d, struct call *call)
 	json_object_array_add(removed, json_object_new_string("logs"));
 	if (!dry_run) {
 		guest_dir(d, vm.id, dir, sizeof(dir));
-		vmproc_clean(dir, true);
+		vmproc_clean(dir);
 		vmlogs_delete(d, vm.id);
 		g = guest_find(d, vm.id);
 		if (g) { /* somebody waits for a state that never comes */

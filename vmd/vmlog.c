@@ -221,14 +221,29 @@ static void vmlog_readable(uv_poll_t *poll, int status, int events)
 	vmlog_put(l);
 }
 
+/* A monitor that has ended before its log could be read: why is wanted now. It waits as a line. */
+static void vmlog_take_early(struct vmlog *l)
+{
+	ssize_t n = l->kind == VMLOG_MONITOR
+			    ? read(l->source->fd, l->line + l->len, sizeof(l->line) - 1 - l->len)
+			    : 0;
+
+	if (n <= 0)
+		return;
+	vmlog_keep_tail(l, l->line + l->len, (size_t)n);
+	l->len += (size_t)n;
+}
+
 /* All that its process has left behind. It is gone, so there is an end, unless it lent the other end out. */
 static void vmlog_finish(struct vmlog *l)
 {
 	size_t all = 0;
 	ssize_t n = 1;
 
+	if (l->source && !l->begun)
+		vmlog_take_early(l);
 	if (!l->source || !l->begun)
-		return; /* read once its log is */
+		return; /* it is read once its log is */
 	while (n > 0 && all < VMLOG_LAST_MAX) {
 		n = vmlog_take(l);
 		all += n > 0 ? (size_t)n : 0;
@@ -239,6 +254,9 @@ static void vmlog_finish(struct vmlog *l)
 /* The log is there, and somebody speaks: does it go on, or begin? */
 static void vmlog_begin(struct vmlog *l)
 {
+	char data[sizeof(l->line)];
+	size_t early;
+
 	if (!l->source || l->begun || !logfile_is_ready(l->file))
 		return;
 	if (strcmp(logfile_run(l->file), l->run)) {
@@ -247,6 +265,10 @@ static void vmlog_begin(struct vmlog *l)
 	}
 	l->offset = logfile_next_offset(l->file);
 	l->begun = true;
+	early = l->len;
+	memcpy(data, l->line, early);
+	l->len = 0;
+	vmlog_input(l, l->offset, data, early);
 	vmlog_listen(l);
 	vmlog_wait_wake(l);
 }

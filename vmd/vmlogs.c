@@ -14,6 +14,7 @@
 #include "lib/errcat.h"
 #include "vmd/daemon.h"
 #include "vmd/event.h"
+#include "vmd/guest.h"
 #include "vmd/vmlog_priv.h"
 #include "vmd/vmlog_wait.h"
 
@@ -238,6 +239,11 @@ struct vmlog *vmlog_get(struct daemon *d, const char *vm, enum vmlog_kind kind, 
 
 void vmlog_put(struct vmlog *l)
 {
+	const struct guest *g = guest_find(l->d, l->vm);
+
+	/* while its process lives, its end has to be told yet: with what it said last */
+	if (g && g->proc)
+		return;
 	if (!l->source && !l->waits && logfile_idle(l->file))
 		vmlog_close(l, false);
 }

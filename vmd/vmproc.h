@@ -3,7 +3,7 @@
  * A vmm process: made or found again, watched through its pidfd, spoken to on its control socket
  * (vmm/control.h). Whatever it says is bounded and checked here. On the loop's thread.
  *
- * Its directory holds control.sock, exit.json (its last words) and vmm.log (its stderr).
+ * Its directory holds control.sock, exit.json (its last words) and log.fifo (its stderr).
  */
 #ifndef VMD_VMPROC_H
 #define VMD_VMPROC_H
@@ -15,7 +15,6 @@
 #include "state/state.h"
 
 #define VMPROC_RECORD_MAX 4096
-#define VMPROC_LOG_MAX (1024 * 1024) /* of vmm.log; see vmproc_trim_log */
 
 struct vmproc;
 
@@ -83,11 +82,12 @@ void vmproc_kill(struct vmproc *p);
  * record is believed beyond its shape.
  */
 void vmproc_last_words(const char *dir, struct state_exit *ret_exit);
-/* The end of its log as one line, for a message; "" when there is none. */
-void vmproc_log_tail(const char *dir, char *out, size_t size);
-/* Keep vmm.log under VMPROC_LOG_MAX: when it has grown beyond, it is emptied but for its end. */
-void vmproc_trim_log(const char *dir);
-/* Remove what a process leaves in dir; with everything, also its log. dir goes once it is empty. */
-void vmproc_clean(const char *dir, bool everything);
+/*
+ * The reading end of what the process in dir says. The kernel keeps 64 KiB of it while nobody reads; the
+ * process neither waits nor ends when that is full. -errno: it has none.
+ */
+int vmproc_open_log(const char *dir, struct err *e);
+/* Remove what a process leaves in dir, and dir. */
+void vmproc_clean(const char *dir);
 
 #endif

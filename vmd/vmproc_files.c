@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a vmm leaves behind: its last words, its log. Both are written by a process that is not trusted:
+ * What a vmm leaves behind, and says meanwhile: its last words, its log. Both are written by a process that is not trusted:
  * sizes, types and characters are checked, links are not followed. On the loop's thread; small files of
  * our own run directory.
  */
-#include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +14,6 @@
 #include "lib/auto.h"
 #include "vmd/gather.h"
 #include "vmd/vmproc_priv.h"
-
-#define VMPROC_TAIL 400
 
 static int vmproc_file(const char *dir, const char *name, int flags)
 {
@@ -66,62 +64,26 @@ void vmproc_last_words(const char *dir, struct state_exit *ret_exit)
 	vmproc_printable(ret_exit->message);
 }
 
-void vmproc_log_tail(const char *dir, char *out, size_t size)
+int vmproc_open_log(const char *dir, struct err *e)
 {
-	AUTO_CLOSE int fd = vmproc_file(dir, "vmm.log", O_RDONLY);
-	char text[VMPROC_TAIL + 1];
+	AUTO_CLOSE int fd = vmproc_file(dir, VMPROC_FIFO, O_RDONLY);
 	struct stat st;
-	ssize_t n;
-	char *from = text;
 
-	*out = '\0';
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return;
-	n = fdio_pread(fd, text, VMPROC_TAIL, MAX(st.st_size - VMPROC_TAIL, 0));
-	while (n > 0 && isspace((unsigned char)text[n - 1]))
-		n--;
-	if (n <= 0)
-		return;
-	text[n] = '\0';
-	if (st.st_size > VMPROC_TAIL && strchr(text, '\n'))
-		from = strchr(text, '\n') + 1; /* begin with a whole line */
-	for (char *p = from; *p; p++)
-		if (*p == '\n')
-			*p = '|';
-	vmproc_printable(from);
-	/* it ends up in JSON: what is no ASCII may be cut UTF-8 */
-	for (char *p = from; *p; p++)
-		if ((unsigned char)*p > 0x7e)
-			*p = '?';
-	snprintf(out, size, "%s", from);
+		return err_errno(e, "cannot open '%s/" VMPROC_FIFO "'", dir);
+	if (!S_ISFIFO(st.st_mode))
+		return err_set(e, EINVAL, "'%s/" VMPROC_FIFO "' is no FIFO", dir);
+	return TAKE_FD(fd);
 }
 
-void vmproc_trim_log(const char *dir)
+void vmproc_clean(const char *dir)
 {
-	AUTO_CLOSE int fd = vmproc_file(dir, "vmm.log", O_RDWR);
-	static const char note[] = "(vmd cut this log)\n";
-	char text[65536];
-	struct stat st;
-	ssize_t n;
-
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= VMPROC_LOG_MAX)
-		return;
-	n = fdio_pread(fd, text, sizeof(text), st.st_size - (off_t)sizeof(text));
-	/* vmm appends: it goes on at the new end */
-	if (ftruncate(fd, 0) < 0 || fdio_write(fd, note, sizeof(note) - 1) < 0 || n <= 0)
-		return;
-	if (fdio_write(fd, text, (size_t)n) < 0 && ftruncate(fd, 0) < 0)
-		return;
-}
-
-void vmproc_clean(const char *dir, bool everything)
-{
-	static const char *const names[] = { "control.sock", GATHER_RECORD, "vmm.log" };
+	static const char *const names[] = { "control.sock", GATHER_RECORD, VMPROC_FIFO };
 	char path[512];
 
-	for (size_t i = 0; i < ARRAY_SIZE(names) - !everything; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
 		unlink(path);
 	}
-	rmdir(dir); /* unless a log stays */
+	rmdir(dir);
 }

@@ -7,6 +7,8 @@
 #include "lib/rpc.h"
 #include "vmd/vmproc.h"
 
+#define VMPROC_FIFO "log.fifo"
+
 /* A request that waits for its answer. */
 struct vmproc_call {
 	struct vmproc_call *next;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -88,10 +89,15 @@ static int spawn_files(struct spawn *s, const char *dir, struct err *e)
 	s->listen = conn_listen(s->process.socket, 0600, e);
 	if (s->listen < 0)
 		return s->listen;
-	snprintf(path, sizeof(path), "%s/vmm.log", dir);
-	s->log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (s->log < 0)
+	snprintf(path, sizeof(path), "%s/" VMPROC_FIFO, dir);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_errno(e, "cannot remove '%s'", path);
+	if (mkfifo(path, 0600) < 0)
 		return err_errno(e, "cannot make '%s'", path);
+	/* both ends are its own: while vmd is away it is neither ended by SIGPIPE nor does it wait */
+	s->log = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	if (s->log < 0)
+		return err_errno(e, "cannot open '%s'", path);
 	s->null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (s->null < 0)
 		return err_errno(e, "cannot open '/dev/null'");

@@ -240,6 +240,7 @@ int main(int argc, char **argv)
 	struct main_options o = { .control_fd = -1,
 				  .sandbox = { .root_fd = -1 },
 				  .log_level = LOG_LEVEL_WARN };
+	atomic_ulong dropped = 0;
 	struct err e = { 0 };
 	struct log log;
 	int r;
@@ -252,6 +253,7 @@ int main(int argc, char **argv)
 	main_quiet_libraries();
 	signal(SIGPIPE, SIG_IGN);
 	log_init(&log, STDERR_FILENO, o.log_level, "vmm");
+	log.dropped = &dropped; /* vmd reads it from a FIFO, and may be away */
 	if (o.control_fd >= 0)
 		return main_control(o.control_fd, &o.sandbox, &log);
 	o.alone.sandbox = &o.sandbox;

@@ -12,12 +12,14 @@
  * refuse        answers configure with an error
  * last-words    writes a record and ends at configure
  * deaf          does not obey its power button
+ * noisy         says 4 MiB on its standard error at hello, with control characters, then its last line
  * log-gap       sends its log with a gap, some of it twice, and then what is no log
  * log-flood     sends 32 MiB at once, as much of it as is taken, and "the end"
  * bad-record    ends at the power button with a record that is too long and no JSON
  *
  * and those of fake_acts, which do something else than answer, at a request or at hello.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -77,6 +79,20 @@ static void fake_end(struct fake *f, const char *reason, int code, const char *m
 
 static bool fake_act(struct fake *f, const char *at, const struct rpc_msg *m);
 
+/* Standard error does not block: what vmd does not read at once is gone, but for the last line. */
+static void fake_noise(void)
+{
+	static const char line[] = "noise \033[31m\a of a monitor that has much to say\n";
+	static const char last[] = "the last line\n";
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	for (size_t n = 0; n < 4 << 20; n += sizeof(line) - 1)
+		if (write(STDERR_FILENO, line, sizeof(line) - 1) < 0 && errno != EAGAIN)
+			_exit(11);
+	while (write(STDERR_FILENO, last, sizeof(last) - 1) < 0)
+		poll(&p, 1, -1);
+}
+
 static void fake_hello(struct fake *f)
 {
 	struct json_object *params = json_add_str(json_new(), "version", "fake");
@@ -87,6 +103,8 @@ static void fake_hello(struct fake *f)
 		fprintf(stderr, "fake: first line\nfake: the last line\n");
 		raise(SIGKILL);
 	}
+	if (fake_is(f, "noisy"))
+		fake_noise();
 	if (fake_is(f, "hang-hello"))
 		fake_hang();
 	if (fake_act(f, "hello", NULL)) {

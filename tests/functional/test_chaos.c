@@ -235,8 +235,8 @@ static void chaos_no_litter(struct chaos *w, struct json_object *one)
 {
 	static const char *const state[] = { "state.db", "state.db-wal", "state.db-shm",
 					     "vmd.lock", "log",		 NULL };
-	static const char *const running[] = { "control.sock", "exit.json", "vmm.log", NULL };
-	static const char *const stopped[] = { "vmm.log", NULL };
+	static const char *const running[] = { "control.sock", "exit.json", "log.fifo", NULL };
+	static const char *const stopped[] = { NULL };
 	const char *run[] = { w->ticker_id, json_get_str(one, "id", NULL), NULL };
 	char path[256];
 
@@ -302,7 +302,7 @@ static struct json_object *chaos_check(struct chaos *w)
 	chaos_no_orphan(w, (pid_t)json_get_int(observed, "pid", 0));
 	chaos_no_litter(w, one);
 	chaos_integrity(w);
-	scene_expect_fds(w->h, w->c, w->fds + 4 * running);
+	scene_expect_fds(w->h, w->c, w->fds + 5 * running);
 	return one;
 }
 

@@ -196,6 +196,49 @@ static void test_flood(void **state)
 	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));
 }
 
+static void test_noisy_monitor(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+	AUTO_JSON struct json_object *page = NULL;
+	struct json_object *records, *rec;
+	const char *text = "";
+
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	c = begin(h, "noisy");
+	page = client_result(c, "vm.logs", "{'vm': 'one', 'monitor': true, 'last': 1}");
+	/* vmd listens to it for a part of each second: the end may still be on its way */
+	for (int i = 0; i < 20 && strcmp(text, "the last line"); i++) {
+		char params[128];
+
+		snprintf(params, sizeof(params),
+			 "{'vm': 'one', 'monitor': true, 'after': %lld, 'timeout_ms': 5000}",
+			 (long long)json_get_int(page, "next", 0));
+		records = json_get(page, "records");
+		for (size_t k = 0; k < json_object_array_length(records); k++) {
+			rec = json_object_array_get_idx(records, k);
+			text = json_get_str(rec, "text", "");
+			if (!strncmp(text, "noise", 5))
+				assert_string_equal(
+					text, "noise  [31m  of a monitor that has much to say");
+		}
+		if (!strcmp(text, "the last line"))
+			break;
+		json_object_put(page);
+		page = client_result(c, "vm.logs", params);
+	}
+	assert_string_equal(text, "the last line");
+	assert_true(size_of(c, h, "monitor.log") + size_of(c, h, "monitor.log.1") <= 128 * 1024);
+	/* a vmd after this one goes on with it, and it never waited for one */
+	client_close(h, c);
+	harness_vmd_end(h, SIGKILL);
+	harness_vmd(h, "noisy", NULL);
+	c = connect_to(h);
+	json_object_put(client_result(c, "vm.wait", "{'vm': 'one', 'for': 'running'}"));
+	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));
+}
+
 /* --- waiting --- */
 
 static void test_wait(void **state)
@@ -380,6 +423,7 @@ int main(void)
 		T(test_counting_over_restarts),
 		T(test_gaps_and_lies),
 		T(test_flood),
+		T(test_noisy_monitor),
 		T(test_wait),
 		T(test_pages),
 		T(test_delete),

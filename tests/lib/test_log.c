@@ -2,7 +2,9 @@
 #include "lib/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -107,6 +109,34 @@ static void test_levels(void **state)
 	log_error(NULL, "nowhere");
 }
 
+/* A pipe that nobody reads: the log does not wait, and says later what it has lost. */
+static void test_full_pipe(void **state)
+{
+	struct pipe_log *p = *state;
+	atomic_ulong dropped = 0;
+	char text[65536 + 1];
+	unsigned long lost;
+	ssize_t n;
+
+	p->log.dropped = &dropped;
+	assert_int_equal(fcntl(p->fds[0], F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(fcntl(p->fds[1], F_SETFL, O_NONBLOCK), 0);
+	for (int i = 0; i < 10000; i++)
+		log_error(&p->log, "one of many lines that nobody reads");
+	lost = atomic_load(&dropped);
+	assert_true(lost > 1000 && lost < 10000);
+	while (read(p->fds[0], text, sizeof(text)) > 0)
+		;
+	log_error(&p->log, "next");
+	n = read(p->fds[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_int_equal(strtoul(text + 1, NULL, 10), lost);
+	assert_non_null(strstr(text, " lines of this log are lost)\n"));
+	assert_non_null(strstr(text, "vmd: next\n"));
+	assert_int_equal(atomic_load(&dropped), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,6 +144,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limited, setup, teardown),
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test_setup_teardown(test_full_pipe, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
