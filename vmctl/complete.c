@@ -53,7 +53,7 @@ static struct json_object *complete_ask(const struct complete *c, const char *me
 	const struct itimerval limit = { .it_value = { .tv_usec = COMPLETE_LIMIT_MS * 1000 } };
 	const struct itimerval none = { 0 };
 	struct json_object *result = NULL;
-	struct client_reply reply;
+	struct client_reply reply = { 0 };
 	struct client client;
 
 	signal(SIGALRM, complete_too_late);
