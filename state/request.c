@@ -12,11 +12,15 @@
 #include "state/db.h"
 
 #define REQUEST_TRIM_EVERY 100
+#define REQUEST_LONGEST_MS (2 * 86400 * INT64_C(1000))
 
 static int request_trim(struct state *s, uid_t uid, int64_t now_ms, struct err *e)
 {
-	int ret = db_run(s, DB_REQUEST_EXPIRE, "DELETE FROM request WHERE time <= ?", e, "i",
-			 now_ms - STATE_REQUEST_MS);
+	/* one without an answer may still be under way: a day at most, says the schema of timeout_ms */
+	int ret =
+		db_run(s, DB_REQUEST_EXPIRE,
+		       "DELETE FROM request WHERE time <= ? AND (answer IS NOT NULL OR time <= ?)",
+		       e, "ii", now_ms - STATE_REQUEST_MS, now_ms - REQUEST_LONGEST_MS);
 
 	if (ret < 0)
 		return ret;
@@ -39,10 +43,12 @@ int state_request_begin(struct state *s, const struct state_request *r, int64_t 
 	return request_trim(s, r->uid, now_ms, e);
 }
 
-int state_request_end(struct state *s, uid_t uid, const char *id, const char *answer, struct err *e)
+int state_request_end(struct state *s, uid_t uid, const char *id, const char *answer,
+		      int64_t now_ms, struct err *e)
 {
-	return db_run(s, DB_REQUEST_END, "UPDATE request SET answer = ? WHERE uid = ? AND id = ?",
-		      e, "tit", answer, (int64_t)uid, id);
+	return db_run(s, DB_REQUEST_END,
+		      "UPDATE request SET answer = ?, time = ? WHERE uid = ? AND id = ?", e, "tiit",
+		      answer, now_ms, (int64_t)uid, id);
 }
 
 int state_request_forget(struct state *s, uid_t uid, const char *id, struct err *e)

@@ -147,13 +147,13 @@ int state_event_last_states(struct state *s,
 			    void *arg, struct err *e);
 
 /*
- * A request, before it is carried out; an older one of the same name goes. Its answer, when there is one.
- * Or forget it, so that a repetition is carried out.
+ * A request, before it is carried out; an older one of the same name goes. Its answer, when there is one,
+ * and its time anew. Or forget it, so that a repetition is carried out.
  */
 int state_request_begin(struct state *s, const struct state_request *r, int64_t now_ms,
 			struct err *e);
 int state_request_end(struct state *s, uid_t uid, const char *id, const char *answer,
-		      struct err *e);
+		      int64_t now_ms, struct err *e);
 int state_request_forget(struct state *s, uid_t uid, const char *id, struct err *e);
 /* 1 and the request with its answer (malloc'ed; NULL: none yet), 0 when there is none, or negative. */
 int state_request_find(struct state *s, uid_t uid, const char *id, int64_t now_ms,

@@ -201,7 +201,7 @@ void request_end(struct requests *set, struct call *call, struct json_object *an
 	if (request_in_vain(answer))
 		ret = state_request_forget(s, r->row.uid, r->row.id, &e);
 	else if (strlen(text) <= REQUEST_ANSWER_MAX)
-		ret = state_request_end(s, r->row.uid, r->row.id, text, &e);
+		ret = state_request_end(s, r->row.uid, r->row.id, text, state_now_ms(), &e);
 	if (ret < 0)
 		log_error(&call->daemon->log, "the answer to request '%s' is not kept: %s",
 			  r->row.id, e.msg);

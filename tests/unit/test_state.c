@@ -455,7 +455,9 @@ static void test_requests(void **state)
 	assert_int_equal(got.digest, -7);
 	/* another user's is another one */
 	assert_int_equal(state_request_find(f->s, 6, "a", now, &got, &answer, &e), 0);
-	assert_int_equal(state_request_end(f->s, 5, "a", "{\"result\":{}}", &e), 0);
+	/* its time begins anew with the answer */
+	now += STATE_REQUEST_MS / 2;
+	assert_int_equal(state_request_end(f->s, 5, "a", "{\"result\":{}}", now, &e), 0);
 	assert_int_equal(
 		state_request_find(f->s, 5, "a", now + STATE_REQUEST_MS - 1, &got, &answer, &e), 1);
 	assert_string_equal(answer, "{\"result\":{}}");
@@ -501,6 +503,19 @@ static void add_requests(struct fixture *f, uid_t uid, int n, int64_t now)
 	assert_int_equal(state_commit(f->s, &e), 0);
 }
 
+static void end_requests(struct fixture *f, uid_t uid, int n, int64_t now)
+{
+	struct err e = { 0 };
+	char id[16];
+
+	assert_int_equal(state_begin(f->s, &e), 0);
+	for (int i = 0; i < n; i++) {
+		snprintf(id, sizeof(id), "r%d", i);
+		assert_int_equal(state_request_end(f->s, uid, id, "{}", now, &e), 0);
+	}
+	assert_int_equal(state_commit(f->s, &e), 0);
+}
+
 /* Their number is bounded: by age, and for each user. */
 static void test_requests_are_trimmed(void **state)
 {
@@ -515,7 +530,11 @@ static void test_requests_are_trimmed(void **state)
 	assert_int_equal(state_request_find(f->s, 5, "r0", 2000, &got, &answer, &e), 1);
 	assert_int_equal(state_request_find(f->s, 6, "r0", 2000, &got, &answer, &e), 0);
 	assert_int_equal(state_request_find(f->s, 6, "r250", 2000, &got, &answer, &e), 1);
+	/* what is under way is kept for longer */
+	end_requests(f, 6, STATE_REQUESTS_MAX + 250, 2000);
 	add_requests(f, 7, 100, 2000 + STATE_REQUEST_MS);
+	assert_int_equal(count_requests(f), 50 + 100);
+	add_requests(f, 8, 100, INT64_C(3) * 86400 * 1000);
 	assert_int_equal(count_requests(f), 100);
 }
 
