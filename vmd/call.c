@@ -19,6 +19,15 @@ static const struct method_info *call_info(const struct call *call)
 	return method_info(server_schemas(call->daemon->server), call->method);
 }
 
+static void call_link(struct call *call, struct call **head)
+{
+	call->prev = NULL;
+	call->next = *head;
+	if (*head)
+		(*head)->prev = call;
+	*head = call;
+}
+
 struct call *call_new(struct client *c, struct batch *batch, const struct rpc_msg *msg,
 		      const struct method *method)
 {
@@ -34,10 +43,7 @@ struct call *call_new(struct client *c, struct batch *batch, const struct rpc_ms
 	call->actor = c->actor;
 	call->notification = msg->kind == RPC_NOTIFICATION;
 	call->batch = batch_hold(batch);
-	call->next = c->calls;
-	if (c->calls)
-		c->calls->prev = call;
-	c->calls = call;
+	call_link(call, &c->calls);
 	c->ncalls++;
 	return call;
 }
@@ -61,17 +67,20 @@ static void call_timer_stop(struct call *call)
 	call->timer = NULL;
 }
 
+/* Out of its client's list, or of that of the orphans. */
 static void call_unlink(struct call *call)
 {
-	struct client *c = call->client;
+	struct call **head =
+		call->client ? &call->client->calls : server_orphans(call->daemon->server);
 
 	if (call->prev)
 		call->prev->next = call->next;
 	else
-		c->calls = call->next;
+		*head = call->next;
 	if (call->next)
 		call->next->prev = call->prev;
-	c->ncalls--;
+	if (call->client)
+		call->client->ncalls--;
 	call->client = NULL;
 }
 
@@ -79,7 +88,7 @@ void call_orphan(struct call *call)
 {
 	call_timer_stop(call);
 	call_unlink(call);
-	server_count_orphans(call->daemon->server, 1);
+	call_link(call, server_orphans(call->daemon->server));
 }
 
 static void call_send(struct call *call, struct json_object *take_msg, struct fdset *take_fds)
@@ -129,10 +138,7 @@ static int call_timer_start(struct call *call, struct err *e)
 static void call_free(struct call *call)
 {
 	call_timer_stop(call);
-	if (call->client)
-		call_unlink(call);
-	else
-		server_count_orphans(call->daemon->server, -1);
+	call_unlink(call);
 	batch_put(call->batch);
 	json_object_put(call->id);
 	json_object_put(call->params);

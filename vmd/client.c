@@ -138,15 +138,27 @@ static void client_no_method(struct client *c, struct batch *batch, const struct
 	client_error(c, batch, msg, &e);
 }
 
-static int client_check_room(struct client *c, struct err *e)
+/* A user that asks and goes away, again and again, must not fill vmd; what ends such calls gets through. */
+static int client_check_orphans(struct client *c, const struct method *method, struct err *e)
+{
+	bool urgent = method_info(server_schemas(c->server), method)->urgent;
+	unsigned int n = 0;
+
+	for (const struct call *call = *server_orphans(c->server); call; call = call->next)
+		n += call->actor.uid == c->actor.uid;
+	if (n < (urgent ? 2 : 1) * CLIENT_ORPHANS_MAX)
+		return 0;
+	err_set(e, ERR_BUSY, "%u requests of user %u go on though nobody waits for them", n,
+		(unsigned int)c->actor.uid);
+	return err_hint(e, "vm.kill ends those that wait for a VM");
+}
+
+static int client_check_room(struct client *c, const struct method *method, struct err *e)
 {
 	if (c->ncalls >= CLIENT_CALLS_MAX)
 		return err_set(e, ERR_BUSY, "%d requests of this connection wait for their answer",
 			       CLIENT_CALLS_MAX);
-	if (server_count_orphans(c->server, 0) >= SERVER_ORPHANS_MAX)
-		return err_set(e, ERR_BUSY, "%d requests whose clients have gone are under way",
-			       SERVER_ORPHANS_MAX);
-	return 0;
+	return client_check_orphans(c, method, e);
 }
 
 static void client_request(struct client *c, struct batch *batch, const struct rpc_msg *msg)
@@ -159,7 +171,7 @@ static void client_request(struct client *c, struct batch *batch, const struct r
 		client_no_method(c, batch, msg);
 		return;
 	}
-	if (client_check_room(c, &e) < 0) {
+	if (client_check_room(c, method, &e) < 0) {
 		client_error(c, batch, msg, &e);
 		return;
 	}

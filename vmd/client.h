@@ -12,6 +12,8 @@
 #include "vmd/role.h"
 
 #define CLIENT_CALLS_MAX 32 /* requests that wait for their answer, and of one batch */
+#define CLIENT_ORPHANS_MAX \
+	256 /* of a user: calls that go on though nobody waits; urgent ones twice that */
 #define CLIENT_VALUES_MAX 10000
 #define CLIENT_STRING_MAX 4096 /* no schema takes a longer one */
 #define CLIENT_WRITE_MS 5000

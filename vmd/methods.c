@@ -129,6 +129,7 @@ static int method_compile(struct method_schemas *s, size_t row, struct json_obje
 	s->info[row] = (struct method_info){
 		.read = !strcmp(json_get_str(o, "access", ""), "read"),
 		.fds = json_get_bool(o, "fds", false),
+		.urgent = json_get_bool(o, "urgent", false),
 		.owner = !strcmp(json_get_str(o, "rights", ""), "owner"),
 		.any = !strcmp(json_get_str(o, "rights", ""), "any"),
 		.needs_vm = method_requires(params, "vm") || method_requires(params, "definition"),

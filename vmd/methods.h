@@ -32,8 +32,9 @@ const struct method *method_find(const char *name);
 const char *method_near(const char *name);
 /* What a row's schema says beside its parameters and result. */
 struct method_info {
-	bool read; /* access "read": it changes nothing */
-	bool fds;  /* "fds": a descriptor comes with the answer */
+	bool read;   /* access "read": it changes nothing */
+	bool fds;    /* "fds": a descriptor comes with the answer */
+	bool urgent; /* "urgent": it ends what others wait for (vmd/client.c) */
 	/* whom it is for (vmd/role.h); a write without these is for the owner of the VM that it names */
 	bool owner;    /* "rights": "owner": to read it, too, is */
 	bool any;      /* "rights": "any": for operators too; the handler looks closer */

@@ -42,7 +42,7 @@ struct server {
 	struct role_groups roles;
 	struct client *clients; /* each frees itself */
 	unsigned int nclients;
-	unsigned int orphans;
+	struct call *orphans; /* each ends itself */
 	struct log_limit refusals;
 	struct audit audit;
 	struct requests *requests;	/* owned */
@@ -351,8 +351,7 @@ void server_audit(struct server *s, const struct call *call, struct json_object 
 	audit_call(&s->audit, &s->daemon->log, uv_now(&s->daemon->loop), call, answer);
 }
 
-unsigned int server_count_orphans(struct server *s, int change)
+struct call **server_orphans(struct server *s)
 {
-	s->orphans += (unsigned int)change;
-	return s->orphans;
+	return &s->orphans;
 }

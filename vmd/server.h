@@ -9,7 +9,6 @@
 #include "lib/err.h"
 
 #define SERVER_CLIENTS_MAX 64
-#define SERVER_ORPHANS_MAX 1024	 /* calls that go on though their client has gone */
 #define SERVER_CLIENTS_PER_UID 8 /* but root's, and those of vmd's own user */
 
 struct call;
@@ -36,8 +35,8 @@ void server_free(struct server *s);
 
 struct method_schemas *server_schemas(struct server *s);
 struct requests *server_requests(struct server *s);
-/* Calls that go on without a client: one more or less. Their number. */
-unsigned int server_count_orphans(struct server *s, int change);
+/* The list of calls that go on without a client. */
+struct call **server_orphans(struct server *s);
 /* Write down who did what. */
 void server_audit(struct server *s, const struct call *call, struct json_object *answer);
 const struct role_groups *server_roles(const struct server *s);

@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/errcat.h"
 
@@ -169,6 +171,38 @@ static void test_lost_answer(void **state)
 	expect_state(c, "stopped");
 }
 
+#define GO_ON "256 requests of user 0 go on though nobody waits for them"
+
+/* Who asks and does not wait piles up what goes on: up to a limit, and there is a way out. */
+static void test_too_many_that_go_on(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+
+	harness_vmd(h, "hang-hello", "--step-timeout", "60", "--viewer-group", "54303", NULL);
+	c = harness_client(h);
+	apply(h, c, "");
+	/* by its own wish */
+	for (int i = 0; i < 255; i++)
+		client_expect_error(c, "vm.start", "{'vm': 'one', 'timeout_ms': 0}", ERR_TIMEOUT,
+				    "vm.start has not ended within 0 s; it goes on",
+				    "vm.get says what it does");
+	json_object_put(client_result(c, "vm.list", NULL));
+	/* and one that has gone */
+	client_ask(c, "vm.start", "{'vm': 'one'}");
+	json_object_put(client_result(c, "daemon.ping", NULL));
+	client_close(h, c);
+	c = harness_client(h);
+	client_expect_error(c, "vm.start", "{'vm': 'one'}", ERR_BUSY, GO_ON,
+			    "vm.kill ends those that wait for a VM");
+	if (!geteuid()) { /* others are not concerned */
+		assert_int_equal(chmod(h->dir, 0711), 0);
+		json_object_put(client_result(harness_client_as(h, 1001, 54303), "vm.list", NULL));
+	}
+	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
+	json_object_put(client_result(c, "vm.list", NULL));
+}
+
 /* Busy is not for ever. */
 static void test_busy_is_not_kept(void **state)
 {
@@ -274,8 +308,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_repetition),  T(test_start_once),       T(test_repetition_while_it_runs),
-		T(test_lost_answer), T(test_busy_is_not_kept), T(test_if_revision),
-		T(test_dry_run),
+		T(test_lost_answer), T(test_busy_is_not_kept), T(test_too_many_that_go_on),
+		T(test_if_revision), T(test_dry_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
