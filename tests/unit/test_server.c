@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "lib/conn.h"
+#include "lib/fdio.h"
 #include "tests/lib/tempdir.h"
 #include "vmd/daemon.h"
 #include "vmd/event.h"
+#include "vmd/guest.h"
 #include "vmd/server.h"
 
 struct fixture {
@@ -34,6 +36,7 @@ static int setup(void **state)
 	assert_int_equal(uv_loop_init(&f->d.loop), 0);
 	assert_int_equal(state_open(f->dir, &f->d.state, &e), 0);
 	f->d.events = event_hub_new(&f->d.loop, f->d.state, &f->d.log);
+	f->d.guests = guests_new(&f->d);
 	assert_int_equal(server_new(&f->d, &f->d.server, &e), 0);
 	*state = f;
 	return 0;
@@ -45,9 +48,11 @@ static int teardown(void **state)
 
 	server_close(f->d.server);
 	event_hub_close(f->d.events);
+	guests_close(&f->d);
 	uv_run(&f->d.loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->d.loop), 0);
 	server_free(f->d.server);
+	guests_free(f->d.guests);
 	event_hub_free(f->d.events);
 	state_close(f->d.state);
 	tempdir_remove(f->dir);
@@ -100,10 +105,53 @@ static void test_what_cannot_be_served(void **state)
 	assert_int_equal(server_listen_fd(f->d.server, -1, false, &e), -EBADF);
 }
 
+/* 3000 VMs, each of 32 requests of a batch lists them: more than may wait for a client. */
+static void test_batch_too_long(void **state)
+{
+	static const struct state_actor actor = { .program = "test" };
+	static const char request[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"vm.list\"}";
+	struct fixture *f = *state;
+	struct err e = { 0 };
+	char text[8192] = "", line[4096] = "[";
+	ssize_t n = 0;
+	int client;
+
+	assert_int_equal(state_begin(f->d.state, &e), 0);
+	for (int i = 0; i < 3000; i++) {
+		struct state_vm vm = { .vcpus = 1, .memory = 1 << 20, .profile = "modern" };
+
+		state_uuid(vm.id);
+		snprintf(vm.name, sizeof(vm.name), "vm%d", i);
+		assert_int_equal(state_vm_insert(f->d.state, &vm, "{}", "{}", &actor, &e), 0);
+	}
+	assert_int_equal(state_commit(f->d.state, &e), 0);
+	for (int i = 0; i < 32; i++)
+		sprintf(line + strlen(line), "%s%s", i ? "," : "", request);
+	strcat(line, "]\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"daemon.ping\"}\n");
+	assert_int_equal(server_listen(f->d.server, f->path, false, &e), 0);
+	server_open(f->d.server);
+	client = conn_connect(f->path, &e);
+	assert_int_equal(fdio_write(client, line, strlen(line)), strlen(line));
+	while (!strstr(text, "\"id\":2")) {
+		ssize_t got = recv(client, text + n, sizeof(text) - 1 - (size_t)n, MSG_DONTWAIT);
+
+		assert_true(got != 0);
+		if (got > 0)
+			n += got;
+		else
+			uv_run(&f->d.loop, UV_RUN_ONCE);
+	}
+	assert_non_null(strstr(text,
+			       "\"id\":null,\"error\":{\"code\":-32001,\"message\":\"the answers "
+			       "to a batch are more than 16777216 bytes long\""));
+	close(client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_given_socket, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_batch_too_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_cannot_be_served, setup, teardown),
 	};
 
