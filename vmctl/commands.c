@@ -73,7 +73,7 @@ static const struct args_option commands_history[] = {
 };
 
 static const struct args_option commands_revert[] = {
-	{ "to", 0, ARGS_NUMBER, .required = true, .metavar = "N", .help = "the revision" },
+	{ "to", 0, ARGS_NUMBER, .required = true, .metavar = "REVISION", .help = "its number" },
 	OPTION_YES,
 	OPTION_DRY_RUN,
 	{ 0 },
@@ -82,7 +82,8 @@ static const struct args_option commands_revert[] = {
 static const struct args_option commands_edit[] = { OPTION_DRY_RUN, { 0 } };
 
 static const struct args_option commands_export[] = {
-	{ "revision", 'r', ARGS_NUMBER, .metavar = "N", .help = "as it was in this revision" },
+	{ "revision", 'r', ARGS_NUMBER, .metavar = "REVISION",
+	  .help = "as it was in this revision" },
 	{ 0 },
 };
 
@@ -369,7 +370,7 @@ const struct command commands[] = {
 	  "explain",
 	  { 0 },
 	  "explain an error, or a key of a VM file",
-	  .operands = "[ERROR|vm.KEY]",
+	  .operands = "[ERROR|KEY]",
 	  .max = 1,
 	  .access = COMMAND_LOCAL,
 	  .run = cmd_explain },

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "lib/auto.h"
+#include "lib/errcat.h"
+#include "vmctl/changes.h"
 #include "vmctl/commands.h"
 #include "vmctl/vmctl.h"
 
@@ -123,6 +125,24 @@ static void complete_methods(struct complete *c)
 	}
 }
 
+/* `revert VM --to`, `export VM --revision`: the numbers, and what each changed */
+static void complete_revisions(struct complete *c)
+{
+	AUTO_JSON struct json_object *result =
+		complete_ask(c, "vm.history",
+			     json_add_str(json_new(), "vm", c->noperands ? c->operands[0] : ""));
+	struct json_object *list = json_get(result, "revisions");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		const struct json_object *r = json_object_array_get_idx(list, i);
+		char number[24], changes[60];
+
+		snprintf(number, sizeof(number), "%lld", (long long)json_get_int(r, "revision", 0));
+		changes_join(json_get(r, "changes"), changes, sizeof(changes));
+		complete_offer(c, number, changes[0] ? changes : NULL);
+	}
+}
+
 /* --- what the tables know ------------------------------------------------------------------------------ */
 
 /* Commands and groups, or the commands of the group. */
@@ -150,6 +170,14 @@ static void complete_help(struct complete *c)
 	complete_commands(c);
 }
 
+/* `explain`: errors by name, and what keys begin with */
+static void complete_errors(struct complete *c)
+{
+	for (const struct errcat_entry *e = errcat_entries; e->name; e++)
+		complete_offer(c, e->name, NULL);
+	complete_offer(c, "vm", "keys of a VM file");
+}
+
 static void complete_files(struct complete *c)
 {
 	fputs(":files\n", c->out);
@@ -160,9 +188,10 @@ static const struct {
 	const char *word;
 	void (*offer)(struct complete *c);
 } complete_kinds[] = {
-	{ "VM", complete_vms },		{ "CONSOLE", complete_consoles },
-	{ "METHOD", complete_methods }, { "COMMAND", complete_help },
-	{ "FILE", complete_files },	{ "PATH", complete_files },
+	{ "VM", complete_vms },		  { "CONSOLE", complete_consoles },
+	{ "METHOD", complete_methods },	  { "COMMAND", complete_help },
+	{ "FILE", complete_files },	  { "PATH", complete_files },
+	{ "ERROR|KEY", complete_errors }, { "REVISION", complete_revisions },
 };
 
 static void complete_kind(struct complete *c, const char *word, size_t len)

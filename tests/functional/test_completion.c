@@ -93,6 +93,8 @@ static void test_words(void **state)
 	offers("nonsense ", "");
 	offers("host nonsense ", "");
 	offers("help host ", "info");
+	offers("explain vm.re", "vm.revision_mismatch");
+	offers("revert one --to ", ""); /* no vmd */
 }
 
 static void test_names_by_state(void **state)
@@ -107,6 +109,9 @@ static void test_names_by_state(void **state)
 	offers("show ", "one two");
 	offers("wait o", "one");
 	offers("wait one ", "two");
+	offers("history ", "one two");
+	offers("revert one --to ", "1");
+	offers("revert nope --to ", "");
 	offers("console one ", "com1 console0");
 	offers("rpc vm.rese", "vm.reset");
 }
