@@ -25,13 +25,12 @@ static int logfile_open_fd(struct logfile_job *job)
 {
 	const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
 	int fd = open(job->path, flags, 0600);
-	char *slash;
+	char dir[sizeof(job->path)];
 
 	if (fd < 0 && errno == ENOENT) {
-		slash = strrchr(job->path, '/');
-		*slash = '\0';
-		mkdir(job->path, 0700);
-		*slash = '/';
+		memcpy(dir, job->path, sizeof(dir)); /* the loop's thread reads the path, too */
+		*strrchr(dir, '/') = '\0';
+		mkdir(dir, 0700);
 		fd = open(job->path, flags, 0600);
 	}
 	return fd < 0 ? err_errno(&job->err, "cannot open '%s'", job->path) : fd;

@@ -39,6 +39,7 @@ static bool vmlog_job_text(const char *data, size_t len, struct buf *out, size_t
 
 static struct json_object *vmlog_job_record(const struct logrec *rec, size_t *cost)
 {
+	int64_t lost = rec->kind == LOGREC_LOST ? strtoll(rec->data, NULL, 10) : 0;
 	struct json_object *o = json_new();
 	char time[EVENT_TIME_SIZE];
 	struct buf text;
@@ -50,9 +51,8 @@ static struct json_object *vmlog_job_record(const struct logrec *rec, size_t *co
 		return json_add_str(o, "kind", "begin");
 	if (rec->kind == LOGREC_LOST) {
 		json_add_str(o, "kind", "lost");
-		return json_add_int(o, "bytes",
-				    (int64_t)MIN(strtoull(rec->data, NULL, 10),
-						 (unsigned long long)JSON_INT_MAX));
+		/* a monitor may claim anything; JSON takes no more */
+		return json_add_int(o, "bytes", lost > JSON_INT_MAX ? JSON_INT_MAX : lost);
 	}
 	json_add_str(o, "kind", rec->kind == LOGREC_LINE ? "line" : "part");
 	buf_init(&text, 3 * LOGREC_DATA_MAX);

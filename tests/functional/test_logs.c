@@ -294,6 +294,30 @@ static void test_wait(void **state)
 	assert_string_equal(json_get_str(json_get(late, "result"), "line", ""), "console");
 }
 
+/* What the process before this one said does not count, also when it stands in the log. */
+static void test_wait_is_for_this_run(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	c = begin(h, "log-flood");
+	wait_for(c, "^the end$");
+	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));
+	client_close(h, c);
+	harness_vmd_end(h, SIGTERM);
+	harness_vmd(h, "ok", NULL);
+	c = connect_to(h);
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	wait_for(c, "console");
+	client_expect_error(
+		c, "vm.wait",
+		"{'vm': 'one', 'for': 'console', 'regex': '^the end$', 'timeout_ms': 200}",
+		ERR_TIMEOUT, "the console of VM 'one' has not said that within 0.2 s",
+		"what it said: vmctl logs one");
+}
+
 /* --- reading --- */
 
 static void test_pages(void **state)
@@ -425,6 +449,7 @@ int main(void)
 		T(test_flood),
 		T(test_noisy_monitor),
 		T(test_wait),
+		T(test_wait_is_for_this_run),
 		T(test_pages),
 		T(test_delete),
 		T(test_disk_full),
