@@ -433,6 +433,9 @@ static void test_disk_full(void **state)
 		;
 	close(fd);
 	c = begin(h, "ok");
+	json_object_put(client_result(
+		c, "event.subscribe",
+		"{'since': 0, 'types': ['console.log_failed', 'console.log_resumed']}"));
 	failed = client_event(c, "console.log_failed", NULL);
 	assert_string_equal(json_get_str(json_get(failed, "data"), "name", ""), "one");
 	assert_non_null(strstr(json_get_str(json_get(failed, "data"), "message", ""),
