@@ -54,7 +54,7 @@ void guest_logs_monitor(struct guest *g)
 	struct vmlog *l = vmlog_get(g->d, g->id, VMLOG_MONITOR, NULL);
 	char run[LOGREAD_RUN_SIZE];
 	struct err e = { 0 };
-	AUTO_CLOSE int fd = l ? vmproc_open_log(g->dir, &e) : err_ret(&e, -ENOMEM, "monitor");
+	AUTO_CLOSE int fd = l ? vmproc_take_log(g->proc, &e) : err_ret(&e, -ENOMEM, "monitor");
 
 	if (fd >= 0 && guest_run_name(g, run, sizeof(run), &e) >= 0)
 		vmlog_attach(l, run, TAKE_FD(fd));

@@ -269,8 +269,9 @@ static void vmlog_begin(struct vmlog *l)
 	memcpy(data, l->line, early);
 	l->len = 0;
 	vmlog_input(l, l->offset, data, early);
-	vmlog_listen(l);
 	vmlog_wait_wake(l);
+	/* at once: a FIFO whose last writer had gone before we came says nothing to poll(2) */
+	vmlog_readable(&l->source->poll, 0, UV_READABLE);
 }
 
 void vmlog_attach(struct vmlog *l, const char *run, int take_fd)

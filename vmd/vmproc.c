@@ -28,6 +28,8 @@ void vmproc_unref(struct vmproc *p)
 	if (--p->handles)
 		return;
 	close(p->pidfd);
+	if (p->log >= 0)
+		close(p->log);
 	free(p);
 }
 
@@ -171,6 +173,7 @@ int vmproc_new(const struct vmproc_options *options, pid_t pid, const char *sock
 	snprintf(p->socket, sizeof(p->socket), "%s", socket);
 	p->pid = pid;
 	p->pidfd = take_pidfd;
+	p->log = -1;
 	p->child = child;
 	p->retry_ms = VMPROC_RETRY_MS;
 	p->events = VMPROC_EVENTS_MAX;

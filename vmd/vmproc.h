@@ -83,10 +83,10 @@ void vmproc_kill(struct vmproc *p);
  */
 void vmproc_last_words(const char *dir, struct state_exit *ret_exit);
 /*
- * The reading end of what the process in dir says. The kernel keeps 64 KiB of it while nobody reads; the
- * process neither waits nor ends when that is full. -errno: it has none.
+ * The reading end of what the process says, the caller's then. The kernel keeps 64 KiB of it while nobody
+ * reads; the process neither waits nor ends when that is full. -errno: it has none.
  */
-int vmproc_open_log(const char *dir, struct err *e);
+int vmproc_take_log(struct vmproc *p, struct err *e);
 /* Remove what a process leaves in dir, and dir. */
 void vmproc_clean(const char *dir);
 

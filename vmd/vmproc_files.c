@@ -76,6 +76,11 @@ int vmproc_open_log(const char *dir, struct err *e)
 	return TAKE_FD(fd);
 }
 
+int vmproc_take_log(struct vmproc *p, struct err *e)
+{
+	return p->log >= 0 ? TAKE_FD(p->log) : vmproc_open_log(p->options.dir, e);
+}
+
 void vmproc_clean(const char *dir)
 {
 	static const char *const names[] = { "control.sock", GATHER_RECORD, VMPROC_FIFO };

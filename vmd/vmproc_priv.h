@@ -36,6 +36,7 @@ struct vmproc {
 	char socket[108];
 	pid_t pid;
 	int pidfd; /* owned */
+	int log;   /* owned: the FIFO's reading end until it is taken; or -1 */
 	uv_poll_t poll;
 	uv_timer_t exit_timer; /* from the process's end to giving up on its connection's */
 	uv_timer_t conn_timer; /* to the next try; or to hello */
@@ -72,6 +73,8 @@ void vmproc_fail_calls(struct vmproc *p, const struct err *why);
 void vmproc_answer(struct vmproc *p, const struct rpc_msg *m);
 
 /* vmproc_files.c */
+/* The reading end of the FIFO in dir. */
+int vmproc_open_log(const char *dir, struct err *e);
 /* What came from vmm is shown to people: no control characters. */
 void vmproc_printable(char *text);
 

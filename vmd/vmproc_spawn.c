@@ -25,12 +25,13 @@
 struct spawn {
 	const char *vmm;
 	int listen, log, null, gate[2]; /* owned; gate: the child reads, vmd writes */
+	int log_end;			/* owned: what vmd reads; there before the first word */
 	struct state_process process;
 };
 
 static void spawn_fini(struct spawn *s)
 {
-	int fds[] = { s->listen, s->log, s->null, s->gate[0], s->gate[1] };
+	int fds[] = { s->listen, s->log, s->log_end, s->null, s->gate[0], s->gate[1] };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
@@ -98,6 +99,9 @@ static int spawn_files(struct spawn *s, const char *dir, struct err *e)
 	s->log = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 	if (s->log < 0)
 		return err_errno(e, "cannot open '%s'", path);
+	s->log_end = vmproc_open_log(dir, e);
+	if (s->log_end < 0)
+		return s->log_end;
 	s->null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (s->null < 0)
 		return err_errno(e, "cannot open '/dev/null'");
@@ -143,7 +147,9 @@ int vmproc_spawn(const struct vmproc_options *options, const char *vmm,
 		 int (*record)(void *arg, const struct state_process *process, struct err *e),
 		 struct vmproc **ret_proc, struct err *e)
 {
-	struct spawn s = { .vmm = vmm, .listen = -1, .log = -1, .null = -1, .gate = { -1, -1 } };
+	struct spawn s = {
+		.vmm = vmm, .listen = -1, .log = -1, .log_end = -1, .null = -1, .gate = { -1, -1 }
+	};
 	int ret = snprintf(s.process.socket, sizeof(s.process.socket), "%s/control.sock",
 			   options->dir);
 
@@ -155,6 +161,8 @@ int vmproc_spawn(const struct vmproc_options *options, const char *vmm,
 		ret = spawn_fork(&s, record, options->arg, e);
 	if (ret >= 0)
 		ret = vmproc_new(options, s.process.pid, s.process.socket, ret, true, ret_proc, e);
+	if (ret >= 0)
+		(*ret_proc)->log = TAKE_FD(s.log_end);
 	spawn_fini(&s);
 	return ret;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/fdio.h"
 
@@ -81,11 +82,32 @@ void scene_expect_exit(struct client *c, const char *vm, const char *reason, con
 		assert_string_equal(json_get_str(exit, "message", ""), message);
 }
 
+static void scene_show_fds(pid_t pid)
+{
+	char path[300], to[256];
+	struct dirent *entry;
+	DIR *dir;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%.16s", (int)pid, entry->d_name);
+		n = readlink(path, to, sizeof(to));
+		if (n > 0)
+			print_message("# %s -> %.*s\n", path, (int)n, to);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 void scene_expect_fds(struct harness *h, struct client *c, unsigned int expected)
 {
 	/* each ping is a turn of vmd's loop or less */
 	for (int i = 0; i < SCENE_TURNS && harness_count_fds(h->vmd) != expected; i++)
 		json_object_put(client_result(c, "daemon.ping", NULL));
+	if (harness_count_fds(h->vmd) != expected)
+		scene_show_fds(h->vmd);
 	assert_int_equal(harness_count_fds(h->vmd), expected);
 }
 
