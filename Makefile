@@ -42,10 +42,10 @@ VMD_SRC := $(sort $(wildcard vmd/*.c))
 VMCTL_SRC := $(sort $(wildcard vmctl/*.c))
 VMM_SRC := $(sort $(wildcard vmm/*.c vmm/*/*.c))
 
-# the archives $(1) by their paths if the compiler finds them all, else $(2)
+# the archives $(1) by their paths if the compiler finds them all
 archive_path = $(filter /%,$(shell $(CC) -print-file-name=$(1)))
 archives = $(if $(filter $(words $(1)),$(words $(foreach a,$(1),$(call archive_path,$(a))))),\
-	$(foreach a,$(1),$(call archive_path,$(a))),$(2))
+	$(foreach a,$(1),$(call archive_path,$(a))))
 obj = $(patsubst %,$(BUILD)/obj/%.o,$(1))
 # what is a program is no part of an archive: *_gen.c makes something of the build
 archive_of = $(call obj,$(filter-out %/main.c %_gen.c,$(1)))
@@ -63,12 +63,18 @@ $(BUILD)/bin/vmctl: $(call obj,vmctl/main.c) $(BUILD)/lib/vmctl.a $(BUILD)/lib/c
 $(BUILD)/bin/vmm: $(call obj,vmm/main.c) $(BUILD)/lib/vmm.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmd: LIBS := -luv -lsqlite3 -ljson-c -lyaml
 $(BUILD)/bin/vmctl: LIBS := -luv -ljson-c -lyaml
-# vmm's libraries are linked into it where the archives are there: each shared one costs every VM a tenth
-# of a millisecond and private pages. VMM_STATIC=0: shared ones, for packagers and sanitizers.
+# vmm is linked statically where the archives are there: each shared library costs every VM a tenth of a
+# millisecond and private pages, and would have to be in its empty root. VMM_STATIC=0: shared ones, for
+# packagers and sanitizers.
 VMM_STATIC ?= $(if $(SAN),0,1)
-VMM_ARCHIVES := libuv_a.a liburing.a libjson-c.a libyaml.a
-$(BUILD)/bin/vmm: LIBS := $(if $(filter 1,$(VMM_STATIC)),$(call archives,$(VMM_ARCHIVES),-luv -luring -ljson-c -lyaml),\
-	-luv -luring -ljson-c -lyaml)
+VMM_ARCHIVES := $(if $(filter 1,$(VMM_STATIC)),$(call archives,libuv_a.a liburing.a libjson-c.a libyaml.a libc.a))
+$(BUILD)/bin/vmm: LIBS := $(if $(VMM_ARCHIVES),-static-pie $(VMM_ARCHIVES),-luv -luring -ljson-c -lyaml)
+
+# libuv could ask for users' names, which needs shared libraries; vmm does not, and the linker need not say so
+$(BUILD)/bin/vmm:
+	@mkdir -p $(@D) $(BUILD)/gen
+	$(call say,LD,$@)$(CC) $(if $(VMM_ARCHIVES),$(filter-out -pie,$(ALL_LDFLAGS)),$(ALL_LDFLAGS)) -o $@ $^ $(LIBS) 2>$(BUILD)/gen/vmm.ld; r=$$?; \
+		grep -vE 'in function|statically linked applications' $(BUILD)/gen/vmm.ld >&2; exit $$r
 
 $(BUILD)/bin/%:
 	@mkdir -p $(@D)

@@ -79,12 +79,25 @@ static const char *vmdef_kind(mode_t mode)
 	}
 }
 
+/* From the file, not by the C library's services, which a static program (vmm) cannot load. "" : not there. */
+static void vmdef_user_name(uid_t uid, char *out, size_t size)
+{
+	FILE *f = fopen("/etc/passwd", "re");
+	const struct passwd *pw;
+
+	out[0] = '\0';
+	while (f && !out[0] && (pw = fgetpwent(f)))
+		if (pw->pw_uid == uid)
+			snprintf(out, size, "%s", pw->pw_name);
+	if (f)
+		fclose(f);
+}
+
 static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 {
 	bool rw = (file->open_flags & O_ACCMODE) == O_RDWR;
 	uid_t uid = (uid_t)setfsuid((uid_t)-1); /* the one that counts; changes nothing */
-	struct passwd pw, *found = NULL;
-	char buf[1024];
+	char name[33];
 
 	if (file->confined && error == ELOOP)
 		err_hint(e, "too many links, or one of /proc's, which are not followed");
@@ -93,11 +106,10 @@ static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 			 "set `readonly: true` for this disk, or use a file that can be written");
 	if (error != EACCES)
 		return;
-	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) || !found)
-		pw.pw_name = NULL;
-	err_hint(e, "user %.32s%suid %u%s needs to %s it and to enter the folders above it",
-		 pw.pw_name ? pw.pw_name : "", pw.pw_name ? " (" : "", (unsigned int)uid,
-		 pw.pw_name ? ")" : "", rw ? "read and write" : "read");
+	vmdef_user_name(uid, name, sizeof(name));
+	err_hint(e, "user %s%suid %u%s needs to %s it and to enter the folders above it", name,
+		 name[0] ? " (" : "", (unsigned int)uid, name[0] ? ")" : "",
+		 rw ? "read and write" : "read");
 }
 
 /* Which kinds of file do is known by where the path stands: a device may have a block device. */

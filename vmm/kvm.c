@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -31,11 +32,25 @@ static const struct kvm_need kvm_needs[] = {
 	{ KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI" },
 };
 
+/* From the file, not by the C library's services, which a static program cannot load. */
+static void kvm_group_name(gid_t gid, char *out, size_t size)
+{
+	FILE *f = fopen("/etc/group", "re");
+	const struct group *group;
+
+	snprintf(out, size, "kvm");
+	while (f && (group = fgetgrent(f)))
+		if (group->gr_gid == gid)
+			snprintf(out, size, "%s", group->gr_name);
+	if (f)
+		fclose(f);
+}
+
 int kvm_open(struct err *e)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	struct stat st;
-	struct group *group;
+	char group[64];
 
 	if (fd >= 0)
 		return fd;
@@ -50,8 +65,8 @@ int kvm_open(struct err *e)
 	if (stat("/dev/kvm", &st) || !(st.st_mode & S_IWGRP))
 		return err_hint(e, "run as root, or let a group in: chgrp kvm /dev/kvm && "
 				   "chmod 660 /dev/kvm");
-	group = getgrgid(st.st_gid);
-	return err_hint(e, "join the group '%s', or run as root", group ? group->gr_name : "kvm");
+	kvm_group_name(st.st_gid, group, sizeof(group));
+	return err_hint(e, "join the group '%s', or run as root", group);
 }
 
 /* --- making it -------------------------------------------------------------------------------- */
