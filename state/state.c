@@ -232,12 +232,31 @@ static int state_load_server_id(struct state *s, struct err *e)
 		      s->server_id);
 }
 
+/* What to do about a database that cannot be opened. */
+static int state_explain(struct state *s, int ret, struct err *e)
+{
+	switch (sqlite3_errcode(s->db)) {
+	case SQLITE_NOTADB:
+	case SQLITE_CORRUPT:
+		return err_hint(e, "restore it with its -wal from a copy, or move both away to "
+				   "begin without definitions; VMs that run go on");
+	case SQLITE_FULL:
+	case SQLITE_IOERR:
+		return err_hint(e, "make room on its file system, or see the kernel's log");
+	default:
+		return ret;
+	}
+}
+
 static int state_setup(struct state *s, const char *path, struct err *e)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, ret;
 
 	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK)
 		return err_set(e, ERR_STATE, "cannot open '%s': %s", path, sqlite3_errmsg(s->db));
+	/* it was opened all the same, and every write would fail */
+	if (sqlite3_db_readonly(s->db, "main") == 1)
+		return err_set(e, ERR_STATE, "cannot open '%s' for writing: it is read-only", path);
 	sqlite3_busy_timeout(s->db, 2000);
 	ret = state_exec(s,
 			 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
@@ -245,7 +264,9 @@ static int state_setup(struct state *s, const char *path, struct err *e)
 			 path, e);
 	if (ret >= 0)
 		ret = state_migrate(s, e);
-	return ret < 0 ? ret : state_load_server_id(s, e);
+	if (ret >= 0)
+		ret = state_load_server_id(s, e);
+	return ret < 0 ? state_explain(s, ret, e) : ret;
 }
 
 int state_open(const char *dir, struct state **ret_state, struct err *e)
