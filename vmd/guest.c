@@ -47,17 +47,28 @@ const char *guest_state_name(const struct guest *g)
 	return vm_state_name(guest_off(g) ? VM_STOPPED : vm_state(&g->vm));
 }
 
+/* How it ended last, or NULL. What could not be written down yet is known here alone. */
+static const struct state_exit *guest_exit_of(const struct guest *g, const struct state_vm *vm)
+{
+	if (g && g->end_unsaved)
+		return g->has_exit ? &g->exit : NULL;
+	return vm->has_exit ? &vm->exit : NULL;
+}
+
 int64_t guest_since_ms(const struct guest *g, const struct state_vm *vm)
 {
+	const struct state_exit *exit = guest_exit_of(g, vm);
+
 	if (!guest_off(g))
 		return g->since_ms;
-	return vm->has_exit ? vm->exit.time_ms : vm->created_ms;
+	return exit ? exit->time_ms : vm->created_ms;
 }
 
 struct json_object *guest_observed(const struct guest *g, const struct state_vm *vm)
 {
 	struct json_object *o = json_add_str(json_new(), "state", guest_state_name(g));
 	bool off = guest_off(g);
+	const struct state_exit *exit = guest_exit_of(g, vm);
 	char time[EVENT_TIME_SIZE];
 
 	if (!off && g->proc)
@@ -66,8 +77,8 @@ struct json_object *guest_observed(const struct guest *g, const struct state_vm 
 	json_add_str(o, "since", time);
 	if (!off)
 		json_add_int(o, "revision", g->revision);
-	else if (vm->has_exit)
-		json_add(o, "exit", guest_exit_json(&vm->exit));
+	else if (exit)
+		json_add(o, "exit", guest_exit_json(exit));
 	return o;
 }
 

@@ -57,6 +57,7 @@ int guest_save(struct guest *g, struct err *e)
 		event_drop(g->d->events);
 		log_limited(&g->d->log, &g->save_limit,
 			    "VM '%s': what it does cannot be written down: %s", g->name, e->msg);
+		guests_save_later(g->d);
 		return ret;
 	}
 	g->told = vm_state(&g->vm);

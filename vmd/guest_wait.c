@@ -172,6 +172,8 @@ void guest_deleted(struct guest *g)
 {
 	struct err e;
 
+	g->end_unsaved = false; /* its rows are gone, there is nothing to write it to */
+	g->told = VM_STOPPED;
 	err_set(&e, ERR_VM_NOT_FOUND, "VM '%s' was deleted", g->name);
 	while (g->waits)
 		call_fail(guest_wait_end(g->waits), &e, NULL);

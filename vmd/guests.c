@@ -9,19 +9,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "lib/conn.h"
 #include "lib/errcat.h"
 #include "vmd/event.h"
 #include "vmd/guest.h"
 
 #define GUESTS_ADOPT_MS 5000 /* vmd serves then even when a vmm has not said hello */
-#define GUESTS_TICK_MS 10000 /* what could not be written is tried again */
+#define GUESTS_SAVE_MS 250   /* what could not be written is tried again */
 #define GUESTS_POLL_MS 10    /* while processes are adopted */
 
 struct guests {
 	struct daemon *d;
 	struct guest *list;
-	uv_timer_t tick;
+	uv_timer_t retry;
 	uv_timer_t adopt;
 	uint64_t adopt_until;
 	void (*adopted)(struct daemon *d);
@@ -38,9 +40,9 @@ static void guests_save(struct guest *g)
 		vmproc_clean(g->dir);
 }
 
-static void guests_tick(uv_timer_t *timer)
+static void guests_retry_save(uv_timer_t *timer)
 {
-	struct guests *set = container_of(timer, struct guests, tick);
+	struct guests *set = container_of(timer, struct guests, retry);
 	struct guest *next;
 
 	for (struct guest *g = set->list; g; g = next) {
@@ -51,6 +53,12 @@ static void guests_tick(uv_timer_t *timer)
 	}
 }
 
+void guests_save_later(struct daemon *d)
+{
+	if (!d->guests->closing)
+		uv_timer_start(&d->guests->retry, guests_retry_save, GUESTS_SAVE_MS, 0);
+}
+
 struct guests *guests_new(struct daemon *d)
 {
 	struct guests *set = calloc(1, sizeof(*set));
@@ -58,9 +66,8 @@ struct guests *guests_new(struct daemon *d)
 	if (!set)
 		return NULL;
 	set->d = d;
-	uv_timer_init(&d->loop, &set->tick);
 	uv_timer_init(&d->loop, &set->adopt);
-	uv_timer_start(&set->tick, guests_tick, GUESTS_TICK_MS, GUESTS_TICK_MS);
+	uv_timer_init(&d->loop, &set->retry);
 	return set;
 }
 
@@ -284,24 +291,45 @@ static void guests_adopt_one(struct daemon *d, const struct guests_row *row)
 	guest_put(g);
 }
 
-/* Directories of VMs that are gone, and files of processes that are. */
+/* Does a process still listen there, one that this database does not know? */
+static bool guests_dir_lives(const char *dir)
+{
+	char path[sizeof(((struct state_process *)0)->socket)];
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/control.sock", dir) >= (int)sizeof(path))
+		return false;
+	fd = conn_connect_now(path, NULL);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || fd == -EAGAIN;
+}
+
+static void guests_sweep_dir(struct daemon *d, const char *id)
+{
+	struct state_vm vm;
+	char dir[256];
+	int ret = state_vm_get(d->state, id, &vm, NULL);
+
+	guest_dir(d, id, dir, sizeof(dir));
+	if (ret < 0 && ret != -ERR_VM_NOT_FOUND)
+		return;
+	if (guests_dir_lives(dir))
+		log_warn(&d->log, "'%s' is of a process that this vmd does not know: it is left",
+			 dir);
+	else
+		vmproc_clean(dir);
+}
+
+/* Directories of VMs that are gone, and files of processes that are. Ours are named by ids. */
 static void guests_sweep(struct daemon *d)
 {
 	DIR *run = opendir(d->options->run_dir);
 	struct dirent *entry;
-	struct state_vm vm;
-	char dir[256];
-	int ret;
 
-	while (run && (entry = readdir(run))) {
-		/* ours are named by ids */
-		if (strlen(entry->d_name) != STATE_ID_SIZE - 1 || guest_find(d, entry->d_name))
-			continue;
-		ret = state_vm_get(d->state, entry->d_name, &vm, NULL);
-		guest_dir(d, entry->d_name, dir, sizeof(dir));
-		if (ret >= 0 || ret == -ERR_VM_NOT_FOUND)
-			vmproc_clean(dir);
-	}
+	while (run && (entry = readdir(run)))
+		if (strlen(entry->d_name) == STATE_ID_SIZE - 1 && !guest_find(d, entry->d_name))
+			guests_sweep_dir(d, entry->d_name);
 	if (run)
 		closedir(run);
 }
@@ -355,8 +383,8 @@ void guests_close(struct daemon *d)
 	if (!set || set->closing)
 		return;
 	set->closing = true;
-	uv_close((uv_handle_t *)&set->tick, NULL);
 	uv_close((uv_handle_t *)&set->adopt, NULL);
+	uv_close((uv_handle_t *)&set->retry, NULL);
 	for (struct guest *g = set->list; g; g = next) {
 		struct vmproc *proc = g->proc;
 
