@@ -136,7 +136,7 @@ static void guest_end(struct guest *g)
 void guest_put(struct guest *g)
 {
 	bool idle = g->vm.phase == VM_PHASE_OFF && !g->waits && !g->gather && !g->proc &&
-		    guest_saved(g);
+		    (guest_saved(g) || g->d->guests->closing);
 
 	if (--g->holds == 0 && idle && !g->closing)
 		guest_end(g);

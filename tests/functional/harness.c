@@ -193,18 +193,6 @@ void harness_vmd(struct harness *h, const char *fake, ...)
 	} while (!strstr(note, "READY=1"));
 }
 
-const char *harness_step_timeout(const char *fake)
-{
-	static const char *const silent[] = { "hang-hello", "hang-configure", "hang-start",
-					      "no-object",  "wrong-ids",      "late-pause",
-					      "deafen" };
-
-	for (size_t i = 0; fake && i < ARRAY_SIZE(silent); i++)
-		if (!strcmp(fake, silent[i]))
-			return "1";
-	return "20";
-}
-
 int harness_vmd_fails(struct harness *h, char *err, size_t err_size, ...)
 {
 	struct harness_output *o = calloc(1, sizeof(*o));

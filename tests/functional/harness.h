@@ -48,11 +48,6 @@ bool harness_has_kvm(void);
  * arguments of vmd follow, ended by NULL.
  */
 void harness_vmd(struct harness *h, const char *fake, ...) __attribute__((sentinel));
-/*
- * --step-timeout for a mode: short where it is there to be waited for, so long that no load reaches it
- * where the monitor answers.
- */
-const char *harness_step_timeout(const char *fake);
 /* The same, but it is expected to end: its exit status, and its standard error. */
 int harness_vmd_fails(struct harness *h, char *err, size_t err_size, ...) __attribute__((sentinel));
 /* Send a signal to vmd, and wait for its end. Its exit status, or 128 + signal. */

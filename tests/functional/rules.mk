@@ -2,7 +2,7 @@
 # Functional tests: test_*.c, each a program with the harness; they run the programs of $(BUILD)/bin.
 FUNCTIONAL_SRC := $(sort $(wildcard tests/functional/test_*.c))
 FUNCTIONAL_BIN := $(patsubst %.c,$(BUILD)/%,$(FUNCTIONAL_SRC))
-FUNCTIONAL_HELPERS := $(call obj,tests/functional/harness.c tests/functional/scene.c tests/functional/crash.c \
+FUNCTIONAL_HELPERS := $(call obj,$(filter-out %/fake_vmm.c $(FUNCTIONAL_SRC),$(wildcard tests/functional/*.c)) \
 	tests/lib/tempdir.c)
 TESTS += $(FUNCTIONAL_BIN) tests/functional/units
 

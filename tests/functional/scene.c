@@ -22,11 +22,11 @@ void scene_define(struct client *c, const char *name, const char *kernel)
 	json_object_put(client_result(c, "vm.apply", params));
 }
 
-struct client *scene_begin(struct harness *h, const char *fake)
+struct client *scene_begin(struct harness *h, const char *fake, const char *step_timeout)
 {
 	struct client *c;
 
-	harness_vmd(h, fake, "--step-timeout", harness_step_timeout(fake), NULL);
+	harness_vmd(h, fake, "--step-timeout", step_timeout, NULL);
 	c = harness_client(h);
 	scene_define(c, "one", harness_file(h, "kernel", "not looked at"));
 	json_object_put(client_result(c, "event.subscribe", NULL));
@@ -37,7 +37,7 @@ struct client *scene_restart(struct harness *h, struct client *c, int signal, co
 {
 	client_close(h, c);
 	harness_vmd_end(h, signal);
-	harness_vmd(h, fake, "--step-timeout", harness_step_timeout(fake), NULL);
+	harness_vmd(h, fake, "--step-timeout", SCENE_LONG, NULL);
 	return harness_client(h);
 }
 

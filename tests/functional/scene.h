@@ -9,10 +9,13 @@
 #include "tests/functional/harness.h"
 
 /*
- * Start vmd with a mode of fake_vmm.c (NULL: the real vmm) and --step-timeout 0.3, define 'one'. The
- * client has subscribed to all events.
+ * Start vmd with a mode of fake_vmm.c (NULL: the real vmm) and --step-timeout, define 'one'. The client has
+ * subscribed to all events. SCENE_SHORT is for monitors that do not answer; where one has to answer, a busy
+ * machine is given its time.
  */
-struct client *scene_begin(struct harness *h, const char *fake);
+#define SCENE_SHORT "0.3"
+#define SCENE_LONG "15"
+struct client *scene_begin(struct harness *h, const char *fake, const char *step_timeout);
 /* Define a VM with the kernel at a path; the "changed" of vm.apply is not looked at. */
 void scene_define(struct client *c, const char *name, const char *kernel);
 /* vmd ends as by `signal`, and another begins with such a monitor; a client of the new one. */

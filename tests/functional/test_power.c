@@ -26,13 +26,19 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Short where the monitor stays silent, so long that no load reaches it where it answers. */
+static const char *step_timeout(const char *fake)
+{
+	return fake && !strncmp(fake, "hang-", 5) && strcmp(fake, "hang-quit") ? "1" : "20";
+}
+
 /* A vmd with such a monitor and a VM 'one' whose files exist. Its client has subscribed to all events. */
 static struct client *begin(struct harness *h, const char *fake)
 {
 	struct client *c;
 	char params[512];
 
-	harness_vmd(h, fake, "--step-timeout", harness_step_timeout(fake), NULL);
+	harness_vmd(h, fake, "--step-timeout", step_timeout(fake), NULL);
 	c = harness_client(h);
 	snprintf(params, sizeof(params),
 		 "{'definition': {'name': 'one', 'boot': {'kernel': '%s'}}}",

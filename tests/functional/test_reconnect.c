@@ -37,7 +37,7 @@ static struct client *begin_running(struct harness *h, const char *fake)
 
 	if (!harness_has_kvm())
 		return NULL;
-	c = scene_begin(h, fake);
+	c = scene_begin(h, fake, SCENE_LONG);
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	return c;
 }
@@ -226,7 +226,7 @@ static void test_impostor(void **state)
 	other = impostor(path, pid, &ready);
 	assert_int_equal(fdio_read(ready, &byte, 1), 1);
 	close(ready);
-	harness_vmd(h, "ok", "--step-timeout", "20", NULL);
+	harness_vmd(h, "ok", "--step-timeout", SCENE_LONG, NULL);
 	c = harness_client(h);
 	/* it lied that the VM is paused; the process that was written down is the one that is shown */
 	scene_expect_state(c, "one", "running");
@@ -335,7 +335,7 @@ static void test_number_used_again(void **state)
 	}
 	/* its time by one more tick: it may have begun within that of the first one */
 	change_row(h, other, -1);
-	harness_vmd(h, "ok", "--step-timeout", "20", NULL);
+	harness_vmd(h, "ok", "--step-timeout", SCENE_LONG, NULL);
 	c = harness_client(h);
 	scene_expect_state(c, "one", "stopped");
 	scene_expect_exit(c, "one", "lost", "vmm ended and left no last words");

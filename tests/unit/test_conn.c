@@ -357,8 +357,7 @@ static int listen_again(const char *path, bool serves)
 		int fd = poll(&p, 1, 10000) == 1 && serves ? accept(listener, NULL, NULL) : -1;
 
 		/* until it hangs up */
-		_exit(fd >= 0 && write(fd, "hello\n", 6) == 6 &&
-		      read(fd, &(char){ 0 }, 1) > 0);
+		_exit(fd >= 0 && write(fd, "hello\n", 6) == 6 && read(fd, &(char){ 0 }, 1) > 0);
 	}
 	close(listener);
 	again = conn_listen(path, 0600, NULL);
