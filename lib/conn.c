@@ -239,7 +239,7 @@ static void conn_bad_input(struct conn *c, const struct err *why)
 /* Move the message's descriptors out of the connection's queue. */
 static int conn_take_fds(struct conn *c, struct json_object *msg, struct fdset *ret, struct err *e)
 {
-	int64_t n = json_get_int(msg, "fds", 0);
+	int64_t n = c->limits.no_fds ? 0 : json_get_int(msg, "fds", 0);
 
 	if (n < 0 || n > c->in_fds.n)
 		return err_set(e, ERR_RPC_REQUEST,
@@ -317,6 +317,8 @@ static void conn_read(struct conn *c)
 			return;
 		}
 		n = fdio_recv(c->fd, room, CONN_READ_SIZE, &c->in_fds);
+		if (c->limits.no_fds)
+			fdset_fini(&c->in_fds);
 		if (n == -EAGAIN)
 			return;
 		if (n < 0 && n != -ECONNRESET) {

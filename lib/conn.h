@@ -37,6 +37,7 @@ struct conn_ops {
 struct conn_limits {
 	size_t line;		 /* bytes of one message; RPC_LINE_MAX at first */
 	struct json_limits json; /* none at first */
+	bool no_fds; /* descriptors are closed as they come, whatever a message says of them */
 	unsigned int
 		write_ms; /* a peer that takes nothing that long while it could is cut off; 0: never */
 };

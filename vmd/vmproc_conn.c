@@ -121,9 +121,7 @@ static void vmproc_message(struct conn *conn, struct json_object *msg, struct fd
 	struct rpc_msg m;
 	struct err e;
 
-	/* no descriptor is taken from vmm, also none that no message names */
-	(void)fds;
-	fdset_fini(&conn->in_fds);
+	(void)fds; /* there are none */
 	if (p->released || p->refused)
 		return;
 	if (rpc_msg_parse(msg, &m, &e) < 0) {
@@ -203,6 +201,7 @@ static int vmproc_connect(struct vmproc *p, struct err *e)
 		ret = conn_init(&p->conn, p->options.loop, TAKE_FD(fd), &vmproc_conn_ops, p, e);
 	if (ret < 0)
 		return ret;
+	conn_set_limits(&p->conn, &(struct conn_limits){ .line = RPC_LINE_MAX, .no_fds = true });
 	p->handles++;
 	p->open = true;
 	p->refused = false;

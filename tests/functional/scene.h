@@ -13,7 +13,7 @@
  * subscribed to all events. SCENE_SHORT is for monitors that do not answer; where one has to answer, a busy
  * machine is given its time.
  */
-#define SCENE_SHORT "0.3"
+#define SCENE_SHORT "1"
 #define SCENE_LONG "15"
 struct client *scene_begin(struct harness *h, const char *fake, const char *step_timeout);
 /* Define a VM with the kernel at a path; the "changed" of vm.apply is not looked at. */

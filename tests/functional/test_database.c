@@ -308,18 +308,19 @@ static bool disk_ask(struct chaos *w, const struct disk_op *op, unsigned int n, 
 static void disk_told(struct chaos *w, const char *state)
 {
 	struct client *c = harness_client(w->h);
-	bool replayed = false;
+	AUTO_JSON struct json_object *answer = client_result(c, "event.subscribe", "{'since': 0}");
+	int64_t last = json_get_int(answer, "seq", 0), seq = 0;
 	char to[16] = "";
-	int id;
 
-	client_ask(c, "event.subscribe", "{'since': 0, 'types': ['vm.state', 'vm.created']}");
-	id = client_ask(c, "daemon.ping", NULL);
-	while (!replayed || strcmp(to, state)) {
+	while (seq < last || strcmp(to, state)) {
 		AUTO_JSON struct json_object *o = client_next(c);
-		struct json_object *data = json_get(json_get(o, "params"), "data");
+		struct json_object *params = json_get(o, "params");
+		struct json_object *data = json_get(params, "data");
+		const char *type = json_get_str(params, "type", "");
 
-		replayed = replayed || json_get_int(o, "id", 0) == id;
-		if (!strcmp(json_get_str(data, "name", ""), "one"))
+		seq = json_get_int(params, "seq", 0);
+		if (!strcmp(json_get_str(data, "name", ""), "one") &&
+		    (!strcmp(type, "vm.state") || !strcmp(type, "vm.created")))
 			snprintf(to, sizeof(to), "%s", json_get_str(data, "to", "stopped"));
 	}
 	client_close(w->h, c);
