@@ -2,19 +2,24 @@
 # Functional tests: test_*.c, each a program with the harness; they run the programs of $(BUILD)/bin.
 FUNCTIONAL_SRC := $(sort $(wildcard tests/functional/test_*.c))
 FUNCTIONAL_BIN := $(patsubst %.c,$(BUILD)/%,$(FUNCTIONAL_SRC))
-FUNCTIONAL_HELPERS := $(call obj,$(filter-out %/fake_vmm.c $(FUNCTIONAL_SRC),$(wildcard tests/functional/*.c)) \
+FUNCTIONAL_HELPERS := $(call obj,$(filter-out %/fake_vmm.c %/clock_shim.c $(FUNCTIONAL_SRC),$(wildcard tests/functional/*.c)) \
 	tests/lib/tempdir.c)
 TESTS += $(FUNCTIONAL_BIN) tests/functional/units
 
 $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
 		$(BUILD)/lib/state.a $(BUILD)/lib/common.a \
-		| $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(BUILD)/tests/functional/fake_vmm $(BUILD)/tests/guest/ticks
+		| $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(addprefix $(BUILD)/tests/,functional/fake_vmm functional/clock_shim.so guest/ticks)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml
 
 $(BUILD)/tests/functional/fake_vmm: $(call obj,tests/functional/fake_vmm.c) $(BUILD)/lib/common.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luv -ljson-c -lyaml
+
+# preloaded into a vmd, with or without sanitizers: it has none itself
+$(BUILD)/tests/functional/clock_shim.so: tests/functional/clock_shim.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) -O2 -fPIC -shared -o $@ $<
 
 functional: $(FUNCTIONAL_BIN)
 	$(Q)tests/run $(FUNCTIONAL_BIN)
