@@ -72,6 +72,7 @@ struct state_process {
 	int64_t revision;
 	bool paused; /* was asked to start paused */
 	int64_t time_ms;
+	int64_t uid; /* its alone; -1: vmd's */
 };
 
 struct state_event {
@@ -117,7 +118,11 @@ int state_revision_list(struct state *s, const char *id, int64_t before,
 			int (*each)(void *arg, const struct state_revision *revision), void *arg,
 			struct err *e);
 
+/* A failure too when another process has the uid. */
 int state_process_put(struct state *s, const struct state_process *p, struct err *e);
+/* The lowest of first to last that no process has; -ERR_FAILED when all are taken. */
+int state_process_free_uid(struct state *s, uid_t first, uid_t last, int64_t *ret_uid,
+			   struct err *e);
 int state_process_delete(struct state *s, const char *vm, struct err *e);
 /* each must not write. */
 int state_process_list(struct state *s, int (*each)(void *arg, const struct state_process *p),

@@ -18,6 +18,7 @@
 #include "lib/errcat.h"
 #include "lib/fdio.h"
 #include "lib/schema.h"
+#include "vmd/cage.h"
 #include "vmd/event.h"
 #include "vmd/guest.h"
 #include "vmd/host.h"
@@ -173,6 +174,7 @@ static int daemon_setup(struct daemon *d, struct err *e)
 		ret = state_open(d->options->state_dir, &d->state, e);
 	if (ret < 0)
 		return ret;
+	cage_init(d);
 	d->events = event_hub_new(&d->loop, d->state, &d->log);
 	d->guests = guests_new(d);
 	d->logs = vmlogs_new(d);
@@ -216,6 +218,7 @@ static void daemon_fini(struct daemon *d)
 		vmlogs_free(d->logs);
 		event_hub_free(d->events);
 	}
+	cage_fini(d);
 	schema_set_free(d->schemas);
 	state_close(d->state);
 	hostfs_fini(&d->hostfs);
@@ -248,6 +251,7 @@ int daemon_run(const struct daemon_options *options, int log_fd, int take_ready_
 	struct daemon d = { .options = options,
 			    .hostfs = { .root = -1 },
 			    .lock_fd = -1,
+			    .ns = { -1, -1, -1, -1 },
 			    .ready_fd = take_ready_fd,
 			    .started_ms = state_now_ms() };
 	int ret;

@@ -4,6 +4,7 @@
 #define VMD_DAEMON_H
 
 #include <uv.h>
+#include "lib/emptyns.h"
 #include "lib/hostfs.h"
 #include "lib/log.h"
 #include "state/state.h"
@@ -18,6 +19,8 @@ struct daemon_options {
 	unsigned int step_timeout_ms;	/* for a vmm to answer each step of its start */
 	enum log_level log_level;
 	size_t log_size; /* of one log of a VM: vmd/logfile.h */
+	const char *seccomp; /* the monitors' mode; borrowed */
+	uid_t monitor_uid_first, monitor_uid_last;
 };
 
 struct event_hub;
@@ -40,6 +43,7 @@ struct daemon {
 	struct vmlogs *logs;	    /* owned */
 	struct schema_set *schemas; /* owned: of VM definitions */
 	int lock_fd;		    /* owned: held as long as we live */
+	struct emptyns ns;	    /* owned: the monitors' */
 	char boot_id[64];
 	int64_t started_ms;
 	int ready_fd; /* owned: gets a byte when we serve; or -1 */

@@ -6,12 +6,14 @@
 #include "vmd/guest.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "vmd/cage.h"
 #include "vmd/event.h"
 #include "vmd/vmlog.h"
 
@@ -235,8 +237,12 @@ static void guest_spawn(struct guest *g)
 					  .dir = g->dir,
 					  .ops = &guest_proc_ops,
 					  .arg = g };
+	struct vmproc_program program;
+	int ret = cage_program(g->d, &program, &g->start_err);
 
-	if (vmproc_spawn(&options, g->d->options->vmm, guest_record, &g->proc, &g->start_err) < 0) {
+	if (ret >= 0)
+		ret = vmproc_spawn(&options, &program, guest_record, &g->proc, &g->start_err);
+	if (ret < 0) {
 		guest_input(g, VM_IN_GONE); /* no process came to be */
 		return;
 	}
@@ -496,6 +502,9 @@ static void guest_explain_start(struct guest *g, const struct state_exit *exit)
 		err_set(&g->start_err, ERR_VMM_DIED, "%s during its start", exit->message);
 		if (tail[0])
 			err_add_cause(&g->start_err, "its log ends: %s", tail);
+		if (exit->code == SIGSYS)
+			err_hint(&g->start_err, "the kernel's log (type=1326) has its number; "
+						"vmd --seccomp=log lets it pass");
 	} else {
 		err_set(&g->start_err, ERR_VMM_DIED, "%s", exit->message);
 		err_because(&g->start_err, "vmm ended during its start (%s)", exit->reason);
@@ -514,6 +523,10 @@ static void guest_proc_gone(void *arg, const struct state_exit *exit)
 	g->has_exit = g->up;
 	if (!g->up && !g->start_err.code)
 		guest_explain_start(g, exit);
+	if (!strcmp(exit->reason, "died") && exit->code == SIGSYS)
+		log_error(&g->d->log,
+			  "VM '%s': the kernel's log (type=1326) has the number of the system call",
+			  g->name);
 	log_info(&g->d->log, "VM '%s': its process ended: %s (%lld) %s", g->name, exit->reason,
 		 (long long)exit->code, exit->message);
 	guest_input(g, VM_IN_GONE);

@@ -13,6 +13,9 @@
 #include "vmd/logfile.h"
 
 #define OPTIONS_STEP_MS 30000
+/* above all that systemd.io/UIDS-GIDS lists */
+#define OPTIONS_UID_FIRST 1879048192u
+#define OPTIONS_UID_LAST 1879113727u
 
 static int options_text(const char **ret, const char *value)
 {
@@ -96,6 +99,31 @@ static int options_log_size(struct options *o, const char *value)
 	return 0;
 }
 
+static int options_monitor_uids(struct options *o, const char *value)
+{
+	unsigned long long first, last;
+	int end = 0;
+
+	/* 0 is root, and the largest number is none */
+	if (sscanf(value, "%llu-%llu%n", &first, &last, &end) != 2 || value[end] ||
+	    strspn(value, "0123456789-") != strlen(value) || !first || first > last ||
+	    last >= UINT32_MAX)
+		return -EINVAL;
+	o->daemon.monitor_uid_first = (uid_t)first;
+	o->daemon.monitor_uid_last = (uid_t)last;
+	return 0;
+}
+
+static int options_seccomp(struct options *o, const char *value)
+{
+	static const char *const modes[] = { "kill", "errno", "log", "off" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
+		if (!strcmp(modes[i], value))
+			return options_text(&o->daemon.seccomp, modes[i]);
+	return -EINVAL;
+}
+
 static int options_foreground(struct options *o, const char *value)
 {
 	(void)value;
@@ -138,6 +166,10 @@ static const struct {
 	  options_step_timeout },
 	{ "console-log-size", "SIZE", "of each log of a VM: 128KiB to 1GiB (1MiB)",
 	  options_log_size },
+	{ "monitor-uids", "FIRST-LAST", "each monitor's own user (1879048192-1879113727)",
+	  options_monitor_uids },
+	{ "seccomp", "MODE", "a monitor's forbidden call: kill, errno, log or off (kill)",
+	  options_seccomp },
 	{ "log-level", "LEVEL", "error, warn, info or debug (info)", options_log_level },
 	{ "version", NULL, "print the version, and end", options_version },
 	{ "help", NULL, "print this, and end", options_want_help },
@@ -185,7 +217,10 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 					   .sysroot = "/",
 					   .step_timeout_ms = OPTIONS_STEP_MS,
 					   .log_size = LOGFILE_SIZE_DEFAULT,
-					   .log_level = LOG_LEVEL_INFO } };
+					   .log_level = LOG_LEVEL_INFO,
+					   .seccomp = "kill",
+					   .monitor_uid_first = OPTIONS_UID_FIRST,
+					   .monitor_uid_last = OPTIONS_UID_LAST } };
 	for (size_t i = 0; i < ARRAY_SIZE(options_table); i++)
 		table[i] = (struct option){ .name = options_table[i].name,
 					    .has_arg = options_table[i].value != NULL,

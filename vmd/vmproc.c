@@ -92,8 +92,11 @@ static void vmproc_how_it_ended(struct vmproc *p, struct state_exit *exit)
 			snprintf(exit->message, sizeof(exit->message), "vmm ended with status %d",
 				 info.si_status);
 		else
-			snprintf(exit->message, sizeof(exit->message), "vmm ended by signal %d",
-				 info.si_status);
+			snprintf(exit->message, sizeof(exit->message), "vmm ended by signal %d%s",
+				 info.si_status,
+				 info.si_status == SIGSYS
+					 ? " (SIGSYS, a system call that its cage forbids)"
+					 : "");
 	}
 }
 

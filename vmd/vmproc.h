@@ -9,6 +9,7 @@
 #define VMD_VMPROC_H
 
 #include <uv.h>
+#include "lib/emptyns.h"
 #include "lib/fdio.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -44,11 +45,19 @@ struct vmproc_options {
 	void *arg;
 };
 
+/* What to run, and its cage; all borrowed. */
+struct vmproc_program {
+	const char *vmm;
+	const char *seccomp;	  /* its mode, as vmm(8) names it */
+	const struct emptyns *ns; /* of -1s: vmm makes its own, as far as it may */
+	int64_t uid;		  /* and gid, its alone; -1: ours */
+};
+
 /*
  * Make a process: `vmm --control-fd 3`. It waits before its exec until `record`, which writes down what
  * ret_process holds, has succeeded: no process that nobody knows of, whenever vmd dies.
  */
-int vmproc_spawn(const struct vmproc_options *options, const char *vmm,
+int vmproc_spawn(const struct vmproc_options *options, const struct vmproc_program *program,
 		 int (*record)(void *arg, const struct state_process *process, struct err *e),
 		 struct vmproc **ret_proc, struct err *e);
 /*

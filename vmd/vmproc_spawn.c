@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +22,11 @@
 #include "vmd/vmproc_priv.h"
 
 #define SPAWN_BACKLOG 64
+#define SPAWN_ROOT_FD 5
 
 struct spawn {
-	const char *vmm;
+	const struct vmproc_program *program;
+	char uid[16];
 	int listen, log, null, gate[2]; /* owned; gate: the child reads, vmd writes */
 	int log_end;			/* owned: what vmd reads; there before the first word */
 	struct state_process process;
@@ -49,26 +52,59 @@ static void spawn_default_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/*
+ * All but the mount namespace, in which vmm and its libraries could not be found: it enters that one itself, with
+ * the descriptor at root_fd.
+ */
+static bool spawn_namespaces(const struct emptyns *ns)
+{
+	return ns->mnt < 0 || (!setns(ns->net, CLONE_NEWNET) && !setns(ns->ipc, CLONE_NEWIPC) &&
+			       !setns(ns->uts, CLONE_NEWUTS) && dup2(ns->mnt, SPAWN_ROOT_FD) >= 0 &&
+			       !fcntl(SPAWN_ROOT_FD, F_SETFD, 0));
+}
+
+static void spawn_exec(const struct spawn *s)
+{
+	const struct vmproc_program *p = s->program;
+	const char *argv[12] = { p->vmm, "--control-fd", "3", "--seccomp", p->seccomp };
+	char *envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *)"LANG=C.UTF-8",
+			 NULL };
+	size_t n = 5;
+
+	if (p->ns->mnt >= 0) {
+		argv[n++] = "--root-fd";
+		argv[n++] = "5"; /* SPAWN_ROOT_FD */
+	}
+	if (p->uid >= 0) {
+		argv[n++] = "--uid";
+		argv[n++] = s->uid;
+	}
+	execve(p->vmm, (char **)argv, envp);
+}
+
 /* The child. It runs only when vmd says so; when vmd dies before, the pipe ends and so does this. */
 static void spawn_child(const struct spawn *s)
 {
 	static const char sorry[] = "vmd: cannot execute vmm: ";
-	char *argv[] = { (char *)s->vmm, (char *)"--control-fd", (char *)"3", NULL };
-	char *envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *)"LANG=C.UTF-8",
-			 NULL };
 	const char *why;
 	char go;
 
 	setsid();
-	/* all above 4 first, so that no dup2 hits a source of another */
+	/* all above 5 first, so that no dup2 hits a source of another */
 	int null = fcntl(s->null, F_DUPFD, 10), log = fcntl(s->log, F_DUPFD, 10);
 	int control = fcntl(s->listen, F_DUPFD, 10), gate = fcntl(s->gate[0], F_DUPFD, 10);
+	struct emptyns ns = *s->program->ns;
+
+	if (ns.mnt >= 0)
+		ns.mnt = fcntl(ns.mnt, F_DUPFD, 10);
 
 	if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log, 2) < 0 || dup2(control, 3) < 0 ||
 	    dup2(gate, 4) < 0)
 		_exit(126);
+	if (!spawn_namespaces(&ns))
+		_exit(126);
 	/* at once: what is vmd's own ends with vmd, its clients' connections and its socket too */
-	syscall(SYS_close_range, 5, ~0u, 0);
+	syscall(SYS_close_range, ns.mnt >= 0 ? SPAWN_ROOT_FD + 1 : SPAWN_ROOT_FD, ~0u, 0);
 	/* from now on the socket bears our pid: a vmd that comes later looks at it (vmproc_conn.c) */
 	if (listen(3, SPAWN_BACKLOG) < 0 || fdio_read(4, &go, 1) != 1)
 		_exit(126);
@@ -76,7 +112,7 @@ static void spawn_child(const struct spawn *s)
 	if (chdir("/") < 0)
 		_exit(126);
 	spawn_default_signals();
-	execve(s->vmm, argv, envp);
+	spawn_exec(s);
 	why = strerrordesc_np(errno);
 	if (write(2, sorry, sizeof(sorry) - 1) > 0 && why && write(2, why, strlen(why)) > 0)
 		_exit(127);
@@ -143,16 +179,21 @@ static int spawn_fork(struct spawn *s,
 	return ret;
 }
 
-int vmproc_spawn(const struct vmproc_options *options, const char *vmm,
+int vmproc_spawn(const struct vmproc_options *options, const struct vmproc_program *program,
 		 int (*record)(void *arg, const struct state_process *process, struct err *e),
 		 struct vmproc **ret_proc, struct err *e)
 {
-	struct spawn s = {
-		.vmm = vmm, .listen = -1, .log = -1, .log_end = -1, .null = -1, .gate = { -1, -1 }
-	};
+	struct spawn s = { .program = program,
+			   .listen = -1,
+			   .log = -1,
+			   .log_end = -1,
+			   .null = -1,
+			   .gate = { -1, -1 } };
 	int ret = snprintf(s.process.socket, sizeof(s.process.socket), "%s/control.sock",
 			   options->dir);
 
+	s.process.uid = program->uid;
+	snprintf(s.uid, sizeof(s.uid), "%lld", (long long)program->uid);
 	if (ret >= (int)sizeof(s.process.socket))
 		return err_set(e, ENAMETOOLONG, "'%s/control.sock' is too long for a socket",
 			       options->dir);

@@ -45,8 +45,10 @@ static int sandbox_namespaces(struct sandbox *s, const struct log *log, struct e
 						    : 0;
 	if (emptyns_enter(geteuid() != 0, &why) >= 0)
 		return 0;
-	if (s->has_uid)
-		return err_set(e, why.code, "%s", why.msg);
+	if (s->has_uid) {
+		err_set(e, why.code, "%s", why.msg);
+		return err_hint(e, "vmd needs CAP_SYS_ADMIN for the cages of its monitors");
+	}
 	log_info(log, "cage: the host's files and network stay in sight: %s", why.msg);
 	return 0;
 }

@@ -5,7 +5,7 @@
  *
  * ok            as it should
  * die-hello     ends with status 3 before hello       die-configure, die-start   at that request
- * signal-hello  ends by SIGKILL before hello, with words on its stderr
+ * signal-hello  ends by SIGKILL before hello, with words on its stderr; sigsys-hello by SIGSYS
  * hang-hello    never says hello                      hang-configure, hang-start, hang-quit, hang-pause
  * bad-hello     says another pid
  * garbage       answers configure with no JSON        oversized    with a line without end
@@ -105,6 +105,8 @@ static void fake_hello(struct fake *f)
 	}
 	if (fake_is(f, "noisy"))
 		fake_noise();
+	if (fake_is(f, "sigsys-hello"))
+		raise(SIGSYS);
 	if (fake_is(f, "hang-hello"))
 		fake_hang();
 	if (fake_act(f, "hello", NULL)) {
@@ -650,7 +652,8 @@ int main(int argc, char **argv)
 	const char *mode = strrchr(argv[0], '.');
 
 	f.mode = mode ? mode + 1 : "ok";
-	if (argc != 3 || strcmp(argv[1], "--control-fd"))
+	/* the options of its cage follow */
+	if (argc < 3 || strcmp(argv[1], "--control-fd"))
 		return 2;
 	f.listen = atoi(argv[2]);
 	signal(SIGPIPE, SIG_IGN);

@@ -8,7 +8,7 @@ TESTS += $(FUNCTIONAL_BIN) tests/functional/units
 
 $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
 		$(BUILD)/lib/state.a $(BUILD)/lib/common.a \
-		| $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(addprefix $(BUILD)/tests/,functional/fake_vmm functional/clock_shim.so guest/ticks)
+		| $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(addprefix $(BUILD)/tests/,functional/fake_vmm functional/clock_shim.so guest/ticks guest/halt)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml
 

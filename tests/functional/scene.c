@@ -6,11 +6,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/fdio.h"
-
-#define SCENE_TURNS 2000
 
 void scene_define(struct client *c, const char *name, const char *kernel)
 {
@@ -103,8 +102,10 @@ static void scene_show_fds(pid_t pid)
 
 void scene_expect_fds(struct harness *h, struct client *c, unsigned int expected)
 {
-	/* each ping is a turn of vmd's loop or less */
-	for (int i = 0; i < SCENE_TURNS && harness_count_fds(h->vmd) != expected; i++)
+	time_t until = time(NULL) + HARNESS_WAIT_MS / 1000;
+
+	/* each ping is a turn of vmd's loop or less; its workers may need longer */
+	while (harness_count_fds(h->vmd) != expected && time(NULL) < until)
 		json_object_put(client_result(c, "daemon.ping", NULL));
 	if (harness_count_fds(h->vmd) != expected)
 		scene_show_fds(h->vmd);

@@ -48,7 +48,7 @@ struct outside {
 struct probe {
 	const char *name;
 	long (*run)(const struct outside *o);
-	int error, or_error; /* or_error: where the kernel has Landlock, or has it not; 0: none */
+	int error, or_error; /* or_error: with Landlock, in a user namespace; 0: the same */
 };
 
 static long probe_root(const struct outside *o)
@@ -217,7 +217,7 @@ static const struct probe probes[] = {
 	{ "chroot", probe_chroot, EPERM, 0 },
 	{ "a device node", probe_mknod, EPERM, EROFS },
 	{ "another's network", probe_setns, EPERM, 0 },
-	{ "root again", probe_setuid, EPERM, 0 },
+	{ "root again", probe_setuid, EPERM, EINVAL },
 	{ "root's group", probe_setgroups, EPERM, 0 },
 	{ "the host's name", probe_hostname, EPERM, 0 },
 	{ "more descriptors", probe_limit, EPERM, 0 },
@@ -339,6 +339,42 @@ static void no_way_out_of_given_namespaces(void **state)
 	probe_with(true);
 }
 
+/* As vmm started by a user, without a right: the namespaces are in a user namespace. */
+static void no_way_out_for_a_user(void **state)
+{
+	struct sandbox s = { .root_fd = -1 };
+	struct outside o;
+	int listeners[2], shm, status;
+	pid_t pid;
+
+	(void)state;
+	if (SANDBOX_SANITIZER)
+		SKIP_BECAUSE("a build with a sanitizer has no whole cage");
+	if (geteuid() != 0)
+		SKIP_BECAUSE("not root: there is no other user to become");
+	reach_out(&o, listeners, &shm);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (setgroups(0, NULL) || setresgid(PROBE_UID, PROBE_UID, PROBE_UID) ||
+		    setresuid(PROBE_UID, PROBE_UID, PROBE_UID))
+			_exit(3);
+		if (!fork())
+			_exit(unshare(CLONE_NEWUSER) ? 1 : 0);
+		if (wait(&status) < 0 || status)
+			_exit(77);
+		probe_from(&s, &o);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(listeners[0]);
+	close(listeners[1]);
+	shmctl(shm, IPC_RMID, NULL);
+	if (WEXITSTATUS(status) == 77)
+		SKIP_BECAUSE("the host allows users no user namespaces");
+	assert_int_equal(status, 0);
+}
+
 /* What cannot be had is an error where vmd asked for it: no vmm in half a cage. */
 static void half_a_cage_is_refused(void **state)
 {
@@ -376,6 +412,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_way_out_of_own_namespaces),
 		cmocka_unit_test(no_way_out_of_given_namespaces),
+		cmocka_unit_test(no_way_out_for_a_user),
 		cmocka_unit_test(half_a_cage_is_refused),
 	};
 

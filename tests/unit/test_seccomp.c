@@ -3,6 +3,7 @@
  * vmm's seccomp filters: the tables say why, and from under each of them, in each mode, the ways out are closed.
  * A child process is confined and tries; what it finds comes back through a pipe.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
@@ -26,7 +27,8 @@
 #include <cmocka.h>
 
 #include "lib/util.h"
-#include "vmm/seccomp.h"
+#include "tests/lib/skip.h"
+#include "vmm/sandbox.h"
 
 /* --- the tables ------------------------------------------------------------------------------------ */
 
@@ -352,8 +354,43 @@ static void abort_is_an_abort(void **state)
 	int told;
 
 	(void)state;
+	if (SANDBOX_SANITIZER)
+		SKIP_BECAUSE("a sanitizer's abort asks /proc");
 	for (unsigned int t = 0; t < SECCOMP_TABLES; t++)
 		assert_int_equal(WTERMSIG(confined(t, SECCOMP_KILL, &aborts, &told)), SIGABRT);
+}
+
+static long do_assert(pid_t victim)
+{
+	(void)victim;
+	__assert_fail("this", "here", 1, "there");
+}
+
+/* Its words come out too, and nothing that the C library does on the way is forbidden. */
+static void an_assertion_speaks(void **state)
+{
+	static const struct attempt asserts = { "assert", do_assert };
+	char text[256] = "";
+	int told, pipefd[2], stderr_fd;
+
+	(void)state;
+	if (SANDBOX_SANITIZER)
+		SKIP_BECAUSE("a sanitizer's abort asks /proc");
+	stderr_fd = dup(STDERR_FILENO);
+	for (unsigned int t = 0; t < SECCOMP_TABLES; t++) {
+		int status;
+
+		assert_int_equal(pipe2(pipefd, O_CLOEXEC), 0);
+		dup2(pipefd[1], STDERR_FILENO);
+		status = confined(t, SECCOMP_KILL, &asserts, &told);
+		dup2(stderr_fd, STDERR_FILENO);
+		close(pipefd[1]);
+		assert_true(read(pipefd[0], text, sizeof(text) - 1) > 0);
+		close(pipefd[0]);
+		assert_int_equal(WTERMSIG(status), SIGABRT);
+		assert_non_null(strstr(text, "here:1: there: Assertion `this' failed."));
+	}
+	close(stderr_fd);
 }
 
 int main(void)
@@ -367,6 +404,7 @@ int main(void)
 		cmocka_unit_test(log_and_off_let_through),
 		cmocka_unit_test(signals_to_itself_alone),
 		cmocka_unit_test(abort_is_an_abort),
+		cmocka_unit_test(an_assertion_speaks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

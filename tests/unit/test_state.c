@@ -246,6 +246,67 @@ static void test_process_and_exit(void **state)
 	assert_int_equal(state_process_put(f->s, &p, &e), -ERR_STATE);
 }
 
+static void put_process(struct state *s, const char *vm, int64_t uid, int expect)
+{
+	struct state_process p = { .pid = 77, .start_time = 1, .boot_id = "b", .uid = uid };
+	struct err e = { 0 };
+
+	strcpy(p.vm, vm);
+	assert_int_equal(state_process_put(s, &p, &e), expect);
+}
+
+static int64_t free_uid(struct state *s, uid_t first, uid_t last)
+{
+	int64_t uid = -2;
+	struct err e = { 0 };
+	int ret = state_process_free_uid(s, first, last, &uid, &e);
+
+	if (ret >= 0)
+		return uid;
+	assert_int_equal(ret, -ERR_FAILED);
+	assert_string_equal(e.msg, "all monitor uids (500 to 502) are taken");
+	return -1;
+}
+
+static int count_process(void *arg, const struct state_process *p)
+{
+	(void)p;
+	++*(int *)arg;
+	return 0;
+}
+
+/* A uid is one process's alone; those without one do not stand in each other's way. */
+static void test_uids(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm one = add_vm(f->s, "one"), two = add_vm(f->s, "two");
+	struct state_vm three = add_vm(f->s, "three");
+	struct state_process seen = { 0 };
+	struct err e = { 0 };
+	int n = 0;
+
+	assert_int_equal(free_uid(f->s, 500, 502), 500);
+	put_process(f->s, one.id, 500, 0);
+	assert_int_equal(free_uid(f->s, 500, 502), 501);
+	put_process(f->s, two.id, 500, -ERR_STATE);
+	assert_int_equal(state_process_list(f->s, take_process, &seen, &e), 0);
+	assert_string_equal(seen.vm, one.id);
+	assert_int_equal(seen.uid, 500);
+	put_process(f->s, two.id, 502, 0);
+	put_process(f->s, two.id, 501, 0); /* its second process */
+	assert_int_equal(free_uid(f->s, 500, 502), 502);
+	put_process(f->s, three.id, 502, 0);
+	assert_int_equal(free_uid(f->s, 500, 502), -1);
+	assert_int_equal(free_uid(f->s, 503, 510), 503);
+	assert_int_equal(state_process_delete(f->s, one.id, &e), 0);
+	assert_int_equal(free_uid(f->s, 500, 502), 500);
+	put_process(f->s, one.id, -1, 0);
+	put_process(f->s, two.id, -1, 0);
+	assert_int_equal(state_process_list(f->s, count_process, &n, &e), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(free_uid(f->s, 500, 502), 500);
+}
+
 static int sum_events(void *arg, const struct state_event *event)
 {
 	int64_t *sum = arg;
@@ -549,6 +610,7 @@ int main(void)
 		T(test_find),
 		T(test_list_is_sorted),
 		T(test_process_and_exit),
+		T(test_uids),
 		T(test_event_ring),
 		T(test_last_states),
 		T(test_reopen_keeps),

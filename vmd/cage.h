@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What vmd gives for its monitors' cages (vmd-security(7)): a set of empty namespaces, made once, because
+ * to make them costs more than to start a monitor; and for each monitor a user of its own. As another
+ * user than root neither: the monitor makes what it may. On the loop's thread.
+ */
+#ifndef VMD_CAGE_H
+#define VMD_CAGE_H
+
+#include "vmd/daemon.h"
+#include "vmd/vmproc.h"
+
+/* Once, at the start. What cannot be had is not an error; the log says so. */
+void cage_init(struct daemon *d);
+void cage_fini(struct daemon *d);
+/* For the next monitor; its uid is free until its row is written (state_process_put). */
+int cage_program(struct daemon *d, struct vmproc_program *ret_program, struct err *e);
+
+#endif
