@@ -68,23 +68,31 @@ static int gather_files_as_owner(struct gather *g, struct err *e)
 	return ret;
 }
 
-/* Where vmm writes its last words: a file of ours that it has only a descriptor of. */
-static int gather_record(struct gather *g, struct err *e)
+/* What vmm writes at its end: a file of ours that it has only a descriptor of. */
+static int gather_make(struct gather *g, const char *name, unsigned int *ret_index, struct err *e)
 {
 	char path[sizeof(g->dir) + 16];
 	int fd, index;
 
-	if (mkdir(g->dir, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "cannot make '%s'", g->dir);
-	snprintf(path, sizeof(path), "%s/" GATHER_RECORD, g->dir);
+	snprintf(path, sizeof(path), "%s/%s", g->dir, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_errno(e, "cannot make '%s'", path);
 	index = fdset_add(&g->fds, fd);
 	if (index < 0)
 		return err_ret(e, index, "too many files");
-	g->record = (unsigned int)index;
+	*ret_index = (unsigned int)index;
 	return 0;
+}
+
+static int gather_record(struct gather *g, struct err *e)
+{
+	int ret;
+
+	if (mkdir(g->dir, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "cannot make '%s'", g->dir);
+	ret = gather_make(g, GATHER_RECORD, &g->record, e);
+	return ret < 0 ? ret : gather_make(g, GATHER_TAIL, &g->tail, e);
 }
 
 static void gather_run(struct gather *g)

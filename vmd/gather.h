@@ -23,7 +23,7 @@ struct gather {
 	struct json_object *config; /* owned: the machine configuration, files as {"fd": n} after */
 	char kernel[256];	    /* its path, for messages; cut */
 	struct fdset fds;	    /* owned */
-	unsigned int kvm, record;   /* indices into fds */
+	unsigned int kvm, record, tail; /* indices into fds */
 	int ret;
 	struct err err;
 	void (*done)(struct gather *g); /* the caller frees it there */
@@ -36,6 +36,7 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 			    void (*done)(struct gather *g), void *arg);
 void gather_free(struct gather *g);
 
-#define GATHER_RECORD "exit.json" /* in dir */
+#define GATHER_RECORD "exit.json"  /* in dir */
+#define GATHER_TAIL "console.tail" /* what its consoles said last while vmd was away */
 
 #endif

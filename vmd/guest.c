@@ -160,6 +160,7 @@ static void guest_gathered(struct gather *gather)
 		gather->fds.n = 0;
 		g->kvm = gather->kvm;
 		g->record = gather->record;
+		g->tail = gather->tail;
 		memcpy(g->kernel, gather->kernel, sizeof(g->kernel));
 		guest_input(g, VM_IN_OPENED);
 	}
@@ -260,6 +261,7 @@ static void guest_configure(struct guest *g)
 	json_add(params, "config", TAKE_PTR(g->config));
 	json_add(params, "kvm", json_add_int(json_new(), "fd", g->kvm));
 	json_add(params, "exit_record", json_add_int(json_new(), "fd", g->record));
+	json_add(params, "console_tail", json_add_int(json_new(), "fd", g->tail));
 	guest_ask(g, "machine.configure", params, &g->fds, g->d->options->step_timeout_ms);
 	/* behind it on the same connection: before the first instruction, and nothing waits for it */
 	guest_logs_attach(g, config);
@@ -283,6 +285,9 @@ static void guest_clean(struct guest *g)
 	fdset_fini(&g->fds);
 	json_object_put(TAKE_PTR(g->config));
 	vmlogs_drain(g->d, g->id);
+	if (g->run[0])
+		guest_logs_ended(g->d, g->id, g->revision, g->run, g->dir);
+	g->run[0] = '\0';
 	if (!g->end_unsaved) /* else its last words are still needed */
 		vmproc_clean(g->dir);
 	if (!g->up)

@@ -56,8 +56,9 @@ struct guest {
 	struct vmproc *proc;	    /* NULL when there is none; ends itself */
 	struct json_object *config; /* owned, between open and configure */
 	struct fdset fds;	    /* owned, likewise */
-	unsigned int kvm, record;
+	unsigned int kvm, record, tail;
 	char kernel[256]; /* its path, for messages */
+	char run[64];	  /* its process's name in its logs; "" while it has none */
 	int64_t revision; /* that runs, or is being started */
 	int64_t since_ms; /* in the state that users see */
 	bool up;	  /* has run, or stands paused before its first instruction */
@@ -127,6 +128,11 @@ void guest_logs_monitor(struct guest *g);
 void guest_logs_attach(struct guest *g, struct json_object *config);
 /* The same for a process that was found. */
 void guest_logs_adopt(struct guest *g);
+/* Of a process: so that the next vmd sees whether it is the one that a log is about. */
+void guest_run_name(pid_t pid, uint64_t start, char *out, size_t size);
+/* A process has ended: log what it has left in dir, if its consoles were not logged then. */
+void guest_logs_ended(struct daemon *d, const char *vm, int64_t revision, const char *run,
+		      const char *dir);
 
 /* --- guest_wait.c: who waits --- */
 /* timeout_ms -1: as long as it takes. The call is the wait's then. */

@@ -4,6 +4,7 @@
  * there are is known from the machine's configuration, not from the process. On the loop's thread.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/auto.h"
+#include "lib/console_log.h"
 #include "lib/errcat.h"
 #include "vmd/guest.h"
 #include "vmd/host.h"
@@ -38,28 +40,35 @@ void guest_logs_prepare(struct guest *g, struct json_object *config)
 		vmlog_get(g->d, g->id, VMLOG_CONSOLE, id);
 }
 
-/* The process, so that the next vmd sees whether it is the one that the log is about. */
-static int guest_run_name(const struct guest *g, char *out, size_t size, struct err *e)
+void guest_run_name(pid_t pid, uint64_t start, char *out, size_t size)
+{
+	snprintf(out, size, "%d-%" PRIu64, (int)pid, start);
+}
+
+static int guest_find_run(struct guest *g, struct err *e)
 {
 	uint64_t start;
 	int ret = host_process_start(vmproc_pid(g->proc), &start, e);
 
+	g->run[0] = '\0';
 	if (ret >= 0)
-		snprintf(out, size, "%d-%" PRIu64, (int)vmproc_pid(g->proc), start);
+		guest_run_name(vmproc_pid(g->proc), start, g->run, sizeof(g->run));
 	return ret;
 }
 
 void guest_logs_monitor(struct guest *g)
 {
 	struct vmlog *l = vmlog_get(g->d, g->id, VMLOG_MONITOR, NULL);
-	char run[LOGREAD_RUN_SIZE];
 	struct err e = { 0 };
+	int ret = guest_find_run(g, &e);
 	AUTO_CLOSE int fd = l ? vmproc_take_log(g->proc, &e) : err_ret(&e, -ENOMEM, "monitor");
 
-	if (fd >= 0 && guest_run_name(g, run, sizeof(run), &e) >= 0)
-		vmlog_attach(l, run, TAKE_FD(fd));
-	else
-		log_warn(&g->d->log, "VM '%s': its monitor is not logged: %s", g->name, e.msg);
+	if (fd >= 0 && ret >= 0) {
+		vmlog_attach(l, g->run, TAKE_FD(fd));
+		l->held = true;
+		return;
+	}
+	log_warn(&g->d->log, "VM '%s': its monitor is not logged: %s", g->name, e.msg);
 }
 
 static void guest_log_attached(void *arg, struct json_object *result, const struct err *why)
@@ -72,7 +81,7 @@ static void guest_log_attached(void *arg, struct json_object *result, const stru
 		log_warn(&g->d->log, "VM '%s': a console is not logged: %s", g->name, why->msg);
 }
 
-static int guest_log_console(struct guest *g, const char *console, const char *run, struct err *e)
+static int guest_log_console(struct guest *g, const char *console, struct err *e)
 {
 	struct vmlog *l = vmlog_get(g->d, g->id, VMLOG_CONSOLE, console);
 	struct json_object *params;
@@ -83,7 +92,7 @@ static int guest_log_console(struct guest *g, const char *console, const char *r
 		return err_ret(e, -ENOMEM, "console '%s'", console);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_errno(e, "console '%s'", console);
-	vmlog_attach(l, run, ends[0]);
+	vmlog_attach(l, g->run, ends[0]);
 	fdset_init(&fds);
 	fdset_add(&fds, ends[1]);
 	params = json_add_str(json_new(), "console", console);
@@ -94,13 +103,12 @@ static int guest_log_console(struct guest *g, const char *console, const char *r
 
 void guest_logs_attach(struct guest *g, struct json_object *config)
 {
-	char run[LOGREAD_RUN_SIZE];
 	struct err e = { 0 };
 	const char *id;
-	int ret = guest_run_name(g, run, sizeof(run), &e);
+	int ret = 0;
 
-	for (size_t i = 0; ret >= 0 && (id = guest_console_at(config, i)); i++)
-		ret = guest_log_console(g, id, run, &e);
+	for (size_t i = 0; g->run[0] && ret >= 0 && (id = guest_console_at(config, i)); i++)
+		ret = guest_log_console(g, id, &e);
 	if (ret < 0)
 		log_warn(&g->d->log, "VM '%s': its consoles are not logged: %s", g->name, e.msg);
 }
@@ -116,4 +124,90 @@ void guest_logs_adopt(struct guest *g)
 		log_warn(&g->d->log, "VM '%s': its consoles are not logged: %s", g->name, e.msg);
 	else
 		guest_logs_attach(g, config);
+}
+
+/* --- a process that ended while nobody was there --- */
+
+static bool guest_has_console(struct json_object *config, const char *console)
+{
+	const char *id;
+
+	for (size_t i = 0; (id = guest_console_at(config, i)); i++)
+		if (!strcmp(id, console))
+			return true;
+	return false;
+}
+
+/* Say what one console has said, as vmm would have: a socket takes all of it, and nobody waits. */
+static int guest_replay_tail(struct vmlog *l, const char *run, int fd,
+			     const struct console_tail *tail)
+{
+	struct console_log_msg msg = { .offset = tail->offset };
+	AUTO_CLOSE int out = -1;
+	uint64_t left = tail->len;
+	int ends[2];
+
+	if (!l || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -ENOMEM;
+	vmlog_attach(l, run, ends[0]);
+	out = ends[1];
+	while (left) {
+		ssize_t n = fdio_read(fd, msg.data, (size_t)MIN(left, (uint64_t)CONSOLE_LOG_CHUNK));
+
+		if (n <= 0)
+			return n < 0 ? (int)n : -EPROTO;
+		if (send(out, &msg, offsetof(struct console_log_msg, data) + (size_t)n,
+			 MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			return -errno;
+		msg.offset += (uint64_t)n;
+		left -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int guest_replay(struct daemon *d, const char *vm, const char *run, int fd,
+			struct json_object *config)
+{
+	struct console_tail tail;
+	const char *id;
+	ssize_t n = 0;
+	int ret = 0;
+
+	/* vmm is not trusted: no more of them than there are consoles, and each as large as it may be */
+	for (size_t i = 0; (id = guest_console_at(config, i)) && ret >= 0; i++) {
+		n = fdio_read(fd, &tail, sizeof(tail));
+		if (n != sizeof(tail))
+			break;
+		tail.console[sizeof(tail.console) - 1] = '\0';
+		if (tail.len > CONSOLE_TAIL_MAX || !guest_has_console(config, tail.console))
+			return -EPROTO;
+		ret = guest_replay_tail(vmlog_get(d, vm, VMLOG_CONSOLE, tail.console), run, fd,
+					&tail);
+	}
+	vmlogs_drain(d, vm);
+	return n < 0 ? (int)n : n && n != sizeof(tail) ? -EPROTO : ret;
+}
+
+void guest_logs_ended(struct daemon *d, const char *vm, int64_t revision, const char *run,
+		      const char *dir)
+{
+	AUTO_JSON struct json_object *config = NULL;
+	AUTO_FREE char *text = NULL;
+	AUTO_CLOSE int fd = -1;
+	char path[300];
+	struct err e = { 0 };
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/" GATHER_TAIL, dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return; /* one of an older vmd, or of another boot */
+	ret = state_revision_get(d->state, vm, revision, NULL, &text, &e);
+	if (ret >= 0)
+		ret = json_parse(text, strlen(text), &config, &e);
+	if (ret >= 0)
+		ret = guest_replay(d, vm, run, fd, config);
+	if (ret < 0)
+		log_warn(&d->log, "VM %s: what its consoles said last is not logged: %s", vm,
+			 e.msg[0] ? e.msg : strerror(-ret));
 }

@@ -234,8 +234,10 @@ static bool guests_was_up(const struct guests_row *row)
 }
 
 /* Nothing runs of it any more. */
-static void guests_mark_ended(struct guest *g)
+static void guests_mark_ended(struct guest *g, const struct state_process *p)
 {
+	char run[64];
+
 	g->vm.phase = VM_PHASE_OFF;
 	g->has_exit = g->up;
 	g->end_unsaved = true;
@@ -245,6 +247,10 @@ static void guests_mark_ended(struct guest *g)
 			 g->exit.reason, g->exit.message);
 	} else {
 		log_warn(&g->d->log, "VM '%s': its start was cut off, and is undone", g->name);
+	}
+	if (p->pid) {
+		guest_run_name(p->pid, p->start_time, run, sizeof(run));
+		guest_logs_ended(g->d, g->id, p->revision, run, g->dir);
 	}
 	guests_save(g);
 }
@@ -276,7 +282,7 @@ static void guests_adopt_one(struct daemon *d, const struct guests_row *row)
 		pidfd = activation_take(&d->activation, kept);
 	if (!same_boot || vmproc_adopt(&options, p, pidfd, &g->proc, &e) < 0) {
 		notify_forget(&d->notify, kept);
-		guests_mark_ended(g);
+		guests_mark_ended(g, p);
 	} else {
 		if (pidfd < 0)
 			guest_keep_pidfd(g);

@@ -269,9 +269,12 @@ static void vmlog_begin(struct vmlog *l)
 	memcpy(data, l->line, early);
 	l->len = 0;
 	vmlog_input(l, l->offset, data, early);
+	if (l->ended)
+		vmlog_finish(l);
 	vmlog_wait_wake(l);
 	/* at once: a FIFO whose last writer had gone before we came says nothing to poll(2) */
-	vmlog_readable(&l->source->poll, 0, UV_READABLE);
+	if (l->source)
+		vmlog_readable(&l->source->poll, 0, UV_READABLE);
 }
 
 void vmlog_attach(struct vmlog *l, const char *run, int take_fd)
@@ -290,12 +293,15 @@ void vmlog_attach(struct vmlog *l, const char *run, int take_fd)
 	s->log = l;
 	s->fd = take_fd;
 	l->source = s;
+	l->ended = false;
 	snprintf(l->run, sizeof(l->run), "%s", run);
 	vmlog_begin(l);
 }
 
 void vmlog_drain(struct vmlog *l)
 {
+	l->ended = true;
+	l->held = false;
 	vmlog_finish(l);
 	vmlog_wait_wake(l);
 	vmlog_put(l);
@@ -305,8 +311,12 @@ void vmlog_drain(struct vmlog *l)
 
 static void vmlog_ready(void *arg)
 {
-	vmlog_begin(arg);
-	vmlog_wait_wake(arg);
+	struct vmlog *l = arg;
+
+	vmlog_begin(l);
+	vmlog_wait_wake(l);
+	if (l->ended)
+		vmlog_put(l);
 }
 
 static void vmlog_written(void *arg)

@@ -45,6 +45,8 @@ struct vmlog {
 	uv_timer_t flush, pause;
 	uint64_t second; /* when the present second began; what came in it */
 	size_t came;
+	bool ended; /* its process has: all that is left is read at once */
+	bool held;  /* kept while its process lives, for its tail */
 	bool closing, failing, removed;
 	unsigned int handles;
 	struct vmlog_wait *waits; /* vmlog_wait.c's */

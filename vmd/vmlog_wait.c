@@ -159,6 +159,8 @@ static void vmlog_wait_go(struct vmlog_wait *w)
 	w->again = w->busy;
 	if (w->busy || !vmlog_wait_find_run(w))
 		return;
+	if (w->target == UINT64_MAX && logfile_is_ready(w->log->file))
+		w->target = logfile_end(w->log->file);
 	/* read what was said before the question, too; but a disk that takes nothing is not waited for */
 	if (logfile_busy(w->log->file) && logfile_written(w->log->file) < w->target)
 		return;
@@ -188,7 +190,7 @@ static struct vmlog_wait *vmlog_wait_new(struct vmlog *l, struct call *call, int
 	w->timeout_ms = timeout_ms;
 	memcpy(w->vm, l->vm, sizeof(w->vm));
 	snprintf(w->job.path, sizeof(w->job.path), "%s", logfile_path(l->file));
-	w->target = logfile_is_ready(l->file) ? logfile_end(l->file) : 1;
+	w->target = logfile_is_ready(l->file) ? logfile_end(l->file) : UINT64_MAX;
 	uv_timer_init(&w->d->loop, &w->timer);
 	if (timeout_ms > 0)
 		uv_timer_start(&w->timer, vmlog_wait_timeout, (uint64_t)timeout_ms, 0);

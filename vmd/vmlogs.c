@@ -244,7 +244,7 @@ void vmlog_put(struct vmlog *l)
 	/* while its process lives, its end has to be told yet: with what it said last */
 	if (g && g->proc)
 		return;
-	if (!l->source && !l->waits && logfile_idle(l->file))
+	if (!l->source && !l->held && !l->waits && logfile_idle(l->file))
 		vmlog_close(l, false);
 }
 

@@ -83,7 +83,8 @@ int vmproc_take_log(struct vmproc *p, struct err *e)
 
 void vmproc_clean(const char *dir)
 {
-	static const char *const names[] = { "control.sock", GATHER_RECORD, VMPROC_FIFO };
+	static const char *const names[] = { "control.sock", GATHER_RECORD, GATHER_TAIL,
+					     VMPROC_FIFO };
 	char path[512];
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

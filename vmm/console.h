@@ -57,6 +57,8 @@ int console_attach(struct console *c, int take_fd, int take_out_fd, enum console
  * lost.
  */
 int console_attach_log(struct console *c, int take_fd, struct err *e);
+/* Leave what the ring has in a file (struct console_tail), unless a log is there to take it. */
+void console_save(struct console *c, int fd);
 
 /*
  * A person's terminal, or whatever stdin and stdout are: writes, with the scrollback. A tty becomes raw

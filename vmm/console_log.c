@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
+#include "lib/fdio.h"
 
 struct console_log {
 	struct console *console;
@@ -107,6 +109,33 @@ void console_log_end(struct console *c, int timeout_ms)
 			break;
 	}
 	console_log_detach(l);
+}
+
+void console_save(struct console *c, int fd)
+{
+	struct console_tail tail = { 0 };
+	char data[CONSOLE_LOG_CHUNK];
+	uint64_t pos = 0, lost, end;
+
+	if (c->log)
+		return;
+	console_copy(c, &pos, data, 0, &lost); /* where the ring begins */
+	pthread_mutex_lock(&c->lock);
+	end = c->total;
+	pthread_mutex_unlock(&c->lock);
+	snprintf(tail.console, sizeof(tail.console), "%s", c->id);
+	tail.offset = pos;
+	tail.len = end - pos;
+	if (fdio_write(fd, &tail, sizeof(tail)) < 0)
+		return;
+	while (pos < end) {
+		size_t n =
+			console_copy(c, &pos, data, MIN(sizeof(data), (size_t)(end - pos)), &lost);
+
+		if (fdio_write(fd, data, n) < 0)
+			return;
+		pos += n;
+	}
 }
 
 int console_attach_log(struct console *c, int take_fd, struct err *e)

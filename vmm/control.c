@@ -38,7 +38,7 @@ struct control {
 	unsigned int nclients;	       /* with those that are closing */
 	struct machine *machine;       /* owned; NULL: empty or ended */
 	char name[CONFIG_NAME_MAX];
-	int exit_fd; /* owned; -1 */
+	int exit_fd, tail_fd; /* owned; -1 */
 	bool configured, ended, closing, stuck;
 	bool in_call; /* a method runs: its answer goes out before the end */
 	struct lastwords words;
@@ -77,6 +77,17 @@ static void control_linger_cb(uv_timer_t *t)
 		conn_close(&c->client->conn);
 }
 
+/* vmd is away: what the guest said last waits for the next one in a file. */
+static void control_save_consoles(struct control *c)
+{
+	struct console *console;
+
+	if (c->tail_fd < 0 || !c->machine)
+		return;
+	for (unsigned int i = 0; (console = machine_console_at(c->machine, i)); i++)
+		console_save(console, c->tail_fd);
+}
+
 /* Leave the loop with nothing to do, once the last message is out. */
 static void control_shut(struct control *c)
 {
@@ -85,6 +96,7 @@ static void control_shut(struct control *c)
 	c->closing = true;
 	uv_close((uv_handle_t *)&c->listen, NULL);
 	uv_timer_start(&c->linger, control_linger_cb, CONTROL_LINGER_MS, 0);
+	control_save_consoles(c);
 	c->stuck = !machine_close(c->machine);
 	c->machine = NULL;
 	if (c->stuck) /* a vCPU that KVM does not give back: only this ends it */
@@ -176,7 +188,7 @@ static int control_make_machine(struct control *c, struct control_call *call, in
 static int control_configure(struct control *c, struct control_call *call,
 			     struct json_object **ret_result, struct err *e)
 {
-	AUTO_CLOSE int kvm_fd = -1, exit_fd = -1;
+	AUTO_CLOSE int kvm_fd = -1, exit_fd = -1, tail_fd = -1;
 	int r;
 
 	if (c->configured)
@@ -189,10 +201,16 @@ static int control_configure(struct control *c, struct control_call *call,
 	exit_fd = control_take_fd(call, "exit_record", e);
 	if (exit_fd < 0)
 		return exit_fd;
+	if (json_get(call->params, "console_tail")) {
+		tail_fd = control_take_fd(call, "console_tail", e);
+		if (tail_fd < 0)
+			return tail_fd;
+	}
 	r = control_make_machine(c, call, TAKE_FD(kvm_fd), e);
 	if (r < 0)
 		return r;
 	c->exit_fd = TAKE_FD(exit_fd);
+	c->tail_fd = TAKE_FD(tail_fd);
 	c->configured = true;
 	*ret_result = control_state_json(c);
 	return 0;
@@ -440,7 +458,7 @@ int control_new(uv_loop_t *loop, int take_listen_fd, const struct sandbox *sandb
 	c->log = log;
 	c->sandbox = sandbox;
 	c->listen_fd = take_listen_fd;
-	c->exit_fd = -1;
+	c->exit_fd = c->tail_fd = -1;
 	c->words.reason = LASTWORDS_KILLED;
 	r = uv_poll_init(loop, &c->listen, take_listen_fd);
 	if (r < 0) {
@@ -466,6 +484,8 @@ void control_free(struct control *c)
 		return;
 	if (c->exit_fd >= 0)
 		close(c->exit_fd);
+	if (c->tail_fd >= 0)
+		close(c->tail_fd);
 	close(c->listen_fd);
 	free(c);
 }

@@ -5,7 +5,7 @@
  * newest wins. JSON-RPC 2.0 through lib/conn.h:
  *
  *	<- vmm.hello {version, pid, state}				notification, first
- *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}}	once; config as in lib/vmdef.h
+ *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}, console_tail?: {fd}}	once; config as in lib/vmdef.h
  *	-> machine.start | pause | resume | reset | power_button {}	-> {state}
  *	-> machine.status {}		-> {state, name, consoles: [id], exit?}
  *	-> machine.quit {}		-> {state}; then the process ends, reason "killed"
@@ -18,6 +18,7 @@
  * The last words: before it ends, vmm writes one line of JSON to exit_record (also when vmd is away):
  *	{"reason": "shutdown" | "reset" | "triple-fault" | "guest-exit" | "killed" | "fault",
  *	 "code": N, "message": "…"}
+ * What its consoles have said last goes to console_tail (lib/console_log.h), if nobody logs them then.
  * "reset" and "triple-fault" only where on_reboot / on_crash say "stop".
  */
 #ifndef VMM_CONTROL_H

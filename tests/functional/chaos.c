@@ -211,7 +211,8 @@ static void chaos_no_litter(struct chaos *w, struct json_object *one)
 {
 	static const char *const state[] = { "state.db", "state.db-wal", "state.db-shm",
 					     "vmd.lock", "log",		 NULL };
-	static const char *const running[] = { "control.sock", "exit.json", "log.fifo", NULL };
+	static const char *const running[] = { "control.sock", "exit.json", "log.fifo",
+					       "console.tail", NULL };
 	static const char *const stopped[] = { NULL };
 	const char *run[] = { w->ticker_id, json_get_str(one, "id", NULL), NULL };
 	char path[256];

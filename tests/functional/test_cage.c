@@ -266,6 +266,7 @@ static void assert_descriptors(struct harness *h, pid_t pid)
 		{ "/dev/null", "", 2 },
 		{ h->dir, "/log.fifo", 1 },
 		{ h->dir, "/exit.json", 1 },
+		{ h->dir, "/console.tail", 1 },
 		{ h->dir, "/disk", 1 },
 		{ "/", "/tests/guest/halt", 1 },
 		{ "/dev/kvm", "", 1 },

@@ -107,37 +107,34 @@ static void kill_vmd(struct harness *h, struct client **c)
 	*c = connect_to(h);
 }
 
-static void test_counting_over_restarts(void **state)
+static struct client *begin_counting(struct harness *h, const char *cmdline)
 {
-	static char text[1 << 20];
-	struct harness *h = *state;
 	struct client *c;
-	char kernel[4096], params[4400], last[256] = "";
-	unsigned int n = 0;
+	char kernel[4096], params[4400];
 
-	if (!harness_has_kvm())
-		SKIP_BECAUSE("no /dev/kvm");
 	harness_program("../tests/guest/count", kernel, sizeof(kernel));
 	harness_vmd(h, NULL, NULL);
 	c = connect_to(h);
 	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'memory': '16MiB', 'boot': {'kernel': '%s'}}}",
-		 kernel);
+		 "{'definition': {'name': 'one', 'memory': '16MiB', 'boot': {'kernel': '%s', "
+		 "'cmdline': '%s'}}}",
+		 kernel, cmdline);
 	json_object_put(client_result(c, "vm.apply", params));
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	wait_for(c, "^n 50$");
-	kill_vmd(h, &c);
-	wait_for(c, "^n 100$");
-	kill_vmd(h, &c);
-	kill_vmd(h, &c);
-	wait_for(c, "^n 200$");
-	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
+	return c;
+}
+
+/* Each number once and in order; how many. Lines may be in pieces. */
+static unsigned int count_lines(struct client *c)
+{
+	static char text[1 << 20];
+	char last[256] = "", want[32];
+	unsigned int n = 0;
+
 	all_records(c, text, sizeof(text));
 	assert_int_equal(strncmp(text, "begin |", 7), 0);
-	/* lines and their pieces, put together again */
 	for (char *p = text + 7, *end; (end = strchr(p, '|')); p = end + 1) {
 		bool line = !strncmp(p, "line ", 5);
-		char want[32];
 
 		assert_true(line || !strncmp(p, "part ", 5));
 		snprintf(last + strlen(last), sizeof(last) - strlen(last), "%.*s",
@@ -148,7 +145,51 @@ static void test_counting_over_restarts(void **state)
 		assert_string_equal(last, want);
 		last[0] = '\0';
 	}
-	assert_true(n >= 200);
+	return n;
+}
+
+static void test_counting_over_restarts(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	c = begin_counting(h, "");
+	wait_for(c, "^n 50$");
+	kill_vmd(h, &c);
+	wait_for(c, "^n 100$");
+	kill_vmd(h, &c);
+	kill_vmd(h, &c);
+	wait_for(c, "^n 200$");
+	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
+	assert_true(count_lines(c) >= 200);
+}
+
+/* The guest goes on counting while no vmd is there, and ends before there is one again. */
+static void test_end_while_vmd_is_away(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+	AUTO_JSON struct json_object *vm = NULL;
+	int pidfd;
+
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	c = begin_counting(h, "limit=1000");
+	wait_for(c, "^n 50$");
+	vm = client_result(c, "vm.get", "{'vm': 'one'}");
+	pidfd = harness_pidfd((pid_t)json_get_int(json_get(vm, "observed"), "pid", 0));
+	client_close(h, c);
+	harness_vmd_end(h, SIGKILL);
+	harness_wait_pidfd(pidfd);
+	harness_vmd(h, NULL, NULL);
+	c = connect_to(h);
+	assert_int_equal(count_lines(c), 1000);
+	json_object_put(vm);
+	vm = client_result(c, "vm.get", "{'vm': 'one'}");
+	assert_string_equal(json_get_str(json_get(json_get(vm, "observed"), "exit"), "reason", ""),
+			    "shutdown");
 }
 
 /* --- a monitor that lies, and one that floods --- */
@@ -460,6 +501,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_counting_over_restarts),
+		T(test_end_while_vmd_is_away),
 		T(test_gaps_and_lies),
 		T(test_flood),
 		T(test_noisy_monitor),

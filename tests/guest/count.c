@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* A guest that counts on COM1 for ever: "n 1", "n 2", …, slowly enough to be followed. */
+/*
+ * A guest that counts on COM1: "n 1", "n 2", …, slowly enough to be followed; for ever, or until limit=N
+ * of its command line, where it powers off.
+ */
 #include "lib/guest.h"
 
 #define COM1 0x3f8
@@ -25,12 +28,16 @@ static void say_number(unsigned int n)
 
 int guest_main(const struct start_info *si)
 {
-	(void)si;
-	for (unsigned int n = 1;; n++) {
+	uint64_t limit = cmdline_number(si, "limit", 0);
+
+	for (unsigned int n = 1; !limit || n <= limit; n++) {
 		say("n ");
 		say_number(n);
 		say("\n");
 		for (unsigned int i = 0; i < 500; i++)
 			__asm__ volatile("pause");
 	}
+	outw(0x604, 5 << 10 | 1 << 13); /* ACPI's soft off */
+	for (;;)
+		__asm__ volatile("cli; hlt");
 }
