@@ -18,7 +18,7 @@ struct daemon_options {
 	const char *groups[ROLE_COUNT]; /* borrowed; NULL: the usual ones */
 	unsigned int step_timeout_ms;	/* for a vmm to answer each step of its start */
 	enum log_level log_level;
-	size_t log_size; /* of one log of a VM: vmd/logfile.h */
+	size_t log_size;     /* of one log of a VM: vmd/logfile.h */
 	const char *seccomp; /* the monitors' mode; borrowed */
 	uid_t monitor_uid_first, monitor_uid_last;
 };

@@ -17,8 +17,8 @@
 #include "lib/rpc.h"
 #include "vmd/client.h"
 
-#define EVENT_BACKLOG (256 * KIB)  /* bytes that may wait for a client to read them */
-#define EVENT_TURN_SENT 200	   /* of a replay in one turn of the loop */
+#define EVENT_BACKLOG (256 * KIB) /* bytes that may wait for a client to read them */
+#define EVENT_TURN_SENT 200	  /* of a replay in one turn of the loop */
 #define EVENT_TURN_READ 1000
 #define EVENT_LIST_READ 5000		    /* rows that one event.list looks at */
 #define EVENT_LIST_BYTES (RPC_LINE_MAX / 2) /* it is one message */

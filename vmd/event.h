@@ -16,7 +16,7 @@
 #include "state/state.h"
 
 #define EVENT_SUBSCRIPTIONS_MAX 16 /* a client */
-#define EVENT_LIST_MAX 1000 /* of one event.list */
+#define EVENT_LIST_MAX 1000	   /* of one event.list */
 
 struct client;
 struct event_hub;

@@ -24,7 +24,7 @@ void method_event_subscribe(struct daemon *d, struct call *call)
 void method_event_list(struct daemon *d, struct call *call)
 {
 	struct event_filter filter;
-	struct json_object *page;
+	struct json_object *page = NULL;
 	struct err e;
 	int ret = event_filter_init(&filter, d->state, call->params, &e);
 

@@ -11,6 +11,7 @@
 #include "lib/embed.h"
 #include "lib/errcat.h"
 
+/* clang-format off */
 const struct method methods[] = {
 	{ "daemon.ping", method_daemon_ping },
 	{ "daemon.version", method_daemon_version },
@@ -39,6 +40,7 @@ const struct method methods[] = {
 	{ "vm.wait", method_vm_wait },
 	{ NULL, NULL },
 };
+/* clang-format on */
 
 struct method_schemas {
 	struct json_object *all; /* owned: {"vm.start": {summary, …}, …} of all files */
