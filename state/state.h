@@ -14,6 +14,9 @@
 #define STATE_ID_SIZE 37 /* a uuid's text with its NUL */
 #define STATE_EVENTS_MAX 50000
 #define STATE_REVISIONS_MAX 1000 /* of a VM; the one that runs stays beyond that */
+#define STATE_JOBS_MAX 1000		     /* that have ended */
+#define STATE_JOB_KEEP_MS (60 * 60 * 1000ll) /* after their end */
+#define STATE_JOB_ID_SIZE 16
 
 struct state;
 
@@ -73,6 +76,21 @@ struct state_process {
 	bool paused; /* was asked to start paused */
 	int64_t time_ms;
 	int64_t uid; /* its alone; -1: vmd's */
+};
+
+struct state_job {
+	char id[STATE_JOB_ID_SIZE]; /* "j-1a2b3c4d" */
+	char vm[STATE_ID_SIZE];
+	char name[64];	/* of the VM */
+	char op[16];	/* "start", … */
+	char state[16]; /* "running", "done", "failed", "cancelled" */
+	char phase[16];
+	int64_t done, total; /* total 0: not known */
+	char unit[16];
+	int64_t timeout_ms; /* from created_ms on; -1: none */
+	bool force;
+	struct state_actor actor;
+	int64_t created_ms, updated_ms;
 };
 
 struct state_event {
@@ -163,6 +181,19 @@ int state_request_forget(struct state *s, uid_t uid, const char *id, struct err 
 /* 1 and the request with its answer (malloc'ed; NULL: none yet), 0 when there is none, or negative. */
 int state_request_find(struct state *s, uid_t uid, const char *id, int64_t now_ms,
 		       struct state_request *ret_request, char **ret_answer, struct err *e);
+
+/* A new one; the oldest of those that have ended go. */
+int state_job_add(struct state *s, const struct state_job *j, struct err *e);
+/* state, phase, progress, timeout; result: JSON or NULL. */
+int state_job_update(struct state *s, const struct state_job *j, const char *result, struct err *e);
+/* Newest first; vm (an id) and state may be NULL: all. each must not write; < 0 ends the walk. */
+int state_job_list(struct state *s, const char *vm, const char *state, int64_t now_ms,
+		   int (*each)(void *arg, const struct state_job *j, const char *result), void *arg,
+		   struct err *e);
+/* Calls each once, or not at all when there is none of this id. */
+int state_job_get(struct state *s, const char *id,
+		  int (*each)(void *arg, const struct state_job *j, const char *result), void *arg,
+		  struct err *e);
 
 /* A random uuid (version 4). */
 void state_uuid(char out[static STATE_ID_SIZE]);

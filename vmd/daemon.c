@@ -22,6 +22,7 @@
 #include "vmd/event.h"
 #include "vmd/guest.h"
 #include "vmd/host.h"
+#include "vmd/job.h"
 #include "vmd/server.h"
 #include "vmd/vmlog.h"
 
@@ -65,6 +66,7 @@ static int daemon_lock(struct daemon *d, struct err *e)
 
 static void daemon_serve(struct daemon *d)
 {
+	guest_ops_resume(d);
 	server_open(d->server);
 	log_info(&d->log, "vmd " VERSION " serves on '%s'", d->options->socket);
 	notify_ready(&d->notify, &d->loop);
@@ -83,6 +85,7 @@ static void daemon_close(struct daemon *d)
 	uv_close((uv_handle_t *)&d->sigterm, NULL);
 	uv_close((uv_handle_t *)&d->sigint, NULL);
 	guests_close(d);
+	jobs_close(d->jobs);
 	vmlogs_close(d);
 	server_close(d->server);
 	event_hub_close(d->events);
@@ -176,10 +179,11 @@ static int daemon_setup(struct daemon *d, struct err *e)
 		return ret;
 	cage_init(d);
 	d->events = event_hub_new(&d->loop, d->state, &d->log);
+	d->jobs = jobs_new(d);
 	d->guests = guests_new(d);
 	d->logs = vmlogs_new(d);
 	d->schemas = schema_set_new();
-	if (!d->events || !d->guests || !d->logs)
+	if (!d->events || !d->jobs || !d->guests || !d->logs)
 		return err_ret(e, -ENOMEM, "cannot start");
 	ret = server_new(d, &d->server, e);
 	return ret < 0 ? ret : daemon_listen(d, e);
@@ -215,6 +219,7 @@ static void daemon_fini(struct daemon *d)
 	if (clean) {
 		server_free(d->server);
 		guests_free(d->guests);
+		jobs_free(d->jobs);
 		vmlogs_free(d->logs);
 		event_hub_free(d->events);
 	}

@@ -25,6 +25,7 @@ struct daemon_options {
 
 struct event_hub;
 struct guests;
+struct jobs;
 struct server;
 struct vmlogs;
 
@@ -38,6 +39,7 @@ struct daemon {
 	struct hostfs hostfs;
 	struct state *state;	    /* owned */
 	struct event_hub *events;   /* owned */
+	struct jobs *jobs;	    /* owned */
 	struct guests *guests;	    /* owned */
 	struct server *server;	    /* owned */
 	struct vmlogs *logs;	    /* owned */

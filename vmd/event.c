@@ -41,7 +41,7 @@ struct event_hub {
 	bool closed;
 	struct event_sub *subs; /* owned */
 	int64_t last_number;
-	struct json_object *actor;   /* owned; NULL: nobody */
+	const struct state_actor *actor; /* borrowed; NULL: nobody */
 	struct json_object *pending; /* owned: an array of events that were stored and not sent */
 };
 
@@ -93,7 +93,6 @@ void event_hub_free(struct event_hub *hub)
 		hub->subs = sub->next;
 		event_sub_free(sub);
 	}
-	json_object_put(hub->actor);
 	json_object_put(hub->pending);
 	free(hub);
 }
@@ -108,10 +107,12 @@ struct json_object *event_actor_json(const struct state_actor *actor)
 	return json_add_str(o, "program", actor->program);
 }
 
-void event_set_actor(struct event_hub *hub, const struct state_actor *actor)
+const struct state_actor *event_set_actor(struct event_hub *hub, const struct state_actor *actor)
 {
-	json_object_put(hub->actor);
-	hub->actor = actor ? event_actor_json(actor) : NULL;
+	const struct state_actor *was = hub->actor;
+
+	hub->actor = actor;
+	return was;
 }
 
 static const char *event_text(struct json_object *o)
@@ -148,11 +149,12 @@ int event_add(struct event_hub *hub, const char *type, const char *vm,
 	      struct json_object *take_data, struct err *e)
 {
 	AUTO_JSON struct json_object *data = take_data ? take_data : json_new();
+	AUTO_JSON struct json_object *actor = hub->actor ? event_actor_json(hub->actor) : NULL;
 	struct state_event ev = { .time_ms = state_now_ms(),
 				  .type = type,
 				  .vm = vm,
 				  .data = event_text(data),
-				  .actor = hub->actor ? event_text(hub->actor) : NULL };
+				  .actor = actor ? event_text(actor) : NULL };
 	int ret = state_event_add(hub->state, &ev, &ev.seq, e);
 
 	if (ret < 0)

@@ -27,8 +27,8 @@ struct event_hub *event_hub_new(uv_loop_t *loop, struct state *state, const stru
 void event_hub_close(struct event_hub *hub);
 void event_hub_free(struct event_hub *hub);
 
-/* From now on events are this one's doing (borrowed), or with NULL nobody's. */
-void event_set_actor(struct event_hub *hub, const struct state_actor *actor);
+/* From now on events are this one's doing (borrowed), or with NULL nobody's. The one before. */
+const struct state_actor *event_set_actor(struct event_hub *hub, const struct state_actor *actor);
 /* {uid, pid, program} */
 struct json_object *event_actor_json(const struct state_actor *actor);
 

@@ -194,6 +194,7 @@ static void guest_open(struct guest *g)
 	}
 	g->start_err = g->call_err = (struct err){ 0 };
 	g->up = g->launched = g->has_exit = false;
+	g->starts++;
 	if (guest_load_config(g, &vm, &config, &e) < 0) {
 		guest_failed(g, &e);
 		return;
@@ -371,6 +372,10 @@ struct vm_step guest_input(struct guest *g, enum vm_input input)
 		uv_timer_stop(&g->timer);
 	if (g->vm.phase == VM_PHASE_RUNNING || g->vm.phase == VM_PHASE_PAUSED)
 		g->up = true;
+	if (was != g->vm.phase)
+		guest_ops_progress(g);
+	if (step.actions & VM_ACT_CALL_FAILED)
+		guest_ops_fail(g);
 	if (step.from != step.to)
 		guest_tell_state(g, step.actions & VM_ACT_CLEAN);
 	for (size_t i = 0; i < ARRAY_SIZE(guest_actions); i++)
@@ -407,6 +412,7 @@ static void guest_correct(struct guest *g, enum vm_phase phase)
 {
 	g->vm.phase = phase;
 	g->vm.since_ms = uv_now(&g->d->loop);
+	guest_ops_progress(g);
 	guest_tell_state(g, false);
 }
 

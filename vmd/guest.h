@@ -4,8 +4,9 @@
  * calls that wait for it. A stopped VM that nobody waits for is only a row in the database. On the
  * loop's thread.
  *
- * guest.c does what the state machine says, guest_store.c writes down what becomes of it, guest_wait.c
- * answers those who wait, guests.c keeps the set and finds the processes of a vmd before this one.
+ * guest.c does what the state machine says, guest_store.c writes down what becomes of it, guest_op.c has
+ * the jobs that start and end it, guest_wait.c answers those who wait for less, guests.c keeps the set and
+ * finds the processes of a vmd before this one.
  */
 #ifndef VMD_GUEST_H
 #define VMD_GUEST_H
@@ -24,10 +25,28 @@
 #define GUEST_LOST_MS \
 	1000 /* from a broken connection to giving up: the process may just be ending */
 
+enum guest_op_kind { GUEST_START, GUEST_STOP, GUEST_RESTART, GUEST_KILL };
+
+/* A job on the VM. */
+struct guest_op {
+	struct guest_op *next; /* newest first */
+	struct guest *g;
+	enum guest_op_kind kind;
+	struct job *job;     /* freed with it, once its end is written and told */
+	uv_timer_t timer;    /* for the guest to obey */
+	unsigned int starts; /* the guest's when it began */
+};
+
+/* What a user asks for, once the state machine has said VM_GO to the input. */
+struct guest_request {
+	enum vm_input input;
+	enum guest_op_kind kind;
+	int64_t timeout_ms; /* for the guest to obey; -1: does not apply */
+	bool force;
+	struct state_actor actor;
+};
+
 enum guest_wait_kind {
-	GUEST_WAIT_START,
-	GUEST_WAIT_STOP, /* and kill */
-	GUEST_WAIT_RESTART,
 	GUEST_WAIT_CALL,  /* pause, resume, reset */
 	GUEST_WAIT_STATE, /* vm.wait */
 };
@@ -40,7 +59,6 @@ struct guest_wait {
 	struct call *call;
 	uv_timer_t timer;
 	int64_t timeout_ms; /* -1: none */
-	bool force;
 	enum vm_state want; /* GUEST_WAIT_STATE */
 };
 
@@ -57,15 +75,16 @@ struct guest {
 	struct json_object *config; /* owned, between open and configure */
 	struct fdset fds;	    /* owned, likewise */
 	unsigned int kvm, record, tail;
-	char kernel[256]; /* its path, for messages */
-	char run[64];	  /* its process's name in its logs; "" while it has none */
-	int64_t revision; /* that runs, or is being started */
-	int64_t since_ms; /* in the state that users see */
-	bool up;	  /* has run, or stands paused before its first instruction */
-	bool launched;	  /* machine.start was sent */
-	bool found;	  /* of a vmd before this one, and has not said hello yet */
-	bool lost;	  /* the process lives and cannot be asked */
-	uv_timer_t timer; /* of the phase */
+	char kernel[256];    /* its path, for messages */
+	char run[64];	     /* its process's name in its logs; "" while it has none */
+	int64_t revision;    /* that runs, or is being started */
+	int64_t since_ms;    /* in the state that users see */
+	bool up;	     /* has run, or stands paused before its first instruction */
+	bool launched;	     /* machine.start was sent */
+	unsigned int starts; /* how often files were opened for one */
+	bool found;	     /* of a vmd before this one, and has not said hello yet */
+	bool lost;	     /* the process lives and cannot be asked */
+	uv_timer_t timer;    /* of the phase */
 	bool closing;
 	struct err start_err; /* why the start fails; code 0: not yet known */
 	struct err call_err;  /* why the call failed */
@@ -75,6 +94,7 @@ struct guest {
 	struct state_exit exit;
 	bool has_exit;
 	struct guest_wait *waits; /* owned */
+	struct guest_op *ops;	  /* owned */
 };
 
 /* --- guests.c: the set --- */
@@ -117,6 +137,44 @@ extern const struct vmproc_ops guest_proc_ops;
 bool guest_saved(const struct guest *g);
 /* Write and tell what is not; -ERR_STATE: later then, it has been logged. */
 int guest_save(struct guest *g, struct err *e);
+/* The same when what happens next has begun, or later; then the files that were kept for it go. */
+void guest_save_late(struct guest *g);
+/* The event that follows from the last one, in the open transaction. */
+int guest_store_event(struct guest *g, enum vm_state to, struct err *e);
+
+/* --- guest_op.c: jobs --- */
+/* Written, before anything is done; the caller gives the input right after. NULL: e says why not. */
+struct guest_op *guest_op_begin(struct guest *g, const struct guest_request *r, struct err *e);
+/* Another one wants the same stop. */
+void guest_op_join(struct guest_op *op, int64_t timeout_ms, bool force);
+/*
+ * -ERR_VM_STATE when it is too late. Else the call is answered with the job when that has ended: at once,
+ * or when what was begun is undone.
+ */
+int guest_op_cancel(struct guest_op *op, struct call *call, struct err *e);
+/* The newest job that runs: of all, or of those that end the VM, or that start it; NULL. */
+struct guest_op *guest_op_running(const struct guest *g);
+struct guest_op *guest_op_of(const struct guest *g, bool ending);
+/* The phase has changed. */
+void guest_ops_progress(struct guest *g);
+/* End those for whom it is decided; it is written with what else is to be written of the VM. */
+void guest_ops_decide(struct guest *g);
+/* Is there one that has ended, and is not written down? */
+bool guest_ops_unsaved(const struct guest *g);
+/* Write how far the jobs are, or that they have ended, in the open transaction; and after its commit. */
+int guest_ops_store(struct guest *g, struct err *e);
+void guest_ops_stored(struct guest *g);
+/* Decide, write, and answer those who wait for what has ended. */
+void guest_ops_settle(struct guest *g);
+/* The power button could not be pressed: g->call_err ends the stops, with what is written next. */
+void guest_ops_fail(struct guest *g);
+/* vmd ends: the jobs stay as they are in the database. */
+void guest_ops_drop(struct guest *g);
+/* Who asked for what is going on; NULL: nobody. */
+const struct state_actor *guest_op_actor(const struct guest *g);
+/* The jobs that a vmd before this one left: they go on, or end as the VM shows. After guests_adopt. */
+void guest_ops_resume(struct daemon *d);
+
 /* --- guest_logs.c: what it says --- */
 /* The id of the n-th console of a machine configuration, borrowed; NULL behind the last. */
 const char *guest_console_at(struct json_object *config, size_t n);
@@ -137,7 +195,7 @@ void guest_logs_ended(struct daemon *d, const char *vm, int64_t revision, const 
 /* --- guest_wait.c: who waits --- */
 /* timeout_ms -1: as long as it takes. The call is the wait's then. */
 void guest_wait_add(struct guest *g, enum guest_wait_kind kind, struct call *call,
-		    int64_t timeout_ms, bool force, enum vm_state want);
+		    int64_t timeout_ms, enum vm_state want);
 /* Answer those for whom it is decided. */
 void guest_settle(struct guest *g);
 /* The short call failed: g->call_err goes to those who wait for it. */

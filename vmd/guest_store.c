@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is written down of a VM's states: the event, and with the end of a process also how it ended, in
- * one transaction, so that a vmd that dies in between has told nobody of what the next one does not know.
+ * What is written down of a VM's states: the event, with the end of a process also how it ended, and what
+ * it means for the VM's jobs, in one transaction, so that a vmd that dies in between has told nobody of what
+ * the next one does not know.
  * What cannot be written (a full disk) is written later: the newest state then, in an event that follows
  * from the last one that was. On the loop's thread.
  */
@@ -21,10 +22,9 @@ static int guest_store_end(struct guest *g, struct err *e)
 	return ret < 0 ? ret : state_process_delete(s, g->id, e);
 }
 
-static int guest_store_event(struct guest *g, struct err *e)
+int guest_store_event(struct guest *g, enum vm_state to, struct err *e)
 {
 	struct json_object *data = json_add_str(json_new(), "name", g->name);
-	enum vm_state to = vm_state(&g->vm);
 
 	json_add_str(data, "from", vm_state_name(g->told));
 	json_add_str(data, "to", vm_state_name(to));
@@ -35,26 +35,49 @@ static int guest_store_event(struct guest *g, struct err *e)
 
 bool guest_saved(const struct guest *g)
 {
-	return !g->end_unsaved && g->told == vm_state(&g->vm);
+	return !g->end_unsaved && g->told == vm_state(&g->vm) && !guest_ops_unsaved(g);
+}
+
+static int guest_store(struct guest *g, struct err *e)
+{
+	struct state *s = g->d->state;
+	int ret = state_begin(s, e);
+
+	if (ret >= 0 && g->end_unsaved)
+		ret = guest_store_end(g, e);
+	if (ret >= 0 && g->told != vm_state(&g->vm))
+		ret = guest_store_event(g, vm_state(&g->vm), e);
+	if (ret >= 0)
+		ret = guest_ops_store(g, e);
+	return ret < 0 ? ret : state_commit(s, e);
+}
+
+void guest_save_late(struct guest *g)
+{
+	bool ended = g->end_unsaved;
+	struct err e;
+
+	if (guest_save(g, &e) >= 0 && ended && !g->proc)
+		vmproc_clean(g->dir);
 }
 
 int guest_save(struct guest *g, struct err *e)
 {
-	struct state *s = g->d->state;
+	struct event_hub *events = g->d->events;
+	const struct state_actor *was;
 	int ret;
 
+	guest_ops_decide(g);
 	if (guest_saved(g))
 		return 0;
-	ret = state_begin(s, e);
-	if (ret >= 0 && g->end_unsaved)
-		ret = guest_store_end(g, e);
-	if (ret >= 0 && g->told != vm_state(&g->vm))
-		ret = guest_store_event(g, e);
-	if (ret >= 0)
-		ret = state_commit(s, e);
+	was = event_set_actor(events, guest_op_actor(g));
+	if (was) /* a call that is being handled now */
+		event_set_actor(events, was);
+	ret = guest_store(g, e);
+	event_set_actor(events, was);
 	if (ret < 0) {
-		state_rollback(s);
-		event_drop(g->d->events);
+		state_rollback(g->d->state);
+		event_drop(events);
 		log_limited(&g->d->log, &g->save_limit,
 			    "VM '%s': what it does cannot be written down: %s", g->name, e->msg);
 		guests_save_later(g->d);
@@ -62,6 +85,7 @@ int guest_save(struct guest *g, struct err *e)
 	}
 	g->told = vm_state(&g->vm);
 	g->end_unsaved = false;
-	event_flush(g->d->events);
+	guest_ops_stored(g);
+	event_flush(events);
 	return 0;
 }

@@ -43,37 +43,18 @@ static void guest_wait_timeout(uv_timer_t *timer)
 {
 	struct guest_wait *w = container_of(timer, struct guest_wait, timer);
 	struct guest *g = w->g;
-	bool stop = w->kind == GUEST_WAIT_STOP || w->kind == GUEST_WAIT_RESTART;
-	double seconds = (double)w->timeout_ms / 1000;
-	unsigned int others = 0;
 	struct err e;
 
 	guest_hold(g);
-	if (stop && w->force) {
-		w->force = false;
-		guest_input(g, w->kind == GUEST_WAIT_RESTART ? VM_IN_ESCALATE : VM_IN_FORCE);
-		guest_put(g);
-		return;
-	}
-	if (stop) {
-		err_set(&e, ERR_TIMEOUT, "VM '%s' did not stop within %g s and is still running",
-			g->name, seconds);
-		err_hint(&e, "--force ends it");
-	} else {
-		err_set(&e, ERR_TIMEOUT, "VM '%s' is not %s after %g s: it is %s", g->name,
-			vm_state_name(w->want), seconds, vm_state_name(vm_state(&g->vm)));
-	}
+	err_set(&e, ERR_TIMEOUT, "VM '%s' is not %s after %g s: it is %s", g->name,
+		vm_state_name(w->want), (double)w->timeout_ms / 1000,
+		vm_state_name(vm_state(&g->vm)));
 	call_fail(guest_wait_end(w), &e, NULL);
-	for (w = g->waits; w; w = w->next)
-		others += w->kind == GUEST_WAIT_STOP || w->kind == GUEST_WAIT_RESTART;
-	/* when nobody waits for the stop any more, it is over: the VM runs */
-	if (stop && !others && g->vm.phase == VM_PHASE_STOPPING)
-		guest_input(g, VM_IN_DEADLINE);
 	guest_put(g);
 }
 
 void guest_wait_add(struct guest *g, enum guest_wait_kind kind, struct call *call,
-		    int64_t timeout_ms, bool force, enum vm_state want)
+		    int64_t timeout_ms, enum vm_state want)
 {
 	struct guest_wait *w = calloc(1, sizeof(*w));
 
@@ -83,7 +64,6 @@ void guest_wait_add(struct guest *g, enum guest_wait_kind kind, struct call *cal
 	w->kind = kind;
 	w->call = call;
 	w->timeout_ms = timeout_ms;
-	w->force = force;
 	w->want = want;
 	w->next = g->waits;
 	g->waits = w;
@@ -99,12 +79,8 @@ static enum guest_outcome guest_outcome(const struct guest *g, const struct gues
 	bool up = !vm_operation(&g->vm) && !off;
 
 	switch (w->kind) {
-	case GUEST_WAIT_START:
-	case GUEST_WAIT_RESTART:
 	case GUEST_WAIT_CALL:
 		return up ? GUEST_REACHED : off ? GUEST_MISSED : GUEST_NOT_YET;
-	case GUEST_WAIT_STOP:
-		return off ? GUEST_REACHED : GUEST_NOT_YET;
 	case GUEST_WAIT_STATE:
 		return vm_state(&g->vm) == w->want ? GUEST_REACHED : GUEST_NOT_YET;
 	}
@@ -113,11 +89,10 @@ static enum guest_outcome guest_outcome(const struct guest *g, const struct gues
 
 static void guest_wait_missed(struct guest *g, struct guest_wait *w)
 {
-	struct err e = g->start_err;
+	struct err e;
 
-	if (!e.code || w->kind == GUEST_WAIT_CALL)
-		err_set(&e, ERR_VM_STATE, "VM '%s' stopped meanwhile%s%s", g->name,
-			g->has_exit ? ": " : "", g->has_exit ? g->exit.message : "");
+	err_set(&e, ERR_VM_STATE, "VM '%s' stopped meanwhile%s%s", g->name, g->has_exit ? ": " : "",
+		g->has_exit ? g->exit.message : "");
 	call_fail(guest_wait_end(w), &e, NULL);
 }
 
@@ -134,6 +109,7 @@ void guest_settle(struct guest *g)
 {
 	struct guest_wait *w = g->waits;
 
+	guest_ops_settle(g);
 	while (w) {
 		struct guest_wait *next = w->next;
 		enum guest_outcome outcome = guest_outcome(g, w);
@@ -153,8 +129,7 @@ void guest_fail_calls(struct guest *g)
 	while (w) {
 		struct guest_wait *next = w->next;
 
-		if (w->kind == GUEST_WAIT_CALL || w->kind == GUEST_WAIT_STOP ||
-		    w->kind == GUEST_WAIT_RESTART)
+		if (w->kind == GUEST_WAIT_CALL)
 			call_fail(guest_wait_end(w), &g->call_err, NULL);
 		w = next;
 	}
@@ -164,6 +139,7 @@ void guest_drop_waits(struct guest *g)
 {
 	struct err e = { .code = ERR_CANCELLED, .msg = "vmd ends" };
 
+	guest_ops_drop(g);
 	while (g->waits)
 		call_fail(guest_wait_end(g->waits), &e, NULL);
 }

@@ -30,16 +30,6 @@ struct guests {
 	bool closing;
 };
 
-/* What a full disk had kept from being written; then the files that were kept for it go. */
-static void guests_save(struct guest *g)
-{
-	bool ended = g->end_unsaved;
-	struct err e;
-
-	if (!guest_saved(g) && guest_save(g, &e) >= 0 && ended)
-		vmproc_clean(g->dir);
-}
-
 static void guests_retry_save(uv_timer_t *timer)
 {
 	struct guests *set = container_of(timer, struct guests, retry);
@@ -48,7 +38,8 @@ static void guests_retry_save(uv_timer_t *timer)
 	for (struct guest *g = set->list; g; g = next) {
 		next = g->next;
 		guest_hold(g);
-		guests_save(g);
+		guest_save_late(g);
+		guest_ops_settle(g);
 		guest_put(g);
 	}
 }
@@ -135,7 +126,7 @@ static void guest_end(struct guest *g)
 
 void guest_put(struct guest *g)
 {
-	bool idle = g->vm.phase == VM_PHASE_OFF && !g->waits && !g->gather && !g->proc &&
+	bool idle = g->vm.phase == VM_PHASE_OFF && !g->waits && !g->ops && !g->gather && !g->proc &&
 		    (guest_saved(g) || g->d->guests->closing);
 
 	if (--g->holds == 0 && idle && !g->closing)
@@ -252,7 +243,7 @@ static void guests_mark_ended(struct guest *g, const struct state_process *p)
 		guest_run_name(p->pid, p->start_time, run, sizeof(run));
 		guest_logs_ended(g->d, g->id, p->revision, run, g->dir);
 	}
-	guests_save(g);
+	guest_save_late(g);
 }
 
 static void guests_adopt_one(struct daemon *d, const struct guests_row *row)

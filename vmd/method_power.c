@@ -15,6 +15,7 @@
 #include "lib/errcat.h"
 #include "vmd/daemon.h"
 #include "vmd/guest.h"
+#include "vmd/job.h"
 
 /* The guest that params.vm names, held; NULL: the call has been answered. */
 static struct guest *power_guest(struct daemon *d, struct call *call)
@@ -35,24 +36,32 @@ static struct guest *power_guest(struct daemon *d, struct call *call)
 	return g;
 }
 
+/* A refusal names the job that is in the way, its age and its owner. */
 static void power_refuse(struct guest *g, enum vm_input input, struct call *call)
 {
+	const struct guest_op *op = guest_op_running(g);
+	struct json_object *data = NULL;
 	struct err e;
 
 	vm_refusal(&g->vm, input, g->name, uv_now(&g->d->loop), &e);
 	if (e.code == ERR_VM_STATE && g->vm.phase == VM_PHASE_OFF)
 		err_hint(&e, "start it first: vmctl start %s", g->name);
-	call_fail(call, &e, NULL);
+	if (e.code == ERR_BUSY && op) {
+		data = json_add(json_new(), "job", job_brief(op->job));
+		err_hint(&e, "vmctl job wait %s, or vmctl job cancel %s", op->job->row.id,
+			 op->job->row.id);
+	}
+	call_fail(call, &e, data);
 }
 
-/* Answer a call by the verdict on its input, or let it wait. */
+/* Answer a short call by the verdict on its input, or let it wait. */
 static void power_answer(struct guest *g, enum vm_input input, enum vm_verdict verdict,
-			 struct call *call, enum guest_wait_kind kind, const char *already)
+			 struct call *call, const char *already)
 {
 	switch (verdict) {
 	case VM_GO:
 	case VM_JOIN:
-		guest_wait_add(g, kind, call, -1, false, VM_STATES);
+		guest_wait_add(g, GUEST_WAIT_CALL, call, -1, VM_STATES);
 		return;
 	case VM_ALREADY:
 		call_reply(call, guest_answer(g, false, already));
@@ -81,7 +90,7 @@ static bool power_dry(struct guest *g, enum vm_input input, struct call *call, c
 	if (step.verdict == VM_GO || step.verdict == VM_JOIN)
 		call_reply(call, guest_answer(g, false, would));
 	else
-		power_answer(g, input, step.verdict, call, GUEST_WAIT_CALL, already);
+		power_answer(g, input, step.verdict, call, already);
 	return true;
 }
 
@@ -94,6 +103,103 @@ static int power_desire(struct guest *g, bool running, struct call *call)
 		return 0;
 	call_fail(call, &e, NULL);
 	return -1;
+}
+
+static bool power_waits(const struct call *call)
+{
+	return json_get_bool(call->params, "wait", true);
+}
+
+/* The caller does not wait: what it is told now. */
+static void power_reply_job(const struct guest *g, struct call *call, const char *id)
+{
+	call_reply(call, json_add_str(guest_answer(g, true, NULL), "job", id));
+}
+
+static void power_cancel_start(struct guest *g, const char *by)
+{
+	if (vm_state(&g->vm) == VM_STARTING && !g->start_err.code)
+		err_set(&g->start_err, ERR_CANCELLED, "the start of VM '%s' was cancelled by a %s",
+			g->name, by);
+}
+
+/* VM_GO: the job is written, then it begins. False: the call has been answered with why not. */
+static bool power_go(struct guest *g, struct guest_request *r, struct call *call)
+{
+	char id[STATE_JOB_ID_SIZE];
+	struct guest_op *op;
+	struct err e;
+	bool wait;
+
+	call_actor(call, &r->actor);
+	op = guest_op_begin(g, r, &e);
+	if (!op) {
+		call_fail(call, &e, NULL);
+		return false;
+	}
+	memcpy(id, op->job->row.id, sizeof(id));
+	power_cancel_start(g, op->job->row.op);
+	/* before it begins: it may be over at once */
+	wait = power_waits(call);
+	if (wait)
+		job_wait_add(op->job, call, -1, false);
+	guest_input(g, r->input);
+	if (!wait)
+		power_reply_job(g, call, id);
+	return true;
+}
+
+/* VM_JOIN: wait for the end of the job that is there. */
+static void power_join(struct guest *g, struct guest_request *r, struct call *call)
+{
+	bool ending = r->kind == GUEST_STOP || r->kind == GUEST_KILL;
+	struct guest_op *op = guest_op_of(g, ending);
+	struct err e;
+
+	if (ending && power_desire(g, false, call) < 0)
+		return;
+	call_actor(call, &r->actor);
+	if (!op && ending) /* it ends by itself, after a start that failed */
+		op = guest_op_begin(g, r, &e);
+	else if (!op)
+		err_set(&e, ERR_BUSY, "VM '%s' is %s", g->name, vm_state_name(vm_state(&g->vm)));
+	if (!op) {
+		call_fail(call, &e, NULL);
+		return;
+	}
+	guest_op_join(op, r->timeout_ms, r->force);
+	if (power_waits(call))
+		job_wait_add(op->job, call,
+			     !r->force && g->vm.phase == VM_PHASE_STOPPING ? r->timeout_ms : -1,
+			     false);
+	else
+		power_reply_job(g, call, op->job->row.id);
+}
+
+/* What the state machine says of the input, before it is given. */
+static void power_request(struct guest *g, struct guest_request *r, struct call *call,
+			  const char *already)
+{
+	struct vm next = g->vm;
+	struct vm_step step = vm_input(&next, r->input, uv_now(&g->d->loop));
+
+	switch (step.verdict) {
+	case VM_GO:
+		power_go(g, r, call);
+		return;
+	case VM_JOIN:
+		power_join(g, r, call);
+		return;
+	case VM_ALREADY:
+		if (r->kind == GUEST_START || power_desire(g, false, call) >= 0)
+			call_reply(call, guest_answer(g, false, already));
+		return;
+	case VM_BUSY:
+	case VM_WRONG_STATE:
+	case VM_IGNORE:
+		power_refuse(g, r->input, call);
+		return;
+	}
 }
 
 /* --- start, and what it would do --- */
@@ -139,8 +245,8 @@ static const char *power_running_note(const struct guest *g)
 
 void method_vm_start(struct daemon *d, struct call *call)
 {
+	struct guest_request r = { .input = VM_IN_START, .kind = GUEST_START, .timeout_ms = -1 };
 	struct guest *g = power_guest(d, call);
-	struct vm_step step;
 
 	if (!g)
 		return;
@@ -156,101 +262,75 @@ void method_vm_start(struct daemon *d, struct call *call)
 	}
 	if (g->vm.phase == VM_PHASE_OFF)
 		g->vm.start_paused = json_get_bool(call->params, "paused", false);
-	step = guest_input(g, VM_IN_START);
-	power_answer(g, VM_IN_START, step.verdict, call, GUEST_WAIT_START, power_running_note(g));
+	power_request(g, &r, call, power_running_note(g));
 	guest_put(g);
 }
 
 /* --- stop, kill, restart --- */
 
-static void power_cancel_start(struct guest *g, const char *by)
+static void power_stop_request(struct call *call, enum guest_op_kind kind,
+			       struct guest_request *ret)
 {
-	if (vm_state(&g->vm) == VM_STARTING && !g->start_err.code)
-		err_set(&g->start_err, ERR_CANCELLED, "the start of VM '%s' was cancelled by a %s",
-			g->name, by);
+	*ret = (struct guest_request){
+		.input = kind == GUEST_RESTART ? VM_IN_RESTART : VM_IN_STOP,
+		.kind = kind,
+		.timeout_ms = json_get_int(call->params, "timeout_ms", 60000),
+		.force = json_get_bool(call->params, "force", false),
+	};
 }
 
 void method_vm_stop(struct daemon *d, struct call *call)
 {
-	int64_t timeout_ms = json_get_int(call->params, "timeout_ms", 60000);
-	bool force = json_get_bool(call->params, "force", false);
 	struct guest *g = power_guest(d, call);
-	enum vm_input input;
-	struct vm_step step;
+	struct guest_request r;
 
 	if (!g)
 		return;
+	power_stop_request(call, GUEST_STOP, &r);
 	/* a paused guest cannot answer its power button */
-	input = force && (!timeout_ms || g->vm.phase == VM_PHASE_PAUSED) ? VM_IN_FORCE : VM_IN_STOP;
-	if (power_dry(g, input, call, "already stopped",
-		      input == VM_IN_FORCE ? "would be ended" : "would be asked to stop")) {
-		guest_put(g);
-		return;
-	}
-	if (power_desire(g, false, call) < 0) {
-		guest_put(g);
-		return;
-	}
-	power_cancel_start(g, "stop");
-	step = guest_input(g, input);
-	if (step.verdict == VM_GO || step.verdict == VM_JOIN)
-		guest_wait_add(g, GUEST_WAIT_STOP, call,
-			       vm_state(&g->vm) == VM_STOPPING && g->vm.phase == VM_PHASE_STOPPING
-				       ? timeout_ms
-				       : -1,
-			       force, VM_STATES);
-	else
-		power_answer(g, input, step.verdict, call, GUEST_WAIT_STOP, "already stopped");
+	if (r.force && (!r.timeout_ms || g->vm.phase == VM_PHASE_PAUSED))
+		r.input = VM_IN_FORCE;
+	if (!power_dry(g, r.input, call, "already stopped",
+		       r.input == VM_IN_FORCE ? "would be ended" : "would be asked to stop"))
+		power_request(g, &r, call, "already stopped");
 	guest_put(g);
 }
 
 void method_vm_kill(struct daemon *d, struct call *call)
 {
+	struct guest_request r = { .input = VM_IN_FORCE, .kind = GUEST_KILL, .timeout_ms = -1 };
 	struct guest *g = power_guest(d, call);
-	struct vm_step step;
 
 	if (!g)
 		return;
-	if (!power_dry(g, VM_IN_FORCE, call, "already stopped", "would be ended") &&
-	    power_desire(g, false, call) >= 0) {
-		power_cancel_start(g, "kill");
-		step = guest_input(g, VM_IN_FORCE);
-		power_answer(g, VM_IN_FORCE, step.verdict, call, GUEST_WAIT_STOP,
-			     "already stopped");
-	}
+	if (!power_dry(g, r.input, call, "already stopped", "would be ended"))
+		power_request(g, &r, call, "already stopped");
 	guest_put(g);
+}
+
+static void power_restart(struct guest *g, struct guest_request *r, struct call *call)
+{
+	if (!vm_operation(&g->vm))
+		g->vm.start_paused = false;
+	if (r->input != VM_IN_FORCE)
+		power_request(g, r, call, NULL);
+	else if (power_go(g, r, call))
+		g->vm.restart = true;
 }
 
 void method_vm_restart(struct daemon *d, struct call *call)
 {
-	int64_t timeout_ms = json_get_int(call->params, "timeout_ms", 60000);
-	bool force = json_get_bool(call->params, "force", false);
 	struct guest *g = power_guest(d, call);
-	struct vm_step step;
+	struct guest_request r;
 
 	if (!g)
 		return;
-	if (power_dry(g, g->vm.phase == VM_PHASE_PAUSED && force ? VM_IN_FORCE : VM_IN_RESTART,
-		      call, NULL,
-		      g->vm.phase == VM_PHASE_OFF ? "would start" : "would be restarted")) {
-		guest_put(g);
-		return;
-	}
-	g->vm.start_paused = false;
-	if (g->vm.phase == VM_PHASE_PAUSED && force) {
-		step = guest_input(g, VM_IN_FORCE);
-		g->vm.restart = true;
-	} else {
-		step = guest_input(g, VM_IN_RESTART);
-		if (step.verdict == VM_GO && force && !timeout_ms)
-			guest_input(g, VM_IN_ESCALATE);
-	}
-	if (step.verdict == VM_GO)
-		guest_wait_add(g, GUEST_WAIT_RESTART, call,
-			       g->vm.phase == VM_PHASE_STOPPING ? timeout_ms : -1, force,
-			       VM_STATES);
-	else
-		power_answer(g, VM_IN_RESTART, step.verdict, call, GUEST_WAIT_RESTART, NULL);
+	power_stop_request(call, GUEST_RESTART, &r);
+	if (g->vm.phase == VM_PHASE_PAUSED && r.force)
+		r.input = VM_IN_FORCE;
+	if (!power_dry(g, r.input, call, NULL,
+		       g->vm.phase == VM_PHASE_OFF ? "would start" : "would be restarted"))
+		power_restart(g, &r, call);
 	guest_put(g);
 }
 
@@ -266,7 +346,7 @@ static void power_simple(struct daemon *d, struct call *call, enum vm_input inpu
 		return;
 	if (!power_dry(g, input, call, already, would)) {
 		step = guest_input(g, input);
-		power_answer(g, input, step.verdict, call, GUEST_WAIT_CALL, already);
+		power_answer(g, input, step.verdict, call, already);
 	}
 	guest_put(g);
 }
@@ -311,7 +391,7 @@ void method_vm_wait(struct daemon *d, struct call *call)
 	for (size_t i = 0; g && i < ARRAY_SIZE(states); i++)
 		if (!strcmp(states[i].name, word))
 			guest_wait_add(g, GUEST_WAIT_STATE, call,
-				       json_get_int(call->params, "timeout_ms", -1), false,
+				       json_get_int(call->params, "timeout_ms", -1),
 				       states[i].state);
 	if (g)
 		guest_put(g);

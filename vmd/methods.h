@@ -69,6 +69,11 @@ void method_vm_export(struct daemon *d, struct call *call);
 /* method_logs.c: what they say */
 void method_vm_logs(struct daemon *d, struct call *call);
 void method_logs_wait(struct daemon *d, struct call *call); /* vm.wait for a console */
+/* method_job.c */
+void method_job_list(struct daemon *d, struct call *call);
+void method_job_get(struct daemon *d, struct call *call);
+void method_job_wait(struct daemon *d, struct call *call);
+void method_job_cancel(struct daemon *d, struct call *call);
 /* method_power.c: what runs */
 void method_vm_start(struct daemon *d, struct call *call);
 void method_vm_stop(struct daemon *d, struct call *call);

@@ -152,6 +152,11 @@ static int role_check_operator(const struct call *call, const struct method_info
 			server_roles(call->client->server)->of[ROLE_ADMIN].name);
 }
 
+int role_check_vm(const struct call *call, const char *vm, struct err *e)
+{
+	return call->client->role == ROLE_ADMIN ? 0 : role_check_owner(call, vm, false, e);
+}
+
 int role_check(const struct call *call, const struct method_info *info, struct err *e)
 {
 	enum role role = call->client->role;

@@ -42,5 +42,7 @@ const char *role_name(enum role role);
  * anything else of them is looked at. -ERR_DENIED.
  */
 int role_check(const struct call *call, const struct method_info *info, struct err *e);
+/* For a method whose "rights" are "any", when it has found out which VM it is about: its id. -ERR_DENIED. */
+int role_check_vm(const struct call *call, const char *vm, struct err *e);
 
 #endif

@@ -249,10 +249,29 @@ static void chaos_integrity(struct chaos *w)
 	sqlite3_close(db);
 }
 
+/* No job stays as it was when vmd died, or the disk was full: each comes to its end. */
+static void chaos_end_jobs(struct chaos *w)
+{
+	AUTO_JSON struct json_object *o = client_result(w->c, "job.list", "{'state': 'running'}");
+	struct json_object *jobs = json_get(o, "jobs");
+
+	for (size_t i = 0; i < json_object_array_length(jobs); i++) {
+		struct json_object *job = json_object_array_get_idx(jobs, i);
+		char params[80];
+
+		snprintf(params, sizeof(params), "{'job': '%s', 'timeout_ms': 20000}",
+			 json_get_str(job, "job", ""));
+		json_object_put(client_result(w->c, "job.wait", params));
+	}
+}
+
 /* 'one' as it is once nothing moves any more; NULL when it does not exist. */
 struct json_object *chaos_settled(struct chaos *w)
 {
-	struct json_object *one = chaos_get(w, "one");
+	struct json_object *one;
+
+	chaos_end_jobs(w);
+	one = chaos_get(w, "one");
 
 	if (!one || strcmp(chaos_state(one), "stopping"))
 		return one;
@@ -260,6 +279,20 @@ struct json_object *chaos_settled(struct chaos *w)
 	json_object_put(client_result(w->c, "vm.wait",
 				      "{'vm': 'one', 'for': 'stopped', 'timeout_ms': 20000}"));
 	return chaos_get(w, "one");
+}
+
+/* What the newest job of 'one' says of itself is true: nothing ends it here but a job. */
+static void chaos_job_is_true(struct chaos *w, struct json_object *one)
+{
+	AUTO_JSON struct json_object *o = client_result(w->c, "job.list", "{'vm': 'one'}");
+	struct json_object *job = json_object_array_get_idx(json_get(o, "jobs"), 0);
+	const char *op = json_get_str(job, "op", "");
+	bool done = !strcmp(json_get_str(job, "state", ""), "done");
+	bool ends = !strcmp(op, "stop") || !strcmp(op, "kill");
+
+	if (job && (done != ends) != !strcmp(chaos_state(one), "running"))
+		fail_msg("VM 'one' is %s after %s", chaos_state(one),
+			 json_object_to_json_string(job));
 }
 
 /* 'one' after everything that always holds was looked at. Owned; NULL when there is none. */
@@ -271,6 +304,8 @@ struct json_object *chaos_check(struct chaos *w)
 
 	if (one && !running && strcmp(chaos_state(one), "stopped"))
 		fail_msg("VM 'one' is %s", chaos_state(one));
+	if (one)
+		chaos_job_is_true(w, one);
 	/* a process that a vmd has written down ends with what it says, not unseen */
 	assert_string_not_equal(json_get_str(json_get(observed, "exit"), "reason", ""), "lost");
 	scene_expect_state(w->c, "ticker", "running");

@@ -11,10 +11,12 @@
  * garbage       answers configure with no JSON        oversized    with a line without end
  * refuse        answers configure with an error
  * last-words    writes a record and ends at configure
- * deaf          does not obey its power button
  * noisy         says 4 MiB on its standard error at hello, with control characters, then its last line
  * log-gap       sends its log with a gap, some of it twice, and then what is no log
  * log-flood     sends 32 MiB at once, as much of it as is taken, and "the end"
+ * slow-start    does not answer start, but all else: it says to the next vmd that it is created
+ * deaf          does not obey its power button        stubborn     obeys when it is pressed again
+ * no-button     says that it has none
  * bad-record    ends at the power button with a record that is too long and no JSON
  *
  * and those of fake_acts, which do something else than answer, at a request or at hello.
@@ -39,6 +41,7 @@
 
 struct fake {
 	const char *mode, *state;
+	unsigned int presses;
 	int listen, client, record;
 	bool acted; /* for acts that are done once */
 	int64_t kept_id;
@@ -159,6 +162,8 @@ static void fake_start(struct fake *f, const struct rpc_msg *m)
 		raise(SIGTERM);
 	if (fake_is(f, "hang-start"))
 		fake_hang();
+	if (fake_is(f, "slow-start"))
+		return;
 	f->state = "running";
 	fake_answer(f, m->id);
 }
@@ -166,9 +171,15 @@ static void fake_start(struct fake *f, const struct rpc_msg *m)
 static void fake_power_button(struct fake *f, const struct rpc_msg *m)
 {
 	static char junk[8192];
+	struct err e;
 
+	if (fake_is(f, "no-button")) {
+		err_set(&e, ERR_VM_STATE, "the VM has no power button");
+		fake_send(f, rpc_error(m->id, &e, NULL));
+		return;
+	}
 	fake_answer(f, m->id);
-	if (fake_is(f, "deaf"))
+	if (fake_is(f, "deaf") || (fake_is(f, "stubborn") && !f->presses++))
 		return;
 	if (fake_is(f, "bad-record")) {
 		memset(junk, '{', sizeof(junk));

@@ -246,6 +246,15 @@ static void test_kill(void **state)
 	chaos_every_step(*state, &op);
 }
 
+/* It runs again or still, or is stopped where vmd died in the second half. */
+static void test_restart(void **state)
+{
+	static const struct chaos_op op = { "vm.restart", 0, "running", SIGKILL,
+					    chaos_check_desired };
+
+	chaos_every_step(*state, &op);
+}
+
 static void test_delete(void **state)
 {
 	static const struct chaos_op op = { "vm.delete", 0, "stopped", SIGKILL,
@@ -258,8 +267,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, chaos_setup, chaos_teardown)
-		T(test_apply_new), T(test_apply_change), T(test_start),	 T(test_start_and_sigterm),
-		T(test_stop),	   T(test_kill),	 T(test_delete), T(test_random_moments),
+		T(test_apply_new),	   T(test_apply_change), T(test_start),
+		T(test_start_and_sigterm), T(test_stop),	 T(test_kill),
+		T(test_restart),	   T(test_delete),	 T(test_random_moments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -363,6 +363,24 @@ static void disk_fails(struct chaos *w, int errnum, size_t step)
 	chaos_events(w);
 }
 
+/*
+ * A stop that was refused has not come about; but where it was only the commit's fsync(2) that failed, the
+ * disk may have all of it nevertheless, and then the next vmd finds the job, and does it.
+ */
+static void disk_expect_stop(struct chaos *w, struct json_object *one, struct json_object *answer)
+{
+	AUTO_JSON struct json_object *o = client_result(w->c, "job.list", "{'vm': 'one'}");
+	struct json_object *job = json_object_array_get_idx(json_get(o, "jobs"), 0);
+	bool error = json_get(answer, "error");
+
+	if (error)
+		disk_expect_error(answer);
+	if (strcmp(json_get_str(job, "op", ""), "stop"))
+		assert_true(error);
+	assert_string_equal(chaos_state(one),
+			    strcmp(json_get_str(job, "op", ""), "stop") ? "running" : "stopped");
+}
+
 /* vmd dies while the disk is full: the next one finds in the last words what could not be written. */
 static void test_full_disk_and_killed(void **state)
 {
@@ -388,9 +406,8 @@ static void test_full_disk_and_killed(void **state)
 		w->h->vmd = 0;
 		chaos_begin_vmd(w);
 		after = chaos_check(w);
-		assert_string_equal(chaos_state(after),
-				    json_get(answer, "error") ? "running" : "stopped");
-		if (!json_get(answer, "error"))
+		disk_expect_stop(w, after, answer);
+		if (!strcmp(chaos_state(after), "stopped"))
 			scene_expect_exit(w->c, "one", "shutdown", "the guest has powered off");
 		writes = crash.writes;
 	}

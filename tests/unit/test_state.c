@@ -385,6 +385,78 @@ static void test_last_states(void **state)
 	assert_string_equal(text, "a:starting>running b:stopped>starting ");
 }
 
+struct jobs_seen {
+	int n;
+	char first[STATE_JOB_ID_SIZE], last[STATE_JOB_ID_SIZE], result[32];
+	struct state_job job;
+};
+
+static int see_job(void *arg, const struct state_job *j, const char *result)
+{
+	struct jobs_seen *seen = arg;
+
+	if (!seen->n++)
+		strcpy(seen->first, j->id);
+	strcpy(seen->last, j->id);
+	strcpy(seen->result, result ? result : "");
+	seen->job = *j;
+	return 0;
+}
+
+static void add_job(struct state *s, int n, const char *job_state, int64_t time_ms)
+{
+	struct state_job j = { .op = "start",
+			       .phase = "files",
+			       .unit = "steps",
+			       .vm = "v",
+			       .name = "one",
+			       .timeout_ms = -1,
+			       .actor = actor,
+			       .created_ms = time_ms,
+			       .updated_ms = time_ms };
+	struct err e = { 0 };
+
+	snprintf(j.id, sizeof(j.id), "j-%d", n);
+	strcpy(j.state, job_state);
+	assert_int_equal(state_job_add(s, &j, &e), 0);
+}
+
+static void test_jobs_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct jobs_seen all = { 0 }, running = { 0 }, late = { 0 }, none = { 0 }, one = { 0 };
+	struct err e = { 0 };
+
+	/* the first one runs on, whatever ends after it */
+	add_job(f->s, 0, "running", 1000);
+	assert_int_equal(state_begin(f->s, &e), 0);
+	for (int i = 1; i <= STATE_JOBS_MAX + 50; i++)
+		add_job(f->s, i, "done", 2000);
+	assert_int_equal(state_commit(f->s, &e), 0);
+	assert_int_equal(state_job_list(f->s, "v", NULL, 3000, see_job, &all, &e), 0);
+	assert_int_equal(all.n, STATE_JOBS_MAX + 1);
+	assert_string_equal(all.first, "j-1050");
+	assert_string_equal(all.last, "j-0");
+	assert_int_equal(state_job_list(f->s, NULL, "running", 3000, see_job, &running, &e), 0);
+	assert_int_equal(running.n, 1);
+	/* an hour later they are not shown, and go with the next one */
+	assert_int_equal(
+		state_job_list(f->s, NULL, NULL, 2001 + STATE_JOB_KEEP_MS, see_job, &late, &e), 0);
+	assert_int_equal(late.n, 1);
+	add_job(f->s, 5000, "done", 2001 + STATE_JOB_KEEP_MS);
+	assert_int_equal(state_job_get(f->s, "j-1050", see_job, &none, &e), 0);
+	assert_int_equal(none.n, 0);
+	strcpy(running.job.state, "failed");
+	strcpy(running.job.phase, "boot");
+	assert_int_equal(state_job_update(f->s, &running.job, "{\"code\":1}", &e), 0);
+	assert_int_equal(state_job_get(f->s, "j-0", see_job, &one, &e), 0);
+	assert_string_equal(one.job.state, "failed");
+	assert_string_equal(one.job.phase, "boot");
+	assert_string_equal(one.result, "{\"code\":1}");
+	assert_string_equal(one.job.actor.program, "vmctl");
+	assert_int_equal(one.job.timeout_ms, -1);
+}
+
 static void test_reopen_keeps(void **state)
 {
 	struct fixture *f = *state;
@@ -613,6 +685,7 @@ int main(void)
 		T(test_uids),
 		T(test_event_ring),
 		T(test_last_states),
+		T(test_jobs_are_bounded),
 		T(test_reopen_keeps),
 		T(test_rollback),
 		T(test_newer_database_is_refused),

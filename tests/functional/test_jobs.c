@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: MIT
+/* Jobs: what takes long can be watched, cancelled, and goes on when vmd was killed meanwhile. */
+#include "tests/functional/harness.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/errcat.h"
+#include "tests/lib/skip.h"
+
+struct fixture {
+	struct harness *h;
+	struct client *c;
+	char job[32];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->h = harness_new();
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	harness_free(f->h);
+	free(f);
+	return 0;
+}
+
+/* A vmd with such a monitor, patient with it, and a VM 'one'; its client sees all events. */
+static void begin(struct fixture *f, const char *fake)
+{
+	char params[512];
+
+	harness_vmd(f->h, fake, "--step-timeout", "100", NULL);
+	f->c = harness_client(f->h);
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'one', 'boot': {'kernel': '%s'}}}",
+		 harness_file(f->h, "kernel", "not looked at"));
+	json_object_put(client_result(f->c, "vm.apply", params));
+	json_object_put(client_result(f->c, "event.subscribe", NULL));
+}
+
+/* kill -9 of vmd, and the next one. */
+static void crash(struct fixture *f, const char *fake)
+{
+	client_close(f->h, f->c);
+	harness_vmd_end(f->h, SIGKILL);
+	harness_vmd(f->h, fake, NULL);
+	f->c = harness_client(f->h);
+}
+
+/* Begin a job without waiting for its end. */
+static void begin_job(struct fixture *f, const char *method, const char *params)
+{
+	AUTO_JSON struct json_object *o = client_result(f->c, method, params);
+
+	snprintf(f->job, sizeof(f->job), "%s", json_get_str(o, "job", ""));
+	assert_int_equal(strncmp(f->job, "j-", 2), 0);
+	assert_int_equal(strlen(f->job), 10);
+}
+
+static struct json_object *job_call(struct fixture *f, const char *method)
+{
+	char params[64];
+
+	snprintf(params, sizeof(params), "{'job': '%s'}", f->job);
+	return client_result(f->c, method, params);
+}
+
+static void assert_job(struct json_object *job, const char *op, const char *state)
+{
+	if (strcmp(json_get_str(job, "state", ""), state) ||
+	    strcmp(json_get_str(job, "op", ""), op))
+		fail_msg("not a %s that is %s: %s", op, state, json_object_to_json_string(job));
+}
+
+/* Wait for its end. */
+static struct json_object *job_end(struct fixture *f, const char *op, const char *state)
+{
+	struct json_object *job = job_call(f, "job.wait");
+
+	assert_job(job, op, state);
+	return job;
+}
+
+static const char *job_why(struct json_object *job)
+{
+	return json_get_str(json_get(job, "error"), "message", "");
+}
+
+static void assert_vm(struct fixture *f, const char *state, const char *desired)
+{
+	AUTO_JSON struct json_object *o = client_result(f->c, "vm.get", "{'vm': 'one'}");
+
+	assert_string_equal(json_get_str(json_get(o, "observed"), "state", ""), state);
+	assert_string_equal(json_get_str(o, "desired", ""), desired);
+}
+
+static pid_t vm_pid(struct fixture *f)
+{
+	AUTO_JSON struct json_object *o = client_result(f->c, "vm.get", "{'vm': 'one'}");
+
+	return (pid_t)json_get_int(json_get(o, "observed"), "pid", 0);
+}
+
+static void wait_progress(struct fixture *f, const char *phase)
+{
+	for (;;) {
+		AUTO_JSON struct json_object *o = client_event(f->c, "job.progress", NULL);
+
+		if (!strcmp(json_get_str(json_get(o, "data"), "phase", ""), phase))
+			return;
+	}
+}
+
+#define NEEDS_KVM               \
+	if (!harness_has_kvm()) \
+	SKIP_BECAUSE("no /dev/kvm")
+
+static void test_life(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *start = NULL, *stop = NULL, *job = NULL, *list = NULL;
+	AUTO_JSON struct json_object *event = NULL;
+	struct json_object *jobs;
+
+	NEEDS_KVM;
+	begin(f, "ok");
+	start = client_result(f->c, "vm.start", "{'vm': 'one'}");
+	event = client_event(f->c, "job.done", NULL);
+	assert_string_equal(json_get_str(json_get(event, "data"), "job", ""),
+			    json_get_str(start, "job", "-"));
+	assert_int_equal(json_get_int(json_get(event, "actor"), "pid", 0), getpid());
+	stop = client_result(f->c, "vm.stop", "{'vm': 'one'}");
+	snprintf(f->job, sizeof(f->job), "%s", json_get_str(start, "job", ""));
+	crash(f, "ok");
+	job = job_call(f, "job.get");
+	assert_job(job, "start", "done");
+	assert_string_equal(json_get_str(json_get(job, "result"), "state", ""), "running");
+	assert_string_equal(json_get_str(json_get(job, "actor"), "program", ""), "test_jobs");
+	assert_int_equal(json_get_int(json_get(job, "actor"), "uid", -1), getuid());
+	list = client_result(f->c, "job.list", "{'vm': 'one', 'state': 'done'}");
+	jobs = json_get(list, "jobs");
+	assert_int_equal(json_object_array_length(jobs), 2);
+	assert_string_equal(json_get_str(json_object_array_get_idx(jobs, 0), "job", ""),
+			    json_get_str(stop, "job", "-"));
+	client_expect_error(f->c, "job.get", "{'job': 'j-1'}", ERR_JOB_NOT_FOUND, "no job 'j-1'",
+			    "vmctl jobs lists them; they are kept for an hour after their end");
+}
+
+static void test_cancel_start(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *job = NULL, *busy = NULL, *done = NULL, *late = NULL;
+	struct json_object *data;
+	char params[64], message[96];
+	int waiting;
+
+	NEEDS_KVM;
+	begin(f, "hang-configure");
+	begin_job(f, "vm.start", "{'vm': 'one', 'wait': false}");
+	waiting = client_ask(f->c, "vm.start", "{'vm': 'one'}");
+	wait_progress(f, "machine");
+	job = job_call(f, "job.get");
+	assert_job(job, "start", "running");
+	assert_int_equal(json_get_int(job, "done", 0), 2);
+	assert_int_equal(json_get_int(job, "total", 0), 4);
+	/* who is refused is told by whom */
+	struct client *other = harness_client(f->h);
+	busy = client_error(other, "vm.pause", "{'vm': 'one'}");
+	data = json_get(json_get(busy, "data"), "job");
+	assert_string_equal(json_get_str(data, "job", ""), f->job);
+	assert_string_equal(json_get_str(data, "op", ""), "start");
+	assert_true(json_get_int(data, "age_ms", -1) >= 0);
+	assert_int_equal(json_get_int(json_get(data, "actor"), "pid", 0), getpid());
+	snprintf(params, sizeof(params), "{'job': '%s'}", f->job);
+	done = client_result(other, "job.cancel", params);
+	assert_job(done, "start", "cancelled");
+	assert_string_equal(job_why(done), "the start of VM 'one' was cancelled");
+	late = client_answer(f->c, waiting);
+	assert_int_equal(json_get_int(json_get(late, "error"), "code", 0), ERR_CANCELLED);
+	assert_string_equal(json_get_str(json_get(json_get(late, "error"), "data"), "job", ""),
+			    f->job);
+	assert_vm(f, "stopped", "stopped");
+	snprintf(message, sizeof(message), "job %s has ended: cancelled", f->job);
+	client_expect_error(f->c, "job.cancel", params, ERR_VM_STATE, message, "");
+}
+
+static void test_cancel_stop(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *job = NULL, *kill = NULL;
+
+	NEEDS_KVM;
+	begin(f, "deaf");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	begin_job(f, "vm.stop", "{'vm': 'one', 'wait': false}");
+	assert_vm(f, "stopping", "stopped");
+	job = job_call(f, "job.cancel");
+	assert_job(job, "stop", "cancelled");
+	assert_string_equal(
+		job_why(job),
+		"the stop of VM 'one' was cancelled; the guest may still obey the button");
+	assert_vm(f, "running", "running");
+	/* by force there is no way back */
+	begin_job(f, "vm.restart", "{'vm': 'one', 'wait': false}");
+	json_object_put(job_call(f, "job.cancel"));
+	assert_vm(f, "running", "running");
+	kill = client_result(f->c, "vm.kill", "{'vm': 'one'}");
+	assert_string_equal(json_get_str(kill, "state", ""), "stopped");
+}
+
+static void test_too_late_to_cancel(void **state)
+{
+	struct fixture *f = *state;
+	char params[64];
+
+	NEEDS_KVM;
+	begin(f, "hang-quit");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	begin_job(f, "vm.kill", "{'vm': 'one', 'wait': false}");
+	snprintf(params, sizeof(params), "{'job': '%s'}", f->job);
+	client_expect_error(f->c, "job.cancel", params, ERR_VM_STATE,
+			    "the kill of VM 'one' cannot be cancelled any more: QUITTING", "");
+	json_object_put(job_end(f, "kill", "done"));
+}
+
+/* A restart that gets no further than its stop is none, though the VM runs. */
+static void test_no_button(void **state)
+{
+	struct fixture *f = *state;
+
+	NEEDS_KVM;
+	begin(f, "no-button");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	client_expect_error(f->c, "vm.restart", "{'vm': 'one'}", ERR_VM_STATE,
+			    "the VM has no power button", "");
+	begin_job(f, "vm.restart", "{'vm': 'one', 'wait': false}");
+	json_object_put(job_end(f, "restart", "failed"));
+	assert_vm(f, "running", "running");
+}
+
+static void test_stop_times_out_alone(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *job = NULL;
+	char params[96];
+
+	NEEDS_KVM;
+	begin(f, "deaf");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	begin_job(f, "vm.stop", "{'vm': 'one', 'wait': false, 'timeout_ms': 300}");
+	snprintf(params, sizeof(params), "{'job': '%s', 'timeout_ms': 0}", f->job);
+	json_object_put(client_error(f->c, "job.wait", params));
+	job = job_end(f, "stop", "failed");
+	assert_int_equal(json_get_int(json_get(job, "error"), "code", 0), ERR_TIMEOUT);
+	assert_string_equal(job_why(job),
+			    "VM 'one' did not stop within 0.3 s and is still running");
+	assert_vm(f, "running", "stopped");
+}
+
+/* A second stop has more patience: the first one's call ends in time, the job later. */
+static void test_stops_join(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *late = NULL, *job = NULL, *stop = NULL;
+	struct client *other;
+	int id;
+
+	NEEDS_KVM;
+	begin(f, "deaf");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	begin_job(f, "vm.stop", "{'vm': 'one', 'wait': false, 'timeout_ms': 60000}");
+	other = harness_client(f->h);
+	id = client_ask(other, "vm.stop", "{'vm': 'one', 'timeout_ms': 10}");
+	late = client_answer(other, id);
+	assert_int_equal(json_get_int(json_get(late, "error"), "code", 0), ERR_TIMEOUT);
+	job = job_call(f, "job.get");
+	assert_job(job, "stop", "running");
+	stop = client_result(other, "vm.stop", "{'vm': 'one', 'timeout_ms': 10, 'force': true}");
+	assert_string_equal(json_get_str(stop, "job", ""), f->job);
+	assert_string_equal(json_get_str(json_get(stop, "exit"), "reason", ""), "killed");
+}
+
+static void test_stop_goes_on_after_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *job = NULL;
+
+	NEEDS_KVM;
+	begin(f, "stubborn");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	begin_job(f, "vm.stop", "{'vm': 'one', 'wait': false}");
+	/* its button is pressed again */
+	crash(f, "ok");
+	job = job_end(f, "stop", "done");
+	assert_string_equal(json_get_str(json_get(json_get(job, "result"), "exit"), "reason", ""),
+			    "shutdown");
+	assert_vm(f, "stopped", "stopped");
+}
+
+static void test_stop_ended_while_vmd_was_away(void **state)
+{
+	struct fixture *f = *state;
+	int pidfd;
+	pid_t pid;
+
+	NEEDS_KVM;
+	begin(f, "deaf");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	pid = vm_pid(f);
+	pidfd = harness_pidfd(pid);
+	begin_job(f, "vm.stop", "{'vm': 'one', 'wait': false}");
+	client_close(f->h, f->c);
+	harness_vmd_end(f->h, SIGKILL);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	harness_wait_pidfd(pidfd);
+	harness_vmd(f->h, "ok", NULL);
+	f->c = harness_client(f->h);
+	json_object_put(job_end(f, "stop", "done"));
+}
+
+static void test_restart_goes_on_after_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *job = NULL;
+	int pidfd;
+	pid_t pid;
+
+	NEEDS_KVM;
+	begin(f, "deaf");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	pid = vm_pid(f);
+	pidfd = harness_pidfd(pid);
+	begin_job(f, "vm.restart", "{'vm': 'one', 'wait': false}");
+	client_close(f->h, f->c);
+	harness_vmd_end(f->h, SIGKILL);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	harness_wait_pidfd(pidfd);
+	harness_vmd(f->h, "ok", NULL);
+	f->c = harness_client(f->h);
+	job = job_end(f, "restart", "done");
+	assert_string_equal(json_get_str(json_get(job, "result"), "state", ""), "running");
+	assert_int_not_equal(vm_pid(f), pid);
+	assert_vm(f, "running", "running");
+}
+
+/* The start hangs in vmm when vmd dies; the next vmd undoes it and says so. */
+static void test_start_is_undone_after_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *job = NULL;
+
+	NEEDS_KVM;
+	begin(f, "slow-start");
+	begin_job(f, "vm.start", "{'vm': 'one', 'wait': false}");
+	wait_progress(f, "boot");
+	crash(f, "ok");
+	job = job_end(f, "start", "cancelled");
+	assert_string_equal(job_why(job), "vmd ended during its start");
+	assert_vm(f, "stopped", "stopped");
+}
+
+/* An orderly end leaves a stop to the next vmd, too. */
+static void test_stop_goes_on_after_sigterm(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *late = NULL;
+	int id;
+
+	NEEDS_KVM;
+	begin(f, "stubborn");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	id = client_ask(f->c, "vm.stop", "{'vm': 'one'}");
+	json_object_put(client_event(f->c, "vm.state", "stopping"));
+	assert_int_equal(kill(f->h->vmd, SIGTERM), 0);
+	late = client_answer(f->c, id);
+	assert_string_equal(json_get_str(json_get(late, "error"), "message", ""), "vmd ends");
+	snprintf(f->job, sizeof(f->job), "%s",
+		 json_get_str(json_get(json_get(late, "error"), "data"), "job", ""));
+	client_close(f->h, f->c);
+	assert_int_equal(harness_vmd_end(f->h, 0), 0); /* it ends already */
+	harness_vmd(f->h, "ok", NULL);
+	f->c = harness_client(f->h);
+	json_object_put(job_end(f, "stop", "done"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(test_life),
+		T(test_cancel_start),
+		T(test_cancel_stop),
+		T(test_too_late_to_cancel),
+		T(test_no_button),
+		T(test_stop_times_out_alone),
+		T(test_stops_join),
+		T(test_stop_goes_on_after_a_crash),
+		T(test_stop_ended_while_vmd_was_away),
+		T(test_restart_goes_on_after_a_crash),
+		T(test_start_is_undone_after_a_crash),
+		T(test_stop_goes_on_after_sigterm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
