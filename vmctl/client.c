@@ -237,8 +237,18 @@ static void client_turn(struct client *c, const struct client_call *call, uint64
 	client_watch_interrupt(c);
 	while (!(call ? call->done : c->wake) && c->open && !c->interrupted && !c->timed_out)
 		uv_run(&c->loop, UV_RUN_ONCE);
-	uv_signal_stop(&c->sigint);
+	if (!c->watching)
+		uv_signal_stop(&c->sigint);
 	uv_timer_stop(&c->timer);
+}
+
+void client_watch(struct client *c, bool on)
+{
+	c->watching = on;
+	if (on)
+		client_watch_interrupt(c);
+	else
+		uv_signal_stop(&c->sigint);
 }
 
 /* Move the answer out of the list. */

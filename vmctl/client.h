@@ -30,6 +30,7 @@ struct client {
 	struct conn conn;
 	bool loop_ready, open;
 	bool interrupted, timed_out;
+	bool watching;		   /* Ctrl-C between waits, too */
 	bool wake;		   /* set by `event`: the wait for CLIENT_NEVER ends with 0 */
 	const char *path;	   /* borrowed */
 	struct json_object *hello; /* owned: params of vmd.hello, NULL until it came */
@@ -55,6 +56,11 @@ int client_wait(struct client *c, int64_t id, uint64_t timeout_ms, struct client
 		struct err *e);
 int client_call(struct client *c, const char *method, struct json_object *take_params,
 		struct client_reply *ret, struct err *e);
+/*
+ * From now on, or no more: Ctrl-C also between two waits sets interrupted, with the next one. Else it ends
+ * the program there.
+ */
+void client_watch(struct client *c, bool on);
 void client_reply_fini(struct client_reply *r);
 
 #endif

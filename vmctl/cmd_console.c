@@ -220,6 +220,8 @@ int cmd_start(struct vmctl *v)
 		return vmctl_usage(v, "--console takes one VM");
 	if (args_flag(&v->args, "dry-run"))
 		return vmctl_usage(v, "--console and --dry-run exclude each other");
+	if (args_flag(&v->args, "no-wait"))
+		return vmctl_usage(v, "--console and --no-wait exclude each other");
 	if (v->out.format == OUTPUT_JSON)
 		return vmctl_usage(v, "--console and --json exclude each other: "
 				      "standard output is the guest's");

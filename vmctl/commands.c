@@ -26,6 +26,8 @@ const struct args_option command_globals[] = {
 	{ "no-header", 0, ARGS_FLAG, .help = "leave the header of a table out" },
 	{ "no-color", 0, ARGS_FLAG, .help = "no colours on a terminal" },
 	{ "strict", 0, ARGS_FLAG, .help = "fail (exit 4) when there was nothing to do" },
+	{ "progress", 0, ARGS_FLAG,
+	  .help = "say on standard error how far it is, off a terminal too" },
 	{ "help", 'h', ARGS_FLAG, .help = "show help, of the command when there is one" },
 	{ "version", 0, ARGS_FLAG, .help = "show vmctl's version" },
 	{ 0 },
@@ -38,6 +40,10 @@ const struct args_option command_globals[] = {
 #define OPTION_YES                                          \
 	{                                                   \
 		"yes", 'y', ARGS_FLAG, .help = "do not ask" \
+	}
+#define OPTION_NO_WAIT                                                                 \
+	{                                                                              \
+		"no-wait", 0, ARGS_FLAG, .help = "print the job's id, and do not wait" \
 	}
 #define OPTION_TIMEOUT(what)                                                 \
 	{                                                                    \
@@ -90,6 +96,7 @@ static const struct args_option commands_export[] = {
 static const struct args_option commands_start[] = {
 	{ "console", 'c', ARGS_FLAG, .help = "attach to the console from the first byte on" },
 	OPTION_DRY_RUN,
+	OPTION_NO_WAIT,
 	{ 0 },
 };
 
@@ -97,6 +104,7 @@ static const struct args_option commands_stop[] = {
 	OPTION_TIMEOUT("how long the guest may take (default 60s)"),
 	OPTION_FORCE("end it when it does not stop in time"),
 	OPTION_DRY_RUN,
+	OPTION_NO_WAIT,
 	{ 0 },
 };
 
@@ -108,6 +116,11 @@ static const struct args_option commands_wait[] = {
 	{ "for", 0, ARGS_CHOICE, .metavar = "STATE", .choices = commands_states,
 	  .help = "stopped (default), running, paused, or console=REGEX" },
 	{ "console", 0, ARGS_STRING, .metavar = "ID", .help = "which console says it" },
+	OPTION_TIMEOUT("give up after this time (default: never)"),
+	{ 0 },
+};
+
+static const struct args_option commands_job_wait[] = {
 	OPTION_TIMEOUT("give up after this time (default: never)"),
 	{ 0 },
 };
@@ -357,6 +370,44 @@ const struct command commands[] = {
 	  .operands = "[VM...]",
 	  .access = COMMAND_READ,
 	  .run = cmd_events },
+	{ NULL,
+	  "jobs",
+	  { 0 },
+	  "list what vmd is doing, and did within the last hour",
+	  .operands = "[VM]",
+	  .max = 1,
+	  .access = COMMAND_READ,
+	  .run = cmd_jobs },
+	{ "job",
+	  "show",
+	  { 0 },
+	  "show all about a job",
+	  .operands = "JOB",
+	  .min = 1,
+	  .max = 1,
+	  .access = COMMAND_READ,
+	  .run = cmd_job_show },
+	{ "job",
+	  "wait",
+	  { 0 },
+	  "wait for the end of a job",
+	  .states = "running",
+	  .options = commands_job_wait,
+	  .operands = "JOB",
+	  .min = 1,
+	  .max = 1,
+	  .access = COMMAND_READ,
+	  .run = cmd_job_wait },
+	{ "job",
+	  "cancel",
+	  { 0 },
+	  "undo a start, or wait no longer for a stop",
+	  .states = "running",
+	  .operands = "JOB",
+	  .min = 1,
+	  .max = 1,
+	  .access = COMMAND_WRITE,
+	  .run = cmd_job_cancel },
 	{ NULL,
 	  "rpc",
 	  { 0 },

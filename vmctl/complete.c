@@ -103,6 +103,23 @@ static void complete_vms(struct complete *c)
 	}
 }
 
+static void complete_jobs(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(c, "job.list", json_new());
+	struct json_object *jobs = json_get(result, "jobs");
+
+	for (size_t i = 0; jobs && i < json_object_array_length(jobs); i++) {
+		const struct json_object *job = json_object_array_get_idx(jobs, i);
+		const char *state = json_get_str(job, "state", "");
+		char what[100];
+
+		snprintf(what, sizeof(what), "%s %s, %s", json_get_str(job, "op", ""),
+			 json_get_str(job, "name", ""), state);
+		if (complete_state(c->command->states, state))
+			complete_offer(c, json_get_str(job, "job", ""), what);
+	}
+}
+
 static void complete_consoles(struct complete *c)
 {
 	AUTO_JSON struct json_object *result = complete_ask(
@@ -192,6 +209,7 @@ static const struct {
 	{ "METHOD", complete_methods },	  { "COMMAND", complete_help },
 	{ "FILE", complete_files },	  { "PATH", complete_files },
 	{ "ERROR|KEY", complete_errors }, { "REVISION", complete_revisions },
+	{ "JOB", complete_jobs },
 };
 
 static void complete_kind(struct complete *c, const char *word, size_t len)

@@ -10,6 +10,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmctl/commands.h"
+#include "vmctl/progress.h"
 #include "vmctl/table.h"
 
 #define TARGET_AT_ONCE 16 /* requests under way; vmd takes 32 a connection */
@@ -132,6 +133,8 @@ static struct json_object *target_params(const struct args *a, const char *vm)
 				json_add_str(params, param, value->text);
 		}
 	}
+	if (args_flag(a, "no-wait"))
+		json_add_bool(params, "wait", false);
 	/* OpenBSD's `vmctl wait VM` waits for the end, too */
 	if (!strcmp(a->command->name, "wait") && !args_str(a, "for", NULL))
 		json_add_str(params, "for", "stopped");
@@ -193,18 +196,26 @@ static int target_ask(struct vmctl *v, const struct target_set *set)
 	return status == EXIT_OK ? vmctl_confirm(v) : status;
 }
 
-static void target_call_all(struct vmctl *v, struct target *targets, size_t n)
+/* False: interrupted, and what goes on was said. */
+static bool target_call_all(struct vmctl *v, const struct target_set *set, struct target *targets,
+			    size_t n)
 {
+	struct progress p;
 	size_t sent = 0;
 
+	progress_init(&p, v);
+	p.vms = (const char *const *)set->names;
+	p.nvms = n;
 	for (size_t i = 0; i < n; i++) {
 		for (; sent < n && sent < i + TARGET_AT_ONCE; sent++)
 			targets[sent].id =
 				client_send(&v->client, v->args.command->method,
 					    target_params(&v->args, targets[sent].typed));
-		if (client_wait(&v->client, targets[i].id, 0, &targets[i].reply, &targets[i].e) < 0)
+		if (progress_wait(&p, targets[i].id, &targets[i].reply, &targets[i].e) < 0)
 			targets[i].status = errcat_find(targets[i].e.code)->exit;
 	}
+	progress_fini(&p);
+	return !p.told;
 }
 
 /* "started", "already running", "would be started", "stopped (shutdown)": for the result column */
@@ -218,6 +229,8 @@ static void target_result(const struct vmctl *v, const struct target *t, char *o
 
 	if (t->status != EXIT_OK)
 		snprintf(out, out_size, "failed");
+	else if (args_flag(&v->args, "no-wait") && json_get_str(r, "job", NULL))
+		snprintf(out, out_size, "job %s", json_get_str(r, "job", ""));
 	else if (!json_get_bool(r, "changed", true) || (dry_run && note))
 		snprintf(out, out_size, "%s", note ? note : "nothing to do");
 	else if (dry_run)
@@ -310,9 +323,14 @@ static void target_print_one(struct vmctl *v, const struct target *t)
 
 static void target_print_names(struct vmctl *v, const struct target *targets, size_t n)
 {
+	/* without waiting, the job's name is what goes on from here */
+	const char *member = args_flag(&v->args, "no-wait") ? "job" : "name";
+
 	for (size_t i = 0; i < n; i++)
 		if (targets[i].status == EXIT_OK)
-			fprintf(v->out.out, "%s\n", target_name(&targets[i]));
+			fprintf(v->out.out, "%s\n",
+				json_get_str(targets[i].reply.result, member,
+					     target_name(&targets[i])));
 }
 
 static void target_print_error(struct vmctl *v, const struct target *t)
@@ -344,14 +362,15 @@ static int target_run_all(struct vmctl *v, const struct target_set *set)
 {
 	AUTO_FREE struct target *targets = calloc(set->n + 1, sizeof(*targets));
 	AUTO_FREE int *statuses = calloc(set->n + 1, sizeof(*statuses));
+	bool said;
 
 	if (!targets || !statuses)
 		abort();
 	for (size_t i = 0; i < set->n; i++)
 		targets[i].typed = set->names[i];
-	target_call_all(v, targets, set->n);
+	said = !target_call_all(v, set, targets, set->n);
 	if (v->client.interrupted) {
-		if (v->args.command->access == COMMAND_WRITE)
+		if (v->args.command->access == COMMAND_WRITE && !said)
 			output_note(&v->out, "vmctl: interrupted; the %s goes on in vmd",
 				    v->args.command->name);
 	} else {

@@ -116,6 +116,19 @@ static void test_names_by_state(void **state)
 	offers("rpc vm.rese", "vm.reset");
 }
 
+static void test_jobs(void **state)
+{
+	struct harness *h = *state;
+	struct harness_output got;
+
+	two_vms(h);
+	assert_int_equal(harness_vmctl(h, NULL, &got, "jobs", "--no-header", NULL), 0);
+	got.out[strcspn(got.out, " ")] = '\0'; /* that of the start, which is over */
+	offers("job show ", got.out);
+	offers("job cancel ", "");
+	offers("job wait j-", "");
+}
+
 /* No vmd, one that has hung, one that is none: silence, and soon. */
 static void test_silent(void **state)
 {
@@ -248,8 +261,9 @@ static void test_fish(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_words), TEST(test_names_by_state), TEST(test_silent), TEST(test_bash),
-		TEST(test_zsh),	  TEST(test_fish),
+		TEST(test_words),  TEST(test_names_by_state), TEST(test_jobs),
+		TEST(test_silent), TEST(test_bash),	      TEST(test_zsh),
+		TEST(test_fish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,13 +2,16 @@
 /* Jobs: what takes long can be watched, cancelled, and goes on when vmd was killed meanwhile. */
 #include "tests/functional/harness.h"
 
-#include <dirent.h>
+#include <poll.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/errcat.h"
+#include "lib/fdio.h"
 #include "tests/lib/skip.h"
 
 struct fixture {
@@ -394,6 +397,70 @@ static void test_stop_goes_on_after_sigterm(void **state)
 	json_object_put(job_end(f, "stop", "done"));
 }
 
+/* What a person sees and types: until `shown` is there, then `typed`. */
+struct dialog {
+	const char *shown, *typed;
+};
+
+/* vmctl on a terminal of its own; all that it has shown, and its status. */
+static int dialog(struct fixture *f, const char *command, const struct dialog *d, char *seen,
+		  size_t size)
+{
+	char program[4096];
+	struct pollfd p;
+	size_t len = 0;
+	int status;
+	pid_t pid;
+
+	harness_program("vmctl", program, sizeof(program));
+	pid = forkpty(&p.fd, NULL, NULL, NULL);
+	assert_true(pid >= 0);
+	if (!pid) {
+		execl(program, program, "--socket", f->h->socket, command, "one", NULL);
+		_exit(127);
+	}
+	p.events = POLLIN;
+	for (seen[0] = '\0'; poll(&p, 1, HARNESS_WAIT_MS) == 1;) {
+		ssize_t n = read(p.fd, seen + len, size - 1 - len);
+
+		if (n <= 0)
+			break; /* EIO: the other end is closed */
+		seen[len += (size_t)n] = '\0';
+		if (!d->shown || !strstr(seen, d->shown))
+			continue;
+		assert_int_equal(fdio_write(p.fd, d->typed, strlen(d->typed)), strlen(d->typed));
+		d++;
+	}
+	close(p.fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + 100 + WTERMSIG(status);
+}
+
+static void test_ctrl_c_twice_cancels(void **state)
+{
+	static const struct dialog twice[] = { { "stop one: shutdown", "\3" },
+					       { "Ctrl-C again cancels it", "\3" },
+					       { 0 } };
+	static const struct dialog once[] = { { "stop one: shutdown", "\3" }, { 0 } };
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *list = NULL;
+	char seen[8192];
+
+	NEEDS_KVM;
+	begin(f, "deaf");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	assert_int_equal(dialog(f, "stop", twice, seen, sizeof(seen)), 130);
+	assert_non_null(strstr(seen, "vmctl: still going on in vmd: job j-"));
+	assert_non_null(strstr(seen, ": cancelled"));
+	assert_vm(f, "running", "running");
+	/* once: it goes on */
+	assert_int_equal(dialog(f, "stop", once, seen, sizeof(seen)), 130);
+	assert_non_null(strstr(seen, "; vmctl job wait j-"));
+	assert_vm(f, "stopping", "stopped");
+	list = client_result(f->c, "job.list", "{'state': 'running'}");
+	assert_int_equal(json_object_array_length(json_get(list, "jobs")), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +477,7 @@ int main(void)
 		T(test_restart_goes_on_after_a_crash),
 		T(test_start_is_undone_after_a_crash),
 		T(test_stop_goes_on_after_sigterm),
+		T(test_ctrl_c_twice_cancels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -336,6 +336,81 @@ static void test_interrupt(void **state)
 	check(script, "wait a", NULL, 130, "", "");
 }
 
+#define JOB(state, more)                                                                    \
+	"{\"job\":\"j-1a2b3c4d\",\"vm\":\"0f3c\",\"name\":\"a\",\"op\":\"stop\",\"state\":" \
+	"\"" state "\",\"phase\":\"shutdown\",\"actor\":{\"uid\":0,\"pid\":7,\"program\":"  \
+	"\"vmctl\"},\"created\":"                                                           \
+	"\"2026-01-31T12:00:00.000Z\",\"updated\":\"2026-01-31T12:00:01.000Z\",\"age_ms\":" \
+	"1000" more "}"
+#define JOB_FAILED                                                                     \
+	JOB("failed", ",\"error\":{\"code\":1002,\"message\":\"VM 'a' did not stop\"," \
+		      "\"data\":{\"name\":\"timeout\",\"hint\":\"--force ends it\"}}")
+
+/* Ctrl-C off a terminal: what goes on is named, and left alone. */
+static void test_interrupt_names_the_job(void **state)
+{
+	static const struct peer_row script[] = { { "vm.stop", .after = PEER_INTERRUPT },
+						  { "job.list", "{\"state\":\"running\"}",
+						    .result =
+							    "{\"jobs\":[" JOB("running", "") "]}" },
+						  { 0 } };
+
+	(void)state;
+	check(script, "stop a", NULL, 130, "",
+	      "vmctl: still going on in vmd: job j-1a2b3c4d; vmctl job wait j-1a2b3c4d\n");
+	/* another VM's job is not ours */
+	check(script, "stop b", NULL, 130, "", "vmctl: interrupted; the stop goes on in vmd\n");
+}
+
+/* The answer to the stop comes when vmd has been asked how far it is. */
+static void test_progress(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.stop", .after = PEER_SILENT },
+		{ "job.list", .result = "{\"jobs\":[" JOB("running", "") "]}",
+		  .notify = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"name\":\"a\",\"state\":"
+			    "\"stopped\",\"changed\":true}}\n" },
+		{ 0 }
+	};
+
+	(void)state;
+	check(script, "stop a --progress", NULL, 0, "a: stopped\n", "stop a: shutdown\n");
+}
+
+static void test_jobs(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "job.list", .result = "{\"jobs\":[" JOB("running", "") "," JOB_FAILED "]}" },
+		{ "job.wait", .result = JOB_FAILED },
+		{ "job.cancel", .result = JOB("cancelled", "") },
+		{ "job.get", .result = JOB_FAILED },
+		{ "vm.stop", "{\"vm\":\"a\",\"wait\":false}",
+		  .result = "{\"name\":\"a\",\"state\":\"stopping\",\"changed\":true,\"job\":"
+			    "\"j-1a2b3c4d\"}" },
+		{ 0 }
+	};
+
+	(void)state;
+	check(script, "jobs", NULL, 0,
+	      "JOB         VM  OP    STATE    PHASE       TIME  BY\n"
+	      "j-1a2b3c4d  a   stop  running  shutdown  1000ms  vmctl, uid 0\n"
+	      "j-1a2b3c4d  a   stop  failed   shutdown  1000ms  vmctl, uid 0\n",
+	      "");
+	check(script, "jobs -q", NULL, 0, "j-1a2b3c4d\nj-1a2b3c4d\n", "");
+	check_requests(script, "jobs a", "job.list {\"vm\":\"a\"}\n");
+	check(script, "job wait j-1a2b3c4d", NULL, 6, "a: stop failed\n",
+	      "vmctl: VM 'a' did not stop\nhint: --force ends it\ncode: E1002 (timeout)\n");
+	check(script, "job cancel j-1a2b3c4d", NULL, 0, "a: stop cancelled\n", "");
+	check(script, "job show j-1a2b3c4d", NULL, 0,
+	      "Job:        j-1a2b3c4d\nVM:         a\nOperation:  stop\n"
+	      "State:      failed\nPhase:      shutdown\nBegun:      2026-01-31T12:00:00.000Z\n"
+	      "Time:       1000ms\nBy:         vmctl, uid 0, pid 7\nError:      VM 'a' did not "
+	      "stop\n",
+	      "");
+	check(script, "stop a --no-wait", NULL, 0, "a: job j-1a2b3c4d\n", "");
+	check(script, "stop a --no-wait -q", NULL, 0, "j-1a2b3c4d\n", "");
+}
+
 static void test_vmd_goes_away(void **state)
 {
 	static const struct peer_row script[] = { { "vm.start", .after = PEER_CLOSE },
@@ -562,7 +637,7 @@ static void test_usage_errors(void **state)
 	assert_int_equal(r.status, 2);
 	assert_string_equal(r.err,
 			    "vmctl: 'stop' needs VM...\n"
-			    "usage: vmctl stop [--timeout=TIME] [--force] [--dry-run] VM...\n");
+			    "usage: vmctl stop [--timeout=TIME] [--force] [--dry-run] [--no-wait] VM...\n");
 	peer_run_free(&r);
 	peer_run_alone("create x.qcow2 -s 4G", NULL, &r);
 	assert_int_equal(r.status, 2);
@@ -686,6 +761,9 @@ int main(void)
 		cmocka_unit_test(test_destructive_needs_yes),
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_interrupt),
+		cmocka_unit_test(test_interrupt_names_the_job),
+		cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_jobs),
 		cmocka_unit_test(test_vmd_goes_away),
 		cmocka_unit_test(test_without_vmd),
 		cmocka_unit_test(test_rpc),
