@@ -17,6 +17,7 @@
 #define STATE_JOBS_MAX 1000		     /* that have ended */
 #define STATE_JOB_KEEP_MS (60 * 60 * 1000ll) /* after their end */
 #define STATE_JOB_ID_SIZE 16
+#define STATE_TIMELINES_MAX 50 /* a VM */
 
 struct state;
 
@@ -91,6 +92,14 @@ struct state_job {
 	bool force;
 	struct state_actor actor;
 	int64_t created_ms, updated_ms;
+};
+
+/* What a start took. */
+struct state_timeline {
+	const char *vm; /* its id */
+	int64_t time_ms, revision;
+	bool ok;
+	const char *phases; /* a JSON object's text */
 };
 
 struct state_event {
@@ -194,6 +203,15 @@ int state_job_list(struct state *s, const char *vm, const char *state, int64_t n
 int state_job_get(struct state *s, const char *id,
 		  int (*each)(void *arg, const struct state_job *j, const char *result), void *arg,
 		  struct err *e);
+
+/* A new one; the oldest of the VM go. */
+int state_timeline_add(struct state *s, const struct state_timeline *t, int64_t *ret_seq,
+		       struct err *e);
+int state_timeline_update(struct state *s, int64_t seq, const char *phases, struct err *e);
+/* Newest first. each must not write; < 0 ends the walk. */
+int state_timeline_list(struct state *s, const char *vm,
+			int (*each)(void *arg, const struct state_timeline *t), void *arg,
+			struct err *e);
 
 /* A random uuid (version 4). */
 void state_uuid(char out[static STATE_ID_SIZE]);

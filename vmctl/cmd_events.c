@@ -21,6 +21,18 @@ static void events_members(struct json_object *data, char *out, size_t out_size)
 	}
 }
 
+/* "start failed, j-1a2b3c4d: no VM …", "start running, j-1a2b3c4d: boot" */
+static void events_job(struct json_object *data, char *out, size_t out_size)
+{
+	const char *state = json_get_str(data, "state", "?");
+	const char *more = json_get_str(json_get(data, "error"), "message", NULL);
+
+	if (!more && !strcmp(state, "running"))
+		more = json_get_str(data, "phase", NULL);
+	snprintf(out, out_size, "%s %s, %s%s%s", json_get_str(data, "op", "?"), state,
+		 json_get_str(data, "job", "?"), more ? ": " : "", more ? more : "");
+}
+
 /* "running -> stopped (shutdown)" of a state change, else what the event says */
 static void events_detail(struct json_object *data, char *out, size_t out_size)
 {
@@ -28,7 +40,9 @@ static void events_detail(struct json_object *data, char *out, size_t out_size)
 	const char *reason = json_get_str(json_get(data, "exit"), "reason", NULL);
 
 	out[0] = '\0';
-	if (from && to)
+	if (json_get_str(data, "job", NULL))
+		events_job(data, out, out_size);
+	else if (from && to)
 		snprintf(out, out_size, "%s -> %s%s%s%s", from, to, reason ? " (" : "",
 			 reason ? reason : "", reason ? ")" : "");
 	else if (json_object_is_type(data, json_type_object))

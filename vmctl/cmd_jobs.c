@@ -11,13 +11,15 @@
 #include "vmctl/progress.h"
 #include "vmctl/table.h"
 
-/* "12s", "350ms": how long it takes, or took */
+/* "12s", "1.5s", "350ms": how long it takes, or took */
 static void jobs_time(struct json_object *job, char *out, size_t size)
 {
 	int64_t ms = json_get_int(job, "age_ms", 0);
 
-	if (ms < 10000)
+	if (ms < 1000)
 		snprintf(out, size, "%" PRId64 "ms", ms);
+	else if (ms < 10000)
+		snprintf(out, size, "%.1fs", (double)ms / 1000);
 	else if (ms < 600000)
 		snprintf(out, size, "%" PRId64 "s", ms / 1000);
 	else

@@ -145,6 +145,11 @@ static const struct args_option commands_logs[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_timeline[] = {
+	{ "all", 'a', ARGS_FLAG, .help = "a line for each start that is known" },
+	{ 0 },
+};
+
 static const struct args_option commands_events[] = {
 	{ "follow", 'f', ARGS_FLAG, .help = "go on with what happens from now on" },
 	{ "since", 0, ARGS_NUMBER, .metavar = "SEQ", .help = "begin behind this number" },
@@ -408,6 +413,16 @@ const struct command commands[] = {
 	  .max = 1,
 	  .access = COMMAND_WRITE,
 	  .run = cmd_job_cancel },
+	{ NULL,
+	  "timeline",
+	  { 0 },
+	  "show where the time of a VM's last start went",
+	  .options = commands_timeline,
+	  .operands = "VM",
+	  .min = 1,
+	  .max = 1,
+	  .access = COMMAND_READ,
+	  .run = cmd_timeline },
 	{ NULL,
 	  "rpc",
 	  { 0 },

@@ -67,6 +67,7 @@ int cmd_revert(struct vmctl *v);
 int cmd_rpc(struct vmctl *v);
 int cmd_show(struct vmctl *v);
 int cmd_start(struct vmctl *v);
+int cmd_timeline(struct vmctl *v);
 int cmd_validate(struct vmctl *v);
 int cmd_version(struct vmctl *v);
 

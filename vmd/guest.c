@@ -100,8 +100,9 @@ static void guest_call_done(void *arg, struct json_object *result, const struct 
 	struct guest *g = call->g;
 	bool late = call->phase != g->vm.phase;
 
-	(void)result;
 	free(call);
+	if (!late)
+		timeline_take(&g->timeline, json_get(result, "timeline"));
 	if (late || (why && g->proc && vmproc_gone(g->proc)))
 		return; /* its end follows, and says more */
 	if (!why)
@@ -152,6 +153,7 @@ static void guest_gathered(struct gather *gather)
 
 	guest_hold(g);
 	g->gather = NULL;
+	timeline_mark(&g->timeline, TIMELINE_FDS);
 	if (gather->ret < 0) {
 		guest_failed(g, &gather->err);
 	} else {
@@ -195,10 +197,14 @@ static void guest_open(struct guest *g)
 	g->start_err = g->call_err = (struct err){ 0 };
 	g->up = g->launched = g->has_exit = false;
 	g->starts++;
+	/* the other half of a restart; a start has begun with its request */
+	if (g->timeline.seq || !g->timeline.begun_us)
+		timeline_begin(&g->timeline);
 	if (guest_load_config(g, &vm, &config, &e) < 0) {
 		guest_failed(g, &e);
 		return;
 	}
+	timeline_mark(&g->timeline, TIMELINE_PLAN);
 	guest_logs_prepare(g, config);
 	g->gather =
 		gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, config, guest_gathered, g);
@@ -248,6 +254,7 @@ static void guest_spawn(struct guest *g)
 		guest_input(g, VM_IN_GONE); /* no process came to be */
 		return;
 	}
+	timeline_mark(&g->timeline, TIMELINE_SPAWN);
 	log_info(&g->d->log, "VM '%s': vmm is process %d", g->name, (int)vmproc_pid(g->proc));
 	guest_keep_pidfd(g);
 	guest_logs_monitor(g);
@@ -471,10 +478,12 @@ static void guest_proc_hello(void *arg, const char *state)
 
 	guest_hold(g);
 	g->lost = false;
-	if (vm_state(&g->vm) == VM_STARTING)
+	if (vm_state(&g->vm) == VM_STARTING) {
+		timeline_mark(&g->timeline, TIMELINE_HELLO);
 		guest_input(g, VM_IN_HELLO);
-	else
+	} else {
 		guest_heard(g, state);
+	}
 	guest_put(g);
 }
 
@@ -544,9 +553,17 @@ static void guest_proc_gone(void *arg, const struct state_exit *exit)
 	guest_put(g);
 }
 
+static void guest_proc_timeline(void *arg, struct json_object *said)
+{
+	struct guest *g = arg;
+
+	timeline_take(&g->timeline, said);
+}
+
 const struct vmproc_ops guest_proc_ops = {
 	.hello = guest_proc_hello,
 	.event = guest_proc_event,
+	.timeline = guest_proc_timeline,
 	.lost = guest_proc_lost,
 	.gone = guest_proc_gone,
 };

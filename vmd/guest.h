@@ -17,6 +17,7 @@
 #include "vmd/call.h"
 #include "vmd/daemon.h"
 #include "vmd/gather.h"
+#include "vmd/timeline.h"
 #include "vmd/vm.h"
 #include "vmd/vmproc.h"
 
@@ -95,6 +96,7 @@ struct guest {
 	bool has_exit;
 	struct guest_wait *waits; /* owned */
 	struct guest_op *ops;	  /* owned */
+	struct timeline timeline; /* of its last start */
 };
 
 /* --- guests.c: the set --- */

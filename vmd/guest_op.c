@@ -323,6 +323,8 @@ struct guest_op *guest_op_begin(struct guest *g, const struct guest_request *r, 
 		err_set(e, ERR_RPC_INTERNAL, "out of memory");
 		return NULL;
 	}
+	if (r->kind == GUEST_START)
+		timeline_begin(&g->timeline);
 	next = g->vm;
 	vm_input(&next, r->input, uv_now(&g->d->loop));
 	if (guest_op_record(op, r, next.phase, vm_state(&next), e) < 0) {

@@ -47,6 +47,8 @@ static int guest_store(struct guest *g, struct err *e)
 		ret = guest_store_end(g, e);
 	if (ret >= 0 && g->told != vm_state(&g->vm))
 		ret = guest_store_event(g, vm_state(&g->vm), e);
+	if (ret >= 0 && g->told == VM_STARTING && vm_state(&g->vm) != VM_STARTING)
+		ret = timeline_write(&g->timeline, g->revision, g->up, e);
 	if (ret >= 0)
 		ret = guest_ops_store(g, e);
 	return ret < 0 ? ret : state_commit(s, e);
@@ -64,6 +66,7 @@ void guest_save_late(struct guest *g)
 int guest_save(struct guest *g, struct err *e)
 {
 	struct event_hub *events = g->d->events;
+	int64_t timeline = g->timeline.seq;
 	const struct state_actor *was;
 	int ret;
 
@@ -77,6 +80,7 @@ int guest_save(struct guest *g, struct err *e)
 	event_set_actor(events, was);
 	if (ret < 0) {
 		state_rollback(g->d->state);
+		timeline_rolled_back(&g->timeline, timeline);
 		event_drop(events);
 		log_limited(&g->d->log, &g->save_limit,
 			    "VM '%s': what it does cannot be written down: %s", g->name, e->msg);

@@ -92,6 +92,7 @@ struct guest *guest_get(struct daemon *d, const struct state_vm *vm)
 		g->exit = vm->exit;
 		g->has_exit = vm->has_exit;
 		uv_timer_init(&d->loop, &g->timer);
+		timeline_init(&g->timeline, d, g->id);
 		g->next = d->guests->list;
 		d->guests->list = g;
 	}
@@ -104,13 +105,20 @@ void guest_hold(struct guest *g)
 	g->holds++;
 }
 
-static void guest_closed(uv_handle_t *handle)
+static void guest_freed(uv_handle_t *handle)
 {
-	struct guest *g = container_of((uv_timer_t *)handle, struct guest, timer);
+	struct guest *g = container_of((uv_timer_t *)handle, struct guest, timeline.timer);
 
 	fdset_fini(&g->fds);
 	json_object_put(g->config);
 	free(g);
+}
+
+static void guest_closed(uv_handle_t *handle)
+{
+	struct guest *g = container_of((uv_timer_t *)handle, struct guest, timer);
+
+	timeline_close(&g->timeline, guest_freed);
 }
 
 static void guest_end(struct guest *g)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Methods job.list, get, wait, cancel. On the loop's thread. */
+/* Methods job.list, get, wait, cancel, and vm.timeline. On the loop's thread. */
 #include "vmd/methods.h"
 
 #include "lib/auto.h"
@@ -92,4 +92,25 @@ void method_job_cancel(struct daemon *d, struct call *call)
 	if (guest_op_cancel(op, call, &e) < 0)
 		call_fail(call, &e, NULL);
 	guest_put(g);
+}
+
+void method_vm_timeline(struct daemon *d, struct call *call)
+{
+	int64_t limit = json_get_int(call->params, "limit", STATE_TIMELINES_MAX);
+	struct json_object *o;
+	struct state_vm vm;
+	struct guest *g;
+	struct err e;
+
+	if (state_vm_find(d->state, json_get_str(call->params, "vm", ""), &vm, &e) < 0) {
+		call_fail(call, &e, NULL);
+		return;
+	}
+	g = guest_find(d, vm.id);
+	if (g)
+		timeline_flush(&g->timeline);
+	if (timeline_list(d, vm.id, limit, &o, &e) < 0)
+		call_fail(call, &e, NULL);
+	else
+		call_reply(call, json_add_str(o, "name", vm.name));
 }

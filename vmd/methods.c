@@ -40,6 +40,7 @@ const struct method methods[] = {
 	{ "vm.revert", method_vm_revert },
 	{ "vm.start", method_vm_start },
 	{ "vm.stop", method_vm_stop },
+	{ "vm.timeline", method_vm_timeline },
 	{ "vm.validate", method_vm_validate },
 	{ "vm.wait", method_vm_wait },
 	{ NULL, NULL },

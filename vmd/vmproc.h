@@ -27,6 +27,8 @@ struct vmproc_ops {
 	void (*hello)(void *arg, const char *state);
 	/* machine.event: type and message are the vmm's words, made printable. */
 	void (*event)(void *arg, const char *type, const char *message);
+	/* machine.timeline: its params, as they came. */
+	void (*timeline)(void *arg, struct json_object *said);
 	/*
 	 * Its connection broke or was never good while the process lives: who listens is another process,
 	 * hello says what cannot be, or does not come. Calls end with ERR_VMM_PROTOCOL. vmd goes on

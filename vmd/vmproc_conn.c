@@ -137,6 +137,9 @@ static void vmproc_message(struct conn *conn, struct json_object *msg, struct fd
 		vmproc_answer(p, &m);
 	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "machine.event"))
 		vmproc_event(p, m.params);
+	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "machine.timeline") &&
+		 vmproc_event_allowed(p))
+		p->options.ops->timeline(p->options.arg, m.params);
 }
 
 static void vmproc_conn_closed(struct conn *conn, const struct err *why)

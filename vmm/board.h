@@ -78,6 +78,8 @@ struct board_ops {
 	 */
 	void (*timer_arm)(void *arg, struct board_timer *t, uint64_t at_ns);
 	void (*timer_cancel)(void *arg, struct board_timer *t); /* one that is not armed is fine */
+	/* Optional, from any thread: a driver has kicked a virtqueue for the first time. */
+	void (*first_kick)(void *arg);
 	/* Optional: nanoseconds of UTC since 1970, for the RTC; NULL: CLOCK_REALTIME. */
 	uint64_t (*realtime_ns)(void *arg);
 };

@@ -69,12 +69,29 @@ static void console_hold_cb(uv_timer_t *t)
 	uv_timer_start(&c->hold, console_hold_cb, CONSOLE_HOLD_MS, 0);
 }
 
+static void console_tell_first(struct console *c)
+{
+	void (*first)(void *arg, uint64_t at_us) = c->first;
+	uint64_t at_us;
+
+	if (!first)
+		return;
+	pthread_mutex_lock(&c->lock);
+	at_us = c->first_us;
+	pthread_mutex_unlock(&c->lock);
+	if (!at_us)
+		return;
+	c->first = NULL;
+	first(c->first_arg, at_us);
+}
+
 static void console_wake_cb(uv_async_t *a)
 {
 	struct console *c = a->data;
 
 	if (c->closing)
 		return;
+	console_tell_first(c);
 	console_feed(c);
 	if (uv_is_active((uv_handle_t *)&c->hold))
 		return;
@@ -97,6 +114,20 @@ void console_set_door(struct console *c, pthread_mutex_t *door)
 	c->door = door;
 }
 
+void console_set_first(struct console *c, void (*first)(void *arg, uint64_t at_us), void *arg)
+{
+	c->first = first;
+	c->first_arg = arg;
+}
+
+static uint64_t console_now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 void console_write(struct console *c, const void *data, size_t len)
 {
 	const char *from = data;
@@ -116,6 +147,10 @@ void console_write(struct console *c, const void *data, size_t len)
 	c->total += len;
 	wake = c->has_clients && !c->woken && len;
 	c->woken |= wake;
+	if (!c->first_us && len) {
+		c->first_us = console_now_us();
+		wake = true;
+	}
 	pthread_mutex_unlock(&c->lock);
 	if (wake)
 		uv_async_send(&c->wake);

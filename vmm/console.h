@@ -34,6 +34,9 @@ void console_close(struct console *c);
 /* The lock (machine.lock) that is held around input_ready; NULL: none. Before the guest is set. */
 void console_set_door(struct console *c, pthread_mutex_t *door);
 
+/* Called once, on the control loop: the guest's first byte, and when it came (CLOCK_MONOTONIC). */
+void console_set_first(struct console *c, void (*first)(void *arg, uint64_t at_us), void *arg);
+
 /* Device side */
 void console_set_guest(struct console *c, const struct console_guest_ops *ops, void *arg);
 void console_write(struct console *c, const void *data, size_t len); /* any thread; never blocks */

@@ -40,11 +40,14 @@ struct console {
 	pthread_mutex_t *door; /* borrowed; may be NULL */
 	const struct console_guest_ops *guest;
 	void *guest_arg;
+	void (*first)(void *arg, uint64_t at_us); /* NULL: told already, or nobody asks */
+	void *first_arg;
 	struct console_client *clients[CONSOLE_CLIENTS_MAX]; /* owned */
 	struct console_log *log;			     /* owned; NULL: nobody keeps one */
 
 	pthread_mutex_t lock; /* what follows */
 	uint64_t total;	      /* bytes ever written by the guest */
+	uint64_t first_us;    /* when the first of them was; 0: not yet */
 	uint64_t seen;	      /* total when the loop last looked */
 	bool woken;	      /* the loop knows or will look; no further wake-up is needed */
 	bool has_clients;

@@ -67,6 +67,21 @@ static struct json_object *control_state_json(const struct control *c)
 	return json_add_str(json_new(), "state", control_state(c));
 }
 
+static struct json_object *control_timeline_json(const struct control *c)
+{
+	static const char *const names[MACHINE_MARKS] = { "memory", "machine", "kernel",
+							  "start",  "console", "kick" };
+	struct json_object *o = json_new();
+
+	for (size_t i = 0; c->machine && i < ARRAY_SIZE(names); i++) {
+		uint64_t at = machine_get_mark(c->machine, (enum machine_mark)i);
+
+		if (at)
+			json_add_int(o, names[i], (int64_t)at);
+	}
+	return o;
+}
+
 /* --- the end ---------------------------------------------------------------------------------------- */
 
 static void control_linger_cb(uv_timer_t *t)
@@ -126,6 +141,15 @@ static void control_machine_event(void *arg, const char *type, const char *messa
 	control_notify(c, type, message);
 }
 
+static void control_machine_marked(void *arg)
+{
+	struct control *c = arg;
+
+	if (c->client)
+		conn_send(&c->client->conn,
+			  rpc_notification("machine.timeline", control_timeline_json(c)), NULL);
+}
+
 static void control_machine_ended(void *arg, const struct lastwords *w)
 {
 	struct control *c = arg;
@@ -148,6 +172,7 @@ static void control_machine_thread(void *arg, enum seccomp_table kind)
 
 static const struct machine_ops control_machine_ops = {
 	.event = control_machine_event,
+	.marked = control_machine_marked,
 	.ended = control_machine_ended,
 	.thread = control_machine_thread,
 };
@@ -212,7 +237,7 @@ static int control_configure(struct control *c, struct control_call *call,
 	c->exit_fd = TAKE_FD(exit_fd);
 	c->tail_fd = TAKE_FD(tail_fd);
 	c->configured = true;
-	*ret_result = control_state_json(c);
+	*ret_result = json_add(control_state_json(c), "timeline", control_timeline_json(c));
 	return 0;
 }
 
@@ -233,8 +258,12 @@ static int control_with_machine(struct control *c, int (*fn)(struct machine *m, 
 static int control_start(struct control *c, struct control_call *call,
 			 struct json_object **ret_result, struct err *e)
 {
+	int r = control_with_machine(c, machine_start, ret_result, e);
+
 	(void)call;
-	return control_with_machine(c, machine_start, ret_result, e);
+	if (r >= 0)
+		json_add(*ret_result, "timeline", control_timeline_json(c));
+	return r;
 }
 
 static int control_pause(struct control *c, struct control_call *call,
@@ -277,6 +306,7 @@ static int control_get_status(struct control *c, struct control_call *call,
 	for (unsigned int i = 0; c->machine && (console = machine_console_at(c->machine, i)); i++)
 		json_object_array_add(consoles, json_object_new_string(console_id(console)));
 	json_add(o, "consoles", consoles);
+	json_add(o, "timeline", control_timeline_json(c));
 	if (c->ended)
 		json_add(o, "exit", lastwords_json(&c->words));
 	*ret_result = o;

@@ -7,11 +7,16 @@
  *	<- vmm.hello {version, pid, state}				notification, first
  *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}, console_tail?: {fd}}	once; config as in lib/vmdef.h
  *	-> machine.start | pause | resume | reset | power_button {}	-> {state}
- *	-> machine.status {}		-> {state, name, consoles: [id], exit?}
+ *	-> machine.status {}		-> {state, name, consoles: [id], exit?, timeline}
  *	-> machine.quit {}		-> {state}; then the process ends, reason "killed"
  *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
  *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification
+ *	<- machine.timeline {memory?, machine?, kernel?, start?, console?, kick?}	notification
+ *
+ * A timeline says when each part of the first start was over (machine.h), CLOCK_MONOTONIC in
+ * microseconds. It is also the member "timeline" of configure's and start's answers; the notification
+ * follows the first console byte and the first kick.
  *
  * States: "empty" (not configured), "created", "running", "paused", "ended".
  *

@@ -162,6 +162,7 @@ static void machine_run(struct machine *m)
 {
 	machine_devices_start(m);
 	m->state = MACHINE_RUNNING;
+	machine_mark(m, MACHINE_MARK_START); /* before the guest can do anything */
 	/* a guest whose reset waits for its turn does not run until then */
 	if (!uv_is_active((uv_handle_t *)&m->throttle))
 		vcpus_release(&m->vcpus);
@@ -212,6 +213,7 @@ int machine_start(struct machine *m, struct err *e)
 	r = machine_boot(m, e);
 	if (r < 0)
 		return r;
+	machine_mark(m, MACHINE_MARK_KERNEL);
 	machine_run(m);
 	return 0;
 }
@@ -393,6 +395,7 @@ static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, s
 		close(take_kvm_fd);
 		return r;
 	}
+	machine_mark(m, MACHINE_MARK_MEMORY);
 	r = kvm_init(&m->kvm, take_kvm_fd, &m->gmem, split, m->log, e);
 	if (r < 0)
 		return r;
@@ -438,6 +441,7 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 		machine_close(m);
 		return r;
 	}
+	machine_mark(m, MACHINE_MARK_MACHINE);
 	*ret_machine = m;
 	return 0;
 }

@@ -22,6 +22,8 @@ enum machine_state { MACHINE_CREATED, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_E
 struct machine_ops {
 	/* Something happened that goes on: "reset"; message may be NULL. */
 	void (*event)(void *arg, const char *type, const char *message);
+	/* Optional: machine_marks has one more. */
+	void (*marked)(void *arg);
 	/* It has ended for good. The owner calls machine_close, now or later. */
 	void (*ended)(void *arg, const struct lastwords *w);
 	/* A thread of such a kind begins; from that thread. May be NULL. */
@@ -51,6 +53,19 @@ int machine_reset(struct machine *m, struct err *e);
 int machine_power_button(struct machine *m, struct err *e);
 /* End now: LASTWORDS_KILLED with the reason. */
 void machine_kill(struct machine *m, const char *message);
+
+/* What its first start took: when each was over, CLOCK_MONOTONIC in microseconds; 0: has not come. */
+enum machine_mark {
+	MACHINE_MARK_MEMORY,  /* the guest's memory is there */
+	MACHINE_MARK_MACHINE, /* and KVM's VM, devices, vCPUs */
+	MACHINE_MARK_KERNEL,  /* kernel and tables are loaded */
+	MACHINE_MARK_START,   /* the vCPUs run */
+	MACHINE_MARK_CONSOLE, /* the first byte on a console */
+	MACHINE_MARK_KICK,    /* the first kick of a virtqueue */
+	MACHINE_MARKS,
+};
+
+uint64_t machine_get_mark(const struct machine *m, enum machine_mark mark);
 
 enum machine_state machine_get_state(const struct machine *m);
 const char *machine_state_name(enum machine_state state);

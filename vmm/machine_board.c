@@ -79,7 +79,55 @@ static void machine_eoi(void *arg, uint8_t vector)
 		ioapic_eoi(m->board.ioapic, vector);
 }
 
+static uint64_t machine_monotonic_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
 /* --- events ------------------------------------------------------------------------------------------ */
+
+bool machine_mark(struct machine *m, enum machine_mark mark)
+{
+	uint64_t none = 0;
+
+	return atomic_compare_exchange_strong(&m->marks[mark], &none,
+					      machine_monotonic_ns() / 1000);
+}
+
+uint64_t machine_get_mark(const struct machine *m, enum machine_mark mark)
+{
+	return atomic_load(&m->marks[mark]);
+}
+
+static void machine_first_kick(void *arg)
+{
+	struct machine *m = arg;
+
+	if (machine_mark(m, MACHINE_MARK_KICK))
+		uv_async_send(&m->wake);
+}
+
+static void machine_tell_kick(struct machine *m)
+{
+	if (m->kick_told || !machine_get_mark(m, MACHINE_MARK_KICK))
+		return;
+	m->kick_told = true;
+	if (m->ops->marked)
+		m->ops->marked(m->arg);
+}
+
+static void machine_first_byte(void *arg, uint64_t at_us)
+{
+	struct machine *m = arg;
+	uint64_t none = 0;
+
+	if (atomic_compare_exchange_strong(&m->marks[MACHINE_MARK_CONSOLE], &none, at_us) &&
+	    m->ops->marked)
+		m->ops->marked(m->arg);
+}
 
 void machine_raise(struct machine *m, enum machine_cause cause, int code, const char *msg)
 {
@@ -137,14 +185,6 @@ const struct vcpu_ops machine_vcpu_ops = {
 };
 
 /* --- clock and timers ---------------------------------------------------------------------------------- */
-
-static uint64_t machine_monotonic_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
 
 static uint64_t machine_now_ns(void *arg)
 {
@@ -236,6 +276,7 @@ static void machine_wake_cb(uv_async_t *a)
 	struct machine *m = a->data;
 	struct machine_cause_slot slot;
 
+	machine_tell_kick(m);
 	pthread_mutex_lock(&m->cause_lock);
 	slot = m->cause;
 	m->cause.cause = MACHINE_CAUSE_NONE;
@@ -292,6 +333,7 @@ static struct console *machine_make_console(void *arg, const char *id, struct er
 	if (console_new(m->loop, id, &c, e) < 0)
 		return NULL;
 	console_set_door(c, &m->lock);
+	console_set_first(c, machine_first_byte, m);
 	m->consoles[m->nconsoles++] = c;
 	return c;
 }
@@ -310,6 +352,7 @@ const struct board_ops machine_board_ops = {
 	.now_ns = machine_now_ns,
 	.timer_arm = machine_timer_arm,
 	.timer_cancel = machine_timer_cancel,
+	.first_kick = machine_first_kick,
 };
 
 int machine_board_init(struct machine *m, struct err *e)

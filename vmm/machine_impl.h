@@ -61,6 +61,8 @@ struct machine {
 	struct worker *shared_worker;		     /* one of them */
 	unsigned int nworkers;
 	struct vcpus vcpus;
+	_Atomic uint64_t marks[MACHINE_MARKS]; /* microseconds; each is set once */
+	bool kick_told;
 
 	pthread_mutex_t lock;	    /* machine.lock: devices, buses, timers, the clock */
 	struct board_timer *timers; /* armed ones by time; embedded in the devices */
@@ -79,6 +81,9 @@ void machine_board_fini(struct machine *m); /* after the devices: workers, conso
 void machine_clock_run(struct machine *m, bool run); /* under machine.lock */
 /* Any thread: take note, park the vCPUs, and let the loop act. */
 void machine_raise(struct machine *m, enum machine_cause cause, int code, const char *msg);
+
+/* Now, unless it was set before: true when it is new. Any thread. */
+bool machine_mark(struct machine *m, enum machine_mark mark);
 
 /* machine.c: on the loop, a cause was raised */
 void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot);

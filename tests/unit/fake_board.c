@@ -116,6 +116,11 @@ static void fake_event(void *arg, enum board_event event, int code, const char *
 	fb->nevents++;
 }
 
+static void fake_first_kick(void *arg)
+{
+	((struct fake_board *)arg)->first_kicks++;
+}
+
 static struct worker *fake_worker(void *arg, bool dedicated, struct err *e)
 {
 	struct fake_board *fb = arg;
@@ -205,6 +210,7 @@ static const struct board_ops fake_board_ops = {
 	.console = fake_console_op,
 	.now_ns = fake_now_ns,
 	.timer_arm = fake_timer_arm,
+	.first_kick = fake_first_kick,
 	.timer_cancel = fake_timer_cancel,
 	.realtime_ns = fake_realtime_ns,
 };

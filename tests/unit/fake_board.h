@@ -75,6 +75,7 @@ struct fake_board {
 	unsigned int nmsis;
 	struct fake_event events[FAKE_EVENTS];
 	unsigned int nevents;
+	unsigned int first_kicks;
 	struct fake_route routes[FAKE_GSIS]; /* ioapic_route by pin */
 	struct fake_irqfd irqfds[FAKE_IRQFDS];
 	struct fake_ioeventfd ioeventfds[FAKE_IOEVENTFDS];

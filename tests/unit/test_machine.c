@@ -389,7 +389,8 @@ struct client {
 	struct fixture f;
 	struct conn conn;
 	struct control *control;
-	struct json_object *inbox; /* owned: an array, oldest first */
+	struct json_object *inbox;    /* owned: an array, oldest first */
+	struct json_object *timeline; /* owned: params of the last machine.timeline */
 	bool closed;
 };
 
@@ -398,7 +399,12 @@ static void client_message(struct conn *conn, struct json_object *msg, struct fd
 	struct client *c = conn->arg;
 
 	(void)fds;
-	json_object_array_add(c->inbox, json_object_get(msg));
+	if (strcmp(json_get_str(msg, "method", ""), "machine.timeline")) {
+		json_object_array_add(c->inbox, json_object_get(msg));
+		return;
+	}
+	json_object_put(c->timeline);
+	c->timeline = json_object_get(json_get(msg, "params"));
 }
 
 static void client_closed(struct conn *conn, const struct err *why)
@@ -487,6 +493,7 @@ static void client_fini(struct client *c, const char *path, int status)
 	control_free(c->control);
 	assert_int_equal(uv_loop_close(&c->f.loop), 0);
 	json_object_put(c->inbox);
+	json_object_put(c->timeline);
 	unlink(path);
 }
 
@@ -528,6 +535,51 @@ static void control_lives_through_a_lost_connection(void **state)
 	assert_ptr_equal(strstr(text, "{\"reason\":\"killed\",\"code\":0,"), text);
 	close(record[0]);
 	close(console[0]);
+}
+
+/* Each mark is there once, in order, and the first console byte is told when it comes. */
+static void control_tells_the_timeline(void **state)
+{
+	static const char *const order[] = { "memory", "machine", "kernel", "start", "console" };
+	int kvm_fd = guest_kvm(), record[2];
+	struct json_object *before = NULL;
+	char path[64];
+	struct client c;
+
+	(void)state;
+	assert_int_equal(pipe(record), 0);
+	client_init(&c, path);
+	client_configure(&c, guest_count, sizeof(guest_count), kvm_fd, record[1]);
+	client_expect(&c, "/result/state", "created");
+	assert_null(c.timeline);
+	client_call(&c, "machine.start", json_new(), NULL);
+	client_expect(&c, "/result/state", "running");
+	while (!c.timeline)
+		uv_run(&c.f.loop, UV_RUN_ONCE);
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		assert_true(json_get_int(c.timeline, order[i], 0) > 0);
+		if (i)
+			assert_true(json_get_int(c.timeline, order[i], 0) >=
+				    json_get_int(c.timeline, order[i - 1], 0));
+	}
+	assert_null(json_get(c.timeline, "kick"));
+	/* a reset is no first start */
+	before = json_object_get(c.timeline);
+	client_call(&c, "machine.reset", NULL, NULL);
+	client_expect(&c, "/params/type", "reset");
+	client_expect(&c, "/result/state", "running");
+	client_call(&c, "machine.status", NULL, NULL);
+	while (!json_object_array_length(c.inbox))
+		uv_run(&c.f.loop, UV_RUN_ONCE);
+	assert_true(json_equal(json_at(json_object_array_get_idx(c.inbox, 0), "/result/timeline"),
+			       before));
+	json_object_array_del_idx(c.inbox, 0, 1);
+	json_object_put(before);
+	client_call(&c, "machine.quit", NULL, NULL);
+	client_expect(&c, "/params/type", "killed");
+	client_expect(&c, "/result/state", "ended");
+	client_fini(&c, path, 4);
+	close(record[0]);
 }
 
 static void control_reports_the_end(void **state)
@@ -584,6 +636,7 @@ int main(void)
 		cmocka_unit_test(no_kernel_no_start),
 		cmocka_unit_test(not_kvm_is_said),
 		cmocka_unit_test(control_lives_through_a_lost_connection),
+		cmocka_unit_test(control_tells_the_timeline),
 		cmocka_unit_test(control_reports_the_end),
 		cmocka_unit_test(control_refuses_by_name),
 	};

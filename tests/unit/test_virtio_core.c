@@ -214,6 +214,38 @@ static void test_requests_before_driver_ok(void **state)
 	assert_int_equal(f->d->kicked[1], 0);
 }
 
+/* The driver's first kick of a queue is told once; those that the core makes itself are none. */
+static void test_first_kick(void **state)
+{
+	struct core_fixture *f = *state;
+
+	assert_true(guest_virtio_start(&f->g, V1, 2));
+	settle(f);
+	assert_int_equal(f->d->kicked[0], 1);
+	assert_int_equal(f->fb.first_kicks, 0);
+	f->dev->class->stop(f->dev);
+	f->dev->class->start(f->dev);
+	settle(f);
+	assert_int_equal(f->d->kicked[0], 2);
+	assert_int_equal(f->fb.first_kicks, 0);
+	for (int i = 0; i < 3; i++) {
+		guest_virtio_kick(&f->g, 0);
+		settle(f);
+		assert_int_equal(f->fb.first_kicks, 1);
+	}
+	f->dev->class->stop(f->dev);
+	f->dev->class->start(f->dev);
+	guest_virtio_kick(&f->g, 0);
+	settle(f);
+	assert_int_equal(f->fb.first_kicks, 1);
+	/* one that comes together with the core's own counts */
+	f->dev->class->stop(f->dev);
+	f->dev->class->start(f->dev);
+	guest_virtio_kick(&f->g, 1);
+	settle(f);
+	assert_int_equal(f->fb.first_kicks, 2);
+}
+
 static void test_bad_ring(void **state)
 {
 	struct core_fixture *f = *state;
@@ -494,6 +526,7 @@ int main(void)
 		T(test_driver_ok_needs_features_ok),
 		T(test_status_bits_stay),
 		T(test_requests_before_driver_ok),
+		T(test_first_kick),
 		T(test_bad_ring),
 		T(test_broken),
 		T(test_activate_fails),

@@ -392,9 +392,9 @@ static void test_jobs(void **state)
 
 	(void)state;
 	check(script, "jobs", NULL, 0,
-	      "JOB         VM  OP    STATE    PHASE       TIME  BY\n"
-	      "j-1a2b3c4d  a   stop  running  shutdown  1000ms  vmctl, uid 0\n"
-	      "j-1a2b3c4d  a   stop  failed   shutdown  1000ms  vmctl, uid 0\n",
+	      "JOB         VM  OP    STATE    PHASE     TIME  BY\n"
+	      "j-1a2b3c4d  a   stop  running  shutdown  1.0s  vmctl, uid 0\n"
+	      "j-1a2b3c4d  a   stop  failed   shutdown  1.0s  vmctl, uid 0\n",
 	      "");
 	check(script, "jobs -q", NULL, 0, "j-1a2b3c4d\nj-1a2b3c4d\n", "");
 	check_requests(script, "jobs a", "job.list {\"vm\":\"a\"}\n");
@@ -404,7 +404,7 @@ static void test_jobs(void **state)
 	check(script, "job show j-1a2b3c4d", NULL, 0,
 	      "Job:        j-1a2b3c4d\nVM:         a\nOperation:  stop\n"
 	      "State:      failed\nPhase:      shutdown\nBegun:      2026-01-31T12:00:00.000Z\n"
-	      "Time:       1000ms\nBy:         vmctl, uid 0, pid 7\nError:      VM 'a' did not "
+	      "Time:       1.0s\nBy:         vmctl, uid 0, pid 7\nError:      VM 'a' did not "
 	      "stop\n",
 	      "");
 	check(script, "stop a --no-wait", NULL, 0, "a: job j-1a2b3c4d\n", "");
@@ -608,6 +608,69 @@ static void test_wait_for_a_console(void **state)
 	check(script, "wait a --for console=", NULL, 2, "", NULL);
 }
 
+static void test_events_of_jobs(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "event.list",
+		  .result =
+			  "{\"events\":[{\"seq\":9,\"time\":\"2026-01-31T12:00:00.000Z\",\"type\":"
+			  "\"job.done\",\"vm\":\"0f3c\",\"data\":" JOB_FAILED
+			  "}],\"next\":9,\"more\":false}" },
+		{ 0 }
+	};
+
+	(void)state;
+	check(script, "events --no-header", NULL, 0,
+	      "     9  2026-01-31T12:00:00.000Z  job.done      a             stop failed, "
+	      "j-1a2b3c4d: VM 'a' did not stop\n",
+	      "");
+}
+
+#define PHASE(name, at, took) "{\"phase\":\"" name "\",\"at_us\":" at ",\"took_us\":" took "}"
+#define STAT(name, p50, p95) \
+	"{\"phase\":\"" name "\",\"n\":4,\"p50_us\":" p50 ",\"p95_us\":" p95 "}"
+
+static void test_timeline(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.timeline",
+		  .result =
+			  "{\"name\":\"hello\",\"starts\":[{\"time\":\"2026-01-31T12:00:00.000Z\","
+			  "\"revision\":3,\"ok\":true,\"slow\":true,\"total_us\":52000,\"phases\":"
+			  "[" PHASE("plan", "900", "900") "," PHASE("start", "52000", "51100") "," PHASE(
+				  "console", "2052000",
+				  "2000000") "]}],\"stats\":[" STAT("plan", "800",
+								    "950") "," STAT("start", "9000",
+										    "51100") "],"
+											     "\"med"
+											     "ian_"
+											     "us\":"
+											     "10000"
+											     "}" },
+		{ 0 }
+	};
+	static const struct peer_row none[] = {
+		{ "vm.timeline", .result = "{\"name\":\"hello\",\"starts\":[],\"stats\":[]}" },
+		{ 0 }
+	};
+	static const char slow[] =
+		"hello: this start took 52.0ms to the first instruction; the median is 10.0ms\n";
+
+	(void)state;
+	check(script, "timeline hello", NULL, 0,
+	      "PHASE        AT    TOOK     P50     P95  SHARE\n"
+	      "plan     0.90ms  0.90ms  0.80ms  0.95ms  .\n"
+	      "start    52.0ms  51.1ms  9.00ms  51.1ms  .\n"
+	      "console   2.05s   2.00s       -       -  ####################\n",
+	      slow);
+	check(script, "timeline hello --all", NULL, 0,
+	      "TIME                      REVISION  RESULT  HELLO  MACHINE   START  CONSOLE  KICK\n"
+	      "2026-01-31T12:00:00.000Z         3  slow        -        -  52.0ms    2.05s     -\n",
+	      slow);
+	check_requests(script, "timeline hello", "vm.timeline {\"vm\":\"hello\",\"limit\":1}\n");
+	check(none, "timeline hello", NULL, 0, "", "hello: no start is known\n");
+}
+
 static void test_host_info(void **state)
 {
 	static const struct peer_row script[] = {
@@ -635,9 +698,10 @@ static void test_usage_errors(void **state)
 	(void)state;
 	peer_run_alone("stop", NULL, &r);
 	assert_int_equal(r.status, 2);
-	assert_string_equal(r.err,
-			    "vmctl: 'stop' needs VM...\n"
-			    "usage: vmctl stop [--timeout=TIME] [--force] [--dry-run] [--no-wait] VM...\n");
+	assert_string_equal(
+		r.err,
+		"vmctl: 'stop' needs VM...\n"
+		"usage: vmctl stop [--timeout=TIME] [--force] [--dry-run] [--no-wait] VM...\n");
 	peer_run_free(&r);
 	peer_run_alone("create x.qcow2 -s 4G", NULL, &r);
 	assert_int_equal(r.status, 2);
@@ -771,6 +835,8 @@ int main(void)
 		cmocka_unit_test(test_events_follow_overflow),
 		cmocka_unit_test(test_logs),
 		cmocka_unit_test(test_wait_for_a_console),
+		cmocka_unit_test(test_events_of_jobs),
+		cmocka_unit_test(test_timeline),
 		cmocka_unit_test(test_host_info),
 		cmocka_unit_test(test_usage_errors),
 		cmocka_unit_test(test_console),

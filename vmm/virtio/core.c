@@ -34,20 +34,44 @@ void virtio_kick(struct virtio_dev *v, unsigned int q)
 		return;
 }
 
-static void virtio_kicked(uv_poll_t *poll, int status, int events)
+static void virtio_serve(struct virtio_queue *q)
 {
-	struct virtio_queue *q = poll->data;
 	struct virtio_dev *v = q->v;
-	uint64_t count;
 
-	(void)events;
-	if (status < 0 || read(q->kick_fd, &count, sizeof(count)) < 0)
-		return;
 	if (atomic_load(&v->needs_reset))
 		return;
 	q->round = VIRTIO_ROUND;
 	virtq_kick_enable(&q->vq, false);
 	v->ops->kick(v, (unsigned int)(q - v->queues));
+}
+
+static void virtio_kicked(uv_poll_t *poll, int status, int events)
+{
+	struct virtio_queue *q = poll->data;
+	uint64_t count;
+
+	(void)events;
+	if (status >= 0 && read(q->kick_fd, &count, sizeof(count)) >= 0)
+		virtio_serve(q);
+}
+
+/* The same until the driver's first kick, which is told: after it nothing is left to pay for that. */
+static void virtio_not_kicked_yet(uv_poll_t *poll, int status, int events)
+{
+	struct virtio_queue *q = poll->data;
+	struct board *board = q->v->dev.board;
+	uint64_t count;
+
+	(void)events;
+	if (status < 0 || read(q->kick_fd, &count, sizeof(count)) < 0)
+		return;
+	if (count > q->own_kick) {
+		q->kicked = true;
+		uv_poll_start(poll, UV_READABLE, virtio_kicked);
+		board->ops->first_kick(board->arg);
+	}
+	q->own_kick = false;
+	virtio_serve(q);
 }
 
 int virtio_pop(struct virtio_dev *v, unsigned int q, struct virtq_req *r)
@@ -102,7 +126,10 @@ static int virtio_watch(struct virtio_queue *q)
 	}
 	poll->data = q;
 	q->kick_poll = poll;
-	return uv_poll_start(poll, UV_READABLE, virtio_kicked);
+	return uv_poll_start(poll, UV_READABLE,
+			     q->kicked || !q->v->dev.board->ops->first_kick
+				     ? virtio_kicked
+				     : virtio_not_kicked_yet);
 }
 
 static void virtio_poll_closed(uv_handle_t *h)
@@ -133,8 +160,10 @@ static void virtio_attach_on_worker(void *arg)
 	}
 	/* what the driver made available before, or while the machine was stopped */
 	for (unsigned int i = 0; i < v->ops->nqueues; i++)
-		if (v->queues[i].enabled)
+		if (v->queues[i].enabled) {
+			v->queues[i].own_kick = true;
 			virtio_kick(v, i);
+		}
 }
 
 static void virtio_detach_on_worker(void *arg)

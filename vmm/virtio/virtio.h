@@ -67,6 +67,8 @@ struct virtio_queue {
 	int kick_fd;	      /* owned eventfd: ioeventfd -> worker; there from init to fini */
 	uv_poll_t *kick_poll; /* on the worker's loop while active; freed by its close callback */
 	struct virtio_dev *v;
+	bool own_kick;	    /* the core's, when the worker got the queue: not the driver's */
+	bool kicked;	    /* by the driver, once */
 	unsigned int round; /* requests that may still be popped in this one */
 };
 
