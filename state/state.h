@@ -12,6 +12,7 @@
 #include "lib/err.h"
 
 #define STATE_ID_SIZE 37 /* a uuid's text with its NUL */
+#define STATE_CGROUP_SIZE 384
 #define STATE_EVENTS_MAX 50000
 #define STATE_REVISIONS_MAX 1000 /* of a VM; the one that runs stays beyond that */
 #define STATE_JOBS_MAX 1000		     /* that have ended */
@@ -154,6 +155,13 @@ int state_process_delete(struct state *s, const char *vm, struct err *e);
 /* each must not write. */
 int state_process_list(struct state *s, int (*each)(void *arg, const struct state_process *p),
 		       void *arg, struct err *e);
+
+/* Cgroups: written before they are made, deleted after they are gone. name: at most STATE_CGROUP_SIZE. */
+int state_cgroup_put(struct state *s, const char *name, const char *vm, struct err *e);
+int state_cgroup_delete(struct state *s, const char *name, struct err *e);
+/* each must not write. */
+int state_cgroup_list(struct state *s, int (*each)(void *arg, const char *name, const char *vm),
+		      void *arg, struct err *e);
 
 /* The process of a VM has ended: its row goes, its exit stays. One transaction of its own, or the open one. */
 int state_exit_put(struct state *s, const char *vm, const struct state_exit *exit, struct err *e);

@@ -26,7 +26,9 @@ void cage_fini(struct daemon *d)
 int cage_program(struct daemon *d, struct vmproc_program *ret_program, struct err *e)
 {
 	const struct daemon_options *o = d->options;
-	struct vmproc_program p = { .vmm = o->vmm, .seccomp = o->seccomp, .ns = &d->ns, .uid = -1 };
+	struct vmproc_program p = {
+		.vmm = o->vmm, .seccomp = o->seccomp, .ns = &d->ns, .uid = -1, .cgroup = -1
+	};
 	int ret = 0;
 
 	if (geteuid() == 0)

@@ -23,6 +23,7 @@
 #include "vmd/guest.h"
 #include "vmd/host.h"
 #include "vmd/job.h"
+#include "vmd/scope.h"
 #include "vmd/server.h"
 #include "vmd/vmlog.h"
 
@@ -69,6 +70,8 @@ static void daemon_serve(struct daemon *d)
 	guest_ops_resume(d);
 	server_open(d->server);
 	log_info(&d->log, "vmd " VERSION " serves on '%s'", d->options->socket);
+	if (d->cgroups.why[0])
+		log_warn(&d->log, "VMs run without limits: %s", d->cgroups.why);
 	notify_ready(&d->notify, &d->loop);
 	guests_tell_status(d);
 	if (d->ready_fd < 0)
@@ -86,6 +89,7 @@ static void daemon_close(struct daemon *d)
 	uv_close((uv_handle_t *)&d->sigint, NULL);
 	guests_close(d);
 	jobs_close(d->jobs);
+	scope_bus_close(d->scopes);
 	vmlogs_close(d);
 	server_close(d->server);
 	event_hub_close(d->events);
@@ -112,6 +116,18 @@ static int daemon_setup_loop(struct daemon *d, struct err *e)
 	if (ret >= 0)
 		ret = uv_signal_start(&d->sigint, daemon_signal, SIGINT);
 	return ret < 0 ? err_ret(e, ret, "cannot watch signals") : 0;
+}
+
+static int daemon_setup_cgroups(struct daemon *d, struct err *e)
+{
+	int ret = cgroups_init(&d->cgroups, d->options->cgroup, e);
+
+	if (ret < 0)
+		return err_wrap(e, "--cgroup");
+	if (d->cgroups.kind != CGROUP_SCOPE)
+		return 0;
+	d->scopes = scope_bus_new(&d->loop);
+	return d->scopes ? 0 : err_ret(e, -ENOMEM, "cannot start");
 }
 
 static int daemon_setup_host(struct daemon *d, struct err *e)
@@ -174,6 +190,8 @@ static int daemon_setup(struct daemon *d, struct err *e)
 	if (ret >= 0)
 		ret = daemon_lock(d, e);
 	if (ret >= 0)
+		ret = daemon_setup_cgroups(d, e);
+	if (ret >= 0)
 		ret = state_open(d->options->state_dir, &d->state, e);
 	if (ret < 0)
 		return ret;
@@ -221,6 +239,7 @@ static void daemon_fini(struct daemon *d)
 		guests_free(d->guests);
 		jobs_free(d->jobs);
 		vmlogs_free(d->logs);
+		scope_bus_free(d->scopes);
 		event_hub_free(d->events);
 	}
 	cage_fini(d);

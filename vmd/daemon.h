@@ -9,11 +9,13 @@
 #include "lib/log.h"
 #include "state/state.h"
 #include "vmd/activation.h"
+#include "vmd/cgroup.h"
 #include "vmd/notify.h"
 #include "vmd/role.h"
 
 struct daemon_options {
 	const char *socket, *state_dir, *run_dir, *sysroot, *vmm; /* borrowed */
+	const char *cgroup;					  /* borrowed; NULL: what is best */
 	const char *ro_socket;		/* borrowed; NULL: vmd-ro.sock beside vmd.sock */
 	const char *groups[ROLE_COUNT]; /* borrowed; NULL: the usual ones */
 	unsigned int step_timeout_ms;	/* for a vmm to answer each step of its start */
@@ -24,6 +26,7 @@ struct daemon_options {
 };
 
 struct event_hub;
+struct scope_bus;
 struct guests;
 struct jobs;
 struct server;
@@ -37,6 +40,8 @@ struct daemon {
 	uv_loop_t loop;
 	uv_signal_t sigterm, sigint;
 	struct hostfs hostfs;
+	struct cgroups cgroups;
+	struct scope_bus *scopes;   /* owned; NULL without scopes */
 	struct state *state;	    /* owned */
 	struct event_hub *events;   /* owned */
 	struct jobs *jobs;	    /* owned */

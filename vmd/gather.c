@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/errcat.h"
 #include "lib/vmdef.h"
@@ -97,12 +98,16 @@ static int gather_record(struct gather *g, struct err *e)
 
 static void gather_run(struct gather *g)
 {
-	int ret = gather_kvm(g, &g->err);
+	int ret = cgroup_check(g->cgroups, &g->limits, g->name, &g->err);
 
+	if (ret >= 0)
+		ret = gather_kvm(g, &g->err);
 	if (ret >= 0)
 		ret = gather_files_as_owner(g, &g->err);
 	if (ret >= 0 && g->dir[0])
 		ret = gather_record(g, &g->err);
+	if (ret >= 0 && g->cgroup[0] == '/') /* a scope is made once there is a process to put in */
+		ret = g->cgroup_fd = cgroup_make(g->cgroups, g->cgroup, &g->limits, &g->err);
 	g->ret = ret;
 }
 
@@ -122,7 +127,8 @@ static void gather_after(uv_work_t *work, int status)
 
 struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
 			    const char *dir, struct json_object *take_config,
-			    void (*done)(struct gather *g), void *arg)
+			    const struct gather_group *group, void (*done)(struct gather *g),
+			    void *arg)
 {
 	struct gather *g = calloc(1, sizeof(*g));
 
@@ -136,6 +142,10 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 	g->confined = vm->confined;
 	snprintf(g->dir, sizeof(g->dir), "%s", dir);
 	g->config = take_config;
+	g->cgroups = group->cgroups;
+	snprintf(g->cgroup, sizeof(g->cgroup), "%s", group->name);
+	cgroup_limits(g->config, &g->limits);
+	g->cgroup_fd = -1;
 	fdset_init(&g->fds);
 	g->done = done;
 	g->arg = arg;
@@ -152,5 +162,7 @@ void gather_free(struct gather *g)
 		return;
 	fdset_fini(&g->fds);
 	json_object_put(g->config);
+	if (g->cgroup_fd >= 0)
+		close(g->cgroup_fd);
 	free(g);
 }

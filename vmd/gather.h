@@ -12,6 +12,13 @@
 #include "lib/hostfs.h"
 #include "lib/json.h"
 #include "state/state.h"
+#include "vmd/cgroup.h"
+
+/* The control group that it will run in: borrowed; name "" when none is to be made. */
+struct gather_group {
+	const struct cgroups *cgroups; /* the daemon's; never changes while it lives */
+	const char *name;
+};
 
 struct gather {
 	uv_work_t work;
@@ -24,6 +31,10 @@ struct gather {
 	char kernel[256];	    /* its path, for messages; cut */
 	struct fdset fds;	    /* owned */
 	unsigned int kvm, record, tail; /* indices into fds */
+	const struct cgroups *cgroups;
+	char cgroup[STATE_CGROUP_SIZE];
+	struct cgroup_limits limits;
+	int cgroup_fd; /* owned: its folder, or -1 */
 	int ret;
 	struct err err;
 	void (*done)(struct gather *g); /* the caller frees it there */
@@ -33,7 +44,8 @@ struct gather {
 /* Begin, for vm. take_config is taken over. NULL when there is no memory or the loop refuses. */
 struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
 			    const char *dir, struct json_object *take_config,
-			    void (*done)(struct gather *g), void *arg);
+			    const struct gather_group *group, void (*done)(struct gather *g),
+			    void *arg);
 void gather_free(struct gather *g);
 
 #define GATHER_RECORD "exit.json"  /* in dir */

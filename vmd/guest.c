@@ -15,6 +15,7 @@
 #include "lib/errcat.h"
 #include "vmd/cage.h"
 #include "vmd/event.h"
+#include "vmd/guest_cgroup.h"
 #include "vmd/vmlog.h"
 
 /* An answer belongs to the phase that asked. */
@@ -158,6 +159,7 @@ static void guest_gathered(struct gather *gather)
 		guest_failed(g, &gather->err);
 	} else {
 		g->config = TAKE_PTR(gather->config);
+		g->cgroup_fd = TAKE_FD(gather->cgroup_fd);
 		g->fds = gather->fds;
 		gather->fds.n = 0;
 		g->kvm = gather->kvm;
@@ -170,6 +172,7 @@ static void guest_gathered(struct gather *gather)
 	guest_put(g);
 }
 
+/* The newest revision's, and what has to be known before its files are opened. */
 static int guest_load_config(struct guest *g, struct state_vm *ret_vm,
 			     struct json_object **ret_config, struct err *e)
 {
@@ -181,11 +184,18 @@ static int guest_load_config(struct guest *g, struct state_vm *ret_vm,
 	if (ret < 0)
 		return ret;
 	g->revision = ret_vm->revision;
-	return json_parse(text, strlen(text), ret_config, e);
+	ret = json_parse(text, strlen(text), ret_config, e);
+	if (ret < 0)
+		return ret;
+	ret = guest_cgroup_plan(g, *ret_config, e);
+	if (ret < 0)
+		json_object_put(*ret_config);
+	return ret;
 }
 
 static void guest_open(struct guest *g)
 {
+	struct gather_group group = { &g->d->cgroups, g->cgroup };
 	struct json_object *config;
 	struct state_vm vm;
 	struct err e;
@@ -206,8 +216,8 @@ static void guest_open(struct guest *g)
 	}
 	timeline_mark(&g->timeline, TIMELINE_PLAN);
 	guest_logs_prepare(g, config);
-	g->gather =
-		gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, config, guest_gathered, g);
+	g->gather = gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, config, &group,
+				 guest_gathered, g);
 	if (g->gather)
 		return;
 	err_set(&e, ERR_FAILED, "cannot open the files of VM '%s': out of memory", g->name);
@@ -245,9 +255,11 @@ static void guest_spawn(struct guest *g)
 					  .dir = g->dir,
 					  .ops = &guest_proc_ops,
 					  .arg = g };
+	AUTO_CLOSE int cgroup = TAKE_FD(g->cgroup_fd);
 	struct vmproc_program program;
 	int ret = cage_program(g->d, &program, &g->start_err);
 
+	program.cgroup = cgroup;
 	if (ret >= 0)
 		ret = vmproc_spawn(&options, &program, guest_record, &g->proc, &g->start_err);
 	if (ret < 0) {
@@ -259,6 +271,7 @@ static void guest_spawn(struct guest *g)
 	guest_keep_pidfd(g);
 	guest_logs_monitor(g);
 	guest_set_timer(g, g->d->options->step_timeout_ms);
+	guest_cgroup_enter(g);
 }
 
 static void guest_configure(struct guest *g)
@@ -292,6 +305,7 @@ static void guest_clean(struct guest *g)
 {
 	fdset_fini(&g->fds);
 	json_object_put(TAKE_PTR(g->config));
+	guest_cgroup_leave(g);
 	vmlogs_drain(g->d, g->id);
 	if (g->run[0])
 		guest_logs_ended(g->d, g->id, g->revision, g->run, g->dir);
@@ -540,6 +554,8 @@ static void guest_proc_gone(void *arg, const struct state_exit *exit)
 	guest_keep_pidfd(g);
 	g->found = false;
 	g->exit = *exit;
+	guest_cgroup_explain(g, &g->exit);
+	exit = &g->exit;
 	g->has_exit = g->up;
 	if (!g->up && !g->start_err.code)
 		guest_explain_start(g, exit);

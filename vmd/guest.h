@@ -15,6 +15,7 @@
 #include "lib/json.h"
 #include "state/state.h"
 #include "vmd/call.h"
+#include "vmd/cgroup.h"
 #include "vmd/daemon.h"
 #include "vmd/gather.h"
 #include "vmd/timeline.h"
@@ -90,8 +91,13 @@ struct guest {
 	struct err start_err; /* why the start fails; code 0: not yet known */
 	struct err call_err;  /* why the call failed */
 	struct log_limit lost_limit, save_limit;
-	enum vm_state told; /* the last that an event was stored of */
-	bool end_unsaved;   /* the process's end is not written down yet */
+	enum vm_state told;		/* the last that an event was stored of */
+	bool end_unsaved;		/* the process's end is not written down yet */
+	char cgroup[STATE_CGROUP_SIZE]; /* its name; "" for none */
+	struct cgroup_limits limits;	/* of the start */
+	int cgroup_fd;			/* owned, between open and spawn; or -1 */
+	struct scope_job *scope;	/* while systemd makes it */
+	struct oom_watch *oom;		/* owned; NULL when there is none */
 	struct state_exit exit;
 	bool has_exit;
 	struct guest_wait *waits; /* owned */

@@ -15,6 +15,7 @@
 #include "lib/errcat.h"
 #include "vmd/event.h"
 #include "vmd/guest.h"
+#include "vmd/guest_cgroup.h"
 
 #define GUESTS_ADOPT_MS 5000 /* vmd serves then even when a vmm has not said hello */
 #define GUESTS_SAVE_MS 250   /* what could not be written is tried again */
@@ -89,6 +90,7 @@ struct guest *guest_get(struct daemon *d, const struct state_vm *vm)
 		memcpy(g->name, vm->name, sizeof(g->name));
 		guest_dir(d, g->id, g->dir, sizeof(g->dir));
 		fdset_init(&g->fds);
+		g->cgroup_fd = -1;
 		g->exit = vm->exit;
 		g->has_exit = vm->has_exit;
 		uv_timer_init(&d->loop, &g->timer);
@@ -111,6 +113,8 @@ static void guest_freed(uv_handle_t *handle)
 
 	fdset_fini(&g->fds);
 	json_object_put(g->config);
+	if (g->cgroup_fd >= 0)
+		close(g->cgroup_fd);
 	free(g);
 }
 
@@ -364,6 +368,7 @@ void guests_adopt(struct daemon *d, void (*done)(struct daemon *d))
 	for (size_t i = 0; i < r.n; i++)
 		guests_adopt_one(d, &r.rows[i]);
 	free(r.rows);
+	guest_cgroups_adopt(d);
 	guests_sweep(d);
 	d->guests->adopted = done;
 	uv_update_time(&d->loop);
@@ -396,6 +401,7 @@ void guests_close(struct daemon *d)
 		next = g->next;
 		guest_hold(g);
 		guest_drop_waits(g);
+		guest_cgroup_release(g);
 		/* the next vmd finds what is half started, sees that it never was up, and ends it too */
 		if (proc && !g->up)
 			vmproc_kill(proc);

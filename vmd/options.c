@@ -68,6 +68,13 @@ static int options_vmm(struct options *o, const char *value)
 	return options_text(&o->daemon.vmm, value);
 }
 
+static int options_cgroup(struct options *o, const char *value)
+{
+	if (value[0] != '/' && strcmp(value, "none") && strcmp(value, "systemd"))
+		return -EINVAL;
+	return options_text(&o->daemon.cgroup, value);
+}
+
 static int options_check(struct options *o, const char *value)
 {
 	return options_text(&o->check, value);
@@ -158,6 +165,7 @@ static const struct {
 	{ "viewer-group", "GROUP", "may look (vmd-viewer)", options_viewer_group },
 	{ "state-dir", "DIR", "the database (/var/lib/vmd)", options_state_dir },
 	{ "run-dir", "DIR", "what lives as long as a VM runs (/run/vmd)", options_run_dir },
+	{ "cgroup", "PATH|none|systemd", "VMs' control groups go there", options_cgroup },
 	{ "sysroot", "DIR", "read /sys, /proc and /dev below DIR (/)", options_sysroot },
 	{ "check", "FILE", "check a VM file, and end", options_check },
 	{ "foreground", NULL, "stay attached; log to standard error", options_foreground },

@@ -56,7 +56,9 @@ static void vmproc_close(struct vmproc *p, const struct err *why)
 		uv_close((uv_handle_t *)&p->exit_timer, vmproc_timer_closed);
 		uv_close((uv_handle_t *)&p->conn_timer, vmproc_conn_timer_closed);
 	}
-	p->handles++; /* p outlives the ends of its calls */
+	if (p->gate >= 0)
+		close(TAKE_FD(p->gate)); /* it has not run, and ends now */
+	p->handles++;			 /* p outlives the ends of its calls */
 	vmproc_fail_calls(p, why);
 	if (p->open)
 		conn_close(&p->conn);
@@ -152,6 +154,15 @@ bool vmproc_gone(const struct vmproc *p)
 	return p->gone;
 }
 
+void vmproc_go(struct vmproc *p)
+{
+	if (p->gate < 0)
+		return;
+	if (fdio_write(p->gate, "g", 1) != 1)
+		log_debug(p->options.log, "vmm %d has ended before its start", (int)p->pid);
+	close(TAKE_FD(p->gate));
+}
+
 void vmproc_kill(struct vmproc *p)
 {
 	p->killed = true;
@@ -176,7 +187,7 @@ int vmproc_new(const struct vmproc_options *options, pid_t pid, const char *sock
 	snprintf(p->socket, sizeof(p->socket), "%s", socket);
 	p->pid = pid;
 	p->pidfd = take_pidfd;
-	p->log = -1;
+	p->log = p->gate = -1;
 	p->child = child;
 	p->retry_ms = VMPROC_RETRY_MS;
 	p->events = VMPROC_EVENTS_MAX;

@@ -53,15 +53,17 @@ struct vmproc_program {
 	const char *seccomp;	  /* its mode, as vmm(8) names it */
 	const struct emptyns *ns; /* of -1s: vmm makes its own, as far as it may */
 	int64_t uid;		  /* and gid, its alone; -1: ours */
+	int cgroup;		  /* the folder of the control group that it begins in; or -1 */
 };
 
 /*
- * Make a process: `vmm --control-fd 3`. It waits before its exec until `record`, which writes down what
- * ret_process holds, has succeeded: no process that nobody knows of, whenever vmd dies.
+ * Make a process: `vmm --control-fd 3`, once `record`, which writes down what ret_process holds, has
+ * succeeded: no process that nobody knows of, whenever vmd dies. It waits before its exec for vmproc_go.
  */
 int vmproc_spawn(const struct vmproc_options *options, const struct vmproc_program *program,
 		 int (*record)(void *arg, const struct state_process *process, struct err *e),
 		 struct vmproc **ret_proc, struct err *e);
+void vmproc_go(struct vmproc *p);
 /*
  * Take one over that a vmd before this one has made: -ESRCH when it has ended meanwhile (pid and start
  * time do not meet); nothing is done to the process that has its number now. ops->hello or ops->lost

@@ -37,6 +37,7 @@ struct vmproc {
 	pid_t pid;
 	int pidfd; /* owned */
 	int log;   /* owned: the FIFO's reading end until it is taken; or -1 */
+	int gate;  /* owned: until the process may run; or -1 */
 	uv_poll_t poll;
 	uv_timer_t exit_timer; /* from the process's end to giving up on its connection's */
 	uv_timer_t conn_timer; /* to the next try; or to hello */

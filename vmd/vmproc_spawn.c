@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -146,13 +147,23 @@ static int spawn_files(struct spawn *s, const char *dir, struct err *e)
 	return 0;
 }
 
-/* Fork, learn who it is, have it written down, let it run. The pidfd, or negative and no process. */
+/* fork(2), with the child in its control group from its first moment: moving it later is slow and seen. */
+static pid_t spawn_clone(int cgroup)
+{
+	struct clone_args args = { .flags = CLONE_INTO_CGROUP,
+				   .exit_signal = SIGCHLD,
+				   .cgroup = (uint64_t)cgroup };
+
+	return cgroup < 0 ? fork() : (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+/* Fork, learn who it is, have it written down. The pidfd, or negative and no process. */
 static int spawn_fork(struct spawn *s,
 		      int (*record)(void *arg, const struct state_process *process, struct err *e),
 		      void *arg, struct err *e)
 {
 	AUTO_CLOSE int pidfd = -1;
-	pid_t pid = fork();
+	pid_t pid = spawn_clone(s->program->cgroup);
 	int ret = 0;
 
 	if (pid < 0)
@@ -170,10 +181,8 @@ static int spawn_fork(struct spawn *s,
 		ret = host_process_start(pid, &s->process.start_time, e);
 	if (ret >= 0)
 		ret = record(arg, &s->process, e);
-	if (ret >= 0 && fdio_write(s->gate[1], "g", 1) == 1)
-		return TAKE_FD(pidfd);
 	if (ret >= 0)
-		ret = err_set(e, EIO, "cannot start vmm");
+		return TAKE_FD(pidfd);
 	close(TAKE_FD(s->gate[1])); /* it ends by itself, at once */
 	waitpid(pid, NULL, 0);
 	return ret;
@@ -204,6 +213,8 @@ int vmproc_spawn(const struct vmproc_options *options, const struct vmproc_progr
 		ret = vmproc_new(options, s.process.pid, s.process.socket, ret, true, ret_proc, e);
 	if (ret >= 0)
 		(*ret_proc)->log = TAKE_FD(s.log_end);
+	if (ret >= 0)
+		(*ret_proc)->gate = TAKE_FD(s.gate[1]);
 	spawn_fini(&s);
 	return ret;
 }

@@ -18,12 +18,15 @@
  * deaf          does not obey its power button        stubborn     obeys when it is pressed again
  * no-button     says that it has none
  * bad-record    ends at the power button with a record that is too long and no JSON
+ * greedy        takes memory once it runs, a GiB at most: for the lab, where there is a limit
+ * many          starts threads once it runs until it may not, and ends with their number as the code
  *
  * and those of fake_acts, which do something else than answer, at a request or at hello.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,6 +159,34 @@ static void fake_configure(struct fake *f, const struct rpc_msg *m)
 	fake_answer(f, m->id);
 }
 
+static void fake_eat(void)
+{
+	for (int i = 0; i < 1024; i++) {
+		char *p = malloc(1 << 20);
+
+		if (!p)
+			break;
+		memset(p, i | 1, 1 << 20);
+	}
+	_exit(11);
+}
+
+static void *fake_thread(void *arg)
+{
+	fake_hang();
+	return arg;
+}
+
+static int fake_threads(void)
+{
+	pthread_t thread;
+	int n = 0;
+
+	while (n < 4096 && pthread_create(&thread, NULL, fake_thread, NULL) == 0)
+		n++;
+	return n;
+}
+
 static void fake_start(struct fake *f, const struct rpc_msg *m)
 {
 	if (fake_is(f, "die-start"))
@@ -166,6 +197,10 @@ static void fake_start(struct fake *f, const struct rpc_msg *m)
 		return;
 	f->state = "running";
 	fake_answer(f, m->id);
+	if (fake_is(f, "greedy"))
+		fake_eat();
+	if (fake_is(f, "many"))
+		fake_end(f, "fault", fake_threads(), "may not start more threads");
 }
 
 static void fake_power_button(struct fake *f, const struct rpc_msg *m)

@@ -84,3 +84,33 @@ ends() {
 	why="exit reason '$reason', expected '$2': $(vm_show "$1" .observed)"
 	return 1
 }
+
+# daemon_answers [VMM]: vmd of the build, without a service manager; VMM: its monitor.
+daemon_answers() {
+	local deadline=$((SECONDS + 20))
+	vmd --foreground --socket "$VMD_SOCKET" --state-dir "$work/state" --run-dir "$work/run" ${1:+--vmm "$1"} \
+		>>"$LAB_RUN/vmd.log" 2>&1 &
+	vmd_pid=$!
+	# the fifo, which nobody writes, is the timer
+	[ -p "$work/tick" ] || { mkfifo "$work/tick" && exec 8<>"$work/tick"; }
+	until ctl rpc daemon.ping; do
+		kill -0 $vmd_pid 2>/dev/null || return 1
+		[ $SECONDS -lt $deadline ] || return 1
+		read -rt 0.1 -u 8
+	done
+	return 0
+}
+
+daemon_ends() {
+	local status
+	kill -TERM $vmd_pid
+	timeout 10 tail --pid=$vmd_pid -f /dev/null || {
+		why="vmd did not end within 10 s of SIGTERM"
+		kill -9 $vmd_pid
+		return 1
+	}
+	wait $vmd_pid
+	status=$?
+	why="vmd's status is $status"
+	[ $status -eq 0 ]
+}
