@@ -38,6 +38,7 @@ static struct json_object *vm_warnings(struct daemon *d, struct json_object *con
 	int64_t vcpus = json_get_int(config, "vcpus", 1);
 	struct vmdef_file files[VMDEF_FILES_MAX];
 	int n = files_too ? vmdef_files(config, files, NULL) : 0;
+	struct cgroup_limits limits;
 	struct host_kvm kvm;
 	unsigned int cpus;
 	struct err e;
@@ -46,6 +47,9 @@ static struct json_object *vm_warnings(struct daemon *d, struct json_object *con
 	if (fd < 0)
 		json_object_array_add(list, json_object_new_string(e.msg));
 	if (host_check_limits(&d->hostfs, fd < 0 ? NULL : &kvm, config, name, &e) < 0)
+		json_object_array_add(list, json_object_new_string(e.msg));
+	cgroup_limits(config, &limits);
+	if (cgroup_check(&d->cgroups, &limits, name, &e) < 0)
 		json_object_array_add(list, json_object_new_string(e.msg));
 	if (host_cpus(&d->hostfs, &cpus, NULL) >= 0 && vcpus > cpus) {
 		err_set(&e, ERR_CPUS, "VM '%s' has %lld vCPUs, the host has %u CPUs", name,

@@ -233,6 +233,8 @@ static void test_limits_unkept(void **state)
 	struct groups *g = *state;
 	const char *message = "the limits of VM 'one' cannot be kept here: vmd was told so: "
 			      "--cgroup none";
+	AUTO_JSON struct json_object *o = NULL;
+	char params[512];
 	struct client *c;
 
 	if (!harness_has_kvm())
@@ -243,6 +245,14 @@ static void test_limits_unkept(void **state)
 	client_expect_error(c, "vm.start", "{'vm': 'one'}", ERR_LIMITS, message, HINT);
 	client_expect_error(c, "vm.start", "{'vm': 'one', 'dry_run': true}", ERR_LIMITS, message,
 			    HINT);
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'two', 'boot': {'kernel': '%s/kernel'}, "
+		 "'limits': {'tasks': 50}}}",
+		 g->h->dir);
+	o = client_result(c, "vm.validate", params);
+	assert_string_equal(json_object_get_string(json_at(o, "/warnings/0")),
+			    "the limits of VM 'two' cannot be kept here: vmd was told so: "
+			    "--cgroup none");
 	/* defaults are left out where they cannot be kept */
 	apply(g, c, ", 'limits': {}");
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
