@@ -18,9 +18,9 @@ limit_is() {
 	[ "$(cat "$folder/$1")" = "$2" ]
 }
 
-# limits_up NAME LIMITS: a VM that has limits, started.
+# limits_up NAME LIMITS: a VM that has limits, started, with $memory.
 limits_up() {
-	vm_file "$1" 1 vmlinuz "" "limits: {$2}" && sed -i 's/^memory: .*/memory: 128MiB/' "$work/$1.yaml" &&
+	vm_file "$1" 1 vmlinuz "" "limits: {$2}" && sed -i "s/^memory: .*/memory: ${memory:-128MiB}/" "$work/$1.yaml" &&
 		ctl apply -f "$work/$1.yaml" && ctl start "$1"
 }
 
@@ -43,6 +43,7 @@ limits_fake() {
 
 # limits_memory COMMAND...: which makes vmd run the monitor that is its last argument
 limits_memory() {
+	local memory=16MiB # it takes time to fill where processors are emulated
 	"$@" "$(limits_fake greedy)" && limits_up greedy "memory_overhead: 16MiB" && ends greedy oom || return 1
 	why=$(vm_show greedy .observed.exit.message)
 	[[ $why == *"at its memory limit; raise limits.memory_overhead" ]] && ctl delete greedy --yes
