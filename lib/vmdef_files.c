@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <pwd.h>
@@ -130,12 +131,52 @@ static int vmdef_check_kind(const struct vmdef_file *file, int fd, struct err *e
 			disk ? " or a block device" : "");
 }
 
+/* Where the descriptor's file is: no links in it. */
+static bool vmdef_place(int fd, char out[static PATH_MAX])
+{
+	char link[32];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, out, PATH_MAX);
+	if (n < 0 || n >= PATH_MAX)
+		return false;
+	out[n] = '\0';
+	return true;
+}
+
+/*
+ * The same as with RESOLVE_NO_MAGICLINKS, for RestrictSUIDSGID= of systemd.exec(5) takes openat2 away: whatever
+ * the links are, it is opened by the way to where it is, and has to be there still when it is open.
+ */
+static int vmdef_open_place(const char *path, int flags)
+{
+	AUTO_CLOSE int at = open(path, O_PATH | O_CLOEXEC);
+	AUTO_CLOSE int fd = -1;
+	char place[PATH_MAX], now[PATH_MAX];
+
+	if (at < 0)
+		return -1;
+	errno = ELOOP;
+	if (!vmdef_place(at, place))
+		return -1;
+	fd = open(place, flags | O_NOFOLLOW);
+	if (fd < 0)
+		return -1;
+	errno = ELOOP;
+	return vmdef_place(fd, now) && !strcmp(place, now) ? TAKE_FD(fd) : -1;
+}
+
 static int vmdef_open_path(const struct vmdef_file *file)
 {
 	struct open_how how = { .flags = (uint64_t)(file->open_flags | O_NONBLOCK | O_NOCTTY),
-				.resolve = file->confined ? RESOLVE_NO_MAGICLINKS : 0 };
+				.resolve = RESOLVE_NO_MAGICLINKS };
+	int fd;
 
-	return (int)syscall(SYS_openat2, AT_FDCWD, file->path, &how, sizeof(how));
+	if (!file->confined)
+		return open(file->path, (int)how.flags);
+	fd = (int)syscall(SYS_openat2, AT_FDCWD, file->path, &how, sizeof(how));
+	return fd < 0 && errno == ENOSYS ? vmdef_open_place(file->path, (int)how.flags) : fd;
 }
 
 /* Without O_NONBLOCK, opening a FIFO would wait for its other end. */

@@ -16,6 +16,7 @@
 #include "lib/fdio.h"
 #include "lib/vmdef_memory.h"
 #include "lib/vmdef_profile.h"
+#include "tests/lib/openat2.h"
 #include "tests/lib/test.h"
 #include "tests/lib/skip.h"
 
@@ -529,6 +530,76 @@ static void test_open_without_right(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* error: what the message has to have in it; NULL: it has to open. */
+static bool opens(struct files *t, const char *path, const char *error)
+{
+	struct err e = { 0 };
+	int fd;
+
+	t->file.path = path;
+	fd = vmdef_open(&t->file, &e);
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 ? error != NULL : !error || !strstr(e.msg, error)) {
+		fprintf(stderr, "%s: %s\n", path, fd >= 0 ? "opened" : e.msg);
+		return false;
+	}
+	return true;
+}
+
+/* A user who may not enter the folder, in a program that has it open: links on disk lead there, /proc's do not. */
+static bool confined_child(struct files *t, bool without)
+{
+	char open_dir[64], link[64], direct[64], secret[64];
+	int dir;
+
+	snprintf(secret, sizeof(secret), "%s/secret", t->dir);
+	snprintf(direct, sizeof(direct), "%s/link", t->dir);
+	snprintf(link, sizeof(link), "%s/to-proc", t->dir);
+	dir = open(secret, O_PATH | O_DIRECTORY);
+	snprintf(open_dir, sizeof(open_dir), "/proc/self/fd/%d/file", dir);
+	t->file.confined = true;
+	if (dir < 0 || chmod(t->path, 0666) < 0 || symlink("file", direct) < 0 ||
+	    symlink(open_dir, link) < 0 || (without && !openat2_take_away()) || setegid(65534) ||
+	    seteuid(65534))
+		return false;
+	return opens(t, t->path, NULL) && opens(t, direct, NULL) &&
+	       opens(t, open_dir, without ? "Permission denied" : "Too many levels") &&
+	       opens(t, link, without ? "Permission denied" : "Too many levels") &&
+	       opens(t, "/proc/self/status", "file of /proc") &&
+	       opens(t, secret, "Permission denied");
+}
+
+static void test_open_confined(void **state)
+{
+	struct files *t = *state;
+	char path[64];
+
+	if (geteuid())
+		SKIP_BECAUSE("not root");
+	t->file.open_flags = O_RDONLY | O_CLOEXEC;
+	for (int without = 0; without < 2; without++) {
+		const char *const left[] = { "secret/file", "link", "to-proc", "secret" };
+		pid_t pid;
+		int status;
+
+		snprintf(path, sizeof(path), "%s/secret", t->dir);
+		assert_int_equal(mkdir(path, 0700), 0);
+		snprintf(path, sizeof(path), "%s/secret/file", t->dir);
+		close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+		pid = fork();
+		assert_true(pid >= 0);
+		if (!pid)
+			_exit(!confined_child(t, without));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+			snprintf(path, sizeof(path), "%s/%s", t->dir, left[i]);
+			remove(path);
+		}
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -547,6 +618,7 @@ int main(void)
 						files_teardown),
 		cmocka_unit_test_setup_teardown(test_open_without_right, files_setup,
 						files_teardown),
+		cmocka_unit_test_setup_teardown(test_open_confined, files_setup, files_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

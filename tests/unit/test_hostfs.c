@@ -4,16 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/hostfs.h"
+#include "tests/lib/openat2.h"
 #include "tests/lib/tempdir.h"
 
 static int setup(void **state)
@@ -95,21 +92,6 @@ static void test_each(void **state)
 	hostfs_fini(&h);
 }
 
-/* From here on openat2 does not exist. */
-static bool no_openat2(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog filter = { .len = ARRAY_SIZE(code), .filter = code };
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-}
-
 /* The host itself can be read, another root cannot: nothing would keep its links inside. */
 static void test_without_openat2(void **state)
 {
@@ -122,7 +104,7 @@ static void test_without_openat2(void **state)
 	if (!pid) {
 		struct hostfs host, other;
 		char text[64];
-		bool ok = no_openat2() && hostfs_init(&host, "/", NULL) == 0 &&
+		bool ok = openat2_take_away() && hostfs_init(&host, "/", NULL) == 0 &&
 			  hostfs_init(&other, *state, NULL) == 0 &&
 			  hostfs_read(&host, "proc/sys/kernel/ostype", text, sizeof(text), NULL) >
 				  0 &&
