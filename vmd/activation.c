@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
@@ -99,34 +98,4 @@ int activation_take(struct activation *a, const char *name)
 		if (a->items[i].fd >= 0 && !strcmp(a->items[i].name, name))
 			return TAKE_FD(a->items[i].fd);
 	return -ENOENT;
-}
-
-static bool activation_option(int fd, int option, int expected)
-{
-	socklen_t len = sizeof(int);
-	int value = -1;
-
-	return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 && value == expected;
-}
-
-int activation_take_listener(struct activation *a, const char *name, struct err *e)
-{
-	AUTO_CLOSE int fd = activation_take(a, name);
-
-	if (fd < 0)
-		return err_set(e, ENOENT, "the service manager has handed over no socket '%s'",
-			       name);
-	if (!activation_option(fd, SO_DOMAIN, AF_UNIX) ||
-	    !activation_option(fd, SO_TYPE, SOCK_STREAM) ||
-	    !activation_option(fd, SO_ACCEPTCONN, 1)) {
-		err_set(e, EINVAL,
-			"what the service manager has handed over as '%s' is no listening unix "
-			"stream socket",
-			name);
-		return err_hint(e, "the socket unit needs ListenStream=/a/path and Accept=no");
-	}
-	/* an accept must not wait for a client that has gone meanwhile */
-	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
-		return err_errno(e, "cannot use the socket '%s'", name);
-	return TAKE_FD(fd);
 }

@@ -32,7 +32,5 @@ int activation_init(struct activation *a, struct err *e);
 void activation_fini(struct activation *a);
 /* The first descriptor of that name, now the caller's; -ENOENT. */
 int activation_take(struct activation *a, const char *name);
-/* The same, for one that must be a listening AF_UNIX stream socket: else -EINVAL. Made non-blocking. */
-int activation_take_listener(struct activation *a, const char *name, struct err *e);
 
 #endif

@@ -148,16 +148,15 @@ static int daemon_setup_host(struct daemon *d, struct err *e)
 static int daemon_listen_at(struct daemon *d, const char *name, const char *path, bool read_only,
 			    struct err *e)
 {
-	struct err why;
-	int fd = activation_take_listener(&d->activation, name, &why);
+	int fd = activation_take(&d->activation, name), ret;
 
-	if (fd >= 0)
-		return server_listen_fd(d->server, fd, read_only, e);
-	if (fd == -ENOENT)
+	if (fd < 0)
 		return server_listen(d->server, path, read_only, e);
-	if (e)
-		*e = why;
-	return fd;
+	ret = server_listen_fd(d->server, fd, read_only, e);
+	if (ret >= 0)
+		return ret;
+	err_wrap(e, "socket '%s' of the service manager", name);
+	return err_hint(e, "its unit needs ListenStream=/a/path and Accept=no");
 }
 
 /* Beside the other one: vmd.sock and vmd-ro.sock; no two vmds share it, then. */

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -149,40 +148,13 @@ static void test_too_few(void **state)
 	in_child(run_too_few);
 }
 
-static void run_listener(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct activation a;
-	struct err e;
-	int fd = 100;
-
-	MUST(dup2(socket(AF_UNIX, SOCK_STREAM, 0), fd) == fd);
-	MUST(dup2(fd, 3) == 3 && bind(3, (struct sockaddr *)&addr, sizeof(sa_family_t)) == 0);
-	environment(NULL, "1", "vmd");
-	MUST(activation_init(&a, NULL) == 0);
-	MUST(activation_take_listener(&a, "vmd-ro", &e) == -ENOENT);
-	MUST(activation_take_listener(&a, "vmd", &e) == -EINVAL); /* does not listen */
-	MUST(strstr(e.msg, "'vmd' is no listening unix stream socket"));
-	MUST(dup2(fd, 3) == 3 && listen(3, 1) == 0);
-	environment(NULL, "1", "vmd");
-	MUST(activation_init(&a, NULL) == 0);
-	MUST(activation_take_listener(&a, "vmd", &e) == 3);
-	MUST(fcntl(3, F_GETFL) & O_NONBLOCK);
-	activation_fini(&a);
-}
-
-static void test_listener(void **state)
-{
-	(void)state;
-	in_child(run_listener);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad_environment), cmocka_unit_test(test_nothing_for_us),
-		cmocka_unit_test(test_takes),		cmocka_unit_test(test_too_few),
-		cmocka_unit_test(test_listener),
+		cmocka_unit_test(test_bad_environment),
+		cmocka_unit_test(test_nothing_for_us),
+		cmocka_unit_test(test_takes),
+		cmocka_unit_test(test_too_few),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
