@@ -294,6 +294,30 @@ static void test_stops_join(void **state)
 	assert_string_equal(json_get_str(json_get(stop, "exit"), "reason", ""), "killed");
 }
 
+/* Who asked for it dies in the middle: it goes on, and its owner is still known. */
+static void test_client_dies(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *list = NULL;
+	struct json_object *job;
+	struct client *other;
+
+	NEEDS_KVM;
+	begin(f, "deaf");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	other = harness_client(f->h);
+	client_ask(other, "vm.stop", "{'vm': 'one'}");
+	json_object_put(client_event(f->c, "vm.state", "stopping"));
+	client_close(f->h, other);
+	list = client_result(f->c, "job.list", "{'state': 'running'}");
+	job = json_object_array_get_idx(json_get(list, "jobs"), 0);
+	assert_job(job, "stop", "running");
+	assert_int_equal(json_get_int(json_get(job, "actor"), "pid", 0), getpid());
+	snprintf(f->job, sizeof(f->job), "%s", json_get_str(job, "job", ""));
+	json_object_put(job_call(f, "job.cancel"));
+	assert_vm(f, "running", "running");
+}
+
 static void test_stop_goes_on_after_a_crash(void **state)
 {
 	struct fixture *f = *state;
@@ -472,6 +496,7 @@ int main(void)
 		T(test_no_button),
 		T(test_stop_times_out_alone),
 		T(test_stops_join),
+		T(test_client_dies),
 		T(test_stop_goes_on_after_a_crash),
 		T(test_stop_ended_while_vmd_was_away),
 		T(test_restart_goes_on_after_a_crash),
