@@ -159,7 +159,7 @@ static void power_join(struct guest *g, struct guest_request *r, struct call *ca
 	if (ending && power_desire(g, false, call) < 0)
 		return;
 	call_actor(call, &r->actor);
-	if (!op && ending) /* it ends by itself, after a start that failed */
+	if (!op && ending) /* it ends by itself, or for a restart */
 		op = guest_op_begin(g, r, &e);
 	else if (!op)
 		err_set(&e, ERR_BUSY, "VM '%s' is %s", g->name, vm_state_name(vm_state(&g->vm)));
@@ -168,6 +168,7 @@ static void power_join(struct guest *g, struct guest_request *r, struct call *ca
 		return;
 	}
 	guest_op_join(op, r->timeout_ms, r->force);
+	guest_input(g, r->input); /* ends no job, but the wish to start again */
 	if (power_waits(call))
 		job_wait_add(op->job, call,
 			     !r->force && g->vm.phase == VM_PHASE_STOPPING ? r->timeout_ms : -1,

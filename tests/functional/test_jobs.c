@@ -294,6 +294,67 @@ static void test_stops_join(void **state)
 	assert_string_equal(json_get_str(json_get(stop, "exit"), "reason", ""), "killed");
 }
 
+static void test_restart_by_force_of_a_paused_vm(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *o = NULL;
+	pid_t pid;
+
+	NEEDS_KVM;
+	begin(f, "ok");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	json_object_put(client_result(f->c, "vm.pause", "{'vm': 'one'}"));
+	pid = vm_pid(f);
+	o = client_result(f->c, "vm.restart", "{'vm': 'one', 'force': true}");
+	assert_string_equal(json_get_str(o, "state", ""), "running");
+	assert_int_not_equal(vm_pid(f), pid);
+}
+
+/* A stop during a restart: it ends there, and does not start again. */
+static void test_stop_ends_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *restart = NULL;
+	char job[32];
+
+	NEEDS_KVM;
+	begin(f, "deaf");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	begin_job(f, "vm.restart", "{'vm': 'one', 'wait': false}");
+	memcpy(job, f->job, sizeof(job));
+	begin_job(f, "vm.stop", "{'vm': 'one', 'wait': false}");
+	assert_string_not_equal(f->job, job);
+	/* as if the guest obeyed at last */
+	assert_int_equal(kill(vm_pid(f), SIGKILL), 0);
+	json_object_put(job_end(f, "stop", "done"));
+	memcpy(f->job, job, sizeof(job));
+	restart = job_end(f, "restart", "failed");
+	assert_string_equal(job_why(restart), "VM 'one' stopped meanwhile: vmm ended by signal 9");
+	assert_vm(f, "stopped", "stopped");
+}
+
+/* A restart that nobody obeys in time gives up alone: a stop that joined it has more patience. */
+static void test_stop_outlasts_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	char restart[32], stop[32];
+
+	NEEDS_KVM;
+	begin(f, "deaf");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	begin_job(f, "vm.restart", "{'vm': 'one', 'wait': false, 'timeout_ms': 300}");
+	memcpy(restart, f->job, sizeof(restart));
+	begin_job(f, "vm.stop", "{'vm': 'one', 'wait': false}");
+	memcpy(stop, f->job, sizeof(stop));
+	memcpy(f->job, restart, sizeof(restart));
+	json_object_put(job_end(f, "restart", "failed"));
+	assert_vm(f, "stopping", "stopped");
+	memcpy(f->job, stop, sizeof(stop));
+	assert_int_equal(kill(vm_pid(f), SIGKILL), 0);
+	json_object_put(job_end(f, "stop", "done"));
+	assert_vm(f, "stopped", "stopped");
+}
+
 /* Who asked for it dies in the middle: it goes on, and its owner is still known. */
 static void test_client_dies(void **state)
 {
@@ -496,6 +557,9 @@ int main(void)
 		T(test_no_button),
 		T(test_stop_times_out_alone),
 		T(test_stops_join),
+		T(test_restart_by_force_of_a_paused_vm),
+		T(test_stop_ends_a_restart),
+		T(test_stop_outlasts_a_restart),
 		T(test_client_dies),
 		T(test_stop_goes_on_after_a_crash),
 		T(test_stop_ended_while_vmd_was_away),
