@@ -16,6 +16,7 @@
 
 #include "lib/conn.h"
 #include "lib/errcat.h"
+#include "tests/functional/scene.h"
 #include "tests/lib/skip.h"
 
 #define ADMINS 54301
@@ -130,6 +131,33 @@ static void test_operator(void **state)
 	assert_int_equal(json_get_int(got, "owner", -1), 0);
 }
 
+/* A job is its VM's: who may not stop that may not cancel it either, and may wait for it. */
+static void test_job_of_another(void **state)
+{
+	struct harness *h = *state;
+	AUTO_JSON struct json_object *job = NULL, *ended = NULL;
+	struct client *c, *root;
+	char params[64];
+	pid_t pid;
+
+	if (geteuid())
+		SKIP_BECAUSE("not root");
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	c = harness_client_as(h, 1001, OPERATORS);
+	root = harness_client(h);
+	apply(root, "roots", harness_file(h, "kernel", ""));
+	json_object_put(client_result(root, "vm.start", "{'vm': 'roots'}"));
+	pid = scene_pid(root, "roots");
+	assert_int_equal(kill(pid, SIGSTOP), 0); /* it does not hear its button */
+	job = client_result(root, "vm.stop", "{'vm': 'roots', 'wait': false}");
+	snprintf(params, sizeof(params), "{'job': '%s'}", json_get_str(job, "job", ""));
+	expect_not_owner(c, "job.cancel", params);
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	ended = client_result(c, "job.wait", params);
+	assert_string_equal(json_get_str(ended, "state", ""), "done");
+}
+
 static void test_hello_says_the_role(void **state)
 {
 	static const struct {
@@ -226,6 +254,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_viewer),
 		T(test_operator),
+		T(test_job_of_another),
 		T(test_hello_says_the_role),
 		T(test_validate_tells_no_files),
 		T(test_connections_of_a_user),
