@@ -14,7 +14,7 @@
 #define STATE_ID_SIZE 37 /* a uuid's text with its NUL */
 #define STATE_CGROUP_SIZE 384
 #define STATE_EVENTS_MAX 50000
-#define STATE_REVISIONS_MAX 1000 /* of a VM; the one that runs stays beyond that */
+#define STATE_REVISIONS_MAX 1000	     /* of a VM; the one that runs stays beyond that */
 #define STATE_JOBS_MAX 1000		     /* that have ended */
 #define STATE_JOB_KEEP_MS (60 * 60 * 1000ll) /* after their end */
 #define STATE_JOB_ID_SIZE 16

@@ -29,7 +29,8 @@ struct command {
 	bool ask;	    /* destructive: asks on a terminal, needs --yes elsewhere */
 	const char *method; /* RPC of a command on VMs */
 	const char *done;   /* result column of it: "started" */
-	const char *states; /* VMs or jobs in these ("running paused") are worth offering; NULL: all */
+	const char
+		*states; /* VMs or jobs in these ("running paused") are worth offering; NULL: all */
 	int (*run)(struct vmctl *v);
 };
 
