@@ -211,7 +211,7 @@ ci:
 MAN_PAGES = $(wildcard man/*.[1-8]) $(BUILD)/man/vmd-errors.7
 UNITDIR = $(PREFIX)/lib/systemd/system
 SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
-UNITS := vmd.service vmd.socket
+UNITS := vmd.service vmd.socket vmd-ro.socket
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/vmd

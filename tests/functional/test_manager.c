@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "lib/conn.h"
+#include "lib/errcat.h"
 #include "lib/fdio.h"
 #include "tests/lib/skip.h"
 #include "tests/lib/tempdir.h"
@@ -147,6 +148,28 @@ static void test_activated(void **state)
 	assert_true(recv(early, (char[64]){ 0 }, 64, 0) > 0);
 	close(early);
 	close(listener);
+}
+
+static void test_activated_read_only(void **state)
+{
+	struct harness *h = *state;
+	char path[160];
+	int fds[2] = { conn_listen(h->socket, 0600, NULL), -1 };
+	struct client *c;
+
+	snprintf(path, sizeof(path), "%s/handed.sock", h->dir);
+	fds[1] = conn_listen(path, 0600, NULL);
+	assert_true(fds[0] >= 0 && fds[1] >= 0);
+	manager_start(h, NULL, fds, 2, "vmd:vmd-ro", NULL);
+	manager_wait(h, "READY=1", NULL);
+	c = harness_client_at(h, path);
+	json_object_put(client_result(c, "vm.list", NULL));
+	client_expect_error(c, "vm.delete", "{'vm': 'one'}", ERR_DENIED,
+			    "vm.delete changes something, and this socket is for reading only",
+			    "vmd's other socket serves all methods: vmd(8), --socket");
+	assert_int_equal(harness_vmd_end(h, SIGTERM), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
 }
 
 static void test_no_listener(void **state)
@@ -316,9 +339,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		T(test_activated),  T(test_no_listener),	 T(test_socket_of_another_name),
-		T(test_watchdog),   T(test_no_watchdog_unasked), T(test_kept),
-		T(test_kept_wrong),
+		T(test_activated),   T(test_activated_read_only),
+		T(test_no_listener), T(test_socket_of_another_name),
+		T(test_watchdog),    T(test_no_watchdog_unasked),
+		T(test_kept),	     T(test_kept_wrong),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
