@@ -374,7 +374,7 @@ int event_subscribe(struct event_hub *hub, struct client *client, struct event_f
 
 	if (ret >= 0)
 		ret = state_event_last(hub->state, ret_seq, e);
-	if (ret < 0) {
+	if (!sub || ret < 0) {
 		event_filter_fini(take_filter);
 		free(sub);
 		return ret;

@@ -63,7 +63,7 @@ void guest_logs_monitor(struct guest *g)
 	int ret = guest_find_run(g, &e);
 	AUTO_CLOSE int fd = l ? vmproc_take_log(g->proc, &e) : err_ret(&e, -ENOMEM, "monitor");
 
-	if (fd >= 0 && ret >= 0) {
+	if (l && fd >= 0 && ret >= 0) {
 		vmlog_attach(l, g->run, TAKE_FD(fd));
 		l->held = true;
 		return;
@@ -169,12 +169,11 @@ static int guest_replay(struct daemon *d, const char *vm, const char *run, int f
 			struct json_object *config)
 {
 	struct console_tail tail;
-	const char *id;
 	ssize_t n = 0;
 	int ret = 0;
 
 	/* vmm is not trusted: no more of them than there are consoles, and each as large as it may be */
-	for (size_t i = 0; (id = guest_console_at(config, i)) && ret >= 0; i++) {
+	for (size_t i = 0; guest_console_at(config, i) && ret >= 0; i++) {
 		n = fdio_read(fd, &tail, sizeof(tail));
 		if (n != sizeof(tail))
 			break;

@@ -202,7 +202,7 @@ static void timeline_add_phases(struct timeline_past *past, struct json_object *
 				struct json_object *phases)
 {
 	struct json_object *list = json_object_new_array();
-	struct timeline_at at[TIMELINE_COUNT];
+	struct timeline_at at[TIMELINE_COUNT] = { 0 };
 	size_t n = timeline_sort(phases, at);
 	int64_t before = 0;
 

@@ -122,7 +122,7 @@ static long probe_memory(const struct outside *o)
 	char byte;
 	struct iovec to = { &byte, 1 }, from = { (void *)(uintptr_t)probe_memory, 1 };
 
-	return syscall(SYS_process_vm_readv, o->pid, &to, 1, &from, 1, 0);
+	return syscall(SYS_process_vm_readv, o->pid, &to, 1ul, &from, 1ul, 0ul);
 }
 
 static long probe_take_fd(const struct outside *o)
