@@ -2,6 +2,10 @@
 # vmd, vmctl, vmm. `make help` lists the targets. Variants: BUILD=build/asan SAN=address,undefined,
 # CC=clang, WERROR=0 (for packagers), V=1 (shows the commands).
 
+# make's own rules would make tests/lab/limits of tests/lab/limits.sh
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
