@@ -41,16 +41,17 @@ limits_fake() {
 	echo "$work/fake_vmm.$1"
 }
 
-# limits_memory COMMAND...: which makes vmd run the monitor that is its last argument
+# limits_memory COMMAND...: which makes vmd run the monitor that is its last argument. systemd removes a scope with its
+# last process, now and then before its memory.events could be read: "died" by SIGKILL then (vmd(8)), and it is
+# tried again. That the kernel's verdict is told has to be seen.
 limits_memory() {
-	local memory=16MiB # it takes time to fill where processors are emulated
+	local memory=16MiB try # it takes time to fill where processors are emulated
 	"$@" "$(limits_fake greedy)" && limits_up greedy "memory_overhead: 16MiB" || return 1
-	if ! ends greedy oom; then
-		# systemd removes a scope with its last process, now and then before its memory.events could be read
-		[ -d /run/systemd/system ] && [ "$(vm_show greedy .observed.exit.code)" = 9 ] &&
-			[ "$(vm_show greedy .observed.exit.reason)" = died ] && ctl delete greedy --yes
-		return
-	fi
+	for try in 1 2 3; do
+		ends greedy oom && break
+		[ $try -lt 3 ] && [ -d /run/systemd/system ] && [ "$(vm_show greedy .observed.exit.reason)" = died ] &&
+			[ "$(vm_show greedy .observed.exit.code)" = 9 ] && ctl start greedy || return 1
+	done
 	why=$(vm_show greedy .observed.exit.message)
 	[[ $why == *"at its memory limit; raise limits.memory_overhead" ]] && ctl delete greedy --yes
 }
