@@ -7,7 +7,7 @@
 
 #define LIMITS_OVERHEAD (64 * MIB)
 #define LIMITS_OVERHEAD_CPU (1 * MIB)
-/* page tables: KVM's, the process's and the memfd's take together about a 160th with pages of 4 KiB */
+/* page tables: KVM's and the process's take together up to a 160th with pages of 4 KiB */
 #define LIMITS_OVERHEAD_SHARE 64
 #define LIMITS_CPUS_MAX 254 /* schemas/vm.json */
 #define LIMITS_SUM_MAX (1ull << 53)

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * Guest memory: see gmem.h. One memfd, one shared mapping; RAM below 3 GiB and, what does not fit there,
- * from 4 GiB on. Any thread reads it without a lock: nothing changes after gmem_init.
+ * Guest memory: see gmem.h. One anonymous mapping; RAM below 3 GiB and, what does not fit there, from
+ * 4 GiB on. Any thread reads it without a lock: nothing changes after gmem_init.
  */
 #include "vmm/gmem.h"
 
 #include <errno.h>
-#include <linux/memfd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
-#include <unistd.h>
 
-#include "lib/auto.h"
 #include "lib/errcat.h"
 
 #define GMEM_PAGE 4096ull
+#define GMEM_HUGE (2 * MIB)
 
 static double gmem_gib(uint64_t bytes)
 {
@@ -75,57 +73,71 @@ static void gmem_layout(struct gmem *g)
 	g->nregions = 2;
 }
 
-static unsigned int gmem_memfd_flags(uint64_t hugepage_size)
+static int gmem_map_flags(uint64_t hugepage_size)
 {
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+
 	if (hugepage_size == GIB)
-		return MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_1GB;
+		return flags | MAP_HUGETLB | (30 << MAP_HUGE_SHIFT);
 	if (hugepage_size)
-		return MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB;
-	return MFD_CLOEXEC;
+		return flags | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT);
+	return flags | MAP_NORESERVE;
+}
+
+/*
+ * Huge pages of the pool are reserved by the mapping, which is aligned to them: a shortage shows here. Transparent ones
+ * come where the addresses of host and guest are both multiples of their size.
+ */
+static void *gmem_map(uint64_t size, uint64_t hugepage_size)
+{
+	uint64_t room = hugepage_size ? size : size + GMEM_HUGE, skip;
+	uint8_t *map =
+		mmap(NULL, room, PROT_READ | PROT_WRITE, gmem_map_flags(hugepage_size), -1, 0);
+
+	if (map == MAP_FAILED || hugepage_size)
+		return map;
+	skip = -(uintptr_t)map % GMEM_HUGE;
+	if (skip)
+		munmap(map, skip);
+	munmap(map + skip + size, GMEM_HUGE - skip);
+	return map + skip;
 }
 
 int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err *e)
 {
-	AUTO_CLOSE int fd = -1;
-	void *base;
 	int r = gmem_check_size(size, hugepage_size, e);
+	void *base;
 
 	if (r < 0)
 		return r;
-	fd = memfd_create("guest-memory", gmem_memfd_flags(hugepage_size));
-	if (fd < 0)
-		return err_errno(e, "cannot make guest memory");
-	if (ftruncate(fd, (off_t)size))
-		return err_errno(e, "cannot make %.1f GiB of guest memory", gmem_gib(size));
-	/* a shared mapping of huge pages reserves them: a shortage shows here */
-	base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	base = gmem_map(size, hugepage_size);
 	if (base == MAP_FAILED && errno == ENOMEM)
 		return gmem_shortage(size, hugepage_size, e);
 	if (base == MAP_FAILED)
 		return err_errno(e, "cannot map %.1f GiB of guest memory", gmem_gib(size));
+	if (!hugepage_size)
+		madvise(base, size, MADV_HUGEPAGE);
 	/* a core dump of the monitor is not the place for the guest's secrets */
 	madvise(base, size, MADV_DONTDUMP);
-	*g = (struct gmem){ .memfd = TAKE_FD(fd), .base = base, .size = size };
+	*g = (struct gmem){ .base = base, .size = size, .mapped = true };
 	gmem_layout(g);
 	return 0;
 }
 
 void gmem_init_buffer(struct gmem *g, void *buffer, uint64_t size)
 {
-	*g = (struct gmem){ .memfd = -1, .base = buffer, .size = size };
+	*g = (struct gmem){ .base = buffer, .size = size };
 	g->regions[0] = (struct gmem_region){ .gpa = 0, .size = size, .offset = 0 };
 	g->nregions = 1;
 }
 
 void gmem_fini(struct gmem *g)
 {
-	if (!g || !g->base)
+	if (!g)
 		return;
-	if (g->memfd >= 0) {
+	if (g->mapped)
 		munmap(g->base, g->size);
-		close(g->memfd);
-	}
-	*g = (struct gmem){ .memfd = -1 };
+	*g = (struct gmem){ 0 };
 }
 
 void *gmem_ptr(const struct gmem *g, uint64_t gpa, uint64_t len)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory: one memfd, mapped once, seen by the guest as RAM below and above the 32-bit hole.
+ * Guest memory: one anonymous mapping, seen by the guest as RAM below and above the 32-bit hole. The host gives
+ * it transparent huge pages where it has them: each small page costs the guest an exit on its first touch.
  * gmem_ptr is the only way from a guest address to a pointer. After gmem_init the layout never changes,
  * so that any thread may use it without a lock.
  */
@@ -23,13 +24,13 @@
 
 struct gmem_region {
 	uint64_t gpa, size; /* guest physical start, bytes */
-	uint64_t offset;    /* in the memfd and in the mapping */
+	uint64_t offset;    /* from base on */
 };
 
 struct gmem {
-	int memfd;     /* owned; -1 when the memory is a caller's buffer */
-	uint8_t *base; /* owned unless memfd is -1 */
+	uint8_t *base; /* owned when mapped, else a caller's buffer */
 	uint64_t size;
+	bool mapped;
 	struct gmem_region
 		regions[2]; /* ascending; the single list that KVM slots and e820 come from */
 	unsigned int nregions;

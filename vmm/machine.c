@@ -430,7 +430,6 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 	m->log = log;
 	m->ops = ops;
 	m->arg = arg;
-	m->gmem.memfd = -1;
 	r = machine_board_init(m, e);
 	if (r >= 0)
 		r = machine_make(m, fds, take_kvm_fd, e);

@@ -270,7 +270,6 @@ static void assert_descriptors(struct harness *h, pid_t pid)
 		{ h->dir, "/disk", 1 },
 		{ "/", "/tests/guest/halt", 1 },
 		{ "/dev/kvm", "", 1 },
-		{ "/memfd:guest-memory", "", 1 },
 		{ "anon_inode:kvm-vm", "", 1 },
 		{ "anon_inode:kvm-vcpu:", "", 2 },
 		{ "anon_inode:[io_uring]", "", 1 },

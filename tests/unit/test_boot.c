@@ -483,8 +483,7 @@ static void failure_leaves_outputs(void **state)
 
 static void e820_above_4g(void **state)
 {
-	struct gmem g = { .memfd = -1,
-			  .nregions = 2,
+	struct gmem g = { .nregions = 2,
 			  .regions = { { 0, GMEM_HOLE_START, 0 },
 				       { GMEM_HOLE_END, GIB, GMEM_HOLE_START } } };
 	struct boot_e820 map[BOOT_E820_MAX];

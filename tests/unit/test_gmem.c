@@ -32,6 +32,23 @@ static void small_memory_is_one_region(void **state)
 	gmem_fini(&g);
 }
 
+static void huge_pages_of_host_and_guest_meet(void **state)
+{
+	struct gmem g[8];
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(g); i++) {
+		/* of odd sizes, so that the kernel puts the next one anywhere */
+		assert_int_equal(gmem_init(&g[i], 16 * MIB + 4096 * (i + 1), 0, &e), 0);
+		assert_int_equal((uintptr_t)gmem_ptr(&g[i], 0, 1) % (2 * MIB), 0);
+		assert_non_null(gmem_ptr(&g[i], 0, g[i].size));
+		g[i].base[0] = g[i].base[g[i].size - 1] = 1;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(g); i++)
+		gmem_fini(&g[i]);
+}
+
 static void large_memory_goes_around_the_hole(void **state)
 {
 	struct gmem g;
@@ -103,6 +120,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(small_memory_is_one_region),
+		cmocka_unit_test(huge_pages_of_host_and_guest_meet),
 		cmocka_unit_test(large_memory_goes_around_the_hole),
 		cmocka_unit_test(copies_are_all_or_nothing),
 		cmocka_unit_test(more_than_the_host_has),
