@@ -163,6 +163,8 @@ int guest_op_cancel(struct guest_op *op, struct call *call, struct err *e);
 /* The newest job that runs: of all, or of those that end the VM, or that start it; NULL. */
 struct guest_op *guest_op_running(const struct guest *g);
 struct guest_op *guest_op_of(const struct guest *g, bool ending);
+/* Until it is over at the latest: a stop, which the guest has some time for. -1: not known. */
+int64_t guest_op_left_ms(const struct guest_op *op);
 /* The phase has changed. */
 void guest_ops_progress(struct guest *g);
 /* End those for whom it is decided; it is written with what else is to be written of the VM. */

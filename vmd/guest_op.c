@@ -248,6 +248,17 @@ static void guest_op_watch(struct guest_op *op, int64_t left_ms)
 		uv_timer_start(&op->timer, guest_op_timeout, (uint64_t)left_ms, 0);
 }
 
+int64_t guest_op_left_ms(const struct guest_op *op)
+{
+	uint64_t left = uv_timer_get_due_in(&op->timer);
+
+	/* a guest that obeys a restart in time is started then, which takes nobody knows how long */
+	if (op->kind != GUEST_STOP || op->g->vm.phase != VM_PHASE_STOPPING ||
+	    !uv_is_active((const uv_handle_t *)&op->timer))
+		return -1;
+	return (int64_t)left + (op->job->row.force ? GUEST_QUIT_MS : 0);
+}
+
 /* --- the beginning ------------------------------------------------------------------------------------ */
 
 static struct guest_op *guest_op_new(struct guest *g, enum guest_op_kind kind)

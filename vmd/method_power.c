@@ -41,6 +41,7 @@ static void power_refuse(struct guest *g, enum vm_input input, struct call *call
 {
 	const struct guest_op *op = guest_op_running(g);
 	struct json_object *data = NULL;
+	int64_t left_ms;
 	struct err e;
 
 	vm_refusal(&g->vm, input, g->name, uv_now(&g->d->loop), &e);
@@ -48,6 +49,9 @@ static void power_refuse(struct guest *g, enum vm_input input, struct call *call
 		err_hint(&e, "start it first: vmctl start %s", g->name);
 	if (e.code == ERR_BUSY && op) {
 		data = json_add(json_new(), "job", job_brief(op->job));
+		left_ms = guest_op_left_ms(op);
+		if (left_ms >= 0)
+			json_add_int(data, "retry_after_ms", left_ms);
 		err_hint(&e, "vmctl job wait %s, or vmctl job cancel %s", op->job->row.id,
 			 op->job->row.id);
 	}

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/errcat.h"
@@ -269,6 +270,51 @@ static void test_stop_times_out_alone(void **state)
 	assert_string_equal(job_why(job),
 			    "VM 'one' did not stop within 0.3 s and is still running");
 	assert_vm(f, "running", "stopped");
+}
+
+/* Begin a stop; what a call that is refused because of it is told of its end. */
+static void assert_retry_after(struct fixture *f, struct client *other, const char *stop,
+			       int64_t left_ms)
+{
+	AUTO_JSON struct json_object *busy = NULL;
+	struct timespec from, to;
+	int64_t ms, gone_ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	begin_job(f, "vm.stop", stop);
+	busy = client_error(other, "vm.pause", "{'vm': 'one'}");
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	gone_ms = (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000;
+	assert_int_equal(json_get_int(busy, "code", 0), ERR_BUSY);
+	assert_true(json_get_bool(json_get(busy, "data"), "retryable", false));
+	ms = json_get_int(json_get(busy, "data"), "retry_after_ms", -1);
+	if (ms > left_ms || ms < left_ms - gone_ms - 2)
+		fail_msg("%lld ms, and it was %lld %lld ms before", (long long)ms,
+			 (long long)left_ms, (long long)gone_ms);
+}
+
+/* Whoever is refused because of a stop is told until when at the latest; of a restart nobody knows. */
+static void test_when_to_try_again(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JSON struct json_object *busy = NULL;
+	struct client *other;
+
+	NEEDS_KVM;
+	begin(f, "deaf");
+	other = harness_client(f->h);
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	assert_retry_after(f, other, "{'vm': 'one', 'wait': false, 'timeout_ms': 60000}", 60000);
+	/* the end by force takes a moment of its own */
+	assert_retry_after(f, other,
+			   "{'vm': 'one', 'wait': false, 'timeout_ms': 90000, 'force': true}",
+			   92000);
+	json_object_put(client_result(other, "vm.kill", "{'vm': 'one'}"));
+	json_object_put(client_result(other, "vm.start", "{'vm': 'one'}"));
+	begin_job(f, "vm.restart", "{'vm': 'one', 'wait': false}");
+	busy = client_error(other, "vm.pause", "{'vm': 'one'}");
+	assert_int_equal(json_get_int(busy, "code", 0), ERR_BUSY);
+	assert_null(json_get(json_get(busy, "data"), "retry_after_ms"));
 }
 
 /* A second stop has more patience: the first one's call ends in time, the job later. */
@@ -556,6 +602,7 @@ int main(void)
 		T(test_too_late_to_cancel),
 		T(test_no_button),
 		T(test_stop_times_out_alone),
+		T(test_when_to_try_again),
 		T(test_stops_join),
 		T(test_restart_by_force_of_a_paused_vm),
 		T(test_stop_ends_a_restart),
