@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmctl/commands.h"
+#include "vmctl/command.h"
 
 #define ARGS_NEAR_MAX 40 /* longer words are no typing errors */
 

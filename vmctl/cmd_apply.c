@@ -8,7 +8,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
-#include "vmctl/commands.h"
+#include "vmctl/command.h"
 #include "vmctl/files.h"
 
 static struct json_object *validate_row(const struct files_item *item)

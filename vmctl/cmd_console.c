@@ -10,7 +10,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
-#include "vmctl/commands.h"
+#include "vmctl/command.h"
 #include "vmctl/console.h"
 #include "vmctl/target.h"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/errcat.h"
+#include "vmctl/commands.h"
 #include "vmctl/vmctl.h"
 
 #define HELP_WIDTH 79

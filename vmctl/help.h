@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "vmctl/commands.h"
+#include "vmctl/command.h"
 
 /* "usage: vmctl stop [-t TIME] …" */
 void help_usage(const struct command *c, FILE *f);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "lib/errcat.h"
-#include "vmctl/commands.h"
+#include "vmctl/command.h"
 
 #define PROGRESS_FIRST_MS 1000
 #define PROGRESS_NEXT_MS 500

@@ -9,7 +9,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
-#include "vmctl/commands.h"
+#include "vmctl/command.h"
 #include "vmctl/progress.h"
 #include "vmctl/table.h"
 
