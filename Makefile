@@ -63,7 +63,7 @@ all: $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(BUILD)/man/vmd-errors.7
 $(BUILD)/lib/common.a: $(call obj,$(LIB_SRC)) $(BUILD)/obj/gen/schemas.o
 $(BUILD)/lib/state.a: $(call obj,$(STATE_SRC)) $(BUILD)/obj/gen/migrations.o
 $(BUILD)/lib/vmd.a: $(call archive_of,$(VMD_SRC))
-$(BUILD)/lib/vmctl.a: $(call archive_of,$(VMCTL_SRC))
+$(BUILD)/lib/vmctl.a: $(call archive_of,$(VMCTL_SRC)) $(BUILD)/obj/gen/completions.o
 $(BUILD)/lib/vmm.a: $(call archive_of,$(VMM_SRC)) $(BUILD)/obj/gen/dsdt.o $(BUILD)/obj/gen/seccomp.o
 
 $(BUILD)/bin/vmd: $(call obj,vmd/main.c) $(BUILD)/lib/vmd.a $(BUILD)/lib/state.a $(BUILD)/lib/common.a
@@ -114,6 +114,8 @@ endef
 SCHEMA_FILES := $(sort $(patsubst schemas/%,%,$(wildcard schemas/*.json schemas/device/*.json schemas/rpc/*.json)))
 MIGRATION_FILES := $(sort $(patsubst state/migrations/%,%,$(wildcard state/migrations/*.sql)))
 $(eval $(call embed_rule,schemas,schemas,$(SCHEMA_FILES)))
+COMPLETION_FILES := _vmctl vmctl.bash vmctl.fish
+$(eval $(call embed_rule,completions,completions,$(COMPLETION_FILES)))
 $(eval $(call embed_rule,migrations,state/migrations,$(MIGRATION_FILES)))
 
 # --- vmm's seccomp filters, from their tables: compiled here, not at each start of a vmm -------------

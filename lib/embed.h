@@ -11,8 +11,9 @@ struct embed {
 	uint64_t size;
 };
 
-extern const struct embed embed_schemas[];    /* schemas/: all but examples/ */
-extern const struct embed embed_seccomp[];    /* vmm's filters, by their table's name */
+extern const struct embed embed_completions[]; /* completions/, of vmctl */
+extern const struct embed embed_schemas[];     /* schemas/: all but examples/ */
+extern const struct embed embed_seccomp[];     /* vmm's filters, by their table's name */
 extern const struct embed embed_migrations[]; /* state/migrations/, in the order of their numbers */
 
 #endif

@@ -13,6 +13,7 @@
 #include "lib/errcat.h"
 #include "vmctl/changes.h"
 #include "vmctl/commands.h"
+#include "vmctl/completion.h"
 #include "vmctl/vmctl.h"
 
 struct complete {
@@ -195,6 +196,12 @@ static void complete_errors(struct complete *c)
 	complete_offer(c, "vm", "keys of a VM file");
 }
 
+static void complete_shells(struct complete *c)
+{
+	for (const struct completion *s = completions; s->shell; s++)
+		complete_offer(c, s->shell, NULL);
+}
+
 static void complete_files(struct complete *c)
 {
 	fputs(":files\n", c->out);
@@ -209,7 +216,7 @@ static const struct {
 	{ "METHOD", complete_methods },	  { "COMMAND", complete_help },
 	{ "FILE", complete_files },	  { "PATH", complete_files },
 	{ "ERROR|KEY", complete_errors }, { "REVISION", complete_revisions },
-	{ "JOB", complete_jobs },
+	{ "JOB", complete_jobs },	  { "SHELL", complete_shells },
 };
 
 static void complete_kind(struct complete *c, const char *word, size_t len)

@@ -48,6 +48,7 @@ const char *vmctl_schema(const struct vmctl *v, char *out, size_t out_size);
 
 /* Handlers of the table, in cmd_<verb>.c */
 int cmd_apply(struct vmctl *v);
+int cmd_completion(struct vmctl *v);
 int cmd_console(struct vmctl *v);
 int cmd_diff(struct vmctl *v);
 int cmd_edit(struct vmctl *v);

@@ -93,6 +93,7 @@ static void test_words(void **state)
 	offers("nonsense ", "");
 	offers("host nonsense ", "");
 	offers("help host ", "info");
+	offers("completion ", "bash zsh fish");
 	offers("explain vm.re", "vm.revision_mismatch");
 	offers("revert one --to ", ""); /* no vmd */
 }
@@ -140,6 +141,22 @@ static void test_silent(void **state)
 	offers("stop ", "");
 	assert_int_equal(kill(h->vmd, SIGCONT), 0);
 	offers("stop ", "one");
+}
+
+/* The scripts themselves: real shells read them below. */
+static void test_script(void **state)
+{
+	AUTO_JSON struct json_object *doc = NULL;
+	struct harness_output got;
+
+	assert_int_equal(harness_vmctl(*state, NULL, &got, "completion", "fish", "--json", NULL),
+			 0);
+	assert_int_equal(json_parse(got.out, strlen(got.out), &doc, NULL), 0);
+	assert_string_equal(json_get_str(doc, "schema", ""), "vmctl.completion/1");
+	assert_string_equal(json_get_str(doc, "shell", ""), "fish");
+	assert_non_null(strstr(json_get_str(doc, "script", ""), "complete -c vmctl"));
+	assert_int_equal(harness_vmctl(*state, NULL, &got, "completion", "ksh", NULL), 2);
+	assert_string_equal(got.err, "vmctl: no completion for 'ksh': bash, zsh or fish\n");
 }
 
 /* --- real shells ------------------------------------------------------------------------------------- */
@@ -204,6 +221,7 @@ static void test_bash(void **state)
 	char *argv[] = { (char *)"bash", (char *)"--norc", (char *)"--noprofile", (char *)"-i",
 			 NULL };
 	static const char start[] = "source completions/vmctl.bash; echo ready-$((6 * 7))\n";
+	static const char sourced[] = "source <(vmctl completion bash); echo ready-$((6 * 7))\n";
 
 	if (!shell_there("/usr/bin/bash"))
 		SKIP_BECAUSE("no bash");
@@ -213,6 +231,7 @@ static void test_bash(void **state)
 	shell_shows(argv, start, "vmctl --output=j\t", "vmctl --output=json ");
 	shell_shows(argv, start, "vmctl apply -f READ\t", "vmctl apply -f README.md ");
 	shell_shows(argv, start, "vmctl apply --file=READ\t", "vmctl apply --file=README.md ");
+	shell_shows(argv, sourced, "vmctl stop \t", "vmctl stop one ");
 }
 
 static void test_zsh(void **state)
@@ -220,6 +239,8 @@ static void test_zsh(void **state)
 	char *argv[] = { (char *)"zsh", (char *)"-f", (char *)"-i", NULL };
 	static const char start[] = "fpath=($PWD/completions $fpath); autoload -Uz compinit; "
 				    "compinit -u -D; echo ready-$((6 * 7))\n";
+	static const char sourced[] = "autoload -Uz compinit; compinit -u -D; "
+				      "source <(vmctl completion zsh); echo ready-$((6 * 7))\n";
 
 	if (!shell_there("/usr/bin/zsh"))
 		SKIP_BECAUSE("no zsh");
@@ -229,31 +250,35 @@ static void test_zsh(void **state)
 	shell_shows(argv, start, "vmctl st\t\t", "start  -- start VMs");
 	shell_shows(argv, start, "vmctl --output=j\t", "vmctl --output=json ");
 	shell_shows(argv, start, "vmctl apply --file=READ\t", "vmctl apply --file=README.md ");
+	shell_shows(argv, sourced, "vmctl stop \t", "vmctl stop one ");
+	shell_shows(argv, sourced, "vmctl completion b\t", "vmctl completion bash ");
 }
 
-static void fish_shows(const char *line, const char *expected)
+static void fish_shows(const char *before, const char *line, const char *expected)
 {
 	static struct harness_output got;
 	char script[256];
 	char *argv[] = { (char *)"/usr/bin/fish", (char *)"--no-config", (char *)"-c", script,
 			 NULL };
 
-	/* before fish's own idea of a vmctl */
-	snprintf(script, sizeof(script),
-		 "set fish_complete_path $PWD/completions; complete -C '%s'", line);
+	snprintf(script, sizeof(script), "%s; complete -C '%s'", before, line);
 	assert_int_equal(harness_run(NULL, &got, argv), 0);
 	assert_string_equal(got.out, expected);
 }
 
 static void test_fish(void **state)
 {
+	/* before fish's own idea of a vmctl */
+	static const char path[] = "set fish_complete_path $PWD/completions";
+
 	if (!shell_there("/usr/bin/fish"))
 		SKIP_BECAUSE("no fish");
 	two_vms(*state);
-	fish_shows("vmctl star", "start\tstart VMs\n");
-	fish_shows("vmctl stop ", "one\trunning\n");
-	fish_shows("vmctl --output=j", "--output=json\n");
-	fish_shows("vmctl apply --file=READ", "--file=README.md\n");
+	fish_shows(path, "vmctl star", "start\tstart VMs\n");
+	fish_shows(path, "vmctl stop ", "one\trunning\n");
+	fish_shows(path, "vmctl --output=j", "--output=json\n");
+	fish_shows(path, "vmctl apply --file=READ", "--file=README.md\n");
+	fish_shows("vmctl completion fish | source", "vmctl stop ", "one\trunning\n");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -261,9 +286,8 @@ static void test_fish(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_words),  TEST(test_names_by_state), TEST(test_jobs),
-		TEST(test_silent), TEST(test_bash),	      TEST(test_zsh),
-		TEST(test_fish),
+		TEST(test_words),  TEST(test_names_by_state), TEST(test_jobs), TEST(test_silent),
+		TEST(test_script), TEST(test_bash),	      TEST(test_zsh),  TEST(test_fish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
