@@ -142,11 +142,13 @@ static int machine_boot(struct machine *m, struct err *e)
 		.kernel_fd = m->config.boot.kernel_fd,
 		.initrd_fd = m->config.boot.initrd_fd,
 		.cmdline = m->config.boot.cmdline,
+		.fresh = !m->booted,
 	};
 	struct boot_entry entry;
 	struct acpi_config acpi;
 	int r;
 
+	m->booted = true; /* or in part, if this fails */
 	machine_acpi_config(m, &acpi);
 	r = acpi_build(&m->gmem, &acpi, &boot.rsdp, e);
 	if (r >= 0)

@@ -43,7 +43,7 @@ struct machine {
 	void *arg;
 	struct machine_config config;
 	enum machine_state state;
-	bool booted; /* the vCPUs' registers and the devices were set up once */
+	bool booted; /* guest memory is no longer as it was made: all zero */
 	struct lastwords words;
 	struct log_limit log_limit;
 	uint64_t resets_from_ms; /* the second that `resets` counts in */

@@ -314,6 +314,37 @@ static void elf_make(struct elf_image *k)
 	memset(k->data, 0x22, sizeof(k->data));
 }
 
+/* Pages of f->ram that are there, from gpa on. */
+static unsigned int elf_resident(struct fixture *f, uint64_t gpa, unsigned int npages)
+{
+	unsigned char in[8];
+	unsigned int n = 0;
+
+	assert_true(npages <= sizeof(in));
+	assert_int_equal(mincore(f->ram + gpa, npages * 4096ul, in), 0);
+	for (unsigned int i = 0; i < npages; i++)
+		n += in[i] & 1;
+	return n;
+}
+
+/* What is zero because nobody wrote to it stays without a page of the host. */
+static void elf_leaves_fresh_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct elf_image k;
+
+	elf_make(&k);
+	k.ph[1].p_memsz = 8 * 4096;
+	(void)madvise(f->ram, RAM, MADV_NOHUGEPAGE); /* EINVAL: the kernel knows none */
+	f->c.fresh = true;
+	assert_int_equal(boot_try(f, &k, sizeof(k)), 0);
+	assert_memory_equal(f->ram + 0x200000, k.data, 512);
+	assert_int_equal(elf_resident(f, 0x200000, 8), 1);
+	f->c.fresh = false;
+	assert_int_equal(boot_try(f, &k, sizeof(k)), 0);
+	assert_int_equal(elf_resident(f, 0x200000, 8), 8);
+}
+
 static void elf_loads(void **state)
 {
 	struct fixture *f = *state;
@@ -518,6 +549,7 @@ int main(void)
 		BOOT_TEST(bz_last_paragraph),
 		BOOT_TEST(bz_cmdline),
 		BOOT_TEST(elf_loads),
+		BOOT_TEST(elf_leaves_fresh_memory),
 		BOOT_TEST(elf_note32),
 		BOOT_TEST(elf_no_pvh),
 		BOOT_TEST(elf_bad_headers),

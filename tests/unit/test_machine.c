@@ -41,6 +41,15 @@ static const uint8_t guest_s5[] = { 0x66, 0xb8, 0x00, 0x34, 0x66, 0xba,
 static const uint8_t guest_reset[] = {
 	GUEST_SAY_A 0xb0, 6, 0x66, 0xba, 0xf9, 0x0c, 0xee, 0xeb, 0xfe
 };
+/* Dirties its .bss and resets itself, once; 9: the .bss was not zero, 7: it was, both times. */
+static const uint8_t guest_bss[] = {
+	0x80, 0x3d, 0x00, 0x10, 0x20, 0x00, 0x00, 0x75, 0x26, /* [bss] != 0: 9 */
+	0xc6, 0x05, 0x00, 0x10, 0x20, 0x00, 0x01,	      /* [bss] = 1 */
+	0x80, 0x3d, 0x00, 0x00, 0x30, 0x00, 0x00, 0x75, 0x10, /* [counter] != 0: 7 */
+	0xc6, 0x05, 0x00, 0x00, 0x30, 0x00, 0x01,	      /* [counter] = 1 */
+	0xb0, 6,    0x66, 0xba, 0xf9, 0x0c, 0xee, 0xeb, 0xfe, /* reset */
+	0xb0, 7,    0xe6, 0xf4, 0xeb, 0xfe, 0xb0, 9,	0xe6, 0xf4, 0xeb, 0xfe,
+};
 static const uint8_t guest_count[] = { GUEST_SAY_A GUEST_COUNT_FOR_EVER };
 static const uint8_t guest_halt[] = { GUEST_SAY_A 0xfa, 0xf4, 0xeb, 0xfd };
 
@@ -73,7 +82,7 @@ static int guest_kernel(const uint8_t *code, size_t len)
 			    .p_vaddr = GUEST_BASE,
 			    .p_paddr = GUEST_BASE,
 			    .p_filesz = sizeof(g.code),
-			    .p_memsz = sizeof(g.code) },
+			    .p_memsz = 0x2000 },
 			  { .p_type = PT_NOTE,
 			    .p_offset = offsetof(struct guest_image, note),
 			    .p_filesz = sizeof(g.note),
@@ -261,6 +270,19 @@ static void a_reset_stops_when_told_so(void **state)
 	fixture_until_ended(&f);
 	assert_int_equal(f.words.reason, LASTWORDS_RESET);
 	assert_int_equal(f.events, 0);
+	fixture_fini(&f);
+}
+
+static void a_reset_clears_the_bss(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ 0 }), guest_bss);
+	fixture_until_ended(&f);
+	assert_int_equal(f.words.reason, LASTWORDS_GUEST_EXIT);
+	assert_int_equal(f.words.code, 7);
+	assert_int_equal(f.events, 1);
 	fixture_fini(&f);
 }
 
@@ -628,6 +650,7 @@ int main(void)
 		cmocka_unit_test(ends_by_the_debug_port),
 		cmocka_unit_test(ends_by_acpi),
 		cmocka_unit_test(a_reset_stops_when_told_so),
+		cmocka_unit_test(a_reset_clears_the_bss),
 		cmocka_unit_test(a_reset_loop_is_throttled),
 		cmocka_unit_test(pause_stops_and_resume_goes_on),
 		cmocka_unit_test(a_halted_guest_can_be_paused),

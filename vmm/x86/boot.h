@@ -14,6 +14,7 @@ struct boot_config {
 	int initrd_fd; /* borrowed; -1: none */
 	const char *cmdline;
 	uint64_t rsdp; /* guest address of the ACPI RSDP */
+	bool fresh;    /* memory from 1 MiB on is zero: it need not be touched to be cleared */
 };
 
 enum boot_protocol { BOOT_LINUX64, BOOT_PVH };

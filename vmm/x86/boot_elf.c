@@ -200,7 +200,9 @@ static int boot_elf_read(const struct boot_image *im, const struct boot_elf *elf
 		r = boot_read(im, ph->p_offset, p, ph->p_filesz, "a segment", e);
 		if (r < 0)
 			return r;
-		memset(p + ph->p_filesz, 0, ph->p_memsz - ph->p_filesz);
+		/* segments do not overlap: only an earlier boot can have written here */
+		if (!im->c->fresh)
+			memset(p + ph->p_filesz, 0, ph->p_memsz - ph->p_filesz);
 	}
 	return 0;
 }
