@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,11 +220,13 @@ void console_drain(struct console *c, int timeout_ms)
 
 int console_new(uv_loop_t *loop, const char *id, struct console **ret_console, struct err *e)
 {
-	struct console *c = calloc(1, sizeof(*c));
+	struct console *c = malloc(sizeof(*c));
 	int r;
 
 	if (!c)
 		return err_ret(e, -ENOMEM, "console '%s'", id);
+	/* the ring is read where it was written: its pages are not needed before */
+	memset(c, 0, offsetof(struct console, ring));
 	c->loop = loop;
 	snprintf(c->id, sizeof(c->id), "%s", id);
 	pthread_mutex_init(&c->lock, NULL);
