@@ -388,6 +388,20 @@ void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
 
 /* --- making and closing --------------------------------------------------------------------------------- */
 
+static int machine_make_vcpus(struct machine *m, struct err *e)
+{
+	struct cpu_support support = { 0 };
+	int r = vcpus_init(&m->vcpus, &m->kvm, m->config.vcpus, &m->board, &m->lock,
+			   &machine_vcpu_ops, m, e);
+
+	if (r >= 0)
+		r = cpu_support_get(&support, m->kvm.fd, e);
+	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
+		r = cpu_set_cpuid(&support, m->vcpus.list[i].fd, i, m->vcpus.n, e);
+	cpu_support_fini(&support);
+	return r;
+}
+
 static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, struct err *e)
 {
 	bool split = m->config.irqchip == CONFIG_IRQCHIP_SPLIT;
@@ -403,13 +417,7 @@ static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, s
 		return r;
 	m->kvm_made = true;
 	r = machine_devices_new(m, fds, e);
-	if (r < 0)
-		return r;
-	r = vcpus_init(&m->vcpus, &m->kvm, m->config.vcpus, &m->board, &m->lock, &machine_vcpu_ops,
-		       m, e);
-	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
-		r = cpu_set_cpuid(m->kvm.fd, m->vcpus.list[i].fd, i, m->vcpus.n, e);
-	return r;
+	return r < 0 ? r : machine_make_vcpus(m, e);
 }
 
 int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdset *fds,

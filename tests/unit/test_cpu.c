@@ -198,6 +198,7 @@ static int regs_setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct kvm_userspace_memory_region r = { .memory_size = RAM };
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+	struct cpu_support support;
 
 	*state = f;
 	f->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -212,11 +213,13 @@ static int regs_setup(void **state)
 	assert_int_equal(ioctl(f->vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
 	ioctl(f->vm, KVM_SET_TSS_ADDR, GMEM_KVM_TSS);
 	assert_int_equal(ioctl(f->vm, KVM_ENABLE_CAP, &split), 0);
+	assert_int_equal(cpu_support_get(&support, f->kvm, &f->e), 0);
 	for (unsigned int i = 0; i < 2; i++) {
 		f->cpu[i] = ioctl(f->vm, KVM_CREATE_VCPU, i);
 		assert_true(f->cpu[i] >= 0);
-		assert_int_equal(cpu_set_cpuid(f->kvm, f->cpu[i], i, 2, &f->e), 0);
+		assert_int_equal(cpu_set_cpuid(&support, f->cpu[i], i, 2, &f->e), 0);
 	}
+	cpu_support_fini(&support);
 	f->run_size = (size_t)ioctl(f->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	f->run = mmap(NULL, f->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, f->cpu[0], 0);
 	assert_true(f->run != MAP_FAILED);

@@ -18,16 +18,29 @@ struct cpu_topology {
 };
 
 /*
+ * What this host's KVM can give a vCPU, asked for once a machine: the kernel executes CPUID for each leaf, and on a
+ * host that is a guest itself each of these is an exit to its hypervisor (a tenth of the time that vmm takes to start).
+ */
+struct cpu_support {
+	struct kvm_cpuid2 *cpuid; /* owned */
+	bool tsc_deadline;
+};
+
+int cpu_support_get(struct cpu_support *s, int kvm_fd, struct err *e);
+void cpu_support_fini(struct cpu_support *s); /* also of what is all zero */
+
+/*
  * What KVM_GET_SUPPORTED_CPUID said becomes the CPUID of one vCPU; c has room for CPU_CPUID_MAX entries.
  * -E2BIG when they are not enough. The part of cpu_set_cpuid that needs no KVM.
  */
 int cpu_edit_cpuid(struct kvm_cpuid2 *c, const struct cpu_topology *t);
 /*
- * CPUID of one vCPU from KVM_GET_SUPPORTED_CPUID: APIC id and topology (leaves 1, 4, 0xb, 0x1f,
+ * CPUID of one vCPU from what is supported: APIC id and topology (leaves 1, 4, 0xb, 0x1f,
  * 0x8000001e, 0x80000008: one socket, one thread a core), x2APIC, TSC deadline timer, hypervisor bit,
  * kvm-clock leaves (0x40000000, 0x40000001), TSC frequency (0x15) where KVM knows it.
  */
-int cpu_set_cpuid(int kvm_fd, int vcpu_fd, unsigned int vcpu, unsigned int nvcpus, struct err *e);
+int cpu_set_cpuid(const struct cpu_support *s, int vcpu_fd, unsigned int vcpu, unsigned int nvcpus,
+		  struct err *e);
 /* GDT and page tables in guest memory, once a boot. */
 int cpu_write_tables(const struct gmem *g, const struct boot_entry *entry, struct err *e);
 /*

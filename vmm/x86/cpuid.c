@@ -190,20 +190,48 @@ int cpu_edit_cpuid(struct kvm_cpuid2 *c, const struct cpu_topology *t)
 	return r;
 }
 
-int cpu_set_cpuid(int kvm_fd, int vcpu_fd, unsigned int vcpu, unsigned int nvcpus, struct err *e)
-{
-	struct cpu_topology t = { .vcpu = vcpu, .nvcpus = nvcpus };
-	AUTO_FREE struct kvm_cpuid2 *c = NULL;
-	int khz;
+/* --- asking KVM --------------------------------------------------------------------------------- */
 
-	c = calloc(1, sizeof(*c) + CPU_CPUID_MAX * sizeof(c->entries[0]));
+static struct kvm_cpuid2 *cpuid_alloc(void)
+{
+	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPU_CPUID_MAX * sizeof(c->entries[0]));
+
+	if (c)
+		c->nent = CPU_CPUID_MAX;
+	return c;
+}
+
+int cpu_support_get(struct cpu_support *s, int kvm_fd, struct err *e)
+{
+	s->cpuid = cpuid_alloc();
+	if (!s->cpuid)
+		return err_set(e, ENOMEM, "no memory for CPUID");
+	s->tsc_deadline = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, s->cpuid) < 0) {
+		int r = err_errno(e, "KVM_GET_SUPPORTED_CPUID");
+
+		cpu_support_fini(s);
+		return r;
+	}
+	return 0;
+}
+
+void cpu_support_fini(struct cpu_support *s)
+{
+	free(s->cpuid);
+	s->cpuid = NULL;
+}
+
+int cpu_set_cpuid(const struct cpu_support *s, int vcpu_fd, unsigned int vcpu, unsigned int nvcpus,
+		  struct err *e)
+{
+	struct cpu_topology t = { .vcpu = vcpu, .nvcpus = nvcpus, .tsc_deadline = s->tsc_deadline };
+	AUTO_FREE struct kvm_cpuid2 *c = cpuid_alloc();
+	int khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0);
+
 	if (!c)
 		return err_set(e, ENOMEM, "no memory for CPUID");
-	c->nent = CPU_CPUID_MAX;
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, c) < 0)
-		return err_errno(e, "KVM_GET_SUPPORTED_CPUID");
-	t.tsc_deadline = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-	khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0);
+	memcpy(c, s->cpuid, sizeof(*c) + s->cpuid->nent * sizeof(c->entries[0]));
 	t.tsc_khz = khz > 0 ? (uint32_t)khz : 0;
 	if (cpu_edit_cpuid(c, &t) < 0)
 		return err_set(e, ERR_KVM, "KVM knows more than %d CPUID leaves", CPU_CPUID_MAX);
