@@ -156,7 +156,7 @@ static int machine_boot(struct machine *m, struct err *e)
 	if (r >= 0)
 		r = cpu_write_tables(&m->gmem, &entry, e);
 	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
-		r = cpu_reset(m->vcpus.list[i].fd, i, &entry, e);
+		r = cpu_reset(m->vcpus.list[i].fd, i, &entry, boot.fresh, e);
 	return r;
 }
 

@@ -243,13 +243,13 @@ static int regs_teardown(void **state)
 	return 0;
 }
 
-static void regs_reset_both(struct fixture *f, const struct boot_entry *entry)
+static void regs_reset_both(struct fixture *f, const struct boot_entry *entry, bool fresh)
 {
 	if (f->kvm < 0)
 		SKIP_BECAUSE("no /dev/kvm");
 	assert_int_equal(cpu_write_tables(&f->g, entry, &f->e), 0);
 	for (unsigned int i = 0; i < 2; i++)
-		if (cpu_reset(f->cpu[i], i, entry, &f->e) < 0)
+		if (cpu_reset(f->cpu[i], i, entry, fresh, &f->e) < 0)
 			fail_msg("%s", f->e.msg);
 }
 
@@ -306,7 +306,7 @@ static void regs_pvh(void **state)
 	struct fixture *f = *state;
 	struct kvm_sregs s;
 
-	regs_reset_both(f, &entry);
+	regs_reset_both(f, &entry, true);
 	assert_int_equal(ioctl(f->cpu[0], KVM_GET_SREGS, &s), 0);
 	assert_int_equal(s.cr0 & 0x80000001, 1);
 	assert_int_equal(s.efer, 0);
@@ -321,26 +321,55 @@ static void regs_linux64(void **state)
 	const struct boot_entry entry = { BOOT_LINUX64, 0x100000, 0x1234500007000 };
 	struct fixture *f = *state;
 
-	regs_reset_both(f, &entry);
+	regs_reset_both(f, &entry, true);
 	assert_int_equal(regs_run(f, &entry, code, sizeof(code)), 0x12345);
+}
+
+/* What cpu_reset puts back, and what it leaves to KVM when that has just made a vCPU. */
+static void regs_expect_common(struct fixture *f)
+{
+	struct kvm_vcpu_events ev;
+	struct kvm_debugregs d;
+	struct kvm_xsave fpu;
+	struct kvm_mp_state m;
+	struct kvm_xcrs x;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(ioctl(f->cpu[i], KVM_GET_XSAVE, &fpu), 0);
+		assert_int_equal(fpu.region[0] & 0xffff, 0x37f);
+		assert_int_equal(fpu.region[6], 0x1f80);
+		if (!ioctl(f->cpu[i], KVM_GET_XCRS, &x) && x.nr_xcrs)
+			assert_int_equal(x.xcrs[0].value, 1);
+		assert_int_equal(ioctl(f->cpu[i], KVM_GET_DEBUGREGS, &d), 0);
+		for (unsigned int k = 0; k < 4; k++)
+			assert_int_equal(d.db[k], 0);
+		assert_int_equal(d.dr6, 0xffff0ff0);
+		assert_int_equal(d.dr7, 0x400);
+		assert_int_equal(ioctl(f->cpu[i], KVM_GET_VCPU_EVENTS, &ev), 0);
+		assert_int_equal(ev.exception.injected + ev.exception.pending, 0);
+		assert_int_equal(ev.interrupt.injected + ev.interrupt.shadow, 0);
+		assert_int_equal(ev.nmi.injected + ev.nmi.pending + ev.nmi.masked, 0);
+		assert_int_equal(ev.smi.smm + ev.smi.pending, 0);
+		assert_int_equal(ioctl(f->cpu[i], KVM_GET_MP_STATE, &m), 0);
+		assert_int_equal(m.mp_state,
+				 i ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE);
+	}
 }
 
 static void regs_platform(void **state)
 {
 	const struct boot_entry entry = { BOOT_LINUX64, 0x100000, 0x7000 };
 	struct fixture *f = *state;
-	struct kvm_mp_state m;
 	struct kvm_sregs s;
 
-	regs_reset_both(f, &entry);
+	regs_reset_both(f, &entry, true);
 	assert_int_equal(regs_msr(f->cpu[0], 0x2ff), 0x806);
 	assert_int_equal(regs_msr(f->cpu[0], 0x1a0) & 1, 1);
 	assert_int_equal(regs_lapic(f->cpu[0], 0x350), 0x700);
 	assert_int_equal(regs_lapic(f->cpu[0], 0x360), 0x400);
 	assert_int_equal(regs_lapic(f->cpu[1], 0x350), 0x10000);
 	assert_int_equal(regs_lapic(f->cpu[1], 0x20), 1 << 24);
-	assert_int_equal(ioctl(f->cpu[1], KVM_GET_MP_STATE, &m), 0);
-	assert_int_equal(m.mp_state, KVM_MP_STATE_UNINITIALIZED);
+	regs_expect_common(f);
 	assert_int_equal(ioctl(f->cpu[1], KVM_GET_SREGS, &s), 0);
 	assert_int_equal(s.apic_base, 0xfee00800);
 	assert_int_equal(s.cr0 & 0x80000001, 0);
@@ -355,12 +384,11 @@ static void regs_used(void **state)
 	const uint32_t kept[] = { 0xc0000082, 0xc0000102, 0x174, 0x277, 0x4b564d01 };
 	uint64_t before[ARRAY_SIZE(kept)];
 	struct fixture *f = *state;
-	struct kvm_vcpu_events ev;
 	struct kvm_debugregs d = { .db = { 1, 2, 3, 4 }, .dr6 = 0xffff0ff0, .dr7 = 0x401 };
 	struct kvm_xsave fpu = { .region = { [0] = 0x27f, [6] = 0x1fa0, [128] = 3 } };
 	struct kvm_mp_state m = { KVM_MP_STATE_RUNNABLE };
 
-	regs_reset_both(f, &linux64);
+	regs_reset_both(f, &linux64, true);
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
 		before[i] = regs_msr(f->cpu[0], kept[i]);
 	regs_run(f, &linux64, code, sizeof(code));
@@ -378,22 +406,13 @@ static void regs_used(void **state)
 	assert_int_equal(ioctl(f->cpu[0], KVM_SET_XSAVE, &fpu), 0);
 	assert_int_equal(ioctl(f->cpu[1], KVM_SET_MP_STATE, &m), 0);
 
-	regs_reset_both(f, &pvh);
+	regs_reset_both(f, &pvh, false);
 	assert_int_equal(regs_msr(f->cpu[0], 0x1b), 0xfee00900);
 	assert_int_equal(regs_lapic(f->cpu[0], 0xf0), 0xff);
 	assert_int_equal(regs_lapic(f->cpu[0], 0x320), 0x10000);
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
 		assert_int_equal(regs_msr(f->cpu[0], kept[i]), before[i]);
-	assert_int_equal(ioctl(f->cpu[0], KVM_GET_VCPU_EVENTS, &ev), 0);
-	assert_int_equal(ev.nmi.pending, 0);
-	assert_int_equal(ioctl(f->cpu[0], KVM_GET_DEBUGREGS, &d), 0);
-	assert_int_equal(d.db[0], 0);
-	assert_int_equal(d.dr7, 0x400);
-	assert_int_equal(ioctl(f->cpu[0], KVM_GET_XSAVE, &fpu), 0);
-	assert_int_equal(fpu.region[0] & 0xffff, 0x37f);
-	assert_int_equal(fpu.region[6], 0x1f80);
-	assert_int_equal(ioctl(f->cpu[1], KVM_GET_MP_STATE, &m), 0);
-	assert_int_equal(m.mp_state, KVM_MP_STATE_UNINITIALIZED);
+	regs_expect_common(f);
 	assert_int_equal(regs_run(f, &pvh, code, sizeof(code)), 0x6000);
 }
 

@@ -45,8 +45,10 @@ int cpu_set_cpuid(const struct cpu_support *s, int vcpu_fd, unsigned int vcpu, u
 int cpu_write_tables(const struct gmem *g, const struct boot_entry *entry, struct err *e);
 /*
  * Registers, MSRs, FPU, LAPIC and MP state. The boot processor (0) at the kernel's entry as its protocol
- * wants it; the others uninitialized, waiting for INIT and SIPI. Also puts a used vCPU back (reset).
+ * wants it; the others uninitialized, waiting for INIT and SIPI. fresh: KVM has just made the vCPU, so that it
+ * has what is the same for all of them after RESET; else it is put back (reset).
  */
-int cpu_reset(int vcpu_fd, unsigned int vcpu, const struct boot_entry *entry, struct err *e);
+int cpu_reset(int vcpu_fd, unsigned int vcpu, const struct boot_entry *entry, bool fresh,
+	      struct err *e);
 
 #endif

@@ -324,7 +324,18 @@ static int regs_set_mp_state(int fd, unsigned int vcpu, struct err *e)
 	return 0;
 }
 
-int cpu_reset(int vcpu_fd, unsigned int vcpu, const struct boot_entry *entry, struct err *e)
+/* What a vCPU that KVM has just made has anyway: the state after RESET. */
+static int regs_put_back(int fd, unsigned int vcpu, struct err *e)
+{
+	int r = regs_reset_fpu(fd, e);
+
+	if (r == 0)
+		r = regs_reset_events(fd, e);
+	return r == 0 ? regs_set_mp_state(fd, vcpu, e) : r;
+}
+
+int cpu_reset(int vcpu_fd, unsigned int vcpu, const struct boot_entry *entry, bool fresh,
+	      struct err *e)
 {
 	int r;
 
@@ -333,14 +344,10 @@ int cpu_reset(int vcpu_fd, unsigned int vcpu, const struct boot_entry *entry, st
 	if (r == 0)
 		r = regs_set_regs(vcpu_fd, vcpu, entry, e);
 	if (r == 0)
-		r = regs_reset_fpu(vcpu_fd, e);
-	if (r == 0)
 		r = regs_reset_lapic(vcpu_fd, vcpu, e);
 	if (r == 0)
 		r = regs_set_msrs(vcpu_fd, vcpu, e);
-	if (r == 0)
-		r = regs_reset_events(vcpu_fd, e);
-	if (r == 0)
-		r = regs_set_mp_state(vcpu_fd, vcpu, e);
+	if (r == 0 && !fresh)
+		r = regs_put_back(vcpu_fd, vcpu, e);
 	return r;
 }
