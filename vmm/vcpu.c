@@ -272,11 +272,25 @@ static struct timespec vcpus_deadline(unsigned int timeout_ms)
 	return t;
 }
 
+/* Nobody else lets them go than who asks here. */
+static bool vcpus_are_held(struct vcpus *v)
+{
+	bool held;
+
+	pthread_mutex_lock(&v->lock);
+	held = atomic_load(&v->hold) && v->parked == v->n;
+	pthread_mutex_unlock(&v->lock);
+	return held;
+}
+
 int vcpus_hold(struct vcpus *v, unsigned int timeout_ms)
 {
 	struct timespec deadline = vcpus_deadline(timeout_ms);
 	int r = 0;
 
+	/* a guest that ended itself has parked them already: no signal to wake them for nothing */
+	if (vcpus_are_held(v))
+		return 0;
 	vcpus_kick(v);
 	pthread_mutex_lock(&v->lock);
 	while (v->parked < v->n && !r)
