@@ -52,6 +52,7 @@ enum errcat_exit {
 	X(ERR_VMM_DIED, 1500, "vmm.died", EXIT_FAILED, false)                      \
 	X(ERR_VMM_PROTOCOL, 1501, "vmm.protocol", EXIT_FAILED, false)              \
 	X(ERR_STATE, 1600, "state.database", EXIT_FAILED, false)                   \
+	X(ERR_STATE_UNKNOWN, 1601, "state.unknown", EXIT_FAILED, false)            \
 	X(ERR_JOB_NOT_FOUND, 1700, "job.not_found", EXIT_NOT_FOUND, false)         \
 	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED, false)            \
 	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED, false)      \

@@ -14,6 +14,7 @@ enum db_slot {
 	DB_ROLLBACK,
 	DB_META_GET,
 	DB_META_PUT,
+	DB_META_SETTLE,
 	DB_VM_INSERT,
 	DB_VM_UPDATE,
 	DB_VM_DELETE,
@@ -64,6 +65,9 @@ struct state {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[DB_SLOTS];
 	char server_id[STATE_ID_SIZE];
+	bool in_doubt; /* a commit's outcome is unknown, and was not settled yet */
+	void (*doubt)(void *arg);
+	void *doubt_arg;
 };
 
 /*
@@ -84,6 +88,11 @@ void db_text(sqlite3_stmt *stmt, int column, char *out, size_t size);
 /* The newest revision of vm: its number and updated_ms. Those beyond STATE_REVISIONS_MAX go. */
 int db_revision_add(struct state *s, const struct state_vm *vm, const char *definition,
 		    const char *config, const struct state_actor *actor, struct err *e);
+/*
+ * A commit, or a statement that is a transaction of its own, has failed with SQLite's extended code, e says so:
+ * -ERR_STATE when it is certain that it is not in the database, else -ERR_STATE_UNKNOWN.
+ */
+int db_commit_failed(struct state *s, int code, struct err *e);
 int db_fail(struct state *s, const char *what, struct err *e);
 
 #endif

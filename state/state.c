@@ -110,9 +110,10 @@ void db_end(sqlite3_stmt *stmt)
 int db_run(struct state *s, enum db_slot slot, const char *sql, struct err *e, const char *format,
 	   ...)
 {
+	bool commits = slot == DB_COMMIT || (slot != DB_BEGIN && sqlite3_get_autocommit(s->db));
 	sqlite3_stmt *stmt;
 	va_list ap;
-	int ret;
+	int ret, code;
 
 	va_start(ap, format);
 	stmt = db_vquery(s, slot, sql, e, format, ap);
@@ -120,7 +121,10 @@ int db_run(struct state *s, enum db_slot slot, const char *sql, struct err *e, c
 	if (!stmt)
 		return -ERR_STATE;
 	ret = db_step(s, stmt, e);
+	code = sqlite3_extended_errcode(s->db);
 	db_end(stmt);
+	if (ret < 0 && commits)
+		return db_commit_failed(s, code, e);
 	return ret < 0 ? ret : 0;
 }
 
@@ -293,6 +297,7 @@ void state_close(struct state *s)
 {
 	if (!s)
 		return;
+	state_settle(s, NULL);
 	for (int i = 0; i < DB_SLOTS; i++)
 		sqlite3_finalize(s->stmt[i]);
 	sqlite3_close(s->db);

@@ -3,7 +3,7 @@
  * Everything durable: one SQLite database (WAL, synchronous=FULL) in the state directory. The only SQL
  * of the project is in this folder. On the loop's thread alone; a write is one fsync.
  *
- * Failures of the database are ERR_STATE. Times are milliseconds since 1970.
+ * Failures of the database are ERR_STATE: nothing was written. ERR_STATE_UNKNOWN: see state_settle. Times are milliseconds since 1970.
  */
 #ifndef STATE_STATE_H
 #define STATE_STATE_H
@@ -120,6 +120,14 @@ int64_t state_now_ms(void);
 int state_begin(struct state *s, struct err *e);
 int state_commit(struct state *s, struct err *e);
 void state_rollback(struct state *s);
+
+/*
+ * ERR_STATE_UNKNOWN: a write has failed, and is not in this database while it is open, but who opens it next
+ * may find it. Make certain that it does not: 1 when it was necessary, 0 when not, or negative: try again
+ * later. doubt is called whenever that error is about to be returned, and must not write.
+ */
+int state_settle(struct state *s, struct err *e);
+void state_on_doubt(struct state *s, void (*doubt)(void *arg), void *arg);
 
 /*
  * vm and revision. Each VM has at least one revision: insert and update write both; vm holds what the

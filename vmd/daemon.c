@@ -182,6 +182,11 @@ static int daemon_listen(struct daemon *d, struct err *e)
 	return ret;
 }
 
+static void daemon_in_doubt(void *arg)
+{
+	guests_save_later(arg);
+}
+
 static int daemon_setup(struct daemon *d, struct err *e)
 {
 	int ret = daemon_setup_host(d, e);
@@ -202,6 +207,7 @@ static int daemon_setup(struct daemon *d, struct err *e)
 	d->schemas = schema_set_new();
 	if (!d->events || !d->jobs || !d->guests || !d->logs)
 		return err_ret(e, -ENOMEM, "cannot start");
+	state_on_doubt(d->state, daemon_in_doubt, d);
 	ret = server_new(d, &d->server, e);
 	return ret < 0 ? ret : daemon_listen(d, e);
 }

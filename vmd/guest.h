@@ -121,7 +121,7 @@ void guests_adopt(struct daemon *d, void (*done)(struct daemon *d));
 void guest_keep_pidfd(struct guest *g);
 /* How many run, for the service manager's status line. */
 void guests_tell_status(struct daemon *d);
-/* guest_save has failed: it is called again in a moment. */
+/* guest_save has failed, or the database is in doubt: both are tried again in a moment. */
 void guests_save_later(struct daemon *d);
 /* vmd ends: starts under way are undone, what runs is let go. */
 void guests_close(struct daemon *d);

@@ -35,7 +35,13 @@ static void guests_retry_save(uv_timer_t *timer)
 {
 	struct guests *set = container_of(timer, struct guests, retry);
 	struct guest *next;
+	int ret = state_settle(set->d->state, NULL);
 
+	if (ret > 0)
+		log_warn(&set->d->log, "state database: it is certain now that nothing was written "
+				       "of what was told to be unknown");
+	else if (ret < 0)
+		guests_save_later(set->d);
 	for (struct guest *g = set->list; g; g = next) {
 		next = g->next;
 		guest_hold(g);

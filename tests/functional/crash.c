@@ -73,7 +73,7 @@ static bool crash_is_database(const struct crash *c, const struct __ptrace_sysca
 }
 
 /* The call is not made and its result is an error: a number that there is not, then the result itself. */
-static void crash_fail(const struct crash *c, pid_t tid)
+static void crash_fail_call(const struct crash *c, pid_t tid)
 {
 	struct user_regs_struct regs;
 	int status;
@@ -89,6 +89,15 @@ static void crash_fail(const struct crash *c, pid_t tid)
 	assert_int_equal(ptrace(PTRACE_SETREGS, tid, NULL, &regs), 0);
 }
 
+static void crash_fail(struct crash *c, pid_t tid, uint64_t nr)
+{
+	if (c->fail_only && c->writes >= c->fail_from + c->fail_only)
+		return;
+	if (c->writes == c->fail_from)
+		c->first_was_sync = nr == SYS_fsync || nr == SYS_fdatasync;
+	crash_fail_call(c, tid);
+}
+
 static void crash_syscall(struct crash *c, pid_t tid)
 {
 	struct __ptrace_syscall_info info;
@@ -101,7 +110,7 @@ static void crash_syscall(struct crash *c, pid_t tid)
 	if (!c->fail_from || !crash_is_database(c, &info))
 		return;
 	if (++c->writes >= c->fail_from)
-		crash_fail(c, tid);
+		crash_fail(c, tid, info.entry.nr);
 }
 
 /* A thread has stopped: let it go on. */

@@ -3,7 +3,7 @@
  * A vmd whose every step is seen: ptrace(2) stops each of its threads at each system call. A step is a call
  * that changes something outside of the process: writes (but to standard error), fsync, files and
  * sockets made, renamed and removed, messages sent, processes made and signalled. vmd can be killed at
- * the n-th, or from the n-th on all writes of its database fail. vmd itself knows nothing of it.
+ * the n-th, or from the n-th on writes of its database fail. vmd itself knows nothing of it.
  *
  * Processes that vmd makes are not traced.
  */
@@ -18,7 +18,9 @@ struct crash {
 	unsigned int steps;	/* since crash_attach */
 	unsigned int kill_at;	/* 0: never */
 	unsigned int fail_from; /* 0: never; counts writes of the database's files only */
+	unsigned int fail_only; /* so many of them; 0: all from there on */
 	unsigned int writes;	/* of the database, since crash_attach */
+	bool first_was_sync;	/* of those that have failed */
 	int fail_errno;
 	int signal_at_kill; /* SIGKILL unless set */
 };
