@@ -175,6 +175,16 @@ void cgroup_name(const struct cgroups *c, const char *vm, char out[static STATE_
 		snprintf(out, STATE_CGROUP_SIZE, "%s/%.64s-%.8s", c->base, vm, random);
 }
 
+void cgroup_slice(const char *scope, char out[static CGROUP_SLICE_SIZE])
+{
+	int len = (int)(strlen(scope) - strlen(".scope"));
+
+	snprintf(out, CGROUP_SLICE_SIZE, "machine-%.*s.slice", len, scope);
+	/* a '-' would put one more slice around it */
+	for (char *p = out + strlen("machine-"); *p; p++)
+		*p = *p == '-' ? '_' : *p;
+}
+
 void cgroup_limits(struct json_object *config, struct cgroup_limits *ret_limits)
 {
 	struct json_object *limits = json_get(config, "limits");

@@ -6,7 +6,9 @@
  *	CGROUP_TREE	vmd makes the groups below a folder of the cgroup file system that is its own
  *	CGROUP_SCOPE	systemd owns the tree: a scope for each, in machine.slice (vmd/scope.h)
  *
- * A group's name is its path, or the scope's unit name. Names are not used twice.
+ * A group's name is its path, or the scope's unit name. Names are not used twice. systemd removes a scope with its
+ * last process, and what the kernel has counted there is gone; so each scope is in a slice of its own, which vmd
+ * stops when it has read that.
  */
 #ifndef VMD_CGROUP_H
 #define VMD_CGROUP_H
@@ -14,6 +16,8 @@
 #include "lib/err.h"
 #include "lib/json.h"
 #include "state/state.h"
+
+#define CGROUP_SLICE_SIZE 128
 
 enum cgroup_kind { CGROUP_NONE, CGROUP_TREE, CGROUP_SCOPE };
 
@@ -40,6 +44,8 @@ struct cgroup_limits {
 int cgroups_init(struct cgroups *c, const char *option, struct err *e);
 /* A name for a new group of the VM. */
 void cgroup_name(const struct cgroups *c, const char *vm, char out[static STATE_CGROUP_SIZE]);
+/* The slice of a scope: "vmd-NAME-XXXXXXXX.scope" is in "machine-vmd_NAME_XXXXXXXX.slice". */
+void cgroup_slice(const char *scope, char out[static CGROUP_SLICE_SIZE]);
 /* Of a machine configuration; one from before there were limits has none. */
 void cgroup_limits(struct json_object *config, struct cgroup_limits *ret_limits);
 /* Can what the definition asks for be kept here? -ERR_LIMITS with a hint. */

@@ -97,7 +97,7 @@ struct guest {
 	struct cgroup_limits limits;	/* of the start */
 	int cgroup_fd;			/* owned, between open and spawn; or -1 */
 	struct scope_job *scope;	/* while systemd makes it */
-	struct oom_watch *oom;		/* owned; NULL when there is none */
+	int oom_fd;			/* owned; memory.events, or negative */
 	struct state_exit exit;
 	bool has_exit;
 	struct guest_wait *waits; /* owned */

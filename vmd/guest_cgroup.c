@@ -6,13 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "lib/auto.h"
+#include "lib/errcat.h"
 #include "vmd/oom.h"
 #include "vmd/scope.h"
 
-#define GUEST_CGROUP_TRIES \
-	50 /* to remove one that is still in use: the last process may not be reaped yet */
-#define GUEST_CGROUP_RETRY_MS 100
+#define GUEST_CGROUP_TRIES 50	  /* to remove one: its last process may not be reaped yet */
+#define GUEST_CGROUP_RETRY_MS 100 /* and longer each time: the bus may be away */
 
 /* --- removal --- */
 
@@ -22,7 +24,7 @@ struct removal {
 	struct daemon *d;
 	char name[STATE_CGROUP_SIZE];
 	unsigned int tries;
-	int ret;
+	struct err why; /* of the last try; code 0: it is gone */
 };
 
 static void removal_closed(uv_handle_t *handle)
@@ -32,6 +34,11 @@ static void removal_closed(uv_handle_t *handle)
 
 static void removal_queue(struct removal *r);
 
+static bool removal_ending(const struct removal *r)
+{
+	return uv_is_closing((const uv_handle_t *)&r->d->sigterm);
+}
+
 static void removal_again(uv_timer_t *timer)
 {
 	removal_queue(container_of(timer, struct removal, timer));
@@ -40,44 +47,67 @@ static void removal_again(uv_timer_t *timer)
 static void removal_run(uv_work_t *work)
 {
 	struct removal *r = container_of(work, struct removal, work);
+	int ret = cgroup_remove(r->name);
 
-	r->ret = cgroup_remove(r->name);
+	r->why.code = 0;
+	if (ret < 0)
+		err_ret(&r->why, ret, "cannot remove the cgroup '%s'", r->name);
 }
 
-/* A group that stays keeps its row: the next vmd tries again. */
-static void removal_done(uv_work_t *work, int status)
+/* A group that stays keeps its row: the next vmd tries again, too when this one ends before that. */
+static void removal_end(struct removal *r)
 {
-	struct removal *r = container_of(work, struct removal, work);
 	struct daemon *d = r->d;
-	bool ending = uv_is_closing((uv_handle_t *)&d->sigterm);
+	bool ending = removal_ending(r);
+	bool retry = r->name[0] == '/' ? r->why.code == EBUSY : r->why.code;
 	struct err e = { 0 };
 
-	if (status < 0)
-		r->ret = status;
-	if (r->ret == -EBUSY && !ending && ++r->tries < GUEST_CGROUP_TRIES) {
-		uv_timer_start(&r->timer, removal_again, GUEST_CGROUP_RETRY_MS, 0);
+	if (retry && !ending && ++r->tries < GUEST_CGROUP_TRIES) {
+		uv_timer_start(&r->timer, removal_again, GUEST_CGROUP_RETRY_MS * r->tries, 0);
 		return;
 	}
-	if (r->ret < 0)
-		log_error(&d->log, "cannot remove the cgroup '%s': %s", r->name, strerror(-r->ret));
-	else if (state_cgroup_delete(d->state, r->name, &e) < 0)
+	if (r->why.code && !ending)
+		log_error(&d->log, "%s", r->why.msg);
+	else if (!r->why.code && state_cgroup_delete(d->state, r->name, &e) < 0)
 		log_error(&d->log, "%s", e.msg);
 	uv_close((uv_handle_t *)&r->timer, removal_closed);
 }
 
+static void removal_done(uv_work_t *work, int status)
+{
+	struct removal *r = container_of(work, struct removal, work);
+
+	if (status < 0)
+		err_ret(&r->why, status, "cannot remove the cgroup '%s'", r->name);
+	removal_end(r);
+}
+
+static void removal_stopped(void *arg, const struct err *why)
+{
+	struct removal *r = arg;
+
+	r->why = why ? *why : (struct err){ 0 };
+	removal_end(r);
+}
+
+/* The scope goes by itself once it is empty, its slice does not. */
 static void removal_queue(struct removal *r)
 {
-	if (uv_queue_work(&r->d->loop, &r->work, removal_run, removal_done) < 0)
+	if (r->name[0] != '/' && removal_ending(r))
+		removal_stopped(r, &(struct err){ .code = ERR_CANCELLED });
+	else if (r->name[0] != '/')
+		scope_stop(r->d->scopes, r->name, removal_stopped, r);
+	else if (uv_queue_work(&r->d->loop, &r->work, removal_run, removal_done) < 0)
 		removal_done(&r->work, -EAGAIN);
 }
 
-/* systemd removes its scopes by itself, once they are empty. */
 static void guest_cgroup_forget(struct daemon *d, const char *name)
 {
 	struct removal *r;
 	struct err e;
 
-	if (name[0] != '/') {
+	/* without systemd now: its groups have gone with it */
+	if (name[0] != '/' && !d->scopes) {
 		if (state_cgroup_delete(d->state, name, &e) < 0)
 			log_error(&d->log, "%s", e.msg);
 		return;
@@ -108,14 +138,23 @@ int guest_cgroup_plan(struct guest *g, struct json_object *config, struct err *e
 	return ret;
 }
 
+/* Where the kernel's verdict is counted and stays until we have read it. */
 static void guest_cgroup_watch(struct guest *g)
 {
-	char folder[512];
+	char folder[512], slice[CGROUP_SLICE_SIZE], *end;
 
 	/* a path is where its file system is mounted, which need not be the usual place */
-	if (g->cgroup[0] && cgroup_of(vmproc_pid(g->proc), folder, sizeof(folder)) >= 0 &&
-	    cgroup_is(folder, g->cgroup))
-		g->oom = oom_watch_new(&g->d->loop, g->cgroup[0] == '/' ? g->cgroup : folder);
+	if (!g->cgroup[0] || cgroup_of(vmproc_pid(g->proc), folder, sizeof(folder)) < 0 ||
+	    !cgroup_is(folder, g->cgroup))
+		return;
+	if (g->cgroup[0] != '/') {
+		cgroup_slice(g->cgroup, slice);
+		end = strrchr(folder, '/');
+		*end = '\0';
+		if (!cgroup_is(folder, slice)) /* of a vmd that made none */
+			*end = '/';
+	}
+	g->oom_fd = oom_open(g->cgroup[0] == '/' ? g->cgroup : folder);
 }
 
 static void guest_cgroup_entered(void *arg, const struct err *why)
@@ -151,7 +190,7 @@ void guest_cgroup_explain(struct guest *g, struct state_exit *exit)
 {
 	bool unknown = !strcmp(exit->reason, "died") || !strcmp(exit->reason, "lost");
 
-	if (!unknown || !oom_watch_kills(g->oom))
+	if (!unknown || !oom_kills(g->oom_fd))
 		return;
 	snprintf(exit->reason, sizeof(exit->reason), "oom");
 	snprintf(exit->message, sizeof(exit->message),
@@ -163,8 +202,8 @@ void guest_cgroup_release(struct guest *g)
 {
 	scope_drop(g->scope);
 	g->scope = NULL;
-	oom_watch_free(g->oom);
-	g->oom = NULL;
+	if (g->oom_fd >= 0)
+		close(TAKE_FD(g->oom_fd));
 }
 
 void guest_cgroup_leave(struct guest *g)

@@ -97,6 +97,7 @@ struct guest *guest_get(struct daemon *d, const struct state_vm *vm)
 		guest_dir(d, g->id, g->dir, sizeof(g->dir));
 		fdset_init(&g->fds);
 		g->cgroup_fd = -1;
+		g->oom_fd = -1;
 		g->exit = vm->exit;
 		g->has_exit = vm->has_exit;
 		uv_timer_init(&d->loop, &g->timer);

@@ -23,7 +23,8 @@ struct scope_job {
 	struct scope_bus *bus;
 	struct scope_job *next;
 	sd_bus_slot *call; /* owned */
-	char unit[128];
+	const char *what;  /* for people */
+	char unit[CGROUP_SLICE_SIZE];
 	uint64_t until; /* the loop's clock */
 	bool ended;
 	struct err why;
@@ -53,8 +54,7 @@ static void scope_end(struct scope_job *job, int code, const char *what)
 		return;
 	job->ended = true;
 	if (code)
-		err_set(&job->why, code, "systemd has not made the scope '%s': %s", job->unit,
-			what);
+		err_set(&job->why, code, "systemd has not %s '%s': %s", job->what, job->unit, what);
 }
 
 /* Tell those whose jobs have ended: from the loop, never from inside of a call of theirs. */
@@ -183,7 +183,9 @@ static int scope_called(sd_bus_message *m, void *arg, sd_bus_error *error)
 	const sd_bus_error *e = sd_bus_message_get_error(m);
 
 	(void)error;
-	if (e)
+	if (sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
+		scope_end(job, 0, NULL);
+	else if (e)
 		scope_end(job, ERR_FAILED, e->message ? e->message : e->name);
 	return 0; /* else it goes on until JobRemoved */
 }
@@ -224,69 +226,120 @@ static int scope_add_limits(sd_bus_message *m, const struct cgroup_limits *l)
 	return ret;
 }
 
+/* The slice has no processes of its own, but among the slices its weight counts. */
+static int scope_add_slice(sd_bus_message *m, const char *slice, const char *description,
+			   const struct cgroup_limits *limits)
+{
+	int ret = sd_bus_message_open_container(m, 'a', "(sa(sv))");
+
+	if (ret >= 0)
+		ret = sd_bus_message_append(m, "(sa(sv))", slice, 2, "Description", "s",
+					    description, "CPUWeight", "t",
+					    (uint64_t)limits->cpu_weight);
+	return ret < 0 ? ret : sd_bus_message_close_container(m);
+}
+
 /* After=vmd.service: at the host's end the VMs end first, and vmd sees it. */
 static int scope_message(sd_bus_message *m, const char *unit, const char *description, pid_t pid,
 			 const struct cgroup_limits *limits)
 {
+	char slice[CGROUP_SLICE_SIZE];
 	int ret = sd_bus_message_append(m, "ss", unit, "fail");
 
+	cgroup_slice(unit, slice);
 	if (ret >= 0)
 		ret = sd_bus_message_open_container(m, 'a', "(sv)");
 	if (ret >= 0)
 		ret = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)", "Description", "s",
-					    description, "Slice", "s", "machine.slice",
-					    "CollectMode", "s", "inactive-or-failed", "PIDs", "au",
-					    1, (uint32_t)pid, "After", "as", 1, "vmd.service");
+					    description, "Slice", "s", slice, "CollectMode", "s",
+					    "inactive-or-failed", "PIDs", "au", 1, (uint32_t)pid,
+					    "After", "as", 1, "vmd.service");
 	if (ret >= 0)
 		ret = scope_add_limits(m, limits);
 	if (ret >= 0)
 		ret = sd_bus_message_close_container(m);
-	return ret < 0 ? ret : sd_bus_message_append(m, "a(sa(sv))", 0);
+	return ret < 0 ? ret : scope_add_slice(m, slice, description, limits);
 }
 
-static int scope_send(struct scope_bus *b, struct scope_job *job, const char *description,
-		      pid_t pid, const struct cgroup_limits *limits)
+static int scope_call(struct scope_bus *b, const char *method, sd_bus_message **ret_message)
 {
-	sd_bus_message *m = NULL;
 	int ret = scope_open(b);
 
-	if (ret >= 0)
-		ret = sd_bus_message_new_method_call(b->bus, &m, "org.freedesktop.systemd1",
-						     "/org/freedesktop/systemd1",
-						     "org.freedesktop.systemd1.Manager",
-						     "StartTransientUnit");
-	if (ret >= 0)
-		ret = scope_message(m, job->unit, description, pid, limits);
-	if (ret >= 0)
-		ret = sd_bus_call_async(b->bus, &job->call, m, scope_called, job,
-					SCOPE_TIMEOUT_MS * 1000ull);
-	sd_bus_message_unref(m);
-	return ret;
+	if (ret < 0)
+		return ret;
+	return sd_bus_message_new_method_call(b->bus, ret_message, "org.freedesktop.systemd1",
+					      "/org/freedesktop/systemd1",
+					      "org.freedesktop.systemd1.Manager", method);
 }
 
-struct scope_job *scope_start(struct scope_bus *b, const char *unit, const char *description,
-			      pid_t pid, const struct cgroup_limits *limits,
-			      void (*done)(void *arg, const struct err *why), void *arg)
+static int scope_send(struct scope_job *job, sd_bus_message *m)
+{
+	return sd_bus_call_async(job->bus->bus, &job->call, m, scope_called, job,
+				 SCOPE_TIMEOUT_MS * 1000ull);
+}
+
+static struct scope_job *scope_job_new(struct scope_bus *b, const char *what, const char *unit,
+				       void (*done)(void *arg, const struct err *why), void *arg)
 {
 	struct scope_job *job = calloc(1, sizeof(*job));
-	int ret;
 
 	if (!job)
 		abort(); /* a small object, and the state machine would stand still */
 	job->bus = b;
 	job->done = done;
 	job->arg = arg;
+	job->what = what;
 	job->until = uv_now(b->loop) + SCOPE_TIMEOUT_MS;
 	snprintf(job->unit, sizeof(job->unit), "%s", unit);
 	job->next = b->jobs;
 	b->jobs = job;
-	ret = scope_send(b, job, description, pid, limits);
+	return job;
+}
+
+/* It was asked for, or could not be. */
+static struct scope_job *scope_begun(struct scope_job *job, int ret)
+{
 	if (ret < 0) {
 		scope_end(job, ERR_FAILED, strerror(-ret));
-		scope_broken(b, ret);
+		scope_broken(job->bus, ret);
 	}
-	scope_arm(b);
+	scope_arm(job->bus);
 	return job;
+}
+
+struct scope_job *scope_start(struct scope_bus *b, const char *unit, const char *description,
+			      pid_t pid, const struct cgroup_limits *limits,
+			      void (*done)(void *arg, const struct err *why), void *arg)
+{
+	struct scope_job *job = scope_job_new(b, "made the scope", unit, done, arg);
+	sd_bus_message *m = NULL;
+	int ret = scope_call(b, "StartTransientUnit", &m);
+
+	if (ret >= 0)
+		ret = scope_message(m, job->unit, description, pid, limits);
+	if (ret >= 0)
+		ret = scope_send(job, m);
+	sd_bus_message_unref(m);
+	return scope_begun(job, ret);
+}
+
+struct scope_job *scope_stop(struct scope_bus *b, const char *unit,
+			     void (*done)(void *arg, const struct err *why), void *arg)
+{
+	struct scope_job *job;
+	char slice[CGROUP_SLICE_SIZE];
+	sd_bus_message *m = NULL;
+	int ret;
+
+	cgroup_slice(unit, slice);
+	job = scope_job_new(b, "stopped the slice", slice, done, arg);
+	ret = scope_call(b, "StopUnit", &m);
+	if (ret >= 0)
+		ret = sd_bus_message_append(m, "ss", slice, "replace");
+	if (ret >= 0)
+		ret = scope_send(job, m);
+	sd_bus_message_unref(m);
+	return scope_begun(job, ret);
 }
 
 void scope_drop(struct scope_job *job)
@@ -319,8 +372,9 @@ void scope_bus_close(struct scope_bus *b)
 	if (!b || b->closing)
 		return;
 	b->closing = true;
-	while (b->jobs)
-		scope_drop(b->jobs);
+	for (struct scope_job *job = b->jobs; job; job = job->next)
+		scope_end(job, ERR_CANCELLED, "vmd ends");
+	scope_tell(b);
 	uv_close((uv_handle_t *)&b->timer, NULL);
 	if (b->polling && !uv_is_closing((uv_handle_t *)&b->poll))
 		uv_close((uv_handle_t *)&b->poll, scope_poll_closed);
@@ -363,6 +417,13 @@ struct scope_job *scope_start(struct scope_bus *b, const char *unit, const char 
 			      void (*done)(void *arg, const struct err *why), void *arg)
 {
 	(void)b, (void)unit, (void)description, (void)pid, (void)limits, (void)done, (void)arg;
+	abort();
+}
+
+struct scope_job *scope_stop(struct scope_bus *b, const char *unit,
+			     void (*done)(void *arg, const struct err *why), void *arg)
+{
+	(void)b, (void)unit, (void)done, (void)arg;
 	abort();
 }
 
