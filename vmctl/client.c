@@ -3,12 +3,16 @@
 #include "vmctl/client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/errcat.h"
 #include "lib/rpc.h"
+
+#define CLIENT_AGAIN_MS 100 /* between two tries to reach a vmd that is not there */
 
 struct client_call {
 	struct client_call *next;
@@ -193,6 +197,59 @@ void client_close(struct client *c)
 	}
 	json_object_put(c->hello);
 	*c = (struct client){ 0 };
+}
+
+/* One try, until end_ms: connect, and be answered by the vmd with that server_id. */
+static int client_try(struct client *c, const char *path, const char *server, uint64_t end_ms,
+		      struct err *e)
+{
+	uint64_t now = uv_hrtime() / 1000000;
+	struct client_reply reply;
+	const char *found;
+	int ret = client_open(c, path, e);
+
+	if (ret < 0)
+		return ret;
+	ret = client_wait(c, client_send(c, "daemon.ping", NULL), now < end_ms ? end_ms - now : 1,
+			  &reply, e);
+	client_reply_fini(&reply);
+	found = json_get_str(c->hello, "server_id", "");
+	if (ret >= 0 && strcmp(found, server) != 0) {
+		err_set(e, ERR_UNREACHABLE, "vmd at '%s' is another one: it has another database",
+			path);
+		return -ESTALE;
+	}
+	return ret;
+}
+
+int client_reopen(struct client *c, uint64_t limit_ms, struct err *e)
+{
+	uint64_t end_ms = uv_hrtime() / 1000000 + limit_ms;
+	const struct client old = *c;
+	struct err why = { 0 };
+	char server[64];
+	int ret;
+
+	snprintf(server, sizeof(server), "%s", json_get_str(c->hello, "server_id", ""));
+	do {
+		if (why.code)
+			poll(NULL, 0, CLIENT_AGAIN_MS);
+		client_close(c);
+		ret = client_try(c, old.path, server, end_ms, &why);
+	} while (ret < 0 && ret != -ESTALE && ret != -EINTR && ret != -ERR_DENIED &&
+		 uv_hrtime() / 1000000 < end_ms);
+	if (ret >= 0) {
+		c->event = old.event;
+		c->event_arg = old.event_arg;
+		client_watch(c, old.watching);
+		return 0;
+	}
+	client_close(c);
+	if (why.code != EINTR && why.code != ERR_DENIED)
+		why.code = ERR_UNREACHABLE; /* whatever it said last, as that it is too busy */
+	if (e)
+		*e = why;
+	return -why.code;
 }
 
 /* A handler would undo what `vmctl … &` or nohup asked for. */

@@ -57,6 +57,12 @@ int client_wait(struct client *c, int64_t id, uint64_t timeout_ms, struct client
 int client_call(struct client *c, const char *method, struct json_object *take_params,
 		struct client_reply *ret, struct err *e);
 /*
+ * The connection is gone, and so is what was under way on it: try for limit_ms to have another one with the
+ * same vmd, a later process of it. `event` and client_watch stay. -ERR_UNREACHABLE (also when another vmd's
+ * database answers), -ERR_DENIED, -EINTR; the client is closed then.
+ */
+int client_reopen(struct client *c, uint64_t limit_ms, struct err *e);
+/*
  * From now on, or no more: Ctrl-C also between two waits sets interrupted, with the next one. Else it ends
  * the program there.
  */

@@ -170,25 +170,25 @@ static int events_catch_up(struct events_follow *f)
 	return status;
 }
 
-static int events_follow(struct vmctl *v, int64_t last)
+/* Over one connection: from what was printed last to its end. */
+static int events_listen(struct events_follow *f)
 {
-	struct events_follow f = { .v = v, .last = last };
+	struct vmctl *v = f->v;
 	struct client_reply reply;
 	struct err e;
-	int status;
+	int status =
+		vmctl_call(v, "event.subscribe", events_params(&v->args), &reply, "follow events");
 
-	v->client.event = events_arrived;
-	v->client.event_arg = &f;
-	status = vmctl_call(v, "event.subscribe", events_params(&v->args), &reply, "follow events");
-	f.seen = MAX(f.seen, json_get_int(reply.result, "seq", 0));
+	f->seen = MAX(f->seen, json_get_int(reply.result, "seq", 0));
 	client_reply_fini(&reply);
-	if (f.last < 0)
-		f.last = f.seen; /* only what is new */
-	else if (f.seen > f.last)
-		f.behind = v->client.wake = true;
+	if (f->last < 0)
+		f->last = f->seen; /* only what is new */
+	else if (f->seen > f->last)
+		f->behind = v->client.wake = true;
 	while (status == EXIT_OK) {
-		if (f.behind)
-			status = events_catch_up(&f);
+		v->resumes = true;
+		if (f->behind)
+			status = events_catch_up(f);
 		if (status != EXIT_OK)
 			break;
 		fflush(v->out.out);
@@ -196,6 +196,22 @@ static int events_follow(struct vmctl *v, int64_t last)
 			status = vmctl_fail(v, &e, &reply, "follow events");
 		client_reply_fini(&reply);
 	}
+	return status;
+}
+
+static int events_follow(struct vmctl *v, int64_t last)
+{
+	struct events_follow f = { .v = v, .last = last };
+	int status;
+
+	v->client.event = events_arrived;
+	v->client.event_arg = &f;
+	do {
+		status = events_listen(&f);
+		if (status != VMCTL_LOST)
+			break;
+		status = vmctl_resume(v);
+	} while (status == EXIT_OK);
 	v->client.event = NULL;
 	return status;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * vmctl logs: what a VM's console has said, from vmd's log, page by page; with --follow each next page is
- * waited for. What a guest says is hostile to a terminal: there, it is shown without its control
+ * waited for, over the end of vmd too. What a guest says is hostile to a terminal: there, it is shown without its control
  * characters. Elsewhere, every byte is as the guest sent it.
  */
 #include <errno.h>
@@ -189,6 +189,7 @@ static int logs_pages(struct logs *l, struct json_object *params)
 
 	while (status == EXIT_OK && (more || follow)) {
 		struct json_object *page = json_clone(params);
+		int64_t at = next;
 
 		if (!first)
 			json_add_int(page, "after", next);
@@ -197,7 +198,13 @@ static int logs_pages(struct logs *l, struct json_object *params)
 		if (!first && !more)
 			json_add_int(page, "timeout_ms", LOGS_POLL_MS);
 		status = logs_page(l, page, &next, &more);
+		if (status == VMCTL_LOST) { /* the page is asked for again */
+			status = vmctl_resume(l->v);
+			next = at;
+			more = true;
+		}
 		first = false;
+		l->v->resumes = follow;
 	}
 	return status;
 }

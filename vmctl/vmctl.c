@@ -42,6 +42,12 @@ int vmctl_fail(struct vmctl *v, const struct err *e, const struct client_reply *
 	char op[160], schema[32];
 	va_list ap;
 
+	/* a vmd that ends says so to who waits, or just closes the connection */
+	if (v->resumes && v->connected && e->code != EINTR &&
+	    (e->code == ERR_CANCELLED || !v->client.open)) {
+		v->lost = *e;
+		return VMCTL_LOST;
+	}
 	if (e->code == EINTR) {
 		if (v->args.command->access == COMMAND_WRITE)
 			output_note(&v->out, "vmctl: interrupted; the %s goes on in vmd",
@@ -88,6 +94,19 @@ int vmctl_call(struct vmctl *v, const char *method, struct json_object *take_par
 	}
 	if (client_call(&v->client, method, take_params, ret, &e) < 0)
 		return vmctl_fail(v, &e, ret, "%s", op);
+	return EXIT_OK;
+}
+
+int vmctl_resume(struct vmctl *v)
+{
+	struct err e;
+
+	output_note(&v->out, "vmctl: %s; waiting for the next one for %d s", v->lost.msg,
+		    VMCTL_RESUME_MS / 1000);
+	v->connected = client_reopen(&v->client, VMCTL_RESUME_MS, &e) >= 0;
+	if (!v->connected)
+		return vmctl_fail(v, &e, NULL, "%s", "");
+	output_note(&v->out, "vmctl: vmd is there again");
 	return EXIT_OK;
 }
 

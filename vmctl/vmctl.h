@@ -11,6 +11,7 @@
 #include "vmctl/output.h"
 
 #define VMCTL_EXIT_INTERRUPTED 130 /* 128 + SIGINT, as shells have it */
+#define VMCTL_LOST (-1)		   /* no exit status: vmd has gone, see vmctl_resume */
 
 struct vmctl {
 	struct args args;
@@ -21,6 +22,8 @@ struct vmctl {
 	bool interactive;    /* may ask */
 	struct client client;
 	bool connected;
+	bool resumes;	 /* a lost connection is not the end: calls return VMCTL_LOST */
+	struct err lost; /* why, then */
 };
 
 /* The whole program; out and err are its streams. Returns the exit status. */
@@ -39,6 +42,12 @@ int vmctl_usage(struct vmctl *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A call without targets: prints the failure. EXIT_OK or the status; ret as client_call's. */
 int vmctl_call(struct vmctl *v, const char *method, struct json_object *take_params,
 	       struct client_reply *ret, const char *op);
+/*
+ * After VMCTL_LOST, of a command that follows: wait for the next vmd, for VMCTL_RESUME_MS. EXIT_OK: the
+ * same call can be made again, subscriptions are gone. Else the status after the error was printed.
+ */
+#define VMCTL_RESUME_MS 30000
+int vmctl_resume(struct vmctl *v);
 /* Does this run ask before it acts? EXIT_USAGE, after the error was printed, when it should and cannot. */
 int vmctl_must_ask(struct vmctl *v, bool *ret_ask);
 /* "Go on?": EXIT_OK, or the status after the error was printed. */

@@ -13,6 +13,7 @@ $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml
 
 # real guests
+$(BUILD)/tests/functional/test_follow: | $(BUILD)/tests/guest/count
 $(BUILD)/tests/functional/test_timeline: | $(BUILD)/tests/guest/rng $(BUILD)/tests/guest/serial
 
 $(BUILD)/tests/functional/fake_vmm: $(call obj,tests/functional/fake_vmm.c) $(BUILD)/lib/common.a
