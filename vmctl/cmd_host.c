@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* vmctl host info, version and rpc: what is told about the host, the daemon, and its API raw. */
+/* vmctl host info, version, daemon … and rpc: what is told about the host, the daemon, and its API raw. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,8 @@
 #include "lib/rpc.h"
 #include "vmctl/table.h"
 #include "vmctl/vmctl.h"
+
+#define DAEMON_PING_MS 5000
 
 static void host_memory(struct table *t, struct json_object *memory)
 {
@@ -77,17 +79,13 @@ int cmd_host_info(struct vmctl *v)
 	return status;
 }
 
-static void version_print(struct vmctl *v, struct json_object *daemon, const struct err *e)
+static void version_print(struct vmctl *v, struct json_object *daemon)
 {
 	struct json_object *api = json_get(daemon, "api");
 
-	fputs("vmctl " VERSION "\n", v->out.out);
-	if (daemon)
-		fprintf(v->out.out, "vmd   %s (API %" PRId64 ".%" PRId64 ", process %" PRId64 ")\n",
-			json_get_str(daemon, "version", "?"), json_get_int(api, "major", 0),
-			json_get_int(api, "minor", 0), json_get_int(daemon, "pid", 0));
-	else
-		output_note(&v->out, "vmctl: %s", e->msg);
+	fprintf(v->out.out, "vmd   %s (API %" PRId64 ".%" PRId64 ", process %" PRId64 ")\n",
+		json_get_str(daemon, "version", "?"), json_get_int(api, "major", 0),
+		json_get_int(api, "minor", 0), json_get_int(daemon, "pid", 0));
 }
 
 /* Without a daemon this is no failure: its absence is the answer. */
@@ -108,9 +106,56 @@ int cmd_version(struct vmctl *v)
 	if (v->out.format == OUTPUT_JSON)
 		output_json(&v->out, "version", doc);
 	else
-		version_print(v, reply.result, &e);
+		fputs("vmctl " VERSION "\n", v->out.out);
+	if (v->out.format != OUTPUT_JSON && ret >= 0)
+		version_print(v, reply.result);
+	else if (v->out.format != OUTPUT_JSON)
+		output_note(&v->out, "vmctl: %s", e.msg);
 	client_reply_fini(&reply);
 	return EXIT_OK;
+}
+
+/* Of the daemon alone: without one, it is a failure. */
+int cmd_daemon_version(struct vmctl *v)
+{
+	struct client_reply reply;
+	int status = vmctl_call(v, "daemon.version", NULL, &reply, "ask for vmd's version");
+
+	if (status != EXIT_OK)
+		; /* printed */
+	else if (v->out.format == OUTPUT_JSON)
+		output_json(&v->out, "daemon.version", reply.result);
+	else if (v->out.format == OUTPUT_NAME)
+		fprintf(v->out.out, "%s\n", json_get_str(reply.result, "version", "?"));
+	else
+		version_print(v, reply.result);
+	client_reply_fini(&reply);
+	return status;
+}
+
+/* One that hangs is not waited for: this is what asks whether it is well. */
+int cmd_daemon_ping(struct vmctl *v)
+{
+	uint64_t timeout_ms = args_number(&v->args, "timeout", DAEMON_PING_MS);
+	uint64_t begun = uv_hrtime(), us;
+	int status = vmctl_connect(v);
+	struct client_reply reply;
+	struct err e;
+
+	if (status != EXIT_OK)
+		return status;
+	if (client_wait(&v->client, client_send(&v->client, "daemon.ping", NULL),
+			MAX(timeout_ms, (uint64_t)1), &reply, &e) < 0)
+		status = vmctl_fail(v, &e, &reply, "%s", "");
+	us = (uv_hrtime() - begun) / 1000;
+	if (status == EXIT_OK && v->out.format == OUTPUT_JSON) {
+		json_add_int(reply.result, "round_trip_us", (int64_t)us);
+		output_json(&v->out, "daemon.ping", reply.result);
+	} else if (status == EXIT_OK && v->out.format != OUTPUT_NAME) {
+		fprintf(v->out.out, "vmd answers, after %.1f ms\n", (double)us / 1000);
+	}
+	client_reply_fini(&reply);
+	return status;
 }
 
 /* The second operand, or standard input for "-", or nothing. Returns the status. */

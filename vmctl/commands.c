@@ -116,6 +116,11 @@ static const struct args_option commands_wait[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_ping[] = {
+	OPTION_TIMEOUT("how long it may take to answer (default 5s)"),
+	{ 0 },
+};
+
 static const struct args_option commands_job_wait[] = {
 	OPTION_TIMEOUT("give up after this time (default: never)"),
 	{ 0 },
@@ -442,6 +447,19 @@ const struct command commands[] = {
 	  "show the host: CPUs, memory, KVM",
 	  .access = COMMAND_READ,
 	  .run = cmd_host_info },
+	{ "daemon",
+	  "ping",
+	  { 0 },
+	  "ask vmd whether it is there",
+	  .options = commands_ping,
+	  .access = COMMAND_READ,
+	  .run = cmd_daemon_ping },
+	{ "daemon",
+	  "version",
+	  { 0 },
+	  "show vmd's version",
+	  .access = COMMAND_READ,
+	  .run = cmd_daemon_version },
 	{ NULL,
 	  "completion",
 	  { 0 },

@@ -80,8 +80,20 @@ static void help_command(const struct command *c, FILE *f)
 	fputs("\nvmctl help lists the options that every command has; vmctl(1) tells more.\n", f);
 }
 
+/* Where the texts of the commands begin. */
+static int help_column(void)
+{
+	size_t longest = 0;
+	char title[32];
+
+	for (const struct command *c = commands; c->name; c++)
+		longest = MAX(longest, strlen(command_title(c, title, sizeof(title))));
+	return (int)longest + 4;
+}
+
 void help_show(const struct command *c, FILE *f)
 {
+	int at = help_column();
 	char title[32];
 
 	if (c) {
@@ -90,8 +102,8 @@ void help_show(const struct command *c, FILE *f)
 	}
 	fputs("usage: vmctl [OPTIONS] COMMAND [ARGUMENTS]\n\ncommands:\n", f);
 	for (c = commands; c->name; c++) {
-		fprintf(f, "  %-11s", command_title(c, title, sizeof(title)));
-		help_wrap(f, 13, c->summary);
+		fprintf(f, "  %-*s", at - 2, command_title(c, title, sizeof(title)));
+		help_wrap(f, (size_t)at, c->summary);
 	}
 	fputs("\noptions:\n", f);
 	help_options(command_globals, f);

@@ -59,6 +59,8 @@ const char *vmctl_schema(const struct vmctl *v, char *out, size_t out_size);
 int cmd_apply(struct vmctl *v);
 int cmd_completion(struct vmctl *v);
 int cmd_console(struct vmctl *v);
+int cmd_daemon_ping(struct vmctl *v);
+int cmd_daemon_version(struct vmctl *v);
 int cmd_diff(struct vmctl *v);
 int cmd_edit(struct vmctl *v);
 int cmd_events(struct vmctl *v);

@@ -2,6 +2,7 @@
 /* Whole runs of vmctl against a scripted vmd: what is asked, what is printed, with which status. */
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -691,6 +692,42 @@ static void test_host_info(void **state)
 	      "");
 }
 
+static void test_daemon(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "daemon.ping", "{}", .result = "{}" },
+		{ "daemon.version", "{}",
+		  .result = "{\"version\":\"9.9\",\"api\":{\"major\":1,\"minor\":3},\"pid\":77}" },
+		{ 0 }
+	};
+	static const struct peer_row hangs[] = { { "daemon.ping", .after = PEER_SILENT }, { 0 } };
+	struct peer_run r;
+	long long us;
+
+	(void)state;
+	peer_run(script, "daemon ping", NULL, &r);
+	assert_int_equal(r.status, 0);
+	assert_int_equal(strncmp(r.out, "vmd answers, after ", 19), 0);
+	peer_run_free(&r);
+	peer_run(script, "daemon ping --json", NULL, &r);
+	if (sscanf(r.out, "{\"schema\":\"vmctl.daemon.ping/1\",\"round_trip_us\":%lld}", &us) !=
+		    1 ||
+	    us < 1)
+		fail_msg("%s", r.out);
+	peer_run_free(&r);
+	check(script, "daemon ping -q", NULL, 0, "", "");
+	check(hangs, "daemon ping -t 20ms", NULL, 6, "",
+	      "vmctl: vmd did not answer within 20 ms\ncode: E1002 (timeout)\n");
+	peer_run_alone("daemon ping", NULL, &r);
+	assert_int_equal(r.status, 8);
+	peer_run_free(&r);
+	check(script, "daemon version", NULL, 0, "vmd   9.9 (API 1.3, process 77)\n", "");
+	check(script, "daemon version -q", NULL, 0, "9.9\n", "");
+	peer_run_alone("daemon version", NULL, &r);
+	assert_int_equal(r.status, 8);
+	peer_run_free(&r);
+}
+
 static void test_usage_errors(void **state)
 {
 	struct peer_run r;
@@ -838,6 +875,7 @@ int main(void)
 		cmocka_unit_test(test_events_of_jobs),
 		cmocka_unit_test(test_timeline),
 		cmocka_unit_test(test_host_info),
+		cmocka_unit_test(test_daemon),
 		cmocka_unit_test(test_usage_errors),
 		cmocka_unit_test(test_console),
 		cmocka_unit_test(test_start_console_loses_nothing),
