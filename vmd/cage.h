@@ -10,6 +10,12 @@
 #include "vmd/daemon.h"
 #include "vmd/vmproc.h"
 
+/*
+ * First of all: the range of users for monitors is ours alone on this host for as long as we live, or
+ * -ERR_BUSY with who has some of it. As another user than root there is none to claim. Where the lock
+ * cannot be had, the log says so.
+ */
+int cage_claim_uids(struct daemon *d, struct err *e);
 /* Once, at the start. What cannot be had is not an error; the log says so. */
 void cage_init(struct daemon *d);
 void cage_fini(struct daemon *d);

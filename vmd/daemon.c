@@ -194,6 +194,8 @@ static int daemon_setup(struct daemon *d, struct err *e)
 	if (ret >= 0)
 		ret = daemon_lock(d, e);
 	if (ret >= 0)
+		ret = cage_claim_uids(d, e);
+	if (ret >= 0)
 		ret = daemon_setup_cgroups(d, e);
 	if (ret >= 0)
 		ret = state_open(d->options->state_dir, &d->state, e);
@@ -280,6 +282,7 @@ int daemon_run(const struct daemon_options *options, int log_fd, int take_ready_
 	struct daemon d = { .options = options,
 			    .hostfs = { .root = -1 },
 			    .lock_fd = -1,
+			    .uid_lock_fd = -1,
 			    .ns = { -1, -1, -1, -1 },
 			    .ready_fd = take_ready_fd,
 			    .started_ms = state_now_ms() };

@@ -50,6 +50,7 @@ struct daemon {
 	struct vmlogs *logs;	    /* owned */
 	struct schema_set *schemas; /* owned: of VM definitions */
 	int lock_fd;		    /* owned: held as long as we live */
+	int uid_lock_fd;	    /* owned: likewise, of the monitors' users */
 	struct emptyns ns;	    /* owned: the monitors' */
 	char boot_id[64];
 	int64_t started_ms;

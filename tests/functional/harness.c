@@ -93,6 +93,9 @@ struct harness *harness_new(void)
 	snprintf(h->socket, sizeof(h->socket), "%s/vmd.sock", h->dir);
 	snprintf(h->state_dir, sizeof(h->state_dir), "%s/state", h->dir);
 	snprintf(h->run_dir, sizeof(h->run_dir), "%s/run", h->dir);
+	/* process ids have 22 bits at most */
+	h->uid_first = HARNESS_UID_FIRST + (unsigned int)getpid() * HARNESS_UIDS;
+	snprintf(h->uids, sizeof(h->uids), "%u-%u", h->uid_first, h->uid_first + HARNESS_UIDS - 1);
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/notify", h->dir);
 	h->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(h->notify, (struct sockaddr *)&addr, sizeof(addr)), 0);
@@ -153,6 +156,8 @@ static void harness_vmd_args(struct harness *h, const char *vmm, char **argv, va
 	argv[n++] = h->state_dir;
 	argv[n++] = (char *)"--run-dir";
 	argv[n++] = h->run_dir;
+	argv[n++] = (char *)"--monitor-uids";
+	argv[n++] = h->uids;
 	if (vmm) {
 		argv[n++] = (char *)"--vmm";
 		argv[n++] = (char *)vmm;

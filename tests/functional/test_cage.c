@@ -21,8 +21,6 @@
 #include "tests/lib/skip.h"
 #include "vmm/sandbox.h"
 
-#define FIRST_UID 1879048192u
-
 static int setup(void **state)
 {
 	*state = harness_new();
@@ -325,14 +323,14 @@ static void test_cage(void **state)
 	c = harness_client(h);
 	one = start(h, c, "one");
 	/* control loop, two vCPUs, two workers */
-	assert_int_equal(assert_threads(one, FIRST_UID), 5);
+	assert_int_equal(assert_threads(one, h->uid_first), 5);
 	assert_namespaces(one, h->vmd, true);
 	assert_root_is_empty(one);
 	assert_limits(one);
 	assert_descriptors(h, one);
 	/* another VM is another user, in the same empty namespaces */
 	two = start(h, c, "two");
-	assert_threads(two, FIRST_UID + 1);
+	assert_threads(two, h->uid_first + 1);
 	assert_namespaces(two, one, false);
 	/* all that it has to do it can do in there */
 	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
@@ -340,7 +338,7 @@ static void test_cage(void **state)
 	json_object_put(client_result(c, "vm.reset", "{'vm': 'one'}"));
 	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
 	/* the user is free for the next one */
-	assert_threads(start(h, c, "three"), FIRST_UID);
+	assert_threads(start(h, c, "three"), h->uid_first);
 }
 
 static void read_word(int fd, const char *word)
@@ -429,19 +427,54 @@ static void test_a_forbidden_call_at_the_start(void **state)
 static void test_no_uid_is_left(void **state)
 {
 	struct harness *h = *state;
+	unsigned int first = h->uid_first;
+	char range[32], message[96];
 	struct client *c;
 
 	NEEDS_CAGE();
-	harness_vmd(h, NULL, "--monitor-uids", "1879113000-1879113001", NULL);
+	snprintf(range, sizeof(range), "%u-%u", first, first + 1);
+	harness_vmd(h, NULL, "--monitor-uids", range, NULL);
 	c = harness_client(h);
-	assert_threads(start(h, c, "one"), 1879113000);
-	assert_threads(start(h, c, "two"), 1879113001);
+	assert_threads(start(h, c, "one"), first);
+	assert_threads(start(h, c, "two"), first + 1);
 	apply(h, c, "three");
-	client_expect_error(c, "vm.start", "{'vm': 'three'}", ERR_FAILED,
-			    "all monitor uids (1879113000 to 1879113001) are taken",
+	snprintf(message, sizeof(message), "all monitor uids (%u to %u) are taken", first,
+		 first + 1);
+	client_expect_error(c, "vm.start", "{'vm': 'three'}", ERR_FAILED, message,
 			    "vmd --monitor-uids: a larger range");
 	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
 	json_object_put(client_result(c, "vm.start", "{'vm': 'three'}"));
+}
+
+/* Two vmds whose monitors could be the same user. */
+static void test_ranges_overlap(void **state)
+{
+	struct harness *h = *state, *other;
+	char range[32], err[512], expected[512];
+	unsigned int middle = h->uid_first + HARNESS_UIDS / 2;
+
+	if (geteuid() != 0)
+		SKIP_BECAUSE("not root: monitors have vmd's user");
+	snprintf(range, sizeof(range), "%u-%u", h->uid_first, middle);
+	harness_vmd(h, "ok", "--monitor-uids", range, NULL);
+	other = harness_new();
+	snprintf(range, sizeof(range), "%u-%u", middle, h->uid_first + HARNESS_UIDS - 1);
+	assert_int_equal(harness_vmd_fails(other, err, sizeof(err), "--monitor-uids", range, NULL),
+			 1);
+	snprintf(expected, sizeof(expected),
+		 "vmd: another vmd has users %u to %u for its monitors: process %d\n"
+		 "hint: give this one a range of its own with --monitor-uids\n"
+		 "code: E1003 (busy)\n",
+		 h->uid_first, middle, (int)h->vmd);
+	assert_string_equal(err, expected);
+	/* side by side */
+	snprintf(range, sizeof(range), "%u-%u", middle + 1, h->uid_first + HARNESS_UIDS - 1);
+	harness_vmd(other, "ok", "--monitor-uids", range, NULL);
+	harness_vmd_end(other, SIGTERM);
+	/* however the other one ends */
+	harness_vmd_end(h, SIGKILL);
+	harness_vmd(other, "ok", NULL);
+	harness_free(other);
 }
 
 static void test_wrong_options(void **state)
@@ -512,6 +545,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_forbidden_call_at_the_start, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_no_uid_is_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ranges_overlap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_options, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_alone, setup, teardown),
 	};

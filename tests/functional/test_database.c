@@ -233,8 +233,9 @@ static int read_only(struct harness *h, const char *what, struct harness_output 
 	harness_program("vmd", vmd, sizeof(vmd));
 	snprintf(script, sizeof(script),
 		 "mount --bind '%s' '%s' && mount -o remount,bind,ro '%s' || exit 77; "
-		 "exec '%s' --foreground --socket '%s' --state-dir '%s' --run-dir '%s'",
-		 what, what, what, vmd, h->socket, h->state_dir, h->run_dir);
+		 "exec '%s' --foreground --socket '%s' --state-dir '%s' --run-dir '%s' "
+		 "--monitor-uids %s",
+		 what, what, what, vmd, h->socket, h->state_dir, h->run_dir, h->uids);
 	return harness_run(NULL, o, argv);
 }
 

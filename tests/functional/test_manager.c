@@ -63,7 +63,7 @@ static void manager_start(struct harness *h, const char *vmm, const int *fds, in
 		setenv("WATCHDOG_PID", text, 1);
 	}
 	execl(vmd, vmd, "--foreground", "--socket", h->socket, "--state-dir", h->state_dir,
-	      "--run-dir", h->run_dir, vmm ? "--vmm" : NULL, vmm, NULL);
+	      "--run-dir", h->run_dir, "--monitor-uids", h->uids, vmm ? "--vmm" : NULL, vmm, NULL);
 	_exit(127);
 }
 

@@ -285,8 +285,11 @@ static void test_background(void **state)
 	struct harness *h = *state;
 	struct harness_output *o = calloc(1, sizeof(*o));
 	char vmd[4096], pid[32] = "", path[256];
-	char *argv[] = { vmd,	       (char *)"--socket",  h->socket,	(char *)"--state-dir",
-			 h->state_dir, (char *)"--run-dir", h->run_dir, NULL };
+	char *argv[] = { vmd,	       (char *)"--socket",
+			 h->socket,    (char *)"--state-dir",
+			 h->state_dir, (char *)"--run-dir",
+			 h->run_dir,   (char *)"--monitor-uids",
+			 h->uids,      NULL };
 	int fd, pidfd;
 
 	assert_int_equal(harness_vmd_end(h, SIGTERM), 0);
