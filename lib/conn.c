@@ -467,7 +467,6 @@ int conn_listen(const char *path, unsigned int mode, struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
 	struct sockaddr_un addr;
-	mode_t mask;
 	int ret = conn_address(path, &addr, e);
 
 	if (ret >= 0)
@@ -477,11 +476,12 @@ int conn_listen(const char *path, unsigned int mode, struct err *e)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_errno(e, "cannot make a socket");
-	/* never wider than asked for, not even between bind and chmod */
-	mask = umask(0777 & ~mode);
-	ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
-	umask(mask);
-	if (ret < 0)
+	/*
+	 * The file gets the socket's mode (Linux), so it is never wider than asked for. The umask, which is the
+	 * process's and not to be touched here, may take what others were to have: they get that afterwards.
+	 */
+	if (fchmod(fd, mode) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    ((mode & 0077) && chmod(path, mode) < 0))
 		return err_errno(e, "cannot bind '%s'", path);
 	if (listen(fd, 64) < 0)
 		return err_errno(e, "cannot listen on '%s'", path);
