@@ -70,19 +70,23 @@ void cage_fini(struct daemon *d)
 	emptyns_fini(&d->ns);
 }
 
-int cage_program(struct daemon *d, struct vmproc_program *ret_program, struct err *e)
+void cage_program(const struct daemon *d, struct vmproc_program *ret_program)
+{
+	*ret_program = (struct vmproc_program){
+		.vmm = d->options->vmm, .seccomp = d->options->seccomp, .ns = &d->ns, .cgroup = -1
+	};
+}
+
+int cage_uid(struct daemon *d, int64_t *ret_uid, struct err *e)
 {
 	const struct daemon_options *o = d->options;
-	struct vmproc_program p = {
-		.vmm = o->vmm, .seccomp = o->seccomp, .ns = &d->ns, .uid = -1, .cgroup = -1
-	};
-	int ret = 0;
+	int ret;
 
-	if (geteuid() == 0)
-		ret = state_process_free_uid(d->state, o->monitor_uid_first, o->monitor_uid_last,
-					     &p.uid, e);
-	if (ret < 0)
-		return err_hint(e, "vmd --monitor-uids: a larger range");
-	*ret_program = p;
-	return 0;
+	if (geteuid() != 0) {
+		*ret_uid = -1;
+		return 0;
+	}
+	ret = state_process_free_uid(d->state, o->monitor_uid_first, o->monitor_uid_last, ret_uid,
+				     e);
+	return ret < 0 ? err_hint(e, "vmd --monitor-uids: a larger range") : ret;
 }

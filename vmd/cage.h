@@ -19,7 +19,9 @@ int cage_claim_uids(struct daemon *d, struct err *e);
 /* Once, at the start. What cannot be had is not an error; the log says so. */
 void cage_init(struct daemon *d);
 void cage_fini(struct daemon *d);
-/* For the next monitor; its uid is free until its row is written (state_process_put). */
-int cage_program(struct daemon *d, struct vmproc_program *ret_program, struct err *e);
+/* For a monitor; ret_program->cgroup is the caller's to set. */
+void cage_program(const struct daemon *d, struct vmproc_program *ret_program);
+/* For the next monitor: a uid that is free until its row is written (state_process_put), or -1 for ours. */
+int cage_uid(struct daemon *d, int64_t *ret_uid, struct err *e);
 
 #endif

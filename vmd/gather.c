@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Opening what a vmm is given: see gather.h. gather_run is on a worker, the rest on the loop's thread. */
+/* Getting ready what a start needs: see gather.h. gather_run is on a worker, the rest on the loop's thread. */
 #include "vmd/gather.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/vmdef.h"
 #include "vmd/host.h"
@@ -96,6 +97,19 @@ static int gather_record(struct gather *g, struct err *e)
 	return ret < 0 ? ret : gather_make(g, GATHER_TAIL, &g->tail, e);
 }
 
+static int gather_process(struct gather *g, struct err *e)
+{
+	AUTO_CLOSE int fd = -1;
+
+	if (g->cgroup[0] == '/') { /* a scope is made once there is a process to put in */
+		fd = cgroup_make(g->cgroups, g->cgroup, &g->limits, e);
+		if (fd < 0)
+			return fd;
+	}
+	g->program.cgroup = fd;
+	return vmproc_prepare(g->dir, &g->program, &g->child, e);
+}
+
 static void gather_run(struct gather *g)
 {
 	int ret = cgroup_check(g->cgroups, &g->limits, g->name, &g->err);
@@ -106,8 +120,8 @@ static void gather_run(struct gather *g)
 		ret = gather_files_as_owner(g, &g->err);
 	if (ret >= 0 && g->dir[0])
 		ret = gather_record(g, &g->err);
-	if (ret >= 0 && g->cgroup[0] == '/') /* a scope is made once there is a process to put in */
-		ret = g->cgroup_fd = cgroup_make(g->cgroups, g->cgroup, &g->limits, &g->err);
+	if (ret >= 0 && g->program.vmm)
+		ret = gather_process(g, &g->err);
 	g->ret = ret;
 }
 
@@ -127,7 +141,7 @@ static void gather_after(uv_work_t *work, int status)
 
 struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
 			    const char *dir, struct json_object *take_config,
-			    const struct gather_group *group, void (*done)(struct gather *g),
+			    const struct gather_process *process, void (*done)(struct gather *g),
 			    void *arg)
 {
 	struct gather *g = calloc(1, sizeof(*g));
@@ -142,10 +156,11 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 	g->confined = vm->confined;
 	snprintf(g->dir, sizeof(g->dir), "%s", dir);
 	g->config = take_config;
-	g->cgroups = group->cgroups;
-	snprintf(g->cgroup, sizeof(g->cgroup), "%s", group->name);
+	g->cgroups = process->cgroups;
+	snprintf(g->cgroup, sizeof(g->cgroup), "%s", process->cgroup);
 	cgroup_limits(g->config, &g->limits);
-	g->cgroup_fd = -1;
+	if (process->program)
+		g->program = *process->program;
 	fdset_init(&g->fds);
 	g->done = done;
 	g->arg = arg;
@@ -162,7 +177,6 @@ void gather_free(struct gather *g)
 		return;
 	fdset_fini(&g->fds);
 	json_object_put(g->config);
-	if (g->cgroup_fd >= 0)
-		close(g->cgroup_fd);
+	vmproc_child_free(g->child);
 	free(g);
 }

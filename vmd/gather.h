@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything that a vmm is given, opened: the files of the machine configuration, /dev/kvm, the file for
- * its last words. Opening may block (network file systems), so a uv worker does it; the worker owns the
- * struct until done is called on the loop's thread.
+ * Everything that a start can get ready away from the loop: what a vmm is given, opened (the files of the machine
+ * configuration, /dev/kvm, the file for its last words), and the process that is to become it. All of that may
+ * block (network file systems), so a uv worker does it; the worker owns the struct until done is called on
+ * the loop's thread.
  */
 #ifndef VMD_GATHER_H
 #define VMD_GATHER_H
@@ -13,11 +14,13 @@
 #include "lib/json.h"
 #include "state/state.h"
 #include "vmd/cgroup.h"
+#include "vmd/vmproc.h"
 
-/* The control group that it will run in: borrowed; name "" when none is to be made. */
-struct gather_group {
+/* The process, borrowed: NULL when none is to be made, as for a dry run. */
+struct gather_process {
 	const struct cgroups *cgroups; /* the daemon's; never changes while it lives */
-	const char *name;
+	const char *cgroup;	       /* that it will run in: its name; "" for none */
+	const struct vmproc_program *program;
 };
 
 struct gather {
@@ -34,7 +37,8 @@ struct gather {
 	const struct cgroups *cgroups;
 	char cgroup[STATE_CGROUP_SIZE];
 	struct cgroup_limits limits;
-	int cgroup_fd; /* owned: its folder, or -1 */
+	struct vmproc_program program; /* vmm NULL: no process */
+	struct vmproc_child *child;    /* owned; waits to become vmm */
 	int ret;
 	struct err err;
 	void (*done)(struct gather *g); /* the caller frees it there */
@@ -44,7 +48,7 @@ struct gather {
 /* Begin, for vm. take_config is taken over. NULL when there is no memory or the loop refuses. */
 struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
 			    const char *dir, struct json_object *take_config,
-			    const struct gather_group *group, void (*done)(struct gather *g),
+			    const struct gather_process *process, void (*done)(struct gather *g),
 			    void *arg);
 void gather_free(struct gather *g);
 

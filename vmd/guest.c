@@ -159,7 +159,7 @@ static void guest_gathered(struct gather *gather)
 		guest_failed(g, &gather->err);
 	} else {
 		g->config = TAKE_PTR(gather->config);
-		g->cgroup_fd = TAKE_FD(gather->cgroup_fd);
+		g->child = TAKE_PTR(gather->child);
 		g->fds = gather->fds;
 		gather->fds.n = 0;
 		g->kvm = gather->kvm;
@@ -195,7 +195,8 @@ static int guest_load_config(struct guest *g, struct state_vm *ret_vm,
 
 static void guest_open(struct guest *g)
 {
-	struct gather_group group = { &g->d->cgroups, g->cgroup };
+	struct vmproc_program program;
+	struct gather_process process = { &g->d->cgroups, g->cgroup, &program };
 	struct json_object *config;
 	struct state_vm vm;
 	struct err e;
@@ -216,7 +217,8 @@ static void guest_open(struct guest *g)
 	}
 	timeline_mark(&g->timeline, TIMELINE_PLAN);
 	guest_logs_prepare(g, config);
-	g->gather = gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, config, &group,
+	cage_program(g->d, &program);
+	g->gather = gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, config, &process,
 				 guest_gathered, g);
 	if (g->gather)
 		return;
@@ -255,13 +257,12 @@ static void guest_spawn(struct guest *g)
 					  .dir = g->dir,
 					  .ops = &guest_proc_ops,
 					  .arg = g };
-	AUTO_CLOSE int cgroup = TAKE_FD(g->cgroup_fd);
-	struct vmproc_program program;
-	int ret = cage_program(g->d, &program, &g->start_err);
+	int64_t uid;
+	int ret = cage_uid(g->d, &uid, &g->start_err);
 
-	program.cgroup = cgroup;
 	if (ret >= 0)
-		ret = vmproc_spawn(&options, &program, guest_record, &g->proc, &g->start_err);
+		ret = vmproc_spawn(&options, TAKE_PTR(g->child), uid, guest_record, &g->proc,
+				   &g->start_err);
 	if (ret < 0) {
 		guest_input(g, VM_IN_GONE); /* no process came to be */
 		return;
@@ -305,6 +306,7 @@ static void guest_clean(struct guest *g)
 {
 	fdset_fini(&g->fds);
 	json_object_put(TAKE_PTR(g->config));
+	vmproc_child_free(TAKE_PTR(g->child)); /* one that was not wanted any more */
 	guest_cgroup_leave(g);
 	vmlogs_drain(g->d, g->id);
 	if (g->run[0])

@@ -95,7 +95,7 @@ struct guest {
 	bool end_unsaved;		/* the process's end is not written down yet */
 	char cgroup[STATE_CGROUP_SIZE]; /* its name; "" for none */
 	struct cgroup_limits limits;	/* of the start */
-	int cgroup_fd;			/* owned, between open and spawn; or -1 */
+	struct vmproc_child *child;	/* owned, between open and spawn */
 	struct scope_job *scope;	/* while systemd makes it */
 	int oom_fd;			/* owned; memory.events, or negative */
 	struct state_exit exit;

@@ -15,7 +15,6 @@
 #include "lib/console_log.h"
 #include "lib/errcat.h"
 #include "vmd/guest.h"
-#include "vmd/host.h"
 #include "vmd/vmlog.h"
 
 const char *guest_console_at(struct json_object *config, size_t n)
@@ -45,25 +44,14 @@ void guest_run_name(pid_t pid, uint64_t start, char *out, size_t size)
 	snprintf(out, size, "%d-%" PRIu64, (int)pid, start);
 }
 
-static int guest_find_run(struct guest *g, struct err *e)
-{
-	uint64_t start;
-	int ret = host_process_start(vmproc_pid(g->proc), &start, e);
-
-	g->run[0] = '\0';
-	if (ret >= 0)
-		guest_run_name(vmproc_pid(g->proc), start, g->run, sizeof(g->run));
-	return ret;
-}
-
 void guest_logs_monitor(struct guest *g)
 {
 	struct vmlog *l = vmlog_get(g->d, g->id, VMLOG_MONITOR, NULL);
 	struct err e = { 0 };
-	int ret = guest_find_run(g, &e);
 	AUTO_CLOSE int fd = l ? vmproc_take_log(g->proc, &e) : err_ret(&e, -ENOMEM, "monitor");
 
-	if (l && fd >= 0 && ret >= 0) {
+	guest_run_name(vmproc_pid(g->proc), vmproc_start_time(g->proc), g->run, sizeof(g->run));
+	if (l && fd >= 0) {
 		vmlog_attach(l, g->run, TAKE_FD(fd));
 		l->held = true;
 		return;

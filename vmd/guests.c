@@ -96,7 +96,6 @@ struct guest *guest_get(struct daemon *d, const struct state_vm *vm)
 		memcpy(g->name, vm->name, sizeof(g->name));
 		guest_dir(d, g->id, g->dir, sizeof(g->dir));
 		fdset_init(&g->fds);
-		g->cgroup_fd = -1;
 		g->oom_fd = -1;
 		g->exit = vm->exit;
 		g->has_exit = vm->has_exit;
@@ -120,8 +119,7 @@ static void guest_freed(uv_handle_t *handle)
 
 	fdset_fini(&g->fds);
 	json_object_put(g->config);
-	if (g->cgroup_fd >= 0)
-		close(g->cgroup_fd);
+	vmproc_child_free(g->child);
 	free(g);
 }
 

@@ -227,7 +227,7 @@ static void power_dry_done(struct gather *gather)
 static void power_dry_start(struct guest *g, struct call *call)
 {
 	AUTO_FREE char *text = NULL;
-	struct gather_group group = { &g->d->cgroups, "" };
+	struct gather_process process = { &g->d->cgroups, "", NULL };
 	struct json_object *config;
 	struct state_vm vm;
 	struct err e;
@@ -238,7 +238,8 @@ static void power_dry_start(struct guest *g, struct call *call)
 		call_fail(call, &e, NULL);
 		return;
 	}
-	if (gather_start(&g->d->loop, &g->d->hostfs, &vm, "", config, &group, power_dry_done, call))
+	if (gather_start(&g->d->loop, &g->d->hostfs, &vm, "", config, &process, power_dry_done,
+			 call))
 		return;
 	err_set(&e, ERR_RPC_INTERNAL, "out of memory");
 	call_fail(call, &e, NULL);

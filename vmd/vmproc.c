@@ -144,6 +144,11 @@ pid_t vmproc_pid(const struct vmproc *p)
 	return p->pid;
 }
 
+uint64_t vmproc_start_time(const struct vmproc *p)
+{
+	return p->start_time;
+}
+
 int vmproc_pidfd(const struct vmproc *p)
 {
 	return p->pidfd;
@@ -170,8 +175,8 @@ void vmproc_kill(struct vmproc *p)
 		log_error(p->options.log, "cannot kill vmm %d: %s", (int)p->pid, strerror(errno));
 }
 
-int vmproc_new(const struct vmproc_options *options, pid_t pid, const char *socket, int take_pidfd,
-	       bool child, struct vmproc **ret_proc, struct err *e)
+int vmproc_new(const struct vmproc_options *options, const struct state_process *process,
+	       int take_pidfd, bool child, struct vmproc **ret_proc, struct err *e)
 {
 	struct vmproc *p = calloc(1, sizeof(*p));
 	int ret = p ? uv_poll_init(options->loop, &p->poll, take_pidfd) : -ENOMEM;
@@ -184,8 +189,9 @@ int vmproc_new(const struct vmproc_options *options, pid_t pid, const char *sock
 	p->options = *options;
 	snprintf(p->dir, sizeof(p->dir), "%s", options->dir);
 	p->options.dir = p->dir;
-	snprintf(p->socket, sizeof(p->socket), "%s", socket);
-	p->pid = pid;
+	snprintf(p->socket, sizeof(p->socket), "%s", process->socket);
+	p->pid = process->pid;
+	p->start_time = process->start_time;
 	p->pidfd = take_pidfd;
 	p->log = p->gate = -1;
 	p->child = child;
@@ -225,6 +231,5 @@ int vmproc_adopt(const struct vmproc_options *options, const struct state_proces
 	ret = host_process_start(process->pid, &start, e);
 	if (ret < 0 || start != process->start_time)
 		return err_set(e, ESRCH, "process %d is another one", (int)process->pid);
-	return vmproc_new(options, process->pid, process->socket, TAKE_FD(pidfd), false, ret_proc,
-			  e);
+	return vmproc_new(options, process, TAKE_FD(pidfd), false, ret_proc, e);
 }

@@ -47,20 +47,27 @@ struct vmproc_options {
 	void *arg;
 };
 
-/* What to run, and its cage; all borrowed. */
+/* What to run, and its cage; all borrowed, as long as it runs or waits. */
 struct vmproc_program {
 	const char *vmm;
 	const char *seccomp;	  /* its mode, as vmm(8) names it */
 	const struct emptyns *ns; /* of -1s: vmm makes its own, as far as it may */
-	int64_t uid;		  /* and gid, its alone; -1: ours */
 	int cgroup;		  /* the folder of the control group that it begins in; or -1 */
 };
 
 /*
- * Make a process: `vmm --control-fd 3`, once `record`, which writes down what ret_process holds, has
- * succeeded: no process that nobody knows of, whenever vmd dies. It waits before its exec for vmproc_go.
+ * Make a process for `vmm --control-fd 3`, whose directory is dir. It waits before its exec and ends when vmd
+ * does, or with vmproc_child_free, which accepts NULL. On any thread; blocks for about a millisecond.
  */
-int vmproc_spawn(const struct vmproc_options *options, const struct vmproc_program *program,
+struct vmproc_child;
+int vmproc_prepare(const char *dir, const struct vmproc_program *program,
+		   struct vmproc_child **ret_child, struct err *e);
+void vmproc_child_free(struct vmproc_child *child);
+/*
+ * Take it over, as the user (and group) uid, its alone, or -1: ours; once `record` has written down what it is:
+ * no process that nobody knows of, whenever vmd dies. Else it ends. vmproc_go lets it run.
+ */
+int vmproc_spawn(const struct vmproc_options *options, struct vmproc_child *take_child, int64_t uid,
 		 int (*record)(void *arg, const struct state_process *process, struct err *e),
 		 struct vmproc **ret_proc, struct err *e);
 void vmproc_go(struct vmproc *p);
@@ -76,7 +83,8 @@ int vmproc_adopt(const struct vmproc_options *options, const struct state_proces
 void vmproc_release(struct vmproc *p);
 
 pid_t vmproc_pid(const struct vmproc *p);
-int vmproc_pidfd(const struct vmproc *p); /* borrowed */
+uint64_t vmproc_start_time(const struct vmproc *p); /* clock ticks after boot */
+int vmproc_pidfd(const struct vmproc *p);	    /* borrowed */
 /* Has it ended? True in the ends of the calls that its end ends; ops->gone follows those. */
 bool vmproc_gone(const struct vmproc *p);
 bool vmproc_connected(const struct vmproc *p);

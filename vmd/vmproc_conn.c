@@ -175,10 +175,7 @@ static const struct conn_ops vmproc_conn_ops = {
 
 /* --- connecting --- */
 
-/*
- * Who listens? A child that has not come to its listen(2) yet has the socket from us: then it is we, and
- * the path is one that we have just made.
- */
+/* Who listens? A child of ours has called listen(2) before its gate. */
 static int vmproc_check_peer(const struct vmproc *p, int fd, struct err *e)
 {
 	struct ucred peer;
@@ -186,7 +183,7 @@ static int vmproc_check_peer(const struct vmproc *p, int fd, struct err *e)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return err_errno(e, "cannot see who listens on '%s'", p->socket);
-	if (peer.pid == p->pid || (p->child && peer.pid == getpid()))
+	if (peer.pid == p->pid)
 		return 0;
 	err_set(e, ERR_VMM_PROTOCOL, "process %d listens on '%s' in place of vmm %d", (int)peer.pid,
 		p->socket, (int)p->pid);

@@ -35,6 +35,7 @@ struct vmproc {
 	char dir[256];
 	char socket[108];
 	pid_t pid;
+	uint64_t start_time;
 	int pidfd; /* owned */
 	int log;   /* owned: the FIFO's reading end until it is taken; or -1 */
 	int gate;  /* owned: until the process may run; or -1 */
@@ -60,8 +61,8 @@ struct vmproc {
 };
 
 /* vmproc.c */
-int vmproc_new(const struct vmproc_options *options, pid_t pid, const char *socket, int take_pidfd,
-	       bool child, struct vmproc **ret_proc, struct err *e);
+int vmproc_new(const struct vmproc_options *options, const struct state_process *process,
+	       int take_pidfd, bool child, struct vmproc **ret_proc, struct err *e);
 void vmproc_unref(struct vmproc *p);
 void vmproc_ended(struct vmproc *p);
 

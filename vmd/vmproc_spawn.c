@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * Making a vmm process: fork, write it down, exec. Between fork and exec the child calls only what is
- * async-signal-safe (signal-safety(7)), for libuv's workers are threads. On the loop's thread.
+ * Making a vmm process: a worker makes it, the loop writes it down and lets it run. It shares vmd's memory until its exec
+ * (clone(2), CLONE_VM and CLONE_VFORK, as posix_spawn(3) does): a fork would copy the page tables, and cost vmd a fault
+ * for each page that it writes to afterwards. The thread that makes it sleeps until the exec, so it is one of
+ * its own. In the child only what is async-signal-safe (signal-safety(7)).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,23 +29,46 @@
 
 #define SPAWN_BACKLOG 64
 #define SPAWN_ROOT_FD 5
+#define SPAWN_STACK (256 * 1024)
 
-struct spawn {
-	const struct vmproc_program *program;
-	char uid[16];
+/* Held by its owner and by the thread that makes the process. */
+struct vmproc_child {
+	atomic_uint holds;
+	struct vmproc_program program;
+	struct emptyns
+		ns;   /* a copy: vmd may close its own, which is the same memory, before the exec */
+	char uid[24]; /* "" for ours; filled in before the gate opens */
 	int listen, log, null, gate[2]; /* owned; gate: the child reads, vmd writes */
 	int log_end;			/* owned: what vmd reads; there before the first word */
+	int pidfd;			/* owned */
+	sem_t settled;			/* the child waits at its gate, or there is none */
+	bool waits;
+	const char *what; /* the child's: the step that failed, and its errno */
+	int code;
 	struct state_process process;
 };
 
-static void spawn_fini(struct spawn *s)
+/* The ends that are the child's: it has its own copies. */
+static void spawn_close_ends(struct vmproc_child *s)
 {
-	int fds[] = { s->listen, s->log, s->log_end, s->null, s->gate[0], s->gate[1] };
+	int *fds[] = { &s->listen, &s->log, &s->null, &s->gate[0] };
 
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
 }
+
+static void spawn_put(struct vmproc_child *s)
+{
+	if (atomic_fetch_sub(&s->holds, 1) > 1)
+		return;
+	sem_destroy(&s->settled);
+	free(s);
+}
+
+/* --- the child --- */
 
 static void spawn_default_signals(void)
 {
@@ -64,50 +92,66 @@ static bool spawn_namespaces(const struct emptyns *ns)
 			       !fcntl(SPAWN_ROOT_FD, F_SETFD, 0));
 }
 
-static void spawn_exec(const struct spawn *s)
+static void spawn_exec(const struct vmproc_child *s)
 {
-	const struct vmproc_program *p = s->program;
+	const struct vmproc_program *p = &s->program;
 	const char *argv[12] = { p->vmm, "--control-fd", "3", "--seccomp", p->seccomp };
 	char *envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *)"LANG=C.UTF-8",
 			 NULL };
 	size_t n = 5;
 
-	if (p->ns->mnt >= 0) {
+	if (s->ns.mnt >= 0) {
 		argv[n++] = "--root-fd";
 		argv[n++] = "5"; /* SPAWN_ROOT_FD */
 	}
-	if (p->uid >= 0) {
+	if (s->uid[0]) {
 		argv[n++] = "--uid";
 		argv[n++] = s->uid;
 	}
 	execve(p->vmm, (char **)argv, envp);
 }
 
-/* The child. It runs only when vmd says so; when vmd dies before, the pipe ends and so does this. */
-static void spawn_child(const struct spawn *s)
+_Noreturn static void spawn_fail(struct vmproc_child *s, const char *what)
+{
+	s->what = what;
+	s->code = errno;
+	_exit(126);
+}
+
+/* Its descriptors: what it is to have from 0 on, its gate at 4, and nothing of vmd's. */
+static void spawn_descriptors(struct vmproc_child *s)
+{
+	/* all above 5 first, so that no dup2 hits a source of another */
+	int null = fcntl(s->null, F_DUPFD, 10), log = fcntl(s->log, F_DUPFD, 10);
+	int control = fcntl(s->listen, F_DUPFD, 10), gate = fcntl(s->gate[0], F_DUPFD, 10);
+	struct emptyns ns = s->ns;
+
+	if (ns.mnt >= 0)
+		ns.mnt = fcntl(ns.mnt, F_DUPFD, 10);
+	if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log, 2) < 0 || dup2(control, 3) < 0 ||
+	    dup2(gate, 4) < 0)
+		spawn_fail(s, "descriptors");
+	if (!spawn_namespaces(&ns))
+		spawn_fail(s, "namespaces");
+	/* at once: what is vmd's own ends with vmd, its clients' connections and the gate's other end too */
+	syscall(SYS_close_range, ns.mnt >= 0 ? SPAWN_ROOT_FD + 1 : SPAWN_ROOT_FD, ~0u, 0);
+}
+
+/* It runs only when vmd says so; when vmd dies before, the pipe ends and so does this. */
+_Noreturn static void spawn_child(struct vmproc_child *s)
 {
 	static const char sorry[] = "vmd: cannot execute vmm: ";
 	const char *why;
 	char go;
 
 	setsid();
-	/* all above 5 first, so that no dup2 hits a source of another */
-	int null = fcntl(s->null, F_DUPFD, 10), log = fcntl(s->log, F_DUPFD, 10);
-	int control = fcntl(s->listen, F_DUPFD, 10), gate = fcntl(s->gate[0], F_DUPFD, 10);
-	struct emptyns ns = *s->program->ns;
-
-	if (ns.mnt >= 0)
-		ns.mnt = fcntl(ns.mnt, F_DUPFD, 10);
-
-	if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log, 2) < 0 || dup2(control, 3) < 0 ||
-	    dup2(gate, 4) < 0)
-		_exit(126);
-	if (!spawn_namespaces(&ns))
-		_exit(126);
-	/* at once: what is vmd's own ends with vmd, its clients' connections and its socket too */
-	syscall(SYS_close_range, ns.mnt >= 0 ? SPAWN_ROOT_FD + 1 : SPAWN_ROOT_FD, ~0u, 0);
+	spawn_descriptors(s);
 	/* from now on the socket bears our pid: a vmd that comes later looks at it (vmproc_conn.c) */
-	if (listen(3, SPAWN_BACKLOG) < 0 || fdio_read(4, &go, 1) != 1)
+	if (listen(3, SPAWN_BACKLOG) < 0)
+		spawn_fail(s, "listen");
+	s->waits = true;
+	sem_post(&s->settled);
+	if (fdio_read(4, &go, 1) != 1)
 		_exit(126);
 	close(4);
 	if (chdir("/") < 0)
@@ -120,7 +164,80 @@ static void spawn_child(const struct spawn *s)
 	_exit(127);
 }
 
-static int spawn_files(struct spawn *s, const char *dir, struct err *e)
+/* --- the thread that makes it --- */
+
+/*
+ * The child begins in its control group: moving it later is slow and seen. It runs on this stack, below this frame, while
+ * the caller sleeps; so it must not return from here, and nothing here may be put into a function of its own.
+ */
+static __attribute__((noinline)) long spawn_clone(struct vmproc_child *s)
+{
+	int cgroup = s->program.cgroup;
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_PARENT_SETTID |
+			 (cgroup < 0 ? 0 : CLONE_INTO_CGROUP),
+		.pidfd = (uintptr_t)&s->pidfd,
+		.parent_tid = (uintptr_t)&s->process.pid,
+		.exit_signal = SIGCHLD,
+		.cgroup = cgroup < 0 ? 0 : (uint64_t)cgroup,
+	};
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "0"(SYS_clone3), "D"(&args), "S"(sizeof(args))
+			 : "rcx", "r11", "memory");
+	if (!ret)
+		spawn_child(s);
+	return ret;
+}
+
+static void *spawn_thread(void *arg)
+{
+	struct vmproc_child *s = arg;
+	sigset_t all;
+	long ret;
+
+	/* a handler of vmd's in the child would do things to vmd */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	ret = spawn_clone(s);
+	if (ret < 0) {
+		s->what = "clone3";
+		s->code = (int)-ret;
+	}
+	sem_post(&s->settled); /* it has ended before its gate */
+	spawn_put(s);
+	return NULL;
+}
+
+static int spawn_settle(struct vmproc_child *s, struct err *e)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int ret;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, SPAWN_STACK);
+	atomic_fetch_add(&s->holds, 1);
+	ret = pthread_create(&thread, &attr, spawn_thread, s);
+	pthread_attr_destroy(&attr);
+	if (ret) {
+		spawn_put(s);
+		return err_ret(e, -ret, "cannot make a process");
+	}
+	while (sem_wait(&s->settled) < 0)
+		;
+	if (!s->waits)
+		return err_ret(e, s->code ? -s->code : -ECHILD, "cannot make a process: %s",
+			       s->what ? s->what : "it has ended");
+	return 0;
+}
+
+/* --- what it is given --- */
+
+static int spawn_files(struct vmproc_child *s, const char *dir, struct err *e)
 {
 	char path[512];
 
@@ -147,74 +264,73 @@ static int spawn_files(struct spawn *s, const char *dir, struct err *e)
 	return 0;
 }
 
-/* fork(2), with the child in its control group from its first moment: moving it later is slow and seen. */
-static pid_t spawn_clone(int cgroup)
+int vmproc_prepare(const char *dir, const struct vmproc_program *program,
+		   struct vmproc_child **ret_child, struct err *e)
 {
-	struct clone_args args = { .flags = CLONE_INTO_CGROUP,
-				   .exit_signal = SIGCHLD,
-				   .cgroup = (uint64_t)cgroup };
-
-	return cgroup < 0 ? fork() : (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-}
-
-/* Fork, learn who it is, have it written down. The pidfd, or negative and no process. */
-static int spawn_fork(struct spawn *s,
-		      int (*record)(void *arg, const struct state_process *process, struct err *e),
-		      void *arg, struct err *e)
-{
-	AUTO_CLOSE int pidfd = -1;
-	pid_t pid = spawn_clone(s->program->cgroup);
+	struct vmproc_child *s = calloc(1, sizeof(*s));
+	size_t size = sizeof(s->process.socket);
 	int ret = 0;
 
-	if (pid < 0)
-		return err_errno(e, "cannot make a process");
-	if (!pid) {
-		close(s->gate[1]); /* else the child's own copy keeps its gate from ending */
-		spawn_child(s);
+	if (!s)
+		return err_ret(e, -ENOMEM, "cannot make a process");
+	s->holds = 1;
+	s->program = *program;
+	s->ns = *program->ns;
+	s->listen = s->log = s->log_end = s->null = s->gate[0] = s->gate[1] = s->pidfd = -1;
+	sem_init(&s->settled, 0, 0);
+	if (snprintf(s->process.socket, size, "%s/control.sock", dir) >= (int)size)
+		ret = err_set(e, ENAMETOOLONG, "'%s/control.sock' is too long for a socket", dir);
+	if (ret >= 0)
+		ret = spawn_files(s, dir, e);
+	if (ret >= 0)
+		ret = spawn_settle(s, e);
+	spawn_close_ends(s);
+	if (ret >= 0)
+		ret = host_process_start(s->process.pid, &s->process.start_time, e);
+	if (ret < 0) {
+		vmproc_child_free(s);
+		return ret;
 	}
-	s->process.pid = pid;
 	s->process.time_ms = state_now_ms();
-	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (pidfd < 0)
-		ret = err_errno(e, "cannot watch vmm");
-	if (ret >= 0)
-		ret = host_process_start(pid, &s->process.start_time, e);
-	if (ret >= 0)
-		ret = record(arg, &s->process, e);
-	if (ret >= 0)
-		return TAKE_FD(pidfd);
-	close(TAKE_FD(s->gate[1])); /* it ends by itself, at once */
-	waitpid(pid, NULL, 0);
-	return ret;
+	*ret_child = s;
+	return 0;
 }
 
-int vmproc_spawn(const struct vmproc_options *options, const struct vmproc_program *program,
+void vmproc_child_free(struct vmproc_child *s)
+{
+	siginfo_t info;
+
+	if (!s)
+		return;
+	spawn_close_ends(s);
+	if (s->gate[1] >= 0)
+		close(s->gate[1]); /* one that waits there ends by itself, at once */
+	if (s->log_end >= 0)
+		close(s->log_end);
+	if (s->pidfd >= 0) {
+		waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED);
+		close(s->pidfd);
+	}
+	spawn_put(s);
+}
+
+int vmproc_spawn(const struct vmproc_options *options, struct vmproc_child *take_child, int64_t uid,
 		 int (*record)(void *arg, const struct state_process *process, struct err *e),
 		 struct vmproc **ret_proc, struct err *e)
 {
-	struct spawn s = { .program = program,
-			   .listen = -1,
-			   .log = -1,
-			   .log_end = -1,
-			   .null = -1,
-			   .gate = { -1, -1 } };
-	int ret = snprintf(s.process.socket, sizeof(s.process.socket), "%s/control.sock",
-			   options->dir);
+	struct vmproc_child *s = take_child;
+	int ret;
 
-	s.process.uid = program->uid;
-	snprintf(s.uid, sizeof(s.uid), "%lld", (long long)program->uid);
-	if (ret >= (int)sizeof(s.process.socket))
-		return err_set(e, ENAMETOOLONG, "'%s/control.sock' is too long for a socket",
-			       options->dir);
-	ret = spawn_files(&s, options->dir, e);
+	s->process.uid = uid;
+	if (uid >= 0)
+		snprintf(s->uid, sizeof(s->uid), "%lld", (long long)uid);
+	ret = record(options->arg, &s->process, e);
 	if (ret >= 0)
-		ret = spawn_fork(&s, record, options->arg, e);
-	if (ret >= 0)
-		ret = vmproc_new(options, s.process.pid, s.process.socket, ret, true, ret_proc, e);
-	if (ret >= 0)
-		(*ret_proc)->log = TAKE_FD(s.log_end);
-	if (ret >= 0)
-		(*ret_proc)->gate = TAKE_FD(s.gate[1]);
-	spawn_fini(&s);
+		ret = vmproc_new(options, &s->process, TAKE_FD(s->pidfd), true, ret_proc, e);
+	if (ret >= 0) {
+		(*ret_proc)->log = TAKE_FD(s->log_end);
+		(*ret_proc)->gate = TAKE_FD(s->gate[1]);
+	}
+	vmproc_child_free(s);
 	return ret;
 }
