@@ -21,6 +21,7 @@ struct logfile {
 	struct logfile_run run;		   /* behind the last record that was added */
 	uint64_t end;			   /* position likewise */
 	bool ready, busy, failing, closing, removing;
+	bool waiting; /* all that is queued is the begin of a process that has said nothing yet */
 	uv_work_t work;
 	uv_timer_t retry;
 };
@@ -47,10 +48,16 @@ static void logfile_closed(uv_handle_t *handle)
 	free(l);
 }
 
+/* Is there something to be written? */
+static bool logfile_has_work(const struct logfile *l)
+{
+	return l->head && !l->waiting;
+}
+
 /* Start the next job, or end. */
 static void logfile_go(struct logfile *l)
 {
-	bool work = !l->ready || l->head || l->removing;
+	bool work = !l->ready || logfile_has_work(l) || l->removing;
 
 	if (l->busy || (l->failing && !l->closing))
 		return;
@@ -180,6 +187,8 @@ void logfile_add(struct logfile *l, const struct logrec *rec)
 	size_t len = logrec_format(rec, text);
 	struct logfile_block *b = logfile_block(l, len);
 
+	/* a process that says nothing costs the disk nothing */
+	l->waiting = rec->kind == LOGREC_BEGIN && (l->waiting || (b == l->head && !b->len));
 	memcpy(b->data + b->len, text, len);
 	b->len += len;
 	l->queued += len;
@@ -208,12 +217,12 @@ bool logfile_is_ready(const struct logfile *l)
 
 bool logfile_idle(const struct logfile *l)
 {
-	return !l->busy && !l->head;
+	return !l->busy && !logfile_has_work(l);
 }
 
 bool logfile_busy(const struct logfile *l)
 {
-	return (l->busy || l->head || !l->ready) && !l->failing;
+	return (l->busy || logfile_has_work(l) || !l->ready) && !l->failing;
 }
 
 const char *logfile_run(const struct logfile *l)

@@ -284,6 +284,33 @@ static void test_rotation(void **state)
 	assert_string_equal(text, "l 1001000 next|l 1001005 last|");
 }
 
+/* A process is in the log with the first that it says. */
+static void test_silence_is_not_written(void **state)
+{
+	struct fixture *f = *state;
+	char text[256];
+
+	fixture_open(f);
+	add(f, LOGREC_BEGIN, "run-1");
+	assert_string_equal(logfile_run(f->log), "run-1");
+	assert_true(logfile_idle(f->log));
+	assert_false(logfile_busy(f->log));
+	fixture_close(f, false);
+	assert_int_equal(access(f->path, F_OK), -1);
+	fixture_open(f);
+	assert_string_equal(logfile_run(f->log), "-");
+	add(f, LOGREC_BEGIN, "run-2");
+	add(f, LOGREC_BEGIN, "run-3");
+	assert_true(logfile_idle(f->log));
+	add(f, LOGREC_LINE, "one");
+	assert_false(logfile_idle(f->log));
+	add(f, LOGREC_BEGIN, "run-4");
+	assert_false(logfile_idle(f->log));
+	fixture_close(f, false);
+	dump(f, 0, text, sizeof(text));
+	assert_string_equal(text, "b 0 run-2|b 0 run-3|l 0 one|b 4 run-4|");
+}
+
 static void test_disk_takes_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -291,6 +318,7 @@ static void test_disk_takes_nothing(void **state)
 
 	fixture_open(f);
 	add(f, LOGREC_BEGIN, "run-1");
+	add(f, LOGREC_LINE, "zero");
 	fixture_close(f, false);
 	fixture_open(f);
 	snprintf(away, sizeof(away), "%s/away", f->dir);
@@ -308,7 +336,7 @@ static void test_disk_takes_nothing(void **state)
 	assert_int_equal(f->failed, 1);
 	fixture_close(f, false);
 	dump(f, 0, text, sizeof(text));
-	assert_string_equal(text, "b 0 run-1|l 0 one|l 4 two|");
+	assert_string_equal(text, "b 0 run-1|l 0 zero|l 5 one|l 9 two|");
 	/* it is not waited for at the end */
 	fixture_open(f);
 	assert_int_equal(rename(f->path, away), 0);
@@ -322,8 +350,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_records),  T(test_goes_on_where_it_was), T(test_cut_record),
-		T(test_rotation), T(test_disk_takes_nothing),
+		T(test_records),  T(test_goes_on_where_it_was),	  T(test_cut_record),
+		T(test_rotation), T(test_silence_is_not_written), T(test_disk_takes_nothing),
 	};
 
 	return cmocka_run_group_tests_name("logfile", tests, NULL, NULL);
