@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
  * Machines made and ended per second, 16 at a time: through vmd (vm.apply, vm.start, vm.wait for its end,
- * vm.delete, on 16 connections), by QEMU alone and by the floor program, batches of each in turn.
+ * vm.delete, on 16 connections), by QEMU alone and by the floor program, batches of each in turn. vmd's run
+ * directory is on a tmpfs, as /run is, and its database on the disk.
  */
 #include <err.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/bench/bench.h"
 #include "tests/functional/harness.h"
+#include "tests/lib/tempdir.h"
 
 #define CHURN_PARALLEL 16
 #define CHURN_EACH 4 /* machines of each of them in a batch */
@@ -87,12 +90,27 @@ static void churn_measure(struct churn_lane (*lanes)[CHURN_PARALLEL], size_t n)
 	bench_row(&row);
 }
 
+/* A directory in memory, to be removed; NULL where there is none: it stays as it is. */
+static char *churn_run_dir(struct harness *h)
+{
+	char *dir = strdup("/dev/shm/vmd-bench-XXXXXX");
+
+	if (!dir || !mkdtemp(dir)) {
+		warn("the run directory is on a disk: /dev/shm");
+		free(dir);
+		return NULL;
+	}
+	snprintf(h->run_dir, sizeof(h->run_dir), "%s", dir);
+	return dir;
+}
+
 int main(void)
 {
 	struct churn_lane lanes[3][CHURN_PARALLEL] = { { { .n = 0 } } };
 	struct bench_command commands[3] = { { .name = "vmd" }, { .name = "floor" } };
 	size_t n = bench_has_qemu() ? 3 : 2;
 	struct harness *h = harness_new();
+	char *run_dir = churn_run_dir(h);
 
 	commands[1].argv[0] = bench_path("tests/bench/kvm_floor");
 	commands[1].argv[1] = "128";
@@ -106,5 +124,6 @@ int main(void)
 	}
 	churn_measure(lanes, n);
 	harness_free(h);
+	tempdir_remove(run_dir);
 	return 0;
 }
