@@ -51,6 +51,7 @@ enum db_slot {
 	DB_REQUEST_TRIM,
 	DB_JOB_ADD,
 	DB_JOB_TRIM,
+	DB_JOB_EXPIRE,
 	DB_JOB_UPDATE,
 	DB_JOB_LIST,
 	DB_JOB_GET,
@@ -68,6 +69,7 @@ struct state {
 	bool in_doubt; /* a commit's outcome is unknown, and was not settled yet */
 	void (*doubt)(void *arg);
 	void *doubt_arg;
+	int64_t jobs_expired_ms; /* when jobs were last looked at for their age */
 };
 
 /*

@@ -12,11 +12,22 @@
 	"id, vm, name, op, state, phase, done, total, unit, timeout, force, uid, pid, program," \
 	" created, updated, result"
 
+#define JOB_EXPIRE_MS 60000 /* by age they are looked at that often: all of them are, then */
+
 static int job_trim(struct state *s, int64_t seq, int64_t now_ms, struct err *e)
 {
-	return db_run(s, DB_JOB_TRIM,
-		      "DELETE FROM job WHERE state <> 'running' AND (seq <= ? OR updated < ?)", e,
-		      "ii", seq - STATE_JOBS_MAX, now_ms - STATE_JOB_KEEP_MS);
+	int ret = db_run(s, DB_JOB_TRIM, "DELETE FROM job WHERE seq <= ? AND state <> 'running'", e,
+			 "i", seq - STATE_JOBS_MAX);
+
+	/* a clock may be set back */
+	if (ret < 0 ||
+	    (now_ms >= s->jobs_expired_ms && now_ms - s->jobs_expired_ms < JOB_EXPIRE_MS))
+		return ret;
+	ret = db_run(s, DB_JOB_EXPIRE, "DELETE FROM job WHERE state <> 'running' AND updated < ?",
+		     e, "i", now_ms - STATE_JOB_KEEP_MS);
+	if (ret >= 0)
+		s->jobs_expired_ms = now_ms;
+	return ret;
 }
 
 int state_job_add(struct state *s, const struct state_job *j, struct err *e)

@@ -445,6 +445,13 @@ static void test_jobs_are_bounded(void **state)
 	assert_int_equal(late.n, 1);
 	add_job(f->s, 5000, "done", 2001 + STATE_JOB_KEEP_MS);
 	assert_int_equal(state_job_get(f->s, "j-1050", see_job, &none, &e), 0);
+	/* a minute later at the latest, or at once after the clock was set back */
+	add_job(f->s, 5001, "done", 2001 + 2 * STATE_JOB_KEEP_MS);
+	add_job(f->s, 5002, "done", 2001 + 2 * STATE_JOB_KEEP_MS + 60000);
+	assert_int_equal(state_job_get(f->s, "j-5000", see_job, &none, &e), 0);
+	add_job(f->s, 5003, "done", 1000);
+	add_job(f->s, 5004, "done", 1001 + STATE_JOB_KEEP_MS);
+	assert_int_equal(state_job_get(f->s, "j-5003", see_job, &none, &e), 0);
 	assert_int_equal(none.n, 0);
 	strcpy(running.job.state, "failed");
 	strcpy(running.job.phase, "boot");
