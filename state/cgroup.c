@@ -3,15 +3,34 @@
 #include "lib/errcat.h"
 #include "state/db.h"
 
+/* After a boot there are no groups but the new ones. */
+static int cgroup_end(struct state *s, int ret, struct err *e)
+{
+	if (ret >= 0)
+		ret = state_commit(s, e);
+	if (ret < 0)
+		state_rollback(s);
+	return ret;
+}
+
 int state_cgroup_put(struct state *s, const char *name, const char *vm, struct err *e)
 {
-	return db_run(s, DB_CGROUP_PUT, "INSERT OR REPLACE INTO cgroup VALUES (?, ?)", e, "tt",
-		      name, vm);
+	int ret = state_begin_boot(s, e);
+
+	if (ret >= 0)
+		ret = db_run(s, DB_CGROUP_PUT, "INSERT OR REPLACE INTO cgroup VALUES (?, ?)", e,
+			     "tt", name, vm);
+	return cgroup_end(s, ret, e);
 }
 
 int state_cgroup_delete(struct state *s, const char *name, struct err *e)
 {
-	return db_run(s, DB_CGROUP_DELETE, "DELETE FROM cgroup WHERE name = ?", e, "t", name);
+	int ret = state_begin_boot(s, e);
+
+	if (ret >= 0)
+		ret = db_run(s, DB_CGROUP_DELETE, "DELETE FROM cgroup WHERE name = ?", e, "t",
+			     name);
+	return cgroup_end(s, ret, e);
 }
 
 int state_cgroup_list(struct state *s, int (*each)(void *arg, const char *name, const char *vm),

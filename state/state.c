@@ -135,14 +135,56 @@ void db_text(sqlite3_stmt *stmt, int column, char *out, size_t size)
 	snprintf(out, size, "%s", text ? text : "");
 }
 
+static int state_exec(struct state *s, const char *sql, const char *what, struct err *e)
+{
+	if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return db_fail(s, what, e);
+	return 0;
+}
+
+/* It can only be set between transactions. */
+static int state_sync(struct state *s, bool full, struct err *e)
+{
+	int ret = 0;
+
+	if (s->unsynced == full)
+		ret = state_exec(s,
+				 full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+				 "cannot set how it is written", e);
+	if (ret >= 0)
+		s->unsynced = !full;
+	return ret;
+}
+
+static int state_begin_as(struct state *s, bool full, struct err *e)
+{
+	int ret = state_sync(s, full, e);
+
+	if (ret >= 0)
+		ret = db_run(s, DB_BEGIN, "BEGIN IMMEDIATE", e, "");
+	if (ret < 0)
+		state_sync(s, true, NULL);
+	return ret;
+}
+
 int state_begin(struct state *s, struct err *e)
 {
-	return db_run(s, DB_BEGIN, "BEGIN IMMEDIATE", e, "");
+	return state_begin_as(s, true, e);
+}
+
+int state_begin_boot(struct state *s, struct err *e)
+{
+	return state_begin_as(s, false, e);
 }
 
 int state_commit(struct state *s, struct err *e)
 {
-	return db_run(s, DB_COMMIT, "COMMIT", e, "");
+	int ret = db_run(s, DB_COMMIT, "COMMIT", e, "");
+
+	if (ret >= 0)
+		state_sync(s, true,
+			   NULL); /* when memory is short, the next transaction tries again */
+	return ret;
 }
 
 void state_rollback(struct state *s)
@@ -150,13 +192,7 @@ void state_rollback(struct state *s)
 	/* SQLite may have rolled back by itself */
 	if (!sqlite3_get_autocommit(s->db))
 		db_run(s, DB_ROLLBACK, "ROLLBACK", NULL, "");
-}
-
-static int state_exec(struct state *s, const char *sql, const char *what, struct err *e)
-{
-	if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return db_fail(s, what, e);
-	return 0;
+	state_sync(s, true, NULL);
 }
 
 static int state_version(struct state *s, struct err *e)

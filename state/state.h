@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Everything durable: one SQLite database (WAL, synchronous=FULL) in the state directory. The only SQL
- * of the project is in this folder. On the loop's thread alone; a write is one fsync.
+ * of the project is in this folder. On the loop's thread alone; a write is one fsync, but for state_begin_boot.
  *
  * Failures of the database are ERR_STATE: nothing was written. ERR_STATE_UNKNOWN: see state_settle. Times are milliseconds since 1970.
  */
@@ -118,6 +118,11 @@ int64_t state_now_ms(void);
 
 /* Several writes as one. Not nested. state_rollback after a failure of any of them or of the commit. */
 int state_begin(struct state *s, struct err *e);
+/*
+ * The same for what means nothing after the host has started anew, as processes and cgroups: it outlives vmd,
+ * but is on the disk for certain only with the next transaction of the other kind. No fsync.
+ */
+int state_begin_boot(struct state *s, struct err *e);
 int state_commit(struct state *s, struct err *e);
 void state_rollback(struct state *s);
 
@@ -164,7 +169,10 @@ int state_process_delete(struct state *s, const char *vm, struct err *e);
 int state_process_list(struct state *s, int (*each)(void *arg, const struct state_process *p),
 		       void *arg, struct err *e);
 
-/* Cgroups: written before they are made, deleted after they are gone. name: at most STATE_CGROUP_SIZE. */
+/*
+ * Cgroups: written before they are made, deleted after they are gone, each in a transaction of its own (of
+ * state_begin_boot). name: at most STATE_CGROUP_SIZE.
+ */
 int state_cgroup_put(struct state *s, const char *name, const char *vm, struct err *e);
 int state_cgroup_delete(struct state *s, const char *name, struct err *e);
 /* each must not write. */

@@ -232,7 +232,7 @@ static int guest_record(void *arg, const struct state_process *process, struct e
 	struct guest *g = arg;
 	struct state *s = g->d->state;
 	struct state_process p = *process;
-	int ret = state_begin(s, e);
+	int ret = state_begin_boot(s, e); /* the wish is synced with the answer to it */
 
 	if (ret < 0)
 		return ret;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "lib/embed.h"
 #include "lib/errcat.h"
@@ -17,6 +19,22 @@ struct fixture {
 	char *dir;
 	struct state *s;
 };
+
+/* SQLite's call, counted. */
+static unsigned int syncs;
+int fdatasync(int fd)
+{
+	syncs++;
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+static unsigned int take_syncs(void)
+{
+	unsigned int n = syncs;
+
+	syncs = 0;
+	return n;
+}
 
 static int setup(void **state)
 {
@@ -421,6 +439,39 @@ static void add_job(struct state *s, int n, const char *job_state, int64_t time_
 	assert_int_equal(state_job_add(s, &j, &e), 0);
 }
 
+/* What a reboot makes void is not waited for, and whatever follows is. */
+static void test_syncs(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm vm = add_vm(f->s, "one");
+	struct state_process p = { .pid = 7, .boot_id = "b", .socket = "s", .revision = 1 };
+	struct err e = { 0 };
+
+	strcpy(p.vm, vm.id);
+	take_syncs();
+	assert_int_equal(state_begin_boot(f->s, &e), 0);
+	assert_int_equal(state_process_put(f->s, &p, &e), 0);
+	assert_int_equal(state_commit(f->s, &e), 0);
+	assert_int_equal(state_cgroup_put(f->s, "/g", vm.id, &e), 0);
+	assert_int_equal(state_cgroup_delete(f->s, "/g", &e), 0);
+	assert_int_equal(take_syncs(), 0);
+	assert_int_equal(state_vm_set_desired(f->s, vm.id, true, &e), 0);
+	assert_int_equal(take_syncs(), 1);
+	assert_int_equal(state_begin_boot(f->s, &e), 0);
+	assert_int_equal(state_process_delete(f->s, vm.id, &e), 0);
+	state_rollback(f->s);
+	assert_int_equal(state_begin(f->s, &e), 0);
+	assert_int_equal(state_vm_set_desired(f->s, vm.id, false, &e), 0);
+	assert_int_equal(state_commit(f->s, &e), 0);
+	assert_int_equal(take_syncs(), 1);
+	/* in a transaction there is no second one, and the failure changes nothing */
+	assert_int_equal(state_begin(f->s, &e), 0);
+	assert_true(state_begin_boot(f->s, &e) < 0);
+	state_rollback(f->s);
+	assert_int_equal(state_vm_delete(f->s, vm.id, &e), 0);
+	assert_int_equal(take_syncs(), 1);
+}
+
 static void test_jobs_are_bounded(void **state)
 {
 	struct fixture *f = *state;
@@ -692,6 +743,7 @@ int main(void)
 		T(test_uids),
 		T(test_event_ring),
 		T(test_last_states),
+		T(test_syncs),
 		T(test_jobs_are_bounded),
 		T(test_reopen_keeps),
 		T(test_rollback),
