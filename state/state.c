@@ -130,9 +130,12 @@ int db_run(struct state *s, enum db_slot slot, const char *sql, struct err *e, c
 
 void db_text(sqlite3_stmt *stmt, int column, char *out, size_t size)
 {
-	const char *text = (const char *)sqlite3_column_text(stmt, column);
+	const unsigned char *text = sqlite3_column_text(stmt, column);
+	size_t len = text ? MIN(strlen((const char *)text), size - 1) : 0;
 
-	snprintf(out, size, "%s", text ? text : "");
+	if (len)
+		memcpy(out, text, len);
+	out[len] = '\0';
 }
 
 static int state_exec(struct state *s, const char *sql, const char *what, struct err *e)

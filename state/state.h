@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything durable: one SQLite database (WAL, synchronous=FULL) in the state directory. The only SQL
- * of the project is in this folder. On the loop's thread alone; a write is one fsync, but for state_begin_boot.
+ * Everything durable: one SQLite database (WAL, synchronous=FULL) in the state directory. The only
+ * SQL of the project is in this folder. On the loop's thread alone; a write is one fsync, but for
+ * state_begin_boot.
  *
  * Failures of the database are ERR_STATE: nothing was written. ERR_STATE_UNKNOWN: see state_settle. Times are milliseconds since 1970.
  */
@@ -119,8 +120,9 @@ int64_t state_now_ms(void);
 /* Several writes as one. Not nested. state_rollback after a failure of any of them or of the commit. */
 int state_begin(struct state *s, struct err *e);
 /*
- * The same for what means nothing after the host has started anew, as processes and cgroups: it outlives vmd,
- * but is on the disk for certain only with the next transaction of the other kind. No fsync.
+ * The same for what means nothing after the host has started anew, as processes and cgroups: it
+ * outlives vmd, but is on the disk for certain only with the next transaction of the other kind.
+ * No fsync.
  */
 int state_begin_boot(struct state *s, struct err *e);
 int state_commit(struct state *s, struct err *e);
@@ -148,9 +150,12 @@ int state_vm_set_desired(struct state *s, const char *id, bool running, struct e
 int state_vm_get(struct state *s, const char *id, struct state_vm *ret_vm, struct err *e);
 /* By name, id or unique prefix of an id (at least 4 characters). -ERR_VM_NOT_FOUND with the nearest name. */
 int state_vm_find(struct state *s, const char *word, struct state_vm *ret_vm, struct err *e);
-/* All, by name. each < 0 ends the walk and is returned. */
-int state_vm_list(struct state *s, int (*each)(void *arg, const struct state_vm *vm), void *arg,
-		  struct err *e);
+/*
+ * By name, at most limit of those behind the name after ("": from the first on). each < 0 ends the
+ * walk and is returned.
+ */
+int state_vm_list(struct state *s, const char *after, int64_t limit,
+		  int (*each)(void *arg, const struct state_vm *vm), void *arg, struct err *e);
 /* Texts of a revision, malloc'ed; either may be NULL. -ERR_VM_NO_REVISION. */
 int state_revision_get(struct state *s, const char *id, int64_t number, char **ret_definition,
 		       char **ret_config, struct err *e);
@@ -170,8 +175,8 @@ int state_process_list(struct state *s, int (*each)(void *arg, const struct stat
 		       void *arg, struct err *e);
 
 /*
- * Cgroups: written before they are made, deleted after they are gone, each in a transaction of its own (of
- * state_begin_boot). name: at most STATE_CGROUP_SIZE.
+ * Cgroups: written before they are made, deleted after they are gone, each in a transaction of its
+ * own (of state_begin_boot). name: at most STATE_CGROUP_SIZE.
  */
 int state_cgroup_put(struct state *s, const char *name, const char *vm, struct err *e);
 int state_cgroup_delete(struct state *s, const char *name, struct err *e);

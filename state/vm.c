@@ -200,11 +200,13 @@ int state_vm_find(struct state *s, const char *word, struct state_vm *ret_vm, st
 	return ret ? MIN(ret, 0) : vm_not_found(s, word, e);
 }
 
-int state_vm_list(struct state *s, int (*each)(void *arg, const struct state_vm *vm), void *arg,
-		  struct err *e)
+int state_vm_list(struct state *s, const char *after, int64_t limit,
+		  int (*each)(void *arg, const struct state_vm *vm), void *arg, struct err *e)
 {
 	sqlite3_stmt *stmt =
-		db_query(s, DB_VM_LIST, "SELECT " VM_COLUMNS VM_FROM "ORDER BY name", e, "");
+		db_query(s, DB_VM_LIST,
+			 "SELECT " VM_COLUMNS VM_FROM "WHERE name > ? ORDER BY name LIMIT ?", e,
+			 "ti", after, limit);
 	struct state_vm vm;
 	int ret;
 

@@ -45,15 +45,27 @@ struct event_hub {
 	struct json_object *pending; /* owned: an array of events that were stored and not sent */
 };
 
+/* strftime takes five times as long, which a list of thousands shows. */
+static void event_digits(char *out, size_t width, int n)
+{
+	for (char *p = out + width; p > out; n /= 10)
+		*--p = (char)('0' + MAX(n, 0) % 10);
+}
+
 void event_time(int64_t time_ms, char out[static EVENT_TIME_SIZE])
 {
 	time_t t = (time_t)(time_ms / 1000);
 	struct tm tm;
-	size_t n;
 
 	gmtime_r(&t, &tm);
-	n = strftime(out, EVENT_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, EVENT_TIME_SIZE - n, ".%03dZ", (int)(time_ms % 1000));
+	strcpy(out, "0000-00-00T00:00:00.000Z");
+	event_digits(out, 4, tm.tm_year + 1900);
+	event_digits(out + 5, 2, tm.tm_mon + 1);
+	event_digits(out + 8, 2, tm.tm_mday);
+	event_digits(out + 11, 2, tm.tm_hour);
+	event_digits(out + 14, 2, tm.tm_min);
+	event_digits(out + 17, 2, tm.tm_sec);
+	event_digits(out + 20, 3, (int)(time_ms % 1000));
 }
 
 struct event_hub *event_hub_new(uv_loop_t *loop, struct state *state, const struct log *log)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Methods vm.validate, apply, revert, list, get, delete: definitions. On the loop's thread. */
+/* Methods vm.validate, apply, revert, get, delete: definitions. On the loop's thread. */
 #include "vmd/methods.h"
 
 #include <errno.h>
@@ -7,8 +7,6 @@
 #include <string.h>
 
 #include "lib/auto.h"
-#include "lib/buf.h"
-#include "lib/conn.h"
 #include "lib/errcat.h"
 #include "lib/vmdef.h"
 #include "vmd/daemon.h"
@@ -17,6 +15,7 @@
 #include "vmd/guest.h"
 #include "vmd/history.h"
 #include "vmd/host.h"
+#include "vmd/vm_row.h"
 #include "vmd/vmlog.h"
 
 #define VM_DELETED_MAX 16384 /* bytes of a definition that the event of its deletion keeps */
@@ -278,119 +277,6 @@ void method_vm_revert(struct daemon *d, struct call *call)
 	vm_apply_fini(&a);
 }
 
-/* Members of a VM in a list, asked for by name. */
-static const char *const vm_fields[] = { "id",	     "name",	 "profile", "cpus",
-					 "memory",   "revision", "owner",   "desired",
-					 "observed", "state",	 "since" };
-enum vm_field {
-	VM_FIELD_ID,
-	VM_FIELD_NAME,
-	VM_FIELD_PROFILE,
-	VM_FIELD_CPUS,
-	VM_FIELD_MEMORY,
-	VM_FIELD_REVISION,
-	VM_FIELD_OWNER,
-	VM_FIELD_DESIRED,
-	VM_FIELD_OBSERVED,
-	VM_FIELD_STATE,
-	VM_FIELD_SINCE,
-};
-#define VM_FIELDS_ALL (BIT(VM_FIELD_STATE) - 1) /* but state and since: observed has them */
-
-static unsigned int vm_fields_of(struct json_object *names)
-{
-	unsigned int fields = 0;
-
-	for (size_t i = 0; names && i < json_object_array_length(names); i++)
-		for (size_t k = 0; k < ARRAY_SIZE(vm_fields); k++)
-			if (!strcmp(json_object_get_string(json_object_array_get_idx(names, i)),
-				    vm_fields[k]))
-				fields |= BIT(k);
-	return names ? fields : VM_FIELDS_ALL;
-}
-
-static struct json_object *vm_summary(struct daemon *d, const struct state_vm *vm,
-				      unsigned int fields)
-{
-	const struct guest *g = guest_find(d, vm->id);
-	struct json_object *o = json_new();
-	char time[EVENT_TIME_SIZE];
-
-	if (fields & BIT(VM_FIELD_ID))
-		json_add_str(o, "id", vm->id);
-	if (fields & BIT(VM_FIELD_NAME))
-		json_add_str(o, "name", vm->name);
-	if (fields & BIT(VM_FIELD_PROFILE))
-		json_add_str(o, "profile", vm->profile);
-	if (fields & BIT(VM_FIELD_CPUS))
-		json_add_int(o, "cpus", vm->vcpus);
-	if (fields & BIT(VM_FIELD_MEMORY))
-		json_add_int(o, "memory", vm->memory);
-	if (fields & BIT(VM_FIELD_REVISION))
-		json_add_int(o, "revision", vm->revision);
-	if (fields & BIT(VM_FIELD_OWNER))
-		json_add_int(o, "owner", vm->owner);
-	if (fields & BIT(VM_FIELD_DESIRED))
-		json_add_str(o, "desired", vm->desired_running ? "running" : "stopped");
-	if (fields & BIT(VM_FIELD_OBSERVED))
-		json_add(o, "observed", guest_observed(g, vm));
-	if (fields & BIT(VM_FIELD_STATE))
-		json_add_str(o, "state", guest_state_name(g));
-	if (fields & BIT(VM_FIELD_SINCE)) {
-		event_time(guest_since_ms(g, vm), time);
-		json_add_str(o, "since", time);
-	}
-	return o;
-}
-
-/* The rows are text from the start: the objects of thousands of them would be many times as large. */
-struct vm_list {
-	struct daemon *d;
-	unsigned int fields;
-	struct buf text;
-};
-
-static int vm_list_one(void *arg, const struct state_vm *vm)
-{
-	struct vm_list *l = arg;
-	AUTO_JSON struct json_object *o = vm_summary(l->d, vm, l->fields);
-	size_t len;
-	const char *text = json_object_to_json_string_length(
-		o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
-	int ret = buf_add(&l->text, buf_len(&l->text) > 1 ? "," : "", buf_len(&l->text) > 1);
-
-	return ret < 0 ? ret : buf_add(&l->text, text, len);
-}
-
-static int vm_list(struct vm_list *l, char **ret_text, struct err *e)
-{
-	int ret = buf_add(&l->text, "[", 1);
-
-	if (ret >= 0)
-		ret = state_vm_list(l->d->state, vm_list_one, l, e);
-	if (ret >= 0)
-		ret = buf_add(&l->text, "]", 2); /* with its NUL */
-	if (ret == -ENOBUFS || ret == -ENOMEM)
-		return err_ret(e, ret, "too many VMs for one list");
-	if (ret >= 0)
-		*ret_text = TAKE_PTR(l->text.data);
-	return ret;
-}
-
-void method_vm_list(struct daemon *d, struct call *call)
-{
-	struct vm_list l = { .d = d, .fields = vm_fields_of(json_get(call->params, "fields")) };
-	char *text = NULL;
-	struct err e;
-
-	buf_init(&l.text, CONN_OUT_MAX);
-	if (vm_list(&l, &text, &e) < 0)
-		call_fail(call, &e, NULL);
-	else
-		call_reply(call, json_add(json_new(), "vms", json_raw(text)));
-	buf_fini(&l.text);
-}
-
 static struct json_object *vm_consoles(struct json_object *config)
 {
 	struct json_object *list = json_object_new_array();
@@ -427,7 +313,7 @@ void method_vm_get(struct daemon *d, struct call *call)
 		call_fail(call, &e, NULL);
 		return;
 	}
-	o = vm_summary(d, &vm, VM_FIELDS_ALL);
+	o = vm_row(d, &vm);
 	event_time(vm.created_ms, created);
 	event_time(vm.updated_ms, updated);
 	json_add_str(o, "created", created);

@@ -55,11 +55,12 @@ void method_host_info(struct daemon *d, struct call *call);
 /* method_event.c */
 void method_event_list(struct daemon *d, struct call *call);
 void method_event_subscribe(struct daemon *d, struct call *call);
+/* method_list.c */
+void method_vm_list(struct daemon *d, struct call *call);
 /* method_vm.c: definitions */
 void method_vm_validate(struct daemon *d, struct call *call);
 void method_vm_apply(struct daemon *d, struct call *call);
 void method_vm_revert(struct daemon *d, struct call *call);
-void method_vm_list(struct daemon *d, struct call *call);
 void method_vm_get(struct daemon *d, struct call *call);
 void method_vm_delete(struct daemon *d, struct call *call);
 /* method_history.c: their revisions */

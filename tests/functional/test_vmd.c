@@ -98,6 +98,62 @@ static void test_apply_get_list_delete(void **state)
 	assert_int_equal(json_object_array_length(json_get(empty, "vms")), 0);
 }
 
+#define MANY 2010 /* more than two turns of the loop list */
+
+static void apply_many(struct client *c)
+{
+	for (int i = 0; i < MANY; i += 30) {
+		AUTO_JSON struct json_object *answers = NULL;
+		AUTO_FREE char *line = NULL;
+		size_t size;
+		FILE *f = open_memstream(&line, &size);
+
+		assert_non_null(f);
+		for (int k = i; k < i + 30; k++)
+			fprintf(f,
+				"%c{'jsonrpc': '2.0', 'id': %d, 'method': 'vm.apply', 'params': "
+				"{'definition': {'name': 'm%04d', 'boot': {'kernel': '/k'}}}}",
+				k == i ? '[' : ',', k, k);
+		fputc(']', f);
+		fclose(f);
+		for (char *p = line; *p; p++)
+			*p = *p == '\'' ? '"' : *p;
+		client_send_line(c, line);
+		answers = client_next(c);
+		assert_int_equal(json_object_array_length(answers), 30);
+	}
+}
+
+/* A long list leaves room for others: they are answered first. What they do to its end is in it. */
+static void test_long_list(void **state)
+{
+	struct harness *h = *state;
+	struct client *c = harness_client(h);
+	AUTO_JSON struct json_object *first = NULL, *second = NULL, *last = NULL;
+	struct json_object *vms;
+	char name[16];
+
+	apply_many(c);
+	client_send_line(c, "{\"jsonrpc\": \"2.0\", \"id\": 9001, \"method\": \"vm.list\"}\n"
+			    "{\"jsonrpc\": \"2.0\", \"id\": 9002, \"method\": \"vm.delete\", "
+			    "\"params\": {\"vm\": \"m2009\"}}\n"
+			    "{\"jsonrpc\": \"2.0\", \"id\": 9003, \"method\": \"vm.delete\", "
+			    "\"params\": {\"vm\": \"m0000\"}}");
+	first = client_next(c);
+	second = client_next(c);
+	last = client_next(c);
+	assert_int_equal(json_get_int(first, "id", 0), 9002);
+	assert_int_equal(json_get_int(second, "id", 0), 9003);
+	assert_int_equal(json_get_int(last, "id", 0), 9001);
+	vms = json_get(json_get(last, "result"), "vms");
+	assert_int_equal(json_object_array_length(vms), MANY - 1);
+	for (int i = 0; i < MANY - 1; i++) {
+		snprintf(name, sizeof(name), "m%04d", i);
+		assert_string_equal(
+			json_get_str(json_object_array_get_idx(vms, (size_t)i), "name", ""), name);
+	}
+}
+
 static void test_if_revision(void **state)
 {
 	struct harness *h = *state;
@@ -344,6 +400,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_ping_version_host),
 		T(test_apply_get_list_delete),
+		T(test_long_list),
 		T(test_if_revision),
 		T(test_bad_requests),
 		T(test_bad_lines),

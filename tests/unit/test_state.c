@@ -225,8 +225,14 @@ static void test_list_is_sorted(void **state)
 	add_vm(f->s, "c");
 	add_vm(f->s, "a");
 	add_vm(f->s, "b");
-	assert_int_equal(state_vm_list(f->s, count_vm, names, &e), 0);
+	assert_int_equal(state_vm_list(f->s, "", 10, count_vm, names, &e), 0);
 	assert_string_equal(names, "a b c ");
+	names[0] = '\0';
+	assert_int_equal(state_vm_list(f->s, "", 2, count_vm, names, &e), 0);
+	assert_string_equal(names, "a b ");
+	names[0] = '\0';
+	assert_int_equal(state_vm_list(f->s, "a", 10, count_vm, names, &e), 0);
+	assert_string_equal(names, "b c ");
 }
 
 static int take_process(void *arg, const struct state_process *p)
