@@ -477,8 +477,9 @@ int conn_listen(const char *path, unsigned int mode, struct err *e)
 	if (fd < 0)
 		return err_errno(e, "cannot make a socket");
 	/*
-	 * The file gets the socket's mode (Linux), so it is never wider than asked for. The umask, which is the
-	 * process's and not to be touched here, may take what others were to have: they get that afterwards.
+	 * The file gets the socket's mode (Linux), so it is never wider than asked for. The umask,
+	 * which is the process's and not to be touched here, may take what others were to have:
+	 * they get that afterwards.
 	 */
 	if (fchmod(fd, mode) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
 	    ((mode & 0077) && chmod(path, mode) < 0))

@@ -21,7 +21,10 @@ void cage_init(struct daemon *d);
 void cage_fini(struct daemon *d);
 /* For a monitor; ret_program->cgroup is the caller's to set. */
 void cage_program(const struct daemon *d, struct vmproc_program *ret_program);
-/* For the next monitor: a uid that is free until its row is written (state_process_put), or -1 for ours. */
+/*
+ * For the next monitor: a uid that is free until its row is written (state_process_put), or -1 for
+ * ours.
+ */
 int cage_uid(struct daemon *d, int64_t *ret_uid, struct err *e);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything that a start can get ready away from the loop: what a vmm is given, opened (the files of the machine
- * configuration, /dev/kvm, the file for its last words), and the process that is to become it. All of that may
- * block (network file systems), so a uv worker does it; the worker owns the struct until done is called on
- * the loop's thread.
+ * Everything that a start can get ready away from the loop: what a vmm is given, opened (the files
+ * of the machine configuration, /dev/kvm, the file for its last words), and the process that is to
+ * become it. All of that may block (network file systems), so a uv worker does it; the worker owns
+ * the struct until done is called on the loop's thread.
  */
 #ifndef VMD_GATHER_H
 #define VMD_GATHER_H

@@ -48,8 +48,8 @@ struct logfile_options {
 int logfile_new(const struct logfile_options *options, struct logfile **ret_log, struct err *e);
 /*
  * Add a record. Between ready and close; no record is refused, but who adds while there is no room
- * breaks the bound. A record of kind LOGREC_BEGIN starts a run; others belong to it. With
- * nothing before and nothing behind it, it waits in memory: a run that says nothing leaves no trace.
+ * breaks the bound. A record of kind LOGREC_BEGIN starts a run; others belong to it. With nothing
+ * before and nothing behind it, it waits in memory: a run that says nothing leaves no trace.
  */
 void logfile_add(struct logfile *l, const struct logrec *rec);
 bool logfile_room(const struct logfile *l);

@@ -56,16 +56,18 @@ struct vmproc_program {
 };
 
 /*
- * Make a process for `vmm --control-fd 3`, whose directory is dir. It waits before its exec and ends when vmd
- * does, or with vmproc_child_free, which accepts NULL. On any thread; blocks for about a millisecond.
+ * Make a process for `vmm --control-fd 3`, whose directory is dir. It waits before its exec and
+ * ends when vmd does, or with vmproc_child_free, which accepts NULL. On any thread; blocks for
+ * about a millisecond.
  */
 struct vmproc_child;
 int vmproc_prepare(const char *dir, const struct vmproc_program *program,
 		   struct vmproc_child **ret_child, struct err *e);
 void vmproc_child_free(struct vmproc_child *child);
 /*
- * Take it over, as the user (and group) uid, its alone, or -1: ours; once `record` has written down what it is:
- * no process that nobody knows of, whenever vmd dies. Else it ends. vmproc_go lets it run.
+ * Take it over, as the user (and group) uid, its alone, or -1: ours; once `record` has written
+ * down what it is: no process that nobody knows of, whenever vmd dies. Else it ends. vmproc_go
+ * lets it run.
  */
 int vmproc_spawn(const struct vmproc_options *options, struct vmproc_child *take_child, int64_t uid,
 		 int (*record)(void *arg, const struct state_process *process, struct err *e),

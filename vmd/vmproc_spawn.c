@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Making a vmm process: a worker makes it, the loop writes it down and lets it run. It shares vmd's memory until its exec
- * (clone(2), CLONE_VM and CLONE_VFORK, as posix_spawn(3) does): a fork would copy the page tables, and cost vmd a fault
- * for each page that it writes to afterwards. The thread that makes it sleeps until the exec, so it is one of
- * its own. In the child only what is async-signal-safe (signal-safety(7)).
+ * Making a vmm process: a worker makes it, the loop writes it down and lets it run. It shares
+ * vmd's memory until its exec (clone(2), CLONE_VM and CLONE_VFORK, as posix_spawn(3) does): a fork
+ * would copy the page tables, and cost vmd a fault for each page that it writes to afterwards. The
+ * thread that makes it sleeps until the exec, so it is one of its own. In the child only what is
+ * async-signal-safe (signal-safety(7)).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -133,7 +134,10 @@ static void spawn_descriptors(struct vmproc_child *s)
 		spawn_fail(s, "descriptors");
 	if (!spawn_namespaces(&ns))
 		spawn_fail(s, "namespaces");
-	/* at once: what is vmd's own ends with vmd, its clients' connections and the gate's other end too */
+	/*
+	 * at once: what is vmd's own ends with vmd, its clients' connections and the gate's other
+	 * end too
+	 */
 	syscall(SYS_close_range, ns.mnt >= 0 ? SPAWN_ROOT_FD + 1 : SPAWN_ROOT_FD, ~0u, 0);
 }
 
@@ -167,8 +171,9 @@ _Noreturn static void spawn_child(struct vmproc_child *s)
 /* --- the thread that makes it --- */
 
 /*
- * The child begins in its control group: moving it later is slow and seen. It runs on this stack, below this frame, while
- * the caller sleeps; so it must not return from here, and nothing here may be put into a function of its own.
+ * The child begins in its control group: moving it later is slow and seen. It runs on this stack,
+ * below this frame, while the caller sleeps; so it must not return from here, and nothing here may
+ * be put into a function of its own.
  */
 static __attribute__((noinline)) long spawn_clone(struct vmproc_child *s)
 {

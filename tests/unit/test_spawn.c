@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* The process that waits to become vmm (vmd/vmproc_spawn.c): made, refused, let go. It needs no KVM. */
+/*
+ * The process that waits to become vmm (vmd/vmproc_spawn.c): made, refused, let go. It needs no
+ * KVM.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
