@@ -196,8 +196,12 @@ static void list_print(struct vmctl *v, struct json_object *vms, const struct li
 
 static bool list_wanted(const struct args *a, struct json_object *vm)
 {
-	const char *name = json_get_str(vm, "name", ""), *id = json_get_str(vm, "id", "");
+	const char *name, *id;
 
+	if (!a->noperands)
+		return true;
+	name = json_get_str(vm, "name", "");
+	id = json_get_str(vm, "id", "");
 	for (size_t i = 0; i < a->noperands; i++) {
 		const char *word = a->operands[i];
 
@@ -205,7 +209,7 @@ static bool list_wanted(const struct args *a, struct json_object *vm)
 		if (!fnmatch(word, name, 0) || (word[0] && !strncmp(id, word, strlen(word))))
 			return true;
 	}
-	return !a->noperands;
+	return false;
 }
 
 /* What is shown and searched, no more: a list of thousands is mostly what nobody looks at. */
