@@ -163,8 +163,11 @@ static void conn_flush(struct conn *c)
 
 static void conn_watch(struct conn *c)
 {
+	/* its end would be readable for ever; UV_PRIORITIZED means only that it hangs up */
+	int in = c->ended ? UV_PRIORITIZED : UV_READABLE;
+
 	if (!c->closing)
-		uv_poll_start(&c->poll, UV_READABLE | (c->out_head ? UV_WRITABLE : 0), conn_event);
+		uv_poll_start(&c->poll, in | (c->out_head ? UV_WRITABLE : 0), conn_event);
 }
 
 static void conn_queue(struct conn *c, const char *text, size_t len, struct fdset *take_fds)
@@ -306,6 +309,31 @@ static void conn_lines(struct conn *c)
 	}
 }
 
+static bool conn_is_hung_up(const struct conn *c)
+{
+	struct pollfd p = { .fd = c->fd };
+
+	return poll(&p, 1, 0) != 0;
+}
+
+/* Nothing more comes: from a peer that has gone, or only says no more. */
+static void conn_end_of_input(struct conn *c)
+{
+	if (!c->ops->ended || c->ended || conn_is_hung_up(c)) {
+		conn_close(c);
+		return;
+	}
+	c->ended = true;
+	if (c->finishing)
+		return;
+	if (buf_len(&c->in) && !c->skipping)
+		conn_line(c, buf_head(&c->in), buf_len(&c->in));
+	buf_consume(&c->in, buf_len(&c->in));
+	c->in_seen = 0;
+	if (!c->closing)
+		c->ops->ended(c);
+}
+
 static void conn_read(struct conn *c)
 {
 	for (int i = 0; i < CONN_READS_MAX && !c->closing; i++) {
@@ -325,10 +353,12 @@ static void conn_read(struct conn *c)
 			conn_fail(c, (int)n, "cannot receive");
 			return;
 		}
-		if (n <= 0) {
+		if (n < 0)
 			conn_close(c);
+		if (!n)
+			conn_end_of_input(c);
+		if (n <= 0)
 			return;
-		}
 		buf_commit(&c->in, (size_t)n);
 		conn_lines(c);
 	}
@@ -351,6 +381,8 @@ static void conn_event(uv_poll_t *poll, int status, int events)
 	}
 	if (!c->closing && (events & UV_READABLE))
 		conn_read(c);
+	if (c->ended && (events & UV_PRIORITIZED))
+		conn_close(c);
 	if (c->broken)
 		conn_fail(c, -EPIPE, "cannot send");
 	conn_watch(c);

@@ -28,6 +28,13 @@ struct conn_ops {
 	/* All that was queued has been sent, after some of it had to wait; from the loop. Optional. */
 	void (*drained)(struct conn *c);
 	/*
+	 * The peer will say nothing more but still listens (shutdown(2), SHUT_WR); a last line
+	 * without its LF has been a message. The owner ends the connection when it has no more to
+	 * say: conn_finish; the peer's hanging up ends it before. Optional: without it, it is
+	 * closed.
+	 */
+	void (*ended)(struct conn *c);
+	/*
 	 * The last callback: nothing of the connection is used any more, the owner may free it. why is NULL
 	 * after the peer's orderly end or our conn_close.
 	 */
@@ -57,6 +64,7 @@ struct conn {
 	struct conn_out *out_head, *out_tail; /* owned */
 	size_t out_bytes;
 	bool broken; /* the peer takes nothing any more; it is read to its end yet */
+	bool ended;  /* the peer says nothing any more; it may still take what we send */
 	bool closing, finishing, failed;
 	struct err why;
 };

@@ -104,6 +104,7 @@ static void call_send(struct call *call, struct json_object *take_msg, struct fd
 static void call_expire(uv_timer_t *timer)
 {
 	struct call *call = container_of(timer, struct call_timer, timer)->call;
+	struct client *c = call->client;
 	struct err e;
 
 	err_set(&e, ERR_TIMEOUT, "%s has not ended within %g s; it goes on", call->method->name,
@@ -114,6 +115,8 @@ static void call_expire(uv_timer_t *timer)
 	call_send(call, rpc_error(call->id, &e, NULL), NULL);
 	call_orphan(call);
 	batch_put(TAKE_PTR(call->batch));
+	if (c)
+		client_settle(c);
 }
 
 static int call_timer_start(struct call *call, struct err *e)
@@ -137,9 +140,13 @@ static int call_timer_start(struct call *call, struct err *e)
 
 static void call_free(struct call *call)
 {
+	struct client *c = call->client;
+
 	call_timer_stop(call);
 	call_unlink(call);
 	batch_put(call->batch);
+	if (c)
+		client_settle(c);
 	json_object_put(call->id);
 	json_object_put(call->params);
 	free(call);

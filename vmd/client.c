@@ -256,10 +256,25 @@ static void client_drained(struct conn *conn)
 	event_drained(c->daemon->events, c);
 }
 
+void client_settle(struct client *c)
+{
+	if (c->ended && !c->ncalls)
+		conn_finish(&c->conn);
+}
+
+static void client_ended(struct conn *conn)
+{
+	struct client *c = conn->arg;
+
+	c->ended = true;
+	client_settle(c);
+}
+
 static const struct conn_ops client_ops = {
 	.message = client_message,
 	.bad_input = client_bad_input,
 	.drained = client_drained,
+	.ended = client_ended,
 	.closed = client_closed,
 };
 

@@ -35,6 +35,7 @@ struct client {
 	enum role role;
 	bool read_only; /* came over a socket that is */
 	bool refused;
+	bool ended; /* it has said all that it will: the connection ends with the last answer */
 };
 
 /* take_fd is closed on failure. NULL: no memory, or the loop refuses. */
@@ -48,6 +49,9 @@ size_t client_backlog(const struct client *c);
 /* An answer to a call; one of a batch (NULL: none) waits for the others. */
 void client_answer(struct client *c, struct batch *batch, struct json_object *take_msg,
 		   struct fdset *take_fds);
+
+/* A call of its has been answered. */
+void client_settle(struct client *c);
 
 /* A batch lives as long as one of its calls. Both accept NULL. */
 struct batch *batch_hold(struct batch *b);

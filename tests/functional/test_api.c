@@ -346,6 +346,102 @@ static void test_client_that_dies(void **state)
 
 /* --- appliers --- */
 
+/* vmd has seen what others did before: in a turn of its loop it reads 16 times from a client. */
+static void pass_turns(struct client *c)
+{
+	for (int i = 0; i < 3 * 16; i++)
+		json_object_put(client_result(c, "daemon.ping", NULL));
+}
+
+/* Says no more, and listens: it gets what it asked for, alone and in a batch, then the end. */
+static void test_half_closed_client(void **state)
+{
+	struct harness *h = *state;
+	struct client *c = harness_client(h), *other = harness_client(h);
+	AUTO_JSON struct json_object *waited = NULL, *answers = NULL;
+	unsigned int fds;
+
+	json_object_put(client_result(other, "vm.apply", DEF));
+	fds = harness_count_fds(h->vmd);
+	client_send_line(c, WAITS(1));
+	client_send_line(
+		c, "[{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"daemon.ping\"}," WAITS(2) "]");
+	assert_int_equal(shutdown(client_fd(c), SHUT_WR), 0);
+	pass_turns(other);
+	assert_int_equal(harness_count_fds(h->vmd), fds);
+	json_object_put(client_result(other, "vm.delete", "{'vm': 'one'}"));
+	for (int i = 0; i < 2; i++) { /* in any order */
+		struct json_object *o = client_next(c);
+
+		if (json_object_is_type(o, json_type_array))
+			answers = o;
+		else
+			waited = o;
+	}
+	assert_string_equal(json_get_str(json_get(waited, "error"), "message", ""),
+			    "VM 'one' was deleted");
+	assert_int_equal(json_object_array_length(answers), 2);
+	assert_non_null(json_get(batch_find(answers, 9), "result"));
+	assert_null(client_next(c));
+	assert_int_equal(harness_count_fds(h->vmd), fds - 1);
+}
+
+/* Nothing is asked, half a line is, or a call's time is over: the connection ends all the same. */
+static void test_half_closed_ends(void **state)
+{
+	static const struct {
+		const char *line;
+		int code; /* of the answer; 0: none */
+	} cases[] = {
+		{ "", 0 },
+		{ "{\"jsonrpc\":\"2.0\",\"method\":\"daemon.ping\"}\n", 0 },
+		{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"meth", ERR_RPC_PARSE },
+		{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"nonsense\"}", ERR_RPC_METHOD },
+		{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"vm.wait\",\"params\":"
+		  "{\"vm\":\"one\",\"for\":\"running\",\"timeout_ms\":1}}",
+		  ERR_TIMEOUT },
+	};
+	struct harness *h = *state;
+	struct client *other = harness_client(h);
+
+	json_object_put(client_result(other, "vm.apply", DEF));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct client *c = harness_client(h);
+		size_t len = strlen(cases[i].line);
+
+		assert_int_equal(fdio_write(client_fd(c), cases[i].line, len), len);
+		assert_int_equal(shutdown(client_fd(c), SHUT_WR), 0);
+		if (cases[i].code) {
+			AUTO_JSON struct json_object *o = client_next(c);
+
+			assert_int_equal(json_get_int(json_get(o, "error"), "code", 0),
+					 cases[i].code);
+		}
+		assert_null(client_next(c));
+		client_close(h, c);
+	}
+}
+
+/* A half-closed client that goes leaves its calls as any other does. */
+static void test_half_closed_client_that_dies(void **state)
+{
+	struct harness *h = *state;
+	struct client *c = harness_client(h), *dying = harness_client(h);
+	unsigned int fds;
+
+	json_object_put(client_result(c, "vm.apply", DEF));
+	json_object_put(client_result(dying, "daemon.ping", NULL));
+	fds = harness_count_fds(h->vmd);
+	client_send_line(dying, WAITS(1));
+	assert_int_equal(shutdown(client_fd(dying), SHUT_WR), 0);
+	pass_turns(c);
+	assert_int_equal(harness_count_fds(h->vmd), fds);
+	client_close(h, dying);
+	pass_turns(c);
+	assert_int_equal(harness_count_fds(h->vmd), fds - 1);
+	json_object_put(client_result(c, "vm.delete", "{'vm': 'one'}"));
+}
+
 static void test_two_appliers(void **state)
 {
 	static const char *const defs[] = {
@@ -414,6 +510,9 @@ int main(void)
 		T(test_subscriptions),
 		T(test_client_that_never_reads),
 		T(test_client_that_dies),
+		T(test_half_closed_client),
+		T(test_half_closed_ends),
+		T(test_half_closed_client_that_dies),
 		T(test_two_appliers),
 	};
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,6 +115,20 @@ static void test_start_once(void **state)
 	expect_state(c, "stopped");
 }
 
+/* Its answer was its last: the connection of one who says no more ends with it. */
+static void expect_end_after_timeout(struct harness *h)
+{
+	struct client *c = harness_client(h);
+	int id = client_ask(c, "vm.start", "{'vm': 'one', 'timeout_ms': 0}");
+	AUTO_JSON struct json_object *o = NULL;
+
+	assert_int_equal(shutdown(client_fd(c), SHUT_WR), 0);
+	o = client_answer(c, id);
+	assert_int_equal(json_get_int(json_get(o, "error"), "code", 0), ERR_TIMEOUT);
+	assert_null(client_next(c));
+	client_close(h, c);
+}
+
 static void test_repetition_while_it_runs(void **state)
 {
 	struct harness *h = *state;
@@ -138,6 +153,7 @@ static void test_repetition_while_it_runs(void **state)
 	client_expect_error(c, "vm.start", "{'vm': 'one', 'timeout_ms': 0}", ERR_TIMEOUT,
 			    "vm.start has not ended within 0 s; it goes on",
 			    "vm.get says what it does");
+	expect_end_after_timeout(h);
 	expect_state(c, "starting");
 	ids[1] = client_ask(second, "vm.start", "{'vm': 'one', 'request_id': 's'}");
 	json_object_put(client_result(second, "daemon.ping", NULL));

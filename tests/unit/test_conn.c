@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* lib/conn and lib/rpc: lines to messages, descriptors to their message, bad peers to an end. */
+/* lib/conn: lines to messages, descriptors to their message, bad peers to an end. */
 #include "tests/lib/test.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 struct end {
 	struct conn conn;
-	unsigned int messages, bad, closed;
+	unsigned int messages, bad, ended, closed;
 	int last_code; /* of bad input, or of the end */
 	char methods[256];
 	int fd; /* taken from the last message with one */
@@ -55,6 +55,15 @@ static void end_closed(struct conn *c, const struct err *why)
 static const struct conn_ops end_ops = { .message = end_message,
 					 .bad_input = end_bad,
 					 .closed = end_closed };
+static void end_ended(struct conn *c)
+{
+	((struct end *)c->arg)->ended++;
+}
+
+static const struct conn_ops patient_ops = { .message = end_message,
+					     .bad_input = end_bad,
+					     .ended = end_ended,
+					     .closed = end_closed };
 static const struct conn_ops strict_ops = { .message = end_message, .closed = end_closed };
 
 struct fixture {
@@ -264,6 +273,118 @@ static void test_peer_that_stops_reading(void **state)
 	finish(&f);
 }
 
+/* The peer says its last, if need be without a LF, and listens on. */
+static void begin_half_closed(struct fixture *f, const char *last)
+{
+	struct pollfd p;
+
+	begin(f, &patient_ops);
+	say(f, last);
+	assert_int_equal(shutdown(f->peer, SHUT_WR), 0);
+	uv_run(&f->loop, UV_RUN_ONCE);
+	assert_int_equal(f->end.ended, 1);
+	assert_int_equal(f->end.closed, 0);
+	/* its end does not wake the loop again and again */
+	uv_run(&f->loop, UV_RUN_NOWAIT);
+	p = (struct pollfd){ .fd = uv_backend_fd(&f->loop), .events = POLLIN };
+	assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+static void test_half_closed(void **state)
+{
+	struct fixture f;
+	char text[256] = "";
+
+	(void)state;
+	begin_half_closed(&f, "{\"method\":\"a\"}\n{\"method\":\"b\"}");
+	assert_string_equal(f.end.methods, "ab");
+	conn_send(&f.end.conn, rpc_notification("hi", NULL), NULL);
+	conn_finish(&f.end.conn);
+	uv_run(&f.loop, UV_RUN_DEFAULT);
+	assert_true(recv(f.peer, text, sizeof(text) - 1, 0) > 0);
+	assert_string_equal(text, "{\"jsonrpc\":\"2.0\",\"method\":\"hi\"}\n");
+	assert_int_equal(recv(f.peer, text, sizeof(text), 0), 0);
+	finish(&f);
+	assert_int_equal(f.end.ended, 1);
+	assert_int_equal(f.end.last_code, 0);
+}
+
+/* More than the socket holds goes out as the peer takes it. */
+static void test_half_closed_slow(void **state)
+{
+	struct fixture f;
+	char *big = calloc(1, 1 << 20);
+	size_t got = 0;
+
+	(void)state;
+	begin_half_closed(&f, "");
+	memset(big, 'x', 1 << 20);
+	conn_send_text(&f.end.conn, big, 1 << 20);
+	conn_finish(&f.end.conn);
+	while (got < (1 << 20) + 1) {
+		ssize_t n = recv(f.peer, big, 1 << 20, MSG_DONTWAIT);
+
+		if (n > 0)
+			got += (size_t)n;
+		else
+			uv_run(&f.loop, UV_RUN_ONCE);
+	}
+	finish(&f);
+	assert_int_equal(f.end.last_code, 0);
+	free(big);
+}
+
+/* Half a line is no message, and somebody is there who can be told. */
+static void test_half_closed_half_line(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin_half_closed(&f, "{\"method\":\"a\"}\n{\"meth");
+	assert_string_equal(f.end.methods, "a");
+	assert_int_equal(f.end.bad, 1);
+	assert_int_equal(f.end.last_code, ERR_RPC_PARSE);
+	f.end.last_code = 0;
+	finish(&f); /* it hangs up: that ends it, whatever its owner is about */
+	assert_int_equal(f.end.last_code, 0);
+}
+
+/* One that hangs up before it has read all, and one that has gone at once. */
+static void test_half_closed_and_gone(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin_half_closed(&f, "{\"method\":\"a\"}\n");
+	conn_send(&f.end.conn, rpc_notification("hi", NULL), NULL);
+	finish(&f);
+	assert_int_equal(f.end.messages, 1);
+	begin(&f, &patient_ops);
+	say(&f, "{\"method\":\"a\"}\n{\"method\":\"b\"}");
+	finish(&f);
+	assert_string_equal(f.end.methods, "a"); /* it may have been cut off */
+	assert_int_equal(f.end.ended, 0);
+	assert_int_equal(f.end.last_code, 0);
+}
+
+static void test_half_closed_deadline(void **state)
+{
+	struct fixture f;
+	char *big = calloc(1, 1 << 20);
+
+	(void)state;
+	begin_half_closed(&f, "");
+	conn_set_limits(&f.end.conn, &(struct conn_limits){ .line = RPC_LINE_MAX, .write_ms = 20 });
+	memset(big, 'x', 1 << 20);
+	conn_send_text(&f.end.conn, big, 1 << 20);
+	conn_finish(&f.end.conn);
+	uv_run(&f.loop, UV_RUN_DEFAULT);
+	assert_int_equal(f.end.closed, 1);
+	assert_int_equal(f.end.last_code, ETIMEDOUT);
+	finish(&f);
+	free(big);
+}
+
 /* Time passes only in the loop: the peer's 20 ms begin when bytes first wait, and nothing is read in them. */
 static void test_write_deadline(void **state)
 {
@@ -400,71 +521,6 @@ static void test_full_queue(void **state)
 	tempdir_remove(dir);
 }
 
-static const struct {
-	const char *text;
-	int kind; /* -1: refused */
-} rpc_rows[] = {
-	{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\"}", RPC_REQUEST },
-	{ "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"a\",\"params\":{}}", RPC_REQUEST },
-	{ "{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"a\"}", RPC_REQUEST },
-	{ "{\"jsonrpc\":\"2.0\",\"method\":\"a\"}", RPC_NOTIFICATION },
-	{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}", RPC_RESULT },
-	{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":1}}", RPC_ERROR },
-	{ "{\"id\":1,\"method\":\"a\"}", -1 },
-	{ "{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"a\"}", -1 },
-	{ "{\"jsonrpc\":\"2.0\",\"id\":[],\"method\":\"a\"}", -1 },
-	{ "{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"a\"}", -1 },
-	{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":5}", -1 },
-	{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\",\"params\":[]}", -1 },
-	{ "{\"jsonrpc\":\"2.0\",\"id\":1}", -1 },
-	{ "[]", -1 },
-	{ "5", -1 },
-};
-
-static void test_rpc_messages(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rpc_rows); i++) {
-		AUTO_JSON struct json_object *o = NULL;
-		struct rpc_msg m;
-		struct err e = { 0 };
-		int ret;
-
-		assert_int_equal(json_parse(rpc_rows[i].text, strlen(rpc_rows[i].text), &o, NULL),
-				 0);
-		ret = rpc_msg_parse(o, &m, &e);
-		if (rpc_rows[i].kind < 0)
-			assert_true(ret < 0 && e.code == ERR_RPC_REQUEST);
-		else
-			assert_true(ret >= 0 && (int)m.kind == rpc_rows[i].kind);
-	}
-}
-
-static void test_rpc_error_round_trip(void **state)
-{
-	AUTO_JSON struct json_object *msg = NULL;
-	struct err e, back = { 0 };
-
-	(void)state;
-	err_set(&e, ERR_VM_STATE, "VM 'x' is running");
-	err_hint(&e, "stop it first");
-	err_because(&e, "no delete");
-	err_add_cause(&e, "deeper");
-	msg = rpc_error(NULL, &e, json_add_str(json_new(), "path", "/a"));
-	rpc_error_to_err(json_get(msg, "error"), &back);
-	assert_int_equal(back.code, ERR_VM_STATE);
-	assert_string_equal(back.msg, e.msg);
-	assert_string_equal(back.hint, e.hint);
-	assert_string_equal(back.cause, "VM 'x' is running\ndeeper");
-	assert_string_equal(json_object_get_string(json_at(msg, "/error/data/cause/1")), "deeper");
-	assert_string_equal(json_get_str(json_at(msg, "/error/data"), "doc", ""),
-			    "vmctl explain E1202");
-	assert_false(json_get_bool(json_at(msg, "/error/data"), "retryable", true));
-	assert_string_equal(json_get_str(json_at(msg, "/error/data"), "name", ""),
-			    "vm.wrong_state");
-	assert_string_equal(json_get_str(json_at(msg, "/error/data"), "path", ""), "/a");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -478,13 +534,16 @@ int main(void)
 		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_last_words_unread),
 		cmocka_unit_test(test_peer_that_stops_reading),
+		cmocka_unit_test(test_half_closed),
+		cmocka_unit_test(test_half_closed_slow),
+		cmocka_unit_test(test_half_closed_half_line),
+		cmocka_unit_test(test_half_closed_and_gone),
+		cmocka_unit_test(test_half_closed_deadline),
 		cmocka_unit_test(test_write_deadline),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_full_queue),
 		cmocka_unit_test(test_stale_sockets),
-		cmocka_unit_test(test_rpc_messages),
-		cmocka_unit_test(test_rpc_error_round_trip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
