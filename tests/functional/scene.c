@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -38,6 +39,17 @@ struct client *scene_restart(struct harness *h, struct client *c, int signal, co
 	harness_vmd_end(h, signal);
 	harness_vmd(h, fake, "--step-timeout", SCENE_LONG, NULL);
 	return harness_client(h);
+}
+
+void scene_end_all(struct harness *h, struct client *c, const char *vm)
+{
+	pid_t pid = scene_pid(c, vm);
+	int pidfd = harness_pidfd(pid);
+
+	client_close(h, c);
+	harness_vmd_end(h, SIGKILL);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	harness_wait_pidfd(pidfd);
 }
 
 static struct json_object *scene_get(struct client *c, const char *vm)

@@ -7,6 +7,14 @@
 #define TESTS_FUNCTIONAL_SCENE_H
 
 #include "tests/functional/harness.h"
+#include "tests/lib/skip.h"
+
+/* First in a test of VMs that run. */
+#define NEEDS_KVM                                    \
+	do {                                         \
+		if (!harness_has_kvm())              \
+			SKIP_BECAUSE("no /dev/kvm"); \
+	} while (0)
 
 /*
  * Start vmd with a mode of fake_vmm.c (NULL: the real vmm) and --step-timeout, define 'one'. The client has
@@ -20,6 +28,8 @@ struct client *scene_begin(struct harness *h, const char *fake, const char *step
 void scene_define(struct client *c, const char *name, const char *kernel);
 /* vmd ends as by `signal`, and another begins with such a monitor; a client of the new one. */
 struct client *scene_restart(struct harness *h, struct client *c, int signal, const char *fake);
+/* vmd ends as by SIGKILL, and then the VM's process, while no vmd is there. */
+void scene_end_all(struct harness *h, struct client *c, const char *vm);
 
 pid_t scene_pid(struct client *c, const char *vm);
 /* RUN-DIR/ID/name, valid until the next call. */

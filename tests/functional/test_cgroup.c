@@ -3,7 +3,7 @@
  * VMs in control groups: where their processes are, what is left behind, what is refused. In whatever cgroup
  * file system of version 2 there is; its controllers are the lab's affair (tests/lab/limits).
  */
-#include "tests/functional/harness.h"
+#include "tests/functional/scene.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -79,13 +79,6 @@ static void apply(struct groups *g, struct client *c, const char *more)
 	json_object_put(client_result(c, "vm.apply", params));
 }
 
-static pid_t vm_pid(struct client *c)
-{
-	AUTO_JSON struct json_object *o = client_result(c, "vm.get", "{'vm': 'one'}");
-
-	return (pid_t)json_get_int(json_get(o, "observed"), "pid", 0);
-}
-
 /* The line of version 2 in /proc/PID/cgroup ends so. */
 static bool is_in(pid_t pid, const char *end)
 {
@@ -144,7 +137,7 @@ static struct client *up(struct groups *g, char *ret_name, size_t size)
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	assert_int_equal(count(g, ret_name, size), 1);
 	assert_memory_equal(ret_name, "/one-", 5);
-	assert_true(is_in(vm_pid(c), ret_name));
+	assert_true(is_in(scene_pid(c, "one"), ret_name));
 	assert_false(is_in(g->h->vmd, ret_name));
 	return c;
 }
@@ -191,12 +184,12 @@ static void test_outlives_vmd(void **state)
 
 	NEEDS(g);
 	c = up(g, name, sizeof(name));
-	pid = vm_pid(c);
+	pid = scene_pid(c, "one");
 	client_close(g->h, c);
 	harness_vmd_end(g->h, SIGKILL);
 	harness_vmd(g->h, "ok", "--cgroup", g->base, NULL);
 	c = harness_client(g->h);
-	assert_int_equal(vm_pid(c), pid);
+	assert_int_equal(scene_pid(c, "one"), pid);
 	assert_int_equal(count(g, again, sizeof(again)), 1);
 	assert_true(is_in(pid, name));
 	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
@@ -209,17 +202,10 @@ static void test_left_behind(void **state)
 	struct groups *g = *state;
 	char name[300];
 	struct client *c;
-	pid_t pid;
-	int pidfd;
 
 	NEEDS(g);
 	c = up(g, name, sizeof(name));
-	pid = vm_pid(c);
-	pidfd = harness_pidfd(pid);
-	client_close(g->h, c);
-	harness_vmd_end(g->h, SIGKILL);
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	harness_wait_pidfd(pidfd);
+	scene_end_all(g->h, c, "one");
 	assert_int_equal(count(g, name, sizeof(name)), 1);
 	harness_vmd(g->h, "ok", "--cgroup", "none", NULL);
 	c = harness_client(g->h);

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* Jobs: what takes long can be watched, cancelled, and goes on when vmd was killed meanwhile. */
-#include "tests/functional/harness.h"
-
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -13,7 +11,7 @@
 
 #include "lib/errcat.h"
 #include "lib/fdio.h"
-#include "tests/lib/skip.h"
+#include "tests/functional/scene.h"
 
 struct fixture {
 	struct harness *h;
@@ -39,26 +37,23 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A vmd with such a monitor, patient with it, and a VM 'one'; its client sees all events. */
+/* The scene with a vmd that is patient with its monitor. */
 static void begin(struct fixture *f, const char *fake)
 {
-	char params[512];
-
-	harness_vmd(f->h, fake, "--step-timeout", "100", NULL);
-	f->c = harness_client(f->h);
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'boot': {'kernel': '%s'}}}",
-		 harness_file(f->h, "kernel", "not looked at"));
-	json_object_put(client_result(f->c, "vm.apply", params));
-	json_object_put(client_result(f->c, "event.subscribe", NULL));
+	f->c = scene_begin(f->h, fake, "100");
 }
 
 /* kill -9 of vmd, and the next one. */
 static void crash(struct fixture *f, const char *fake)
 {
-	client_close(f->h, f->c);
-	harness_vmd_end(f->h, SIGKILL);
-	harness_vmd(f->h, fake, NULL);
+	f->c = scene_restart(f->h, f->c, SIGKILL, fake);
+}
+
+/* The same, and the VM's process ends while there is none. */
+static void crash_with_vm(struct fixture *f)
+{
+	scene_end_all(f->h, f->c, "one");
+	harness_vmd(f->h, "ok", NULL);
 	f->c = harness_client(f->h);
 }
 
@@ -109,13 +104,6 @@ static void assert_vm(struct fixture *f, const char *state, const char *desired)
 	assert_string_equal(json_get_str(o, "desired", ""), desired);
 }
 
-static pid_t vm_pid(struct fixture *f)
-{
-	AUTO_JSON struct json_object *o = client_result(f->c, "vm.get", "{'vm': 'one'}");
-
-	return (pid_t)json_get_int(json_get(o, "observed"), "pid", 0);
-}
-
 static void wait_progress(struct fixture *f, const char *phase)
 {
 	for (;;) {
@@ -125,10 +113,6 @@ static void wait_progress(struct fixture *f, const char *phase)
 			return;
 	}
 }
-
-#define NEEDS_KVM               \
-	if (!harness_has_kvm()) \
-	SKIP_BECAUSE("no /dev/kvm")
 
 static void test_life(void **state)
 {
@@ -350,10 +334,10 @@ static void test_restart_by_force_of_a_paused_vm(void **state)
 	begin(f, "ok");
 	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
 	json_object_put(client_result(f->c, "vm.pause", "{'vm': 'one'}"));
-	pid = vm_pid(f);
+	pid = scene_pid(f->c, "one");
 	o = client_result(f->c, "vm.restart", "{'vm': 'one', 'force': true}");
 	assert_string_equal(json_get_str(o, "state", ""), "running");
-	assert_int_not_equal(vm_pid(f), pid);
+	assert_int_not_equal(scene_pid(f->c, "one"), pid);
 }
 
 /* A stop during a restart: it ends there, and does not start again. */
@@ -371,7 +355,7 @@ static void test_stop_ends_a_restart(void **state)
 	begin_job(f, "vm.stop", "{'vm': 'one', 'wait': false}");
 	assert_string_not_equal(f->job, job);
 	/* as if the guest obeyed at last */
-	assert_int_equal(kill(vm_pid(f), SIGKILL), 0);
+	assert_int_equal(kill(scene_pid(f->c, "one"), SIGKILL), 0);
 	json_object_put(job_end(f, "stop", "done"));
 	memcpy(f->job, job, sizeof(job));
 	restart = job_end(f, "restart", "failed");
@@ -396,7 +380,7 @@ static void test_stop_outlasts_a_restart(void **state)
 	json_object_put(job_end(f, "restart", "failed"));
 	assert_vm(f, "stopping", "stopped");
 	memcpy(f->job, stop, sizeof(stop));
-	assert_int_equal(kill(vm_pid(f), SIGKILL), 0);
+	assert_int_equal(kill(scene_pid(f->c, "one"), SIGKILL), 0);
 	json_object_put(job_end(f, "stop", "done"));
 	assert_vm(f, "stopped", "stopped");
 }
@@ -445,21 +429,12 @@ static void test_stop_goes_on_after_a_crash(void **state)
 static void test_stop_ended_while_vmd_was_away(void **state)
 {
 	struct fixture *f = *state;
-	int pidfd;
-	pid_t pid;
 
 	NEEDS_KVM;
 	begin(f, "deaf");
 	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
-	pid = vm_pid(f);
-	pidfd = harness_pidfd(pid);
 	begin_job(f, "vm.stop", "{'vm': 'one', 'wait': false}");
-	client_close(f->h, f->c);
-	harness_vmd_end(f->h, SIGKILL);
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	harness_wait_pidfd(pidfd);
-	harness_vmd(f->h, "ok", NULL);
-	f->c = harness_client(f->h);
+	crash_with_vm(f);
 	json_object_put(job_end(f, "stop", "done"));
 }
 
@@ -467,24 +442,17 @@ static void test_restart_goes_on_after_a_crash(void **state)
 {
 	struct fixture *f = *state;
 	AUTO_JSON struct json_object *job = NULL;
-	int pidfd;
 	pid_t pid;
 
 	NEEDS_KVM;
 	begin(f, "deaf");
 	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
-	pid = vm_pid(f);
-	pidfd = harness_pidfd(pid);
+	pid = scene_pid(f->c, "one");
 	begin_job(f, "vm.restart", "{'vm': 'one', 'wait': false}");
-	client_close(f->h, f->c);
-	harness_vmd_end(f->h, SIGKILL);
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	harness_wait_pidfd(pidfd);
-	harness_vmd(f->h, "ok", NULL);
-	f->c = harness_client(f->h);
+	crash_with_vm(f);
 	job = job_end(f, "restart", "done");
 	assert_string_equal(json_get_str(json_get(job, "result"), "state", ""), "running");
-	assert_int_not_equal(vm_pid(f), pid);
+	assert_int_not_equal(scene_pid(f->c, "one"), pid);
 	assert_vm(f, "running", "running");
 }
 

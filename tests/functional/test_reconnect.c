@@ -316,17 +316,12 @@ static void test_number_used_again(void **state)
 {
 	struct harness *h = *state;
 	struct client *c = begin_running(h, "ok");
-	pid_t pid, other;
-	int status, pidfd;
+	pid_t other;
+	int status;
 
 	if (!c)
 		SKIP_BECAUSE("no /dev/kvm");
-	pid = scene_pid(c, "one");
-	client_close(h, c);
-	harness_vmd_end(h, SIGKILL);
-	pidfd = harness_pidfd(pid);
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	harness_wait_pidfd(pidfd);
+	scene_end_all(h, c, "one");
 	other = fork();
 	if (!other) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
