@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,21 @@ void scene_define(struct client *c, const char *name, const char *kernel)
 		 "{'definition': {'name': '%s', 'memory': '64MiB', 'boot': {'kernel': '%s'}}}",
 		 name, kernel);
 	json_object_put(client_result(c, "vm.apply", params));
+}
+
+void scene_serve_roles(struct harness *h)
+{
+	harness_vmd(h, "ok", "--admin-group", "54301", "--operator-group", "54302",
+		    "--viewer-group", "54303", NULL);
+	assert_int_equal(chmod(h->dir, 0711), 0);
+}
+
+int scene_setup_roles(void **state)
+{
+	*state = harness_new();
+	if (!geteuid())
+		scene_serve_roles(*state);
+	return 0;
 }
 
 struct client *scene_begin(struct harness *h, const char *fake, const char *step_timeout)

@@ -24,6 +24,16 @@
 #define SCENE_SHORT "1"
 #define SCENE_LONG "15"
 struct client *scene_begin(struct harness *h, const char *fake, const char *step_timeout);
+/*
+ * A vmd with groups for all three roles, for clients of harness_client_as; they are numbers, so that no entry
+ * of the host matters. As root.
+ */
+#define SCENE_ADMINS 54301
+#define SCENE_OPERATORS 54302
+#define SCENE_VIEWERS 54303
+void scene_serve_roles(struct harness *h);
+/* cmocka's setup: a harness with such a vmd, or without any when we are not root. */
+int scene_setup_roles(void **state);
 /* Define a VM with the kernel at a path; the "changed" of vm.apply is not looked at. */
 void scene_define(struct client *c, const char *name, const char *kernel);
 /* vmd ends as by `signal`, and another begins with such a monitor; a client of the new one. */

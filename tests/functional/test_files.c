@@ -3,8 +3,6 @@
  * Files of VMs whose owner is no administrator are opened with the owner's rights: real uids, real files, vmd as
  * root.
  */
-#include "tests/functional/harness.h"
-
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,38 +14,14 @@
 
 #include "lib/conn.h"
 #include "lib/errcat.h"
-#include "tests/lib/skip.h"
+#include "tests/functional/scene.h"
 
-#define OPERATORS 54302
 #define WWW_DATA 33 /* base-passwd has it on every Debian, with its group */
-
-static void serve(struct harness *h)
-{
-	harness_vmd(h, "ok", "--operator-group", "54302", NULL);
-	assert_int_equal(chmod(h->dir, 0711), 0);
-}
-
-static int setup(void **state)
-{
-	*state = harness_new();
-	if (!geteuid())
-		serve(*state);
-	return 0;
-}
 
 static int teardown(void **state)
 {
 	harness_free(*state);
 	return 0;
-}
-
-static void apply(struct client *c, const char *name, const char *kernel)
-{
-	char params[512];
-
-	snprintf(params, sizeof(params), "{'definition': {'name': '%s', 'boot': {'kernel': '%s'}}}",
-		 name, kernel);
-	json_object_put(client_result(c, "vm.apply", params));
 }
 
 /* --- files: with the rights of the owner --- */
@@ -82,8 +56,8 @@ static void test_files_of_an_operator(void **state)
 
 	if (geteuid())
 		SKIP_BECAUSE("not root");
-	c = harness_client_as(h, 1001, OPERATORS);
-	www = harness_client_as(h, WWW_DATA, OPERATORS);
+	c = harness_client_as(h, 1001, SCENE_OPERATORS);
+	www = harness_client_as(h, WWW_DATA, SCENE_OPERATORS);
 	root = harness_client(h);
 	snprintf(secret, sizeof(secret), "%s", file(h, "secret", 0600, 0));
 	snprintf(open, sizeof(open), "%s", file(h, "open", 0644, 0));
@@ -91,27 +65,27 @@ static void test_files_of_an_operator(void **state)
 	snprintf(link, sizeof(link), "%s/link", h->dir);
 	assert_int_equal(symlink(secret, link), 0);
 	snprintf(message, sizeof(message), "kernel '%s': Permission denied", secret);
-	apply(c, "mine", secret);
+	scene_define(c, "mine", secret);
 	expect_start(c, "mine", message,
 		     "user uid 1001 needs to read it and to enter the folders above it");
 	/* nor for others: an administrator that starts it, and one that changes it */
 	expect_start(root, "mine", message,
 		     "user uid 1001 needs to read it and to enter the folders above it");
 	snprintf(message, sizeof(message), "kernel '%s': Permission denied", link);
-	apply(root, "mine", link);
+	scene_define(root, "mine", link);
 	expect_start(root, "mine", message,
 		     "user uid 1001 needs to read it and to enter the folders above it");
-	apply(c, "mine", open);
+	scene_define(c, "mine", open);
 	expect_start(c, "mine", NULL, NULL);
 	/* its groups are those of a login */
-	apply(www, "www", shared);
+	scene_define(www, "www", shared);
 	expect_start(www, "www", NULL, NULL);
-	apply(www, "www", secret);
+	scene_define(www, "www", secret);
 	snprintf(message, sizeof(message), "kernel '%s': Permission denied", secret);
 	expect_start(www, "www", message,
 		     "user www-data (uid 33) needs to read it and to enter the folders above it");
 	/* every worker of vmd is itself again after that */
-	apply(root, "roots", secret);
+	scene_define(root, "roots", secret);
 	for (int i = 0; i < 8; i++)
 		expect_start(root, "roots", NULL, NULL);
 }
@@ -125,24 +99,25 @@ static void test_files_by_proc(void **state)
 
 	if (geteuid())
 		SKIP_BECAUSE("not root");
-	c = harness_client_as(h, 1001, OPERATORS);
+	c = harness_client_as(h, 1001, SCENE_OPERATORS);
 	for (int fd = 0; fd < 12; fd++) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		snprintf(message, sizeof(message), "kernel '%s': Too many levels of symbolic links",
 			 path);
-		apply(c, "mine", path);
+		scene_define(c, "mine", path);
 		expect_start(c, "mine", message,
 			     "too many links, or one of /proc's, which are not followed");
 	}
-	apply(c, "mine", "/proc/self/maps");
+	scene_define(c, "mine", "/proc/self/maps");
 	expect_start(c, "mine", "kernel '/proc/self/maps' is a file of /proc", "");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_files_of_an_operator, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_files_by_proc, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_files_of_an_operator, scene_setup_roles,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_files_by_proc, scene_setup_roles, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,6 @@
  * Who may do what: clients with real uids and groups against a vmd that runs as root. The groups are numbers,
  * so that no entry of the host matters.
  */
-#include "tests/functional/harness.h"
-
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,40 +15,11 @@
 #include "lib/conn.h"
 #include "lib/errcat.h"
 #include "tests/functional/scene.h"
-#include "tests/lib/skip.h"
-
-#define ADMINS 54301
-#define OPERATORS 54302
-#define VIEWERS 54303
-
-static void serve(struct harness *h)
-{
-	harness_vmd(h, "ok", "--admin-group", "54301", "--operator-group", "54302",
-		    "--viewer-group", "54303", NULL);
-	assert_int_equal(chmod(h->dir, 0711), 0);
-}
-
-static int setup(void **state)
-{
-	*state = harness_new();
-	if (!geteuid())
-		serve(*state);
-	return 0;
-}
 
 static int teardown(void **state)
 {
 	harness_free(*state);
 	return 0;
-}
-
-static void apply(struct client *c, const char *name, const char *kernel)
-{
-	char params[512];
-
-	snprintf(params, sizeof(params), "{'definition': {'name': '%s', 'boot': {'kernel': '%s'}}}",
-		 name, kernel);
-	json_object_put(client_result(c, "vm.apply", params));
 }
 
 static void test_viewer(void **state)
@@ -60,8 +29,8 @@ static void test_viewer(void **state)
 
 	if (geteuid())
 		SKIP_BECAUSE("not root");
-	c = harness_client_as(h, 1001, VIEWERS);
-	apply(harness_client(h), "roots", "/k");
+	c = harness_client_as(h, 1001, SCENE_VIEWERS);
+	scene_define(harness_client(h), "roots", "/k");
 	json_object_put(client_result(c, "vm.list", NULL));
 	json_object_put(client_result(c, "vm.get", "{'vm': 'roots'}"));
 	json_object_put(client_result(c, "event.subscribe", NULL));
@@ -98,10 +67,10 @@ static void test_operator(void **state)
 
 	if (geteuid())
 		SKIP_BECAUSE("not root");
-	c = harness_client_as(h, 1001, OPERATORS);
+	c = harness_client_as(h, 1001, SCENE_OPERATORS);
 	root = harness_client(h);
-	apply(root, "roots", "/k");
-	apply(c, "mine", "/k");
+	scene_define(root, "roots", "/k");
+	scene_define(c, "mine", "/k");
 	got = client_result(c, "vm.get", "{'vm': 'mine'}");
 	assert_int_equal(json_get_int(got, "owner", 0), 1001);
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
@@ -121,10 +90,10 @@ static void test_operator(void **state)
 	client_expect_error(c, "vm.start", NULL, ERR_RPC_PARAMS, "vm.start: missing key 'vm'", "");
 	/* a name that begins an id is a new VM's */
 	snprintf(params, sizeof(params), "%.8s", json_get_str(id, "id", ""));
-	apply(c, params, "/k");
+	scene_define(c, params, "/k");
 	json_object_put(client_result(c, "vm.delete", "{'vm': 'mine'}"));
 	/* an administrator may do all, and makes nobody else's VM its own */
-	apply(harness_client_as(h, 1002, ADMINS), "roots", "/k2");
+	scene_define(harness_client_as(h, 1002, SCENE_ADMINS), "roots", "/k2");
 	json_object_put(got);
 	got = client_result(c, "vm.get", "{'vm': 'roots'}");
 	assert_int_equal(json_get_int(got, "revision", 0), 2);
@@ -144,9 +113,9 @@ static void test_job_of_another(void **state)
 		SKIP_BECAUSE("not root");
 	if (!harness_has_kvm())
 		SKIP_BECAUSE("no /dev/kvm");
-	c = harness_client_as(h, 1001, OPERATORS);
+	c = harness_client_as(h, 1001, SCENE_OPERATORS);
 	root = harness_client(h);
-	apply(root, "roots", harness_file(h, "kernel", ""));
+	scene_define(root, "roots", harness_file(h, "kernel", ""));
 	json_object_put(client_result(root, "vm.start", "{'vm': 'roots'}"));
 	pid = scene_pid(root, "roots");
 	assert_int_equal(kill(pid, SIGSTOP), 0); /* it does not hear its button */
@@ -163,9 +132,9 @@ static void test_hello_says_the_role(void **state)
 	static const struct {
 		gid_t group;
 		const char *role;
-	} rows[] = { { ADMINS, "\"role\":\"admin\"" },
-		     { OPERATORS, "\"role\":\"operator\"" },
-		     { VIEWERS, "\"role\":\"viewer\"" },
+	} rows[] = { { SCENE_ADMINS, "\"role\":\"admin\"" },
+		     { SCENE_OPERATORS, "\"role\":\"operator\"" },
+		     { SCENE_VIEWERS, "\"role\":\"viewer\"" },
 		     { 54304, "user 1001 may not use vmd" } };
 	struct harness *h = *state;
 
@@ -195,7 +164,7 @@ static void test_validate_tells_no_files(void **state)
 
 	if (geteuid())
 		SKIP_BECAUSE("not root");
-	to_viewer = client_result(harness_client_as(h, 1001, VIEWERS), "vm.validate", params);
+	to_viewer = client_result(harness_client_as(h, 1001, SCENE_VIEWERS), "vm.validate", params);
 	to_root = client_result(harness_client(h), "vm.validate", params);
 	assert_null(strstr(json_object_to_json_string(to_viewer), "such"));
 	assert_non_null(strstr(json_object_to_json_string(to_root), "such"));
@@ -214,7 +183,7 @@ static void test_connections_of_a_user(void **state)
 		SKIP_BECAUSE("not root");
 	pid = fork();
 	if (!pid) {
-		if (setgroups(0, NULL) < 0 || setgid(ADMINS) < 0 || setuid(54321) < 0)
+		if (setgroups(0, NULL) < 0 || setgid(SCENE_ADMINS) < 0 || setuid(54321) < 0)
 			_exit(2);
 		for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 			ssize_t n;
@@ -245,13 +214,13 @@ static void test_unknown_group(void **state)
 	assert_int_equal(
 		harness_vmd_fails(h, err, sizeof(err), "--operator-group", "no such", NULL), 1);
 	assert_string_equal(err, "vmd: there is no group 'no such' (--operator-group)\n");
-	serve(h);
+	scene_serve_roles(h);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, scene_setup_roles, teardown)
 		T(test_viewer),
 		T(test_operator),
 		T(test_job_of_another),
