@@ -11,33 +11,16 @@
 
 #define GOOD "name: hello\nmemory: 512MiB\nboot:\n  kernel: /k\n"
 
-static void check(const struct peer_row *script, const char *args, const char *input, int status,
-		  const char *out, const char *err)
-{
-	struct peer_run r;
-
-	if (script)
-		peer_run(script, args, input, &r);
-	else
-		peer_run_alone(args, input, &r);
-	if (out)
-		assert_string_equal(r.out, out);
-	if (err)
-		assert_string_equal(r.err, err);
-	assert_int_equal(r.status, status);
-	peer_run_free(&r);
-}
-
 /* standard input is read by descriptor: peer_run makes it the process's own */
 static void test_validate(void **state)
 {
 	(void)state;
-	check(NULL, "validate -", GOOD, 0, "-: valid (VM 'hello')\n", "");
-	check(NULL, "validate - -q", GOOD, 0, "hello\n", "");
-	check(NULL, "validate --json -", GOOD, 0,
-	      "{\"schema\":\"vmctl.validate/1\",\"results\":[{\"file\":\"-\",\"valid\":true,"
-	      "\"name\":\"hello\"}]}\n",
-	      "");
+	peer_check(NULL, "validate -", GOOD, 0, "-: valid (VM 'hello')\n", "");
+	peer_check(NULL, "validate - -q", GOOD, 0, "hello\n", "");
+	peer_check(NULL, "validate --json -", GOOD, 0,
+		   "{\"schema\":\"vmctl.validate/1\",\"results\":[{\"file\":\"-\",\"valid\":true,"
+		   "\"name\":\"hello\"}]}\n",
+		   "");
 }
 
 static void test_misspelt_key(void **state)
@@ -45,24 +28,24 @@ static void test_misspelt_key(void **state)
 	static const char text[] = "name: hello\nmemroy: 512MiB\nboot:\n  kernel: /k\n";
 
 	(void)state;
-	check(NULL, "validate -", text, 5, "",
-	      "vmctl: <stdin>:2:1: /memroy: unknown key 'memroy'; did you mean 'memory'?\n"
-	      "code: E1100 (definition.invalid)\n");
+	peer_check(NULL, "validate -", text, 5, "",
+		   "vmctl: <stdin>:2:1: /memroy: unknown key 'memroy'; did you mean 'memory'?\n"
+		   "code: E1100 (definition.invalid)\n");
 	/* vmd is not even asked */
-	check(NULL, "apply -f -", text, 5, "",
-	      "vmctl: <stdin>:2:1: /memroy: unknown key 'memroy'; did you mean 'memory'?\n"
-	      "code: E1100 (definition.invalid)\n");
+	peer_check(NULL, "apply -f -", text, 5, "",
+		   "vmctl: <stdin>:2:1: /memroy: unknown key 'memroy'; did you mean 'memory'?\n"
+		   "code: E1100 (definition.invalid)\n");
 }
 
 static void test_files_that_cannot_be_read(void **state)
 {
 	(void)state;
-	check(NULL, "apply -f /nonexistent/x.yaml", NULL, 5, "",
-	      "vmctl: cannot open '/nonexistent/x.yaml': No such file or directory\n"
-	      "code: E1006 (file.unusable)\n");
-	check(NULL, "apply", NULL, 2, "",
-	      "vmctl: 'apply' needs --file FILE\nhint: vmctl apply -f FILE\n"
-	      "usage: vmctl apply --file=FILE... [--dry-run]\n");
+	peer_check(NULL, "apply -f /nonexistent/x.yaml", NULL, 5, "",
+		   "vmctl: cannot open '/nonexistent/x.yaml': No such file or directory\n"
+		   "code: E1006 (file.unusable)\n");
+	peer_check(NULL, "apply", NULL, 2, "",
+		   "vmctl: 'apply' needs --file FILE\nhint: vmctl apply -f FILE\n"
+		   "usage: vmctl apply --file=FILE... [--dry-run]\n");
 }
 
 static void test_results(void **state)
@@ -87,17 +70,18 @@ static void test_results(void **state)
 	};
 
 	(void)state;
-	check(created, "apply -f -", GOOD, 0, "hello: created\n", "");
-	check(created, "apply -nf -", GOOD, 0, "hello: would be created\n", "");
-	check(updated, "apply -f -", GOOD, 0, "hello: updated\n  /memory\n",
-	      "hello: runs with the old definition until: vmctl restart hello\n");
-	check(unchanged, "apply -f -", GOOD, 0, "hello: unchanged\n", "");
-	check(unchanged, "apply -f - --strict", GOOD, 4, "", NULL);
-	check(created, "apply --json -f -", GOOD, 0,
-	      "{\"schema\":\"vmctl.apply/1\",\"results\":[{\"file\":\"-\",\"id\":\"1\",\"name\":"
-	      "\"hello\",\"revision\":1,\"result\":\"created\",\"changes\":[],"
-	      "\"restart_required\":false}]}\n",
-	      "");
+	peer_check(created, "apply -f -", GOOD, 0, "hello: created\n", "");
+	peer_check(created, "apply -nf -", GOOD, 0, "hello: would be created\n", "");
+	peer_check(updated, "apply -f -", GOOD, 0, "hello: updated\n  /memory\n",
+		   "hello: runs with the old definition until: vmctl restart hello\n");
+	peer_check(unchanged, "apply -f -", GOOD, 0, "hello: unchanged\n", "");
+	peer_check(unchanged, "apply -f - --strict", GOOD, 4, "", NULL);
+	peer_check(
+		created, "apply --json -f -", GOOD, 0,
+		"{\"schema\":\"vmctl.apply/1\",\"results\":[{\"file\":\"-\",\"id\":\"1\",\"name\":"
+		"\"hello\",\"revision\":1,\"result\":\"created\",\"changes\":[],"
+		"\"restart_required\":false}]}\n",
+		"");
 }
 
 static void test_what_vmd_finds_is_located(void **state)
@@ -116,10 +100,10 @@ static void test_what_vmd_finds_is_located(void **state)
 	};
 
 	(void)state;
-	check(script, "apply -f -", GOOD, 5, "",
-	      "vmctl: <stdin>:2:9: the host has 1.0G\ncode: E1301 (host.memory_short)\n");
-	check(plain, "apply -f -", GOOD, 1, "",
-	      "vmctl: cannot apply 'hello': disk full\ncode: E1600 (state.database)\n");
+	peer_check(script, "apply -f -", GOOD, 5, "",
+		   "vmctl: <stdin>:2:9: the host has 1.0G\ncode: E1301 (host.memory_short)\n");
+	peer_check(plain, "apply -f -", GOOD, 1, "",
+		   "vmctl: cannot apply 'hello': disk full\ncode: E1600 (state.database)\n");
 }
 
 static void write_file(const char *path, const char *text)
@@ -147,7 +131,7 @@ static void test_several_files(void **state)
 		 "vmctl: %s:1:7: /name: 'hello' is in '%s' already\n"
 		 "code: E1100 (definition.invalid)\nvmctl: nothing was applied\n",
 		 b, a);
-	check(NULL, args, NULL, 5, "", err);
+	peer_check(NULL, args, NULL, 5, "", err);
 	unlink(a);
 	unlink(b);
 	rmdir(dir);
@@ -167,15 +151,16 @@ static void test_several_documents(void **state)
 	static const char two[] = DOCUMENT("a") "---\n" DOCUMENT("b") "---\n";
 
 	(void)state;
-	check(script, "apply -f -", two, 0, "a: created\nb: unchanged\n", "");
-	check(NULL, "validate -", two, 0, "-: valid (VM 'a')\n-: valid (VM 'b')\n", "");
+	peer_check(script, "apply -f -", two, 0, "a: created\nb: unchanged\n", "");
+	peer_check(NULL, "validate -", two, 0, "-: valid (VM 'a')\n-: valid (VM 'b')\n", "");
 	/* a fault in the second: the first is not applied */
-	check(NULL, "apply -f -", DOCUMENT("a") "---\nname: b\nbot: 1\n", 5, "",
-	      "vmctl: <stdin>:6:1: /bot: unknown key 'bot'; did you mean 'boot'?\n"
-	      "code: E1100 (definition.invalid)\nvmctl: nothing was applied\n");
-	check(NULL, "validate -", DOCUMENT("a") "---\n" DOCUMENT("a"), 9, "-: valid (VM 'a')\n",
-	      "vmctl: <stdin>:5:7: /name: 'a' is in '<stdin>' already\n"
-	      "code: E1100 (definition.invalid)\n");
+	peer_check(NULL, "apply -f -", DOCUMENT("a") "---\nname: b\nbot: 1\n", 5, "",
+		   "vmctl: <stdin>:6:1: /bot: unknown key 'bot'; did you mean 'boot'?\n"
+		   "code: E1100 (definition.invalid)\nvmctl: nothing was applied\n");
+	peer_check(NULL, "validate -", DOCUMENT("a") "---\n" DOCUMENT("a"), 9,
+		   "-: valid (VM 'a')\n",
+		   "vmctl: <stdin>:5:7: /name: 'a' is in '<stdin>' already\n"
+		   "code: E1100 (definition.invalid)\n");
 }
 
 static void put_file(const char *dir, const char *name, const char *text)
@@ -199,7 +184,7 @@ static void test_folder(void **state)
 	snprintf(err, sizeof(err),
 		 "vmctl: '%s' has no *.yaml, *.yml or *.json in it\ncode: E1006 (file.unusable)\n",
 		 dir);
-	check(NULL, args, NULL, 5, "", err);
+	peer_check(NULL, args, NULL, 5, "", err);
 	put_file(dir, "b.yaml", DOCUMENT("b1") "---\n" DOCUMENT("b2"));
 	put_file(dir, "a.json", "{\"name\": \"a\", \"boot\": {\"kernel\": \"/k\"}}");
 	put_file(dir, "c.yml", DOCUMENT("c"));
@@ -209,14 +194,14 @@ static void test_folder(void **state)
 		 "%s/a.json: valid (VM 'a')\n%s/b.yaml: valid (VM 'b1')\n"
 		 "%s/b.yaml: valid (VM 'b2')\n%s/c.yml: valid (VM 'c')\n",
 		 dir, dir, dir, dir);
-	check(NULL, args, NULL, 0, out, "");
+	peer_check(NULL, args, NULL, 0, out, "");
 	put_file(dir, "d.yaml", "name: d\nbot: 1\n");
 	snprintf(args, sizeof(args), "apply -f %s/", dir);
 	snprintf(err, sizeof(err),
 		 "vmctl: %s/d.yaml:2:1: /bot: unknown key 'bot'; did you mean 'boot'?\n"
 		 "code: E1100 (definition.invalid)\nvmctl: nothing was applied\n",
 		 dir);
-	check(NULL, args, NULL, 5, "", err);
+	peer_check(NULL, args, NULL, 5, "", err);
 	tempdir_remove(dir);
 }
 

@@ -16,19 +16,6 @@
 #define HISTORY(list, more) \
 	"{\"id\":\"0f\",\"name\":\"db\",\"revision\":3,\"revisions\":[" list "],\"more\":" more "}"
 
-static void check(const struct peer_row *script, const char *args, const char *input, int status,
-		  const char *out, const char *err)
-{
-	struct peer_run r;
-
-	peer_run(script, args, input, &r);
-	assert_string_equal(r.err, err);
-	if (out)
-		assert_string_equal(r.out, out);
-	assert_int_equal(r.status, status);
-	peer_run_free(&r);
-}
-
 static const struct peer_row three[] = {
 	{ "vm.history",
 	  .result = HISTORY(ITEM("3", ",\"note\":\"revert to 1\",\"changes\":" CHANGES) "," ITEM(
@@ -48,14 +35,14 @@ static void test_history(void **state)
 	assert_non_null(strstr(r.out, "  root  ansi?ble  7  created\n"));
 	assert_string_equal(r.requests, "vm.history {\"vm\":\"db\",\"limit\":20}\n");
 	peer_run_free(&r);
-	check(three, "history db -q", NULL, 0, "3\n2\n1\n", "");
-	check(three, "history db --diff", NULL, 0,
-	      "revision 3, 2020-01-01T00:00:00Z, root by ansi?ble (7): revert to 1\n"
-	      "  - /memory: \"1GiB\"\n  + /memory: \"2GiB\"\n  + /a?: \"\\u001b?\"\n"
-	      "\nrevision 2, 2020-01-01T00:00:00Z, root by ansi?ble (7)\n"
-	      "\nrevision 1, 2020-01-01T00:00:00Z, root by ansi?ble (7)\n",
-	      "");
-	check(three, "history db -l 0", NULL, 2, "", "vmctl: --limit must be at least 1\n");
+	peer_check(three, "history db -q", NULL, 0, "3\n2\n1\n", "");
+	peer_check(three, "history db --diff", NULL, 0,
+		   "revision 3, 2020-01-01T00:00:00Z, root by ansi?ble (7): revert to 1\n"
+		   "  - /memory: \"1GiB\"\n  + /memory: \"2GiB\"\n  + /a?: \"\\u001b?\"\n"
+		   "\nrevision 2, 2020-01-01T00:00:00Z, root by ansi?ble (7)\n"
+		   "\nrevision 1, 2020-01-01T00:00:00Z, root by ansi?ble (7)\n",
+		   "");
+	peer_check(three, "history db -l 0", NULL, 2, "", "vmctl: --limit must be at least 1\n");
 }
 
 /* vmd's answers are bounded: vmctl goes on until it has what was asked for. */
@@ -74,8 +61,8 @@ static void test_history_goes_on(void **state)
 	};
 
 	(void)state;
-	check(script, "history db -q", NULL, 0, "3\n2\n", "");
-	check(script, "history db -q -l 1 --before 9", NULL, 0, "8\n", "");
+	peer_check(script, "history db -q", NULL, 0, "3\n2\n", "");
+	peer_check(script, "history db -q -l 1 --before 9", NULL, 0, "8\n", "");
 }
 
 static void test_diff(void **state)
@@ -97,25 +84,25 @@ static void test_diff(void **state)
 	static const char file[] = "name: db\nboot:\n  kernel: /k\n";
 
 	(void)state;
-	check(script, "diff db -r 2", NULL, 1,
-	      "--- db (revision 2)\n+++ db (revision 3)\n- /memory: \"1GiB\"\n"
-	      "+ /memory: \"2GiB\"\n+ /a?: \"\\u001b?\"\n",
-	      "");
-	check(script, "diff db --revision=2..1", NULL, 0, "", "");
-	check(script, "diff -f -", file, 1, "--- /dev/null\n+++ -\n+ /name: \"db\"\n", "");
-	check(script, "diff -f - -q", file, 1, "db\n", "");
-	check(script, "diff -f - --json", file, 1,
-	      "{\"schema\":\"vmctl.diff/1\",\"results\":[{\"file\":\"-\",\"name\":\"db\","
-	      "\"exists\":false,\"changes\":[{\"path\":\"/name\",\"to\":\"db\"}]}]}\n",
-	      "");
+	peer_check(script, "diff db -r 2", NULL, 1,
+		   "--- db (revision 2)\n+++ db (revision 3)\n- /memory: \"1GiB\"\n"
+		   "+ /memory: \"2GiB\"\n+ /a?: \"\\u001b?\"\n",
+		   "");
+	peer_check(script, "diff db --revision=2..1", NULL, 0, "", "");
+	peer_check(script, "diff -f -", file, 1, "--- /dev/null\n+++ -\n+ /name: \"db\"\n", "");
+	peer_check(script, "diff -f - -q", file, 1, "db\n", "");
+	peer_check(script, "diff -f - --json", file, 1,
+		   "{\"schema\":\"vmctl.diff/1\",\"results\":[{\"file\":\"-\",\"name\":\"db\","
+		   "\"exists\":false,\"changes\":[{\"path\":\"/name\",\"to\":\"db\"}]}]}\n",
+		   "");
 	/* 1 says "different": a failure is 2 */
-	check(script, "diff db -r 9", NULL, 2, "",
-	      "vmctl: cannot compare revisions of 'db': no luck\ncode: E1000 (failed)\n");
-	check(script, "diff -f -", "name: x\nboot:\n  kernel: /k\n", 2, "",
-	      "vmctl: cannot compare 'x': no luck\ncode: E1000 (failed)\n");
-	check(script, "diff -f -", "nam: x\n", 5, "",
-	      "vmctl: <stdin>:1:1: /nam: unknown key 'nam'; did you mean 'name'?\n"
-	      "code: E1100 (definition.invalid)\n");
+	peer_check(script, "diff db -r 9", NULL, 2, "",
+		   "vmctl: cannot compare revisions of 'db': no luck\ncode: E1000 (failed)\n");
+	peer_check(script, "diff -f -", "name: x\nboot:\n  kernel: /k\n", 2, "",
+		   "vmctl: cannot compare 'x': no luck\ncode: E1000 (failed)\n");
+	peer_check(script, "diff -f -", "nam: x\n", 5, "",
+		   "vmctl: <stdin>:1:1: /nam: unknown key 'nam'; did you mean 'name'?\n"
+		   "code: E1100 (definition.invalid)\n");
 }
 
 static void test_diff_usage(void **state)
@@ -126,17 +113,17 @@ static void test_diff_usage(void **state)
 					   "2..3x", "2.3", "99999999999999999999" };
 
 	(void)state;
-	check(none, "diff", NULL, 2, "",
-	      "vmctl: diff takes --file FILE, or a VM with --revision N\n");
-	check(none, "diff db", NULL, 2, "",
-	      "vmctl: diff takes --file FILE, or a VM with --revision N\n");
+	peer_check(none, "diff", NULL, 2, "",
+		   "vmctl: diff takes --file FILE, or a VM with --revision N\n");
+	peer_check(none, "diff db", NULL, 2, "",
+		   "vmctl: diff takes --file FILE, or a VM with --revision N\n");
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		char args[80], err[160];
 
 		snprintf(args, sizeof(args), "diff db --revision=%s", bad[i]);
 		snprintf(err, sizeof(err),
 			 "vmctl: --revision takes a number, or two as in 3..5, not '%s'\n", bad[i]);
-		check(none, args, NULL, 2, "", err);
+		peer_check(none, args, NULL, 2, "", err);
 	}
 }
 
@@ -158,14 +145,15 @@ static const struct peer_row revert[] = {
 static void test_revert(void **state)
 {
 	(void)state;
-	check(revert, "revert db --to 1 -n", NULL, 0, "db: would be reverted to 1 (revision 4)\n",
-	      "");
-	check(revert, "revert db --to 1 -y", NULL, 0, "", "db: unchanged\n");
-	check(revert, "revert db --to 1 -y --strict", NULL, 4, "",
-	      "vmctl: cannot revert 'db' to 1: it is so already\n"
-	      "hint: without --strict this is no error\ncode: E1202 (vm.wrong_state)\n");
-	check(revert, "revert db --to 1", NULL, 2, "",
-	      "vmctl: 'revert' needs --yes where it cannot ask: standard input is no terminal\n");
+	peer_check(revert, "revert db --to 1 -n", NULL, 0,
+		   "db: would be reverted to 1 (revision 4)\n", "");
+	peer_check(revert, "revert db --to 1 -y", NULL, 0, "", "db: unchanged\n");
+	peer_check(revert, "revert db --to 1 -y --strict", NULL, 4, "",
+		   "vmctl: cannot revert 'db' to 1: it is so already\n"
+		   "hint: without --strict this is no error\ncode: E1202 (vm.wrong_state)\n");
+	peer_check(
+		revert, "revert db --to 1", NULL, 2, "",
+		"vmctl: 'revert' needs --yes where it cannot ask: standard input is no terminal\n");
 }
 
 /* On a terminal: the changes are shown, and what is confirmed is what was shown. */
@@ -205,17 +193,19 @@ static void test_export(void **state)
 	};
 
 	(void)state;
-	check(script, "export a b", NULL, 0, "name: a\ndescription: \"7\"\n---\nname: b\n", "");
-	check(script, "export -r 1 b", NULL, 0, "name: b\n", "");
-	check(script, "export a x", NULL, 9, "name: a\ndescription: \"7\"\n",
-	      "vmctl: cannot export 'x': no VM 'x'\ncode: E1200 (vm.not_found)\n");
-	check(script, "export --json x b", NULL, 9,
-	      "{\"schema\":\"vmctl.export/1\",\"vms\":[{\"error\":{\"code\":1200,\"message\":"
-	      "\"no VM 'x'\",\"data\":{\"name\":\"vm.not_found\"}}},{\"name\":\"b\",\"revision\":2,"
-	      "\"definition\":{\"name\":\"b\"}}]}\n",
-	      "vmctl: cannot export 'x': no VM 'x'\ncode: E1200 (vm.not_found)\n");
-	check(script, "export x", NULL, 3, "",
-	      "vmctl: cannot export 'x': no VM 'x'\ncode: E1200 (vm.not_found)\n");
+	peer_check(script, "export a b", NULL, 0, "name: a\ndescription: \"7\"\n---\nname: b\n",
+		   "");
+	peer_check(script, "export -r 1 b", NULL, 0, "name: b\n", "");
+	peer_check(script, "export a x", NULL, 9, "name: a\ndescription: \"7\"\n",
+		   "vmctl: cannot export 'x': no VM 'x'\ncode: E1200 (vm.not_found)\n");
+	peer_check(script, "export --json x b", NULL, 9,
+		   "{\"schema\":\"vmctl.export/1\",\"vms\":[{\"error\":{\"code\":1200,\"message\":"
+		   "\"no VM "
+		   "'x'\",\"data\":{\"name\":\"vm.not_found\"}}},{\"name\":\"b\",\"revision\":2,"
+		   "\"definition\":{\"name\":\"b\"}}]}\n",
+		   "vmctl: cannot export 'x': no VM 'x'\ncode: E1200 (vm.not_found)\n");
+	peer_check(script, "export x", NULL, 3, "",
+		   "vmctl: cannot export 'x': no VM 'x'\ncode: E1200 (vm.not_found)\n");
 }
 
 int main(void)

@@ -310,3 +310,29 @@ void peer_run_free(struct peer_run *r)
 	free(r->requests);
 	free(r->typed);
 }
+
+void peer_check(const struct peer_row *script, const char *args, const char *input, int status,
+		const char *out, const char *err)
+{
+	struct peer_run r;
+
+	if (script)
+		peer_run(script, args, input, &r);
+	else
+		peer_run_alone(args, input, &r);
+	if (out)
+		assert_string_equal(r.out, out);
+	if (err)
+		assert_string_equal(r.err, err);
+	assert_int_equal(r.status, status);
+	peer_run_free(&r);
+}
+
+void peer_check_requests(const struct peer_row *script, const char *args, const char *requests)
+{
+	struct peer_run r;
+
+	peer_run(script, args, NULL, &r);
+	assert_string_equal(r.requests, requests);
+	peer_run_free(&r);
+}
