@@ -2,7 +2,7 @@
 # Functional tests: test_*.c, each a program with the harness; they run the programs of $(BUILD)/bin.
 FUNCTIONAL_SRC := $(sort $(wildcard tests/functional/test_*.c))
 FUNCTIONAL_BIN := $(patsubst %.c,$(BUILD)/%,$(FUNCTIONAL_SRC))
-FUNCTIONAL_HELPERS := $(call obj,$(filter-out %/fake_vmm.c %/clock_shim.c $(FUNCTIONAL_SRC),$(wildcard tests/functional/*.c)) \
+FUNCTIONAL_HELPERS := $(call obj,$(filter-out %/fake_vmm.c %/fake_acts.c %/clock_shim.c $(FUNCTIONAL_SRC),$(wildcard tests/functional/*.c)) \
 	tests/lib/tempdir.c)
 TESTS += $(FUNCTIONAL_BIN) tests/functional/units
 
@@ -16,7 +16,7 @@ $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
 $(BUILD)/tests/functional/test_follow: | $(BUILD)/tests/guest/count
 $(BUILD)/tests/functional/test_timeline: | $(BUILD)/tests/guest/rng $(BUILD)/tests/guest/serial
 
-$(BUILD)/tests/functional/fake_vmm: $(call obj,tests/functional/fake_vmm.c) $(BUILD)/lib/common.a
+$(BUILD)/tests/functional/fake_vmm: $(call obj,tests/functional/fake_vmm.c tests/functional/fake_acts.c) $(BUILD)/lib/common.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luv -ljson-c -lyaml
 
