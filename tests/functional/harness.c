@@ -82,6 +82,16 @@ bool harness_has_kvm(void)
 	return fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION;
 }
 
+/* Process ids have 22 bits at most, so this stays below 2^32. */
+static void harness_choose_uids(struct harness *h)
+{
+	static unsigned int made;
+	unsigned int slot = (unsigned int)getpid() * HARNESS_AT_ONCE + made++ % HARNESS_AT_ONCE;
+
+	h->uid_first = HARNESS_UID_FIRST + slot * HARNESS_UIDS;
+	snprintf(h->uids, sizeof(h->uids), "%u-%u", h->uid_first, h->uid_first + HARNESS_UIDS - 1);
+}
+
 struct harness *harness_new(void)
 {
 	struct harness *h = calloc(1, sizeof(*h));
@@ -89,13 +99,11 @@ struct harness *harness_new(void)
 
 	assert_non_null(h);
 	signal(SIGPIPE, SIG_IGN);
+	harness_choose_uids(h);
 	h->dir = tempdir_new();
 	snprintf(h->socket, sizeof(h->socket), "%s/vmd.sock", h->dir);
 	snprintf(h->state_dir, sizeof(h->state_dir), "%s/state", h->dir);
 	snprintf(h->run_dir, sizeof(h->run_dir), "%s/run", h->dir);
-	/* process ids have 22 bits at most */
-	h->uid_first = HARNESS_UID_FIRST + (unsigned int)getpid() * HARNESS_UIDS;
-	snprintf(h->uids, sizeof(h->uids), "%u-%u", h->uid_first, h->uid_first + HARNESS_UIDS - 1);
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/notify", h->dir);
 	h->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(h->notify, (struct sockaddr *)&addr, sizeof(addr)), 0);

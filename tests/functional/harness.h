@@ -24,6 +24,7 @@
 #define HARNESS_WAIT_MS 20000
 #define HARNESS_CLIENTS 32
 #define HARNESS_UIDS 32
+#define HARNESS_AT_ONCE 8	      /* in one program */
 #define HARNESS_UID_FIRST 1879113728u /* above vmd's default range */
 
 struct client;
@@ -32,7 +33,7 @@ struct harness {
 	char *dir;	  /* owned: everything is below it */
 	char socket[128]; /* dir/vmd.sock */
 	char state_dir[128], run_dir[128];
-	unsigned int uid_first; /* of HARNESS_UIDS, which no other test of this host has */
+	unsigned int uid_first; /* of HARNESS_UIDS, which no other vmd of a test on this host has */
 	char uids[32];		/* "FIRST-LAST", of --monitor-uids */
 	pid_t vmd;		/* 0: none runs */
 	int notify;		/* owned */

@@ -488,7 +488,7 @@ static void test_ranges_overlap(void **state)
 	harness_vmd_end(other, SIGTERM);
 	/* however the other one ends */
 	harness_vmd_end(h, SIGKILL);
-	harness_vmd(other, "ok", NULL);
+	harness_vmd(other, "ok", "--monitor-uids", h->uids, NULL);
 	harness_free(other);
 }
 
