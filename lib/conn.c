@@ -164,10 +164,13 @@ static void conn_flush(struct conn *c)
 static void conn_watch(struct conn *c)
 {
 	/* its end would be readable for ever; UV_PRIORITIZED means only that it hangs up */
-	int in = c->ended ? UV_PRIORITIZED : UV_READABLE;
+	int events = (c->ended ? UV_PRIORITIZED : UV_READABLE) | (c->out_head ? UV_WRITABLE : 0);
 
-	if (!c->closing)
-		uv_poll_start(&c->poll, in | (c->out_head ? UV_WRITABLE : 0), conn_event);
+	/* libuv takes the descriptor out of its epoll set and puts it back, also for nothing new */
+	if (c->closing || events == c->watched)
+		return;
+	c->watched = events;
+	uv_poll_start(&c->poll, events, conn_event);
 }
 
 static void conn_queue(struct conn *c, const char *text, size_t len, struct fdset *take_fds)

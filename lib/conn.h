@@ -57,6 +57,7 @@ struct conn {
 	const struct conn_ops *ops;
 	void *arg; /* the owner's */
 	struct conn_limits limits;
+	int watched; /* events that the loop waits for */
 	struct buf in;
 	size_t in_seen; /* bytes of in without a LF */
 	struct fdset in_fds;

@@ -38,10 +38,10 @@ static void vmlog_listen(struct vmlog *l)
 {
 	if (!l->source)
 		return;
-	if (l->begun && logfile_room(l->file) && !uv_is_active((uv_handle_t *)&l->pause))
-		uv_poll_start(&l->source->poll, UV_READABLE, vmlog_readable);
-	else
+	if (!l->begun || !logfile_room(l->file) || uv_is_active((uv_handle_t *)&l->pause))
 		uv_poll_stop(&l->source->poll);
+	else if (!uv_is_active((uv_handle_t *)&l->source->poll)) /* it costs two system calls */
+		uv_poll_start(&l->source->poll, UV_READABLE, vmlog_readable);
 }
 
 static void vmlog_source_closed(uv_handle_t *handle)
