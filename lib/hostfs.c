@@ -63,6 +63,24 @@ ssize_t hostfs_read(const struct hostfs *h, const char *path, char *out, size_t 
 	return n;
 }
 
+ssize_t hostfs_readlink(const struct hostfs *h, const char *path, char *out, size_t size,
+			struct err *e)
+{
+	AUTO_CLOSE int fd = hostfs_open(h, path, O_PATH | O_NOFOLLOW, e);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = readlinkat(fd, "", out, size - 1);
+	if (n < 0) {
+		/* an empty path is ENOENT where the descriptor is of no link */
+		errno = errno == ENOENT ? EINVAL : errno;
+		return err_errno(e, "cannot read the link '/%s'", path);
+	}
+	out[n] = '\0';
+	return n;
+}
+
 int hostfs_read_u64(const struct hostfs *h, const char *path, uint64_t *ret_value, struct err *e)
 {
 	char text[32], *end;

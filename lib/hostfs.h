@@ -21,6 +21,9 @@ int hostfs_open(const struct hostfs *h, const char *path, int flags, struct err 
 /* The file's text without the white space at its end, cut to size. Its length, or -errno. */
 ssize_t hostfs_read(const struct hostfs *h, const char *path, char *out, size_t size,
 		    struct err *e);
+/* What a symbolic link says, which need not exist; cut to size. Its length, or -errno (-EINVAL: it is no link). */
+ssize_t hostfs_readlink(const struct hostfs *h, const char *path, char *out, size_t size,
+			struct err *e);
 /* A file that is one decimal number. */
 int hostfs_read_u64(const struct hostfs *h, const char *path, uint64_t *ret_value, struct err *e);
 /* The names in a folder, "." and ".." left out. Returns the first value of each that is < 0, or 0. */

@@ -50,6 +50,27 @@ static void test_reads(void **state)
 	hostfs_fini(&h);
 }
 
+static void test_readlink(void **state)
+{
+	const char *dir = *state;
+	char path[256], text[64];
+	struct hostfs h;
+	struct err e = { 0 };
+
+	tempdir_file(dir, "sys/a/file", "x");
+	snprintf(path, sizeof(path), "%s/sys/a/driver", dir);
+	assert_int_equal(symlink("../../drivers/none", path), 0);
+	assert_int_equal(hostfs_init(&h, dir, &e), 0);
+	assert_int_equal(hostfs_readlink(&h, "sys/a/driver", text, sizeof(text), &e), 18);
+	assert_string_equal(text, "../../drivers/none");
+	assert_int_equal(hostfs_readlink(&h, "sys/a/driver", text, 4, &e), 3);
+	assert_string_equal(text, "../");
+	assert_int_equal(hostfs_readlink(&h, "sys/a/file", text, sizeof(text), &e), -EINVAL);
+	assert_string_equal(e.msg, "cannot read the link '/sys/a/file': Invalid argument");
+	assert_int_equal(hostfs_readlink(&h, "sys/a/none", text, sizeof(text), &e), -ENOENT);
+	hostfs_fini(&h);
+}
+
 static void test_links_stay_inside(void **state)
 {
 	const char *dir = *state;
@@ -121,6 +142,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_readlink, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links_stay_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_openat2, setup, teardown),
