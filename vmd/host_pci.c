@@ -19,11 +19,10 @@
 #include <sys/socket.h>
 
 #include "lib/auto.h"
-#include "lib/fdio.h"
+#include "vmd/pci_config.h"
 
 #define HOST_PCI_DEVICES "sys/bus/pci/devices"
-#define HOST_PCI_CONFIG 4096 /* bytes of an extended configuration space */
-#define HOST_PCI_MAX 65536   /* functions; a segment has as many */
+#define HOST_PCI_MAX 65536 /* functions; a segment has as many */
 #define HOST_PCI_CLASS_BRIDGE 0x0604
 
 struct host_pci_reader {
@@ -118,62 +117,32 @@ bool pci_function_is_bridge(const struct pci_function *f)
 	       f->class_code >> 8 == HOST_PCI_CLASS_BRIDGE;
 }
 
-/* --- configuration space ------------------------------------------------------------------------ */
-
-static uint32_t host_pci_dword(const uint8_t *config, size_t at)
+/* Device Serial Number, in lspci's order: the vendor's part first. */
+static void host_pci_serial(const struct pci_config *c, char out[static 24])
 {
-	return (uint32_t)config[at] | (uint32_t)config[at + 1] << 8 |
-	       (uint32_t)config[at + 2] << 16 | (uint32_t)config[at + 3] << 24;
-}
+	size_t at = pci_config_find(c, true, PCI_EXT_CAP_ID_DSN);
+	uint32_t low = pci_config_dword(c, at + 4), high = pci_config_dword(c, at + 8);
 
-/* lspci's order, the vendor's part first. */
-static void host_pci_serial(const uint8_t *config, size_t at, char out[static 24])
-{
-	uint32_t low = host_pci_dword(config, at + 4), high = host_pci_dword(config, at + 8);
-
+	if (!at || !range_fits(at, 12, c->size))
+		return;
 	snprintf(out, 24, "%02x-%02x-%02x-%02x-%02x-%02x-%02x-%02x", high >> 24, high >> 16 & 0xff,
 		 high >> 8 & 0xff, high & 0xff, low >> 24, low >> 16 & 0xff, low >> 8 & 0xff,
 		 low & 0xff);
 }
 
-/* Each capability once: a broken device's list may be a ring. */
-static void host_pci_extended(struct pci_function *f, const uint8_t *config, size_t size)
-{
-	size_t at = PCI_CFG_SPACE_SIZE;
-
-	for (unsigned int n = 0; n < HOST_PCI_CONFIG / 8 && at >= PCI_CFG_SPACE_SIZE; n++) {
-		uint32_t header;
-
-		if (!range_fits(at, 12, size))
-			return;
-		header = host_pci_dword(config, at);
-		if (PCI_EXT_CAP_ID(header) == PCI_EXT_CAP_ID_DSN && header != UINT32_MAX) {
-			host_pci_serial(config, at, f->id.serial);
-			return;
-		}
-		at = PCI_EXT_CAP_NEXT(header);
-	}
-}
-
 static void host_pci_config(const struct hostfs *h, struct pci_function *f)
 {
-	uint8_t config[HOST_PCI_CONFIG];
-	char path[96];
-	AUTO_CLOSE int fd = hostfs_open(h, host_pci_path(f, "config", path), O_RDONLY, NULL);
-	ssize_t n = fd < 0 ? fd : fdio_read(fd, config, sizeof(config));
-	bool ones = true;
+	struct pci_config c;
 
 	f->header_type = f->class_code >> 8 == HOST_PCI_CLASS_BRIDGE;
-	if (n < PCI_STD_HEADER_SIZEOF)
+	if (pci_config_read(h, &f->addr, &c) < 0)
 		return;
-	/* the whole header: a VF's vendor and device are all ones always (SR-IOV 1.1, 3.4.1.1) */
-	for (size_t i = 0; i < PCI_STD_HEADER_SIZEOF && ones; i++)
-		ones = config[i] == 0xff;
-	f->broken |= ones;
-	if (ones)
+	if (pci_config_dead(&c)) {
+		f->broken = true;
 		return;
-	f->header_type = config[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK;
-	host_pci_extended(f, config, (size_t)n);
+	}
+	f->header_type = c.bytes[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK;
+	host_pci_serial(&c, f->id.serial);
 }
 
 /* --- one function ---------------------------------------------------------------------------------- */
