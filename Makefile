@@ -69,7 +69,7 @@ $(BUILD)/lib/vmm.a: $(call archive_of,$(VMM_SRC)) $(BUILD)/obj/gen/dsdt.o $(BUIL
 $(BUILD)/bin/vmd: $(call obj,vmd/main.c) $(BUILD)/lib/vmd.a $(BUILD)/lib/state.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmctl: $(call obj,vmctl/main.c) $(BUILD)/lib/vmctl.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmm: $(call obj,vmm/main.c) $(BUILD)/lib/vmm.a $(BUILD)/lib/common.a
-$(BUILD)/bin/vmd: LIBS := -luv -lsqlite3 -ljson-c -lyaml $(SYSTEMD_LIBS)
+$(BUILD)/bin/vmd: LIBS := -luv -lsqlite3 -ljson-c -lyaml -lpci $(SYSTEMD_LIBS)
 $(BUILD)/bin/vmctl: LIBS := -luv -ljson-c -lyaml
 # vmm is linked statically where the archives are there: each shared library costs every VM a tenth of a
 # millisecond and private pages, and would have to be in its empty root. VMM_STATIC=0: shared ones, for
@@ -156,7 +156,7 @@ TESTS += $(UNIT_BIN)
 
 $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(UNIT_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml $(SYSTEMD_LIBS)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lpci $(SYSTEMD_LIBS)
 
 include $(sort $(wildcard tests/*/rules.mk))
 

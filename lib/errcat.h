@@ -54,6 +54,14 @@ enum errcat_exit {
 	X(ERR_STATE, 1600, "state.database", EXIT_FAILED, false)                   \
 	X(ERR_STATE_UNKNOWN, 1601, "state.unknown", EXIT_FAILED, false)            \
 	X(ERR_JOB_NOT_FOUND, 1700, "job.not_found", EXIT_NOT_FOUND, false)         \
+	X(ERR_PCI_NOT_FOUND, 1801, "pci.not_found", EXIT_NOT_FOUND, false)         \
+	X(ERR_PCI_NO_IOMMU, 1802, "pci.no_iommu", EXIT_PRECONDITION, false)        \
+	X(ERR_PCI_GROUP, 1803, "pci.group_not_viable", EXIT_PRECONDITION, false)   \
+	X(ERR_PCI_VITAL, 1804, "pci.vital", EXIT_PRECONDITION, false)              \
+	X(ERR_PCI_BROKEN, 1805, "pci.broken", EXIT_PRECONDITION, false)            \
+	X(ERR_PCI_KIND, 1806, "pci.not_assignable", EXIT_PRECONDITION, false)      \
+	X(ERR_PCI_NO_RESET, 1807, "pci.no_reset", EXIT_PRECONDITION, false)        \
+	X(ERR_PCI_NO_VFIO, 1808, "pci.no_vfio", EXIT_PRECONDITION, false)          \
 	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED, false)            \
 	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED, false)      \
 	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED, false)      \
