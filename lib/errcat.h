@@ -62,6 +62,7 @@ enum errcat_exit {
 	X(ERR_PCI_KIND, 1806, "pci.not_assignable", EXIT_PRECONDITION, false)      \
 	X(ERR_PCI_NO_RESET, 1807, "pci.no_reset", EXIT_PRECONDITION, false)        \
 	X(ERR_PCI_NO_VFIO, 1808, "pci.no_vfio", EXIT_PRECONDITION, false)          \
+	X(ERR_PCI_DENIED, 1809, "pci.denied", EXIT_DENIED, false)                  \
 	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED, false)            \
 	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED, false)      \
 	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED, false)      \

@@ -23,6 +23,7 @@
 #include "vmd/guest.h"
 #include "vmd/host.h"
 #include "vmd/job.h"
+#include "vmd/pci_policy.h"
 #include "vmd/scope.h"
 #include "vmd/server.h"
 #include "vmd/vmlog.h"
@@ -144,6 +145,15 @@ static int daemon_setup_host(struct daemon *d, struct err *e)
 	return ret;
 }
 
+static int daemon_load_policy(struct daemon *d, struct err *e)
+{
+	const struct daemon_options *o = d->options;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/etc/vmd/policy.yaml", d->hostfs.host ? "" : o->sysroot);
+	return pci_policy_load(o->policy ? o->policy : path, o->policy != NULL, &d->policy, e);
+}
+
 /* The service manager's socket where it has one of that name for us; else our own. */
 static int daemon_listen_at(struct daemon *d, const char *name, const char *path, bool read_only,
 			    struct err *e)
@@ -191,6 +201,8 @@ static int daemon_setup(struct daemon *d, struct err *e)
 {
 	int ret = daemon_setup_host(d, e);
 
+	if (ret >= 0)
+		ret = daemon_load_policy(d, e);
 	if (ret >= 0)
 		ret = daemon_lock(d, e);
 	if (ret >= 0)
@@ -251,6 +263,7 @@ static void daemon_fini(struct daemon *d)
 	}
 	cage_fini(d);
 	schema_set_free(d->schemas);
+	pci_policy_free(d->policy);
 	state_close(d->state);
 	hostfs_fini(&d->hostfs);
 	activation_fini(&d->activation);

@@ -23,12 +23,14 @@ struct daemon_options {
 	size_t log_size;     /* of one log of a VM: vmd/logfile.h */
 	const char *seccomp; /* the monitors' mode; borrowed */
 	uid_t monitor_uid_first, monitor_uid_last;
+	const char *policy; /* borrowed; NULL: the usual file, if it is there */
 };
 
 struct event_hub;
 struct scope_bus;
 struct guests;
 struct jobs;
+struct pci_policy;
 struct server;
 struct vmlogs;
 
@@ -49,6 +51,7 @@ struct daemon {
 	struct server *server;	    /* owned */
 	struct vmlogs *logs;	    /* owned */
 	struct schema_set *schemas; /* owned: of VM definitions */
+	struct pci_policy *policy;  /* owned */
 	int lock_fd;		    /* owned: held as long as we live */
 	int uid_lock_fd;	    /* owned: likewise, of the monitors' users */
 	struct emptyns ns;	    /* owned: the monitors' */

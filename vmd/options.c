@@ -131,6 +131,11 @@ static int options_seccomp(struct options *o, const char *value)
 	return -EINVAL;
 }
 
+static int options_policy(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.policy, value);
+}
+
 static int options_foreground(struct options *o, const char *value)
 {
 	(void)value;
@@ -167,6 +172,8 @@ static const struct {
 	{ "run-dir", "DIR", "what lives as long as a VM runs (/run/vmd)", options_run_dir },
 	{ "cgroup", "PATH|none|systemd", "VMs' control groups go there", options_cgroup },
 	{ "sysroot", "DIR", "read /sys, /proc and /dev below DIR (/)", options_sysroot },
+	{ "policy", "FILE", "what no VM may have, and what one may (/etc/vmd/policy.yaml)",
+	  options_policy },
 	{ "check", "FILE", "check a VM file, and end", options_check },
 	{ "foreground", NULL, "stay attached; log to standard error", options_foreground },
 	{ "vmm", "PATH", "the monitor to run", options_vmm },
