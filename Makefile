@@ -217,6 +217,7 @@ ci:
 MAN_PAGES = $(wildcard man/*.[1-8]) $(BUILD)/man/vmd-errors.7
 UNITDIR = $(PREFIX)/lib/systemd/system
 SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
+UDEVDIR = $(PREFIX)/lib/udev/rules.d
 UNITS := vmd.service vmd.socket vmd-ro.socket
 
 install: all
@@ -231,6 +232,7 @@ install: all
 	for u in $(UNITS); do sed 's|@SBINDIR@|$(PREFIX)/sbin|' vmd/systemd/$$u.in >$(DESTDIR)$(UNITDIR)/$$u && \
 		chmod 644 $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
 	install -m 644 vmd/systemd/vmd.sysusers $(DESTDIR)$(SYSUSERSDIR)/vmd.conf
+	install -D -m 644 vmd/systemd/60-vmd-vf.rules $(DESTDIR)$(UDEVDIR)/60-vmd-vf.rules
 	for m in $(MAN_PAGES); do s=$${m##*.}; install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/} || exit 1; done
 
 uninstall:
@@ -240,7 +242,7 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/vmd 2>/dev/null
 	for u in $(UNITS); do rm -f $(DESTDIR)$(UNITDIR)/$$u; done
-	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmd.conf
+	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmd.conf $(DESTDIR)$(UDEVDIR)/60-vmd-vf.rules
 	for m in $(MAN_PAGES); do s=$${m##*.}; rm -f $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/}; done
 
 clean:
