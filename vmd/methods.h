@@ -86,5 +86,11 @@ void method_vm_kill(struct daemon *d, struct call *call);
 void method_vm_wait(struct daemon *d, struct call *call);
 void method_vm_timeline(struct daemon *d, struct call *call);
 void method_vm_console(struct daemon *d, struct call *call);
+/* method_pci.c: what can be passed through */
+void method_pci_list(struct daemon *d, struct call *call);
+void method_pci_get(struct daemon *d, struct call *call);
+void method_pci_groups(struct daemon *d, struct call *call);
+void method_pci_doctor(struct daemon *d, struct call *call);
+void method_host_doctor(struct daemon *d, struct call *call);
 
 #endif

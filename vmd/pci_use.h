@@ -76,7 +76,7 @@ unsigned int pci_check_all(const struct hostfs *h, const struct pci_inventory *i
 int pci_not_found(const struct pci_addr *addr, struct err *e);
 /* Does this member of f's group keep it from a VM: another function, no bridge, with a driver of the host's? */
 bool pci_in_the_way(const struct pci_function *f, const struct pci_function *member);
-/* Is it bound to a driver that hands it on to a process (vfio-pci and those of its kind)? */
-bool pci_function_on_vfio(const struct pci_function *f);
+/* A driver that hands its device on to a process (vfio-pci and those of its kind), or to nobody (pci-stub)? */
+bool pci_driver_on_vfio(const char *driver);
 
 #endif

@@ -39,17 +39,17 @@ int pci_not_found(const struct pci_addr *addr, struct err *e)
 			   "added or moved");
 }
 
-bool pci_function_on_vfio(const struct pci_function *f)
+bool pci_driver_on_vfio(const char *driver)
 {
 	/* mlx5_vfio_pci and others of the kind; pci-stub only keeps others away */
-	return strstr(f->driver, "vfio") || !strcmp(f->driver, "pci-stub");
+	return strstr(driver, "vfio") || !strcmp(driver, "pci-stub");
 }
 
 bool pci_in_the_way(const struct pci_function *f, const struct pci_function *member)
 {
 	return f->iommu_group >= 0 && member->iommu_group == f->iommu_group &&
 	       pci_addr_cmp(&f->addr, &member->addr) && !pci_function_is_bridge(member) &&
-	       member->driver[0] && !pci_function_on_vfio(member);
+	       member->driver[0] && !pci_driver_on_vfio(member->driver);
 }
 
 /* --- the reasons, in the order in which they are told -------------------------------------------- */

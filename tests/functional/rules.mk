@@ -3,7 +3,7 @@
 FUNCTIONAL_SRC := $(sort $(wildcard tests/functional/test_*.c))
 FUNCTIONAL_BIN := $(patsubst %.c,$(BUILD)/%,$(FUNCTIONAL_SRC))
 FUNCTIONAL_HELPERS := $(call obj,$(filter-out %/fake_vmm.c %/fake_acts.c %/clock_shim.c $(FUNCTIONAL_SRC),$(wildcard tests/functional/*.c)) \
-	tests/lib/tempdir.c)
+	tests/lib/tempdir.c tests/lib/pci_tree.c)
 TESTS += $(FUNCTIONAL_BIN) tests/functional/units
 
 $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
