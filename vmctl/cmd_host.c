@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* vmctl host info, version, daemon … and rpc: what is told about the host, the daemon, and its API raw. */
+/* vmctl host info and doctor, version, daemon … and rpc: what is told about the host, the daemon, and its API raw. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +75,62 @@ int cmd_host_info(struct vmctl *v)
 		fprintf(v->out.out, "%s\n", json_get_str(reply.result, "hostname", "?"));
 	else
 		host_print(v, reply.result);
+	client_reply_fini(&reply);
+	return status;
+}
+
+static const char *host_color(const char *status)
+{
+	if (!strcmp(status, "ok"))
+		return "32";
+	return strcmp(status, "fail") ? "33" : "31";
+}
+
+static void host_checks(struct vmctl *v, struct json_object *checks)
+{
+	struct table t;
+
+	table_init(&t);
+	table_column(&t, "CHECK", TABLE_LEFT);
+	table_column(&t, "RESULT", TABLE_LEFT);
+	table_column(&t, "WHAT", TABLE_LEFT);
+	for (size_t i = 0; i < json_object_array_length(checks); i++) {
+		struct json_object *o = json_object_array_get_idx(checks, i);
+		const char *status = json_get_str(o, "status", "?");
+
+		table_cell(&t, json_get_str(o, "name", NULL), NULL);
+		table_cell(&t, status, host_color(status));
+		table_cell(&t, json_get_str(o, "what", NULL), NULL);
+	}
+	table_print(&t, v->out.out, v->out.header, v->out.color);
+	table_fini(&t);
+	for (size_t i = 0; i < json_object_array_length(checks); i++) {
+		struct json_object *o = json_object_array_get_idx(checks, i);
+
+		if (json_get(o, "hint"))
+			fprintf(v->out.out, "hint: %s: %s\n", json_get_str(o, "name", "?"),
+				json_get_str(o, "hint", ""));
+	}
+}
+
+int cmd_host_doctor(struct vmctl *v)
+{
+	struct client_reply reply;
+	int status = vmctl_call(v, "host.doctor", NULL, &reply, "examine the host");
+	const char *worst = json_get_str(reply.result, "status", "?");
+
+	if (status != EXIT_OK) {
+		client_reply_fini(&reply); /* printed */
+		return status;
+	}
+	if (!strcmp(worst, "fail"))
+		status = EXIT_PRECONDITION;
+	if (v->out.format == OUTPUT_JSON)
+		output_json(&v->out, "host.doctor", reply.result);
+	else if (v->out.format == OUTPUT_NAME)
+		fprintf(v->out.out, "%s\n", worst);
+	else
+		host_checks(v, json_get(reply.result, "checks"));
 	client_reply_fini(&reply);
 	return status;
 }

@@ -121,6 +121,21 @@ static void complete_jobs(struct complete *c)
 	}
 }
 
+/* What may be passed through, with its name; bridges are nobody's. */
+static void complete_pci(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(c, "pci.list", json_new());
+	struct json_object *list = json_get(result, "functions");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		const struct json_object *f = json_object_array_get_idx(list, i);
+		const char *name = json_get_str(f, "device_name", "");
+
+		if (strcmp(json_get_str(f, "role", ""), "bridge") != 0)
+			complete_offer(c, json_get_str(f, "pci", ""), name[0] ? name : NULL);
+	}
+}
+
 static void complete_consoles(struct complete *c)
 {
 	AUTO_JSON struct json_object *result = complete_ask(
@@ -217,6 +232,7 @@ static const struct {
 	{ "FILE", complete_files },	  { "PATH", complete_files },
 	{ "ERROR|KEY", complete_errors }, { "REVISION", complete_revisions },
 	{ "JOB", complete_jobs },	  { "SHELL", complete_shells },
+	{ "ADDRESS", complete_pci },
 };
 
 static void complete_kind(struct complete *c, const char *word, size_t len)

@@ -107,8 +107,7 @@ static void doctor_iommu(struct doctor *p)
 	doctor_say(p, "interrupt-remapping", iommu.remapping ? DOCTOR_OK : DOCTOR_WARN,
 		   "switch interrupt remapping (x2APIC) on in the firmware's setup; no "
 		   "intremap=off on the kernel's command line",
-		   iommu.remapping ? "on"
-				   : "off: a VM with a device could send the host any interrupt");
+		   iommu.remapping ? "on" : "off: a VM with a device could send any interrupt");
 }
 
 static int doctor_pages(void *arg, const char *name)
@@ -242,13 +241,12 @@ static void doctor_rule(struct doctor *p)
 		snprintf(path, sizeof(path), "%s/" HOST_DOCTOR_RULE, folders[i]);
 		if (!doctor_exists(p, path))
 			continue;
-		doctor_say(p, "udev-rule", DOCTOR_OK, "", "/%s keeps network managers from VFs",
-			   path);
+		doctor_say(p, "udev-rule", DOCTOR_OK, "", "/%s", path);
 		return;
 	}
 	doctor_say(p, "udev-rule", DOCTOR_WARN,
 		   "copy vmd's 60-vmd-vf.rules to /etc/udev/rules.d, then udevadm control --reload",
-		   "missing: NetworkManager or networkd may take VFs for the host's interfaces");
+		   "missing: network managers may take VFs for the host's");
 }
 
 struct json_object *host_doctor(const struct hostfs *h)

@@ -80,7 +80,7 @@ static void test_words(void **state)
 	(void)state;
 	offers("sta", "start");
 	offers("hos", "host");
-	offers("host ", "info");
+	offers("host ", "info doctor");
 	offers("--output=", "--output=table --output=wide --output=name --output=json");
 	offers("-o j", "json");
 	offers("-oj", "-ojson");
@@ -92,7 +92,7 @@ static void test_words(void **state)
 	offers("stop -t ", "");
 	offers("nonsense ", "");
 	offers("host nonsense ", "");
-	offers("help host ", "info");
+	offers("help host ", "info doctor");
 	offers("completion ", "bash zsh fish");
 	offers("explain vm.re", "vm.revision_mismatch");
 	offers("revert one --to ", ""); /* no vmd */

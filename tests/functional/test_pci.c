@@ -346,6 +346,62 @@ static void test_host_doctor(void **state)
 		"table DMAR or IVRS)");
 }
 
+/* What vmctl makes of it: tables of at most 80 columns, and statuses. */
+static void test_vmctl(void **state)
+{
+	static struct harness_output got;
+	struct scene *s = *state;
+
+	harness_vmd(s->h, NULL, "--sysroot", s->root, NULL);
+	assert_int_equal(harness_vmctl(s->h, NULL, &got, "pci", "list", NULL), 0);
+	assert_non_null(strstr(got.out, "0000:02:10.2  vf      igbvf "));
+	for (const char *line = got.out; *line; line += strcspn(line, "\n") + 1)
+		assert_true(strcspn(line, "\n") <= 80);
+	assert_int_equal(harness_vmctl(s->h, NULL, &got, "pci", "doctor", "0000:04:01.0", NULL),
+			 EXIT_PRECONDITION);
+	assert_non_null(strstr(got.out, "\nproblem: IOMMU group 10 of 0000:04:01.0 is not viable"));
+	assert_non_null(strstr(got.out, "\nIn a VM file:\npassthrough:\n"));
+	assert_int_equal(harness_vmctl(s->h, NULL, &got, "pci", "doctor", "-q", "02:10.2", NULL),
+			 0);
+	assert_string_equal(got.out, "ok\n");
+	assert_int_equal(harness_vmctl(s->h, NULL, &got, "pci", "show", "3b:00.0", NULL),
+			 EXIT_NOT_FOUND);
+	assert_string_equal(
+		got.err,
+		"vmctl: cannot show '3b:00.0': the host has no PCI device 0000:3b:00.0\n"
+		"hint: vmctl pci list shows what there is; addresses change when cards are "
+		"added or moved\ncode: E1801 (pci.not_found)\n");
+	assert_int_equal(harness_vmctl(s->h, NULL, &got, "host", "doctor", NULL),
+			 EXIT_PRECONDITION);
+	assert_non_null(strstr(got.out, "\niommu                ok      on\n"));
+}
+
+static void check_completion(const char *begin, const char *expected)
+{
+	static struct harness_output got;
+	char vmctl[256], complete[] = "__complete", pci[] = "pci", show[] = "show", word[64];
+	char *argv[] = { vmctl, complete, pci, show, word, NULL };
+
+	snprintf(word, sizeof(word), "%s", begin);
+	harness_program("vmctl", vmctl, sizeof(vmctl));
+	assert_int_equal(harness_run(NULL, &got, argv), 0);
+	/* names are of pci.ids */
+	assert_memory_equal(got.out, expected, strlen(expected));
+	assert_int_equal(strlen(got.out) > 0, strlen(expected) > 0);
+}
+
+static void test_completion(void **state)
+{
+	struct scene *s = *state;
+
+	harness_vmd(s->h, NULL, "--sysroot", s->root, NULL);
+	setenv("VMD_SOCKET", s->h->socket, 1);
+	check_completion("0000:02:1", "0000:02:10.0");
+	check_completion("0000:04:02", "0000:04:02.0");
+	check_completion("0000:03", "");
+	check_completion("0001", "");
+}
+
 /* The client goes while a worker reads: nothing is lost but its answer. */
 static void test_client_leaves(void **state)
 {
@@ -376,6 +432,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_doctor_acs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_doctor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_host_doctor, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_vmctl, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_completion, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_client_leaves, setup, teardown),
 	};
 

@@ -127,7 +127,7 @@ static void test_bad_usage(void **state)
 	check_bad("strat a", "unknown command 'strat'; did you mean 'start'?");
 	check_bad("frobnicate", "unknown command 'frobnicate'");
 	check_bad("res x", "ambiguous command 'res': restart, reset, resume");
-	check_bad("host", "'host' needs a command: info");
+	check_bad("host", "'host' needs a command: info, doctor");
 	check_bad("host inof", "unknown command 'host inof'; did you mean 'info'?");
 	check_bad("start", "'start' needs VM...");
 	check_bad("console", "'console' needs VM [CONSOLE]");
