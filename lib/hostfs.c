@@ -97,6 +97,22 @@ int hostfs_read_u64(const struct hostfs *h, const char *path, uint64_t *ret_valu
 	return 0;
 }
 
+int hostfs_write(const struct hostfs *h, const char *path, const char *text, struct err *e)
+{
+	AUTO_CLOSE int fd = hostfs_open(h, path, O_WRONLY | O_TRUNC, e);
+	size_t len = strlen(text), shown = strcspn(text, "\n");
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	do {
+		n = write(fd, text, len);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_errno(e, "cannot write '%.*s' to '/%s'", (int)shown, text, path);
+	return 0;
+}
+
 int hostfs_each(const struct hostfs *h, const char *path, int (*each)(void *arg, const char *name),
 		void *arg, struct err *e)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers of the host's /sys, /proc and /dev below a root directory (openat2, RESOLVE_IN_ROOT), so that a
+ * The host's /sys, /proc and /dev below a root directory (openat2, RESOLVE_IN_ROOT), so that a
  * test or `vmd --sysroot DIR` shows them another host. Paths are relative: "proc/meminfo". Any thread.
  */
 #ifndef LIB_HOSTFS_H
@@ -26,6 +26,11 @@ ssize_t hostfs_readlink(const struct hostfs *h, const char *path, char *out, siz
 			struct err *e);
 /* A file that is one decimal number. */
 int hostfs_read_u64(const struct hostfs *h, const char *path, uint64_t *ret_value, struct err *e);
+/*
+ * One write(2) to a file that exists, as sysfs takes it. -errno as the kernel gave it; e says "cannot write 'vfio-pci' to
+ * '/sys/…': …". May block for as long as the kernel likes.
+ */
+int hostfs_write(const struct hostfs *h, const char *path, const char *text, struct err *e);
 /* The names in a folder, "." and ".." left out. Returns the first value of each that is < 0, or 0. */
 int hostfs_each(const struct hostfs *h, const char *path, int (*each)(void *arg, const char *name),
 		void *arg, struct err *e);

@@ -71,6 +71,29 @@ static void test_readlink(void **state)
 	hostfs_fini(&h);
 }
 
+static void test_write(void **state)
+{
+	const char *dir = *state;
+	char text[64];
+	struct hostfs h;
+	struct err e = { 0 };
+
+	tempdir_file(dir, "sys/a/number", "4711\n");
+	assert_int_equal(hostfs_init(&h, dir, &e), 0);
+	assert_int_equal(hostfs_write(&h, "sys/a/number", "8", &e), 0);
+	assert_int_equal(hostfs_read(&h, "sys/a/number", text, sizeof(text), &e), 1);
+	assert_string_equal(text, "8");
+	/* nothing is made */
+	assert_int_equal(hostfs_write(&h, "sys/a/none", "8", &e), -ENOENT);
+	assert_string_equal(e.msg, "cannot open '/sys/a/none': No such file or directory");
+	hostfs_fini(&h);
+	/* the kernel's own reason */
+	assert_int_equal(hostfs_init(&h, "/", &e), 0);
+	assert_int_equal(hostfs_write(&h, "dev/full", "x\n", &e), -ENOSPC);
+	assert_string_equal(e.msg, "cannot write 'x' to '/dev/full': No space left on device");
+	hostfs_fini(&h);
+}
+
 static void test_links_stay_inside(void **state)
 {
 	const char *dir = *state;
@@ -143,6 +166,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_readlink, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links_stay_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_openat2, setup, teardown),
