@@ -31,7 +31,7 @@ HARDEN := $(if $(SAN),-fno-omit-frame-pointer -fsanitize=$(SAN) $(if $(findstrin
 	-D_FORTIFY_SOURCE=2 -fstack-protector-strong $(if $(CLANG),,-ftrivial-auto-var-init=zero))
 LDHARDEN := -pie $(if $(SAN),-fsanitize=$(SAN),-Wl,-z,relro,-z,now)
 
-PKGS := json-c libuv sqlite3 liburing yaml-0.1 libpci libseccomp
+PKGS := json-c libuv sqlite3 liburing yaml-0.1 libpci libseccomp libmnl
 # scopes for VMs by systemd's bus, where its library is there
 SYSTEMD := $(shell pkg-config --exists libsystemd 2>/dev/null && echo 1)
 SYSTEMD_LIBS := $(if $(SYSTEMD),-lsystemd)
@@ -43,12 +43,13 @@ ALL_CFLAGS = -std=gnu11 $(CFLAGS) -fPIE -pthread $(HARDEN) $(WARN) $(PKG_CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS) $(LDHARDEN) -pthread
 
 # --- programs ---------------------------------------------------------------------------------
-PROGRAMS := vmd vmctl vmm
+PROGRAMS := vmd vmctl vmm vmd-hostio
 LIB_SRC := $(sort $(wildcard lib/*.c))
 STATE_SRC := $(sort $(wildcard state/*.c))
 VMD_SRC := $(sort $(wildcard vmd/*.c))
 VMCTL_SRC := $(sort $(wildcard vmctl/*.c))
 VMM_SRC := $(sort $(wildcard vmm/*.c vmm/*/*.c))
+HOSTIO_SRC := $(sort $(wildcard hostio/*.c))
 
 # the archives $(1) by their paths if the compiler finds them all
 archive_path = $(filter /%,$(shell $(CC) -print-file-name=$(1)))
@@ -56,13 +57,14 @@ archives = $(if $(filter $(words $(1)),$(words $(foreach a,$(1),$(call archive_p
 	$(foreach a,$(1),$(call archive_path,$(a))))
 obj = $(patsubst %,$(BUILD)/obj/%.o,$(1))
 # what is a program is no part of an archive: *_gen.c makes something of the build
-archive_of = $(call obj,$(filter-out %/main.c %_gen.c,$(1)))
+archive_of = $(call obj,$(filter-out %/main.c %_main.c %_gen.c,$(1)))
 
 all: $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(BUILD)/man/vmd-errors.7
 
 $(BUILD)/lib/common.a: $(call obj,$(LIB_SRC)) $(BUILD)/obj/gen/schemas.o
 $(BUILD)/lib/state.a: $(call obj,$(STATE_SRC)) $(BUILD)/obj/gen/migrations.o
 $(BUILD)/lib/vmd.a: $(call archive_of,$(VMD_SRC))
+$(BUILD)/lib/hostio.a: $(call archive_of,$(HOSTIO_SRC))
 $(BUILD)/lib/vmctl.a: $(call archive_of,$(VMCTL_SRC)) $(BUILD)/obj/gen/completions.o
 $(BUILD)/lib/vmm.a: $(call archive_of,$(VMM_SRC)) $(BUILD)/obj/gen/dsdt.o $(BUILD)/obj/gen/seccomp.o
 
@@ -71,6 +73,8 @@ $(BUILD)/bin/vmctl: $(call obj,vmctl/main.c) $(BUILD)/lib/vmctl.a $(BUILD)/lib/c
 $(BUILD)/bin/vmm: $(call obj,vmm/main.c) $(BUILD)/lib/vmm.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmd: LIBS := -luv -lsqlite3 -ljson-c -lyaml -lpci $(SYSTEMD_LIBS)
 $(BUILD)/bin/vmctl: LIBS := -luv -ljson-c -lyaml
+$(BUILD)/bin/vmd-hostio: $(call obj,hostio/main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a
+$(BUILD)/bin/vmd-hostio: LIBS := -lmnl -ljson-c -lyaml
 # vmm is linked statically where the archives are there: each shared library costs every VM a tenth of a
 # millisecond and private pages, and would have to be in its empty root. VMM_STATIC=0: shared ones, for
 # packagers and sanitizers.
@@ -151,12 +155,12 @@ TESTS :=
 UNIT_SRC := $(sort $(wildcard tests/lib/test_*.c tests/unit/test_*.c))
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 UNIT_HELPERS := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard tests/lib/*.c tests/unit/*.c)))
-ARCHIVES := $(addprefix $(BUILD)/lib/,vmctl.a vmd.a state.a vmm.a common.a)
+ARCHIVES := $(addprefix $(BUILD)/lib/,vmctl.a vmd.a state.a vmm.a hostio.a common.a)
 TESTS += $(UNIT_BIN)
 
 $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(UNIT_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lpci $(SYSTEMD_LIBS)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lpci -lmnl $(SYSTEMD_LIBS)
 
 include $(sort $(wildcard tests/*/rules.mk))
 
@@ -188,8 +192,8 @@ lab:
 	$(Q)tests/run $(filter tests/lab/% $(BUILD)/tests/lab/%,$(TESTS))
 
 # --- code checks ----------------------------------------------------------------------------------
-C_FILES := $(LIB_SRC) $(STATE_SRC) $(VMD_SRC) $(VMCTL_SRC) $(VMM_SRC) man/vmd-errors.c
-H_FILES := $(sort $(wildcard lib/*.h state/*.h vmd/*.h vmctl/*.h vmm/*.h vmm/*/*.h))
+C_FILES := $(LIB_SRC) $(STATE_SRC) $(VMD_SRC) $(VMCTL_SRC) $(VMM_SRC) $(HOSTIO_SRC) man/vmd-errors.c
+H_FILES := $(sort $(wildcard lib/*.h state/*.h vmd/*.h vmctl/*.h vmm/*.h vmm/*/*.h hostio/*.h))
 TEST_C := $(sort $(wildcard tests/*/*.c tests/*/*.h))
 
 headers:
@@ -225,6 +229,7 @@ install: all
 	install -m 755 $(BUILD)/bin/vmctl $(DESTDIR)$(PREFIX)/bin/vmctl
 	install -m 755 $(BUILD)/bin/vmd $(DESTDIR)$(PREFIX)/sbin/vmd
 	install -m 755 $(BUILD)/bin/vmm $(DESTDIR)$(PREFIX)/libexec/vmd/vmm
+	install -m 755 $(BUILD)/bin/vmd-hostio $(DESTDIR)$(PREFIX)/libexec/vmd
 	install -D -m 644 completions/vmctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl
 	install -D -m 644 completions/_vmctl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl
 	install -D -m 644 completions/vmctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
@@ -236,7 +241,8 @@ install: all
 	for m in $(MAN_PAGES); do s=$${m##*.}; install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/} || exit 1; done
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/vmctl $(DESTDIR)$(PREFIX)/sbin/vmd $(DESTDIR)$(PREFIX)/libexec/vmd/vmm
+	rm -f $(DESTDIR)$(PREFIX)/bin/vmctl $(DESTDIR)$(PREFIX)/sbin/vmd \
+		$(addprefix $(DESTDIR)$(PREFIX)/libexec/vmd/,vmm vmd-hostio)
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish

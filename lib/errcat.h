@@ -63,6 +63,15 @@ enum errcat_exit {
 	X(ERR_PCI_NO_RESET, 1807, "pci.no_reset", EXIT_PRECONDITION, false)        \
 	X(ERR_PCI_NO_VFIO, 1808, "pci.no_vfio", EXIT_PRECONDITION, false)          \
 	X(ERR_PCI_DENIED, 1809, "pci.denied", EXIT_DENIED, false)                  \
+	X(ERR_HOST_STUCK, 1900, "host.stuck", EXIT_TIMEOUT, false)                 \
+	X(ERR_HOST_WRITE, 1901, "host.write_refused", EXIT_FAILED, true)           \
+	X(ERR_HOST_GONE, 1902, "host.device_gone", EXIT_NOT_FOUND, false)          \
+	X(ERR_HOST_DRIVER, 1903, "host.driver_unbound", EXIT_PRECONDITION, false)  \
+	X(ERR_HOST_VFS, 1904, "host.vfs_short", EXIT_PRECONDITION, false)          \
+	X(ERR_HOST_RESET, 1905, "host.reset_failed", EXIT_FAILED, false)           \
+	X(ERR_HOST_VF, 1906, "host.vf_refused", EXIT_PRECONDITION, false)          \
+	X(ERR_HOST_UNCLEAN, 1907, "host.device_unclean", EXIT_FAILED, false)       \
+	X(ERR_HOST_HELPER, 1908, "host.helper_failed", EXIT_FAILED, true)          \
 	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED, false)            \
 	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED, false)      \
 	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED, false)      \

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+/* PFs and VFs by rtnetlink: see netlink.h. */
+#include "hostio/netlink.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libmnl/libmnl.h>
+#include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/auto.h"
+
+/* One link's answer: 300 bytes a VF, and the kernel itself ends it at 64 KiB of a nested attribute. */
+#define NETLINK_ANSWER (256 * 1024)
+#define NETLINK_REQUEST 1024
+
+static void netlink_close(struct mnl_socket **nl)
+{
+	if (*nl)
+		mnl_socket_close(*nl);
+}
+
+#define AUTO_NETLINK __attribute__((cleanup(netlink_close)))
+
+static int netlink_index(struct kernel *k, const char *netdev, int *ret_index, struct err *e)
+{
+	char path[256];
+	uint64_t index;
+	int ret;
+
+	snprintf(path, sizeof(path), "sys/class/net/%s/ifindex", netdev);
+	ret = hostfs_read_u64(&k->fs, path, &index, e);
+	if (ret >= 0)
+		*ret_index = (int)index;
+	return ret;
+}
+
+static struct nlmsghdr *netlink_begin(void *buf, uint16_t type, uint16_t flags, int index,
+				      struct ifinfomsg **ret_info)
+{
+	struct nlmsghdr *m = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *info;
+
+	m->nlmsg_type = type;
+	m->nlmsg_flags = NLM_F_REQUEST | flags;
+	m->nlmsg_seq = 1;
+	info = mnl_nlmsg_put_extra_header(m, sizeof(*info));
+	info->ifi_family = AF_UNSPEC;
+	info->ifi_index = index;
+	if (ret_info)
+		*ret_info = info;
+	return m;
+}
+
+static int netlink_word(const struct nlattr *attr, void *arg)
+{
+	const char **word = arg;
+
+	if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
+	    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
+		*word = mnl_attr_get_str(attr);
+	return MNL_CB_OK;
+}
+
+/* An error of the kernel's, with its own words where it has some (NETLINK_EXT_ACK). */
+static int netlink_refused(const struct nlmsghdr *m, struct err *e)
+{
+	const struct nlmsgerr *why = mnl_nlmsg_get_payload(m);
+	size_t off = sizeof(*why);
+	int code;
+	const char *word = NULL;
+
+	if (mnl_nlmsg_get_payload_len(m) < sizeof(*why))
+		return err_set(e, EPROTO, "the kernel's answer is cut");
+	if (!why->error)
+		return 0;
+	if (!(m->nlmsg_flags & NLM_F_CAPPED))
+		off += mnl_nlmsg_get_payload_len(m) - sizeof(*why) >=
+				       why->msg.nlmsg_len - sizeof(why->msg)
+			       ? why->msg.nlmsg_len - sizeof(why->msg)
+			       : 0;
+	if (m->nlmsg_flags & NLM_F_ACK_TLVS)
+		mnl_attr_parse(m, (unsigned int)MNL_ALIGN(off), netlink_word, &word);
+	code = -why->error;
+	if (word)
+		return err_set(e, code, "%s (%s)", word, strerrordesc_np(code));
+	return err_ret(e, why->error, "the kernel says");
+}
+
+/* Ask, and get one message: the answer, or with NLM_F_ACK the verdict. in is NETLINK_ANSWER long. */
+static int netlink_ask(const struct nlmsghdr *m, void *in, struct err *e)
+{
+	AUTO_NETLINK struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	const struct nlmsghdr *answer = in;
+	int one = 1;
+	ssize_t n;
+
+	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
+		return err_errno(e, "cannot open a netlink socket");
+	mnl_socket_setsockopt(nl, NETLINK_EXT_ACK, &one, sizeof(one));
+	mnl_socket_setsockopt(nl, NETLINK_CAP_ACK, &one, sizeof(one));
+	if (mnl_socket_sendto(nl, m, m->nlmsg_len) < 0)
+		return err_errno(e, "cannot ask by netlink");
+	do {
+		n = mnl_socket_recvfrom(nl, in, NETLINK_ANSWER);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_errno(e, "no answer by netlink");
+	if (!mnl_nlmsg_ok(answer, (int)n))
+		return err_set(e, EPROTO, "the kernel's answer is cut");
+	return answer->nlmsg_type == NLMSG_ERROR ? netlink_refused(answer, e) : 0;
+}
+
+int netlink_link(struct kernel *k, const char *netdev, bool up, struct err *e)
+{
+	AUTO_FREE void *in = malloc(NETLINK_ANSWER);
+	char out[NETLINK_REQUEST];
+	struct ifinfomsg *info;
+	struct nlmsghdr *m;
+	int index, ret = netlink_index(k, netdev, &index, e);
+
+	if (ret < 0)
+		return ret;
+	if (!in)
+		return err_set(e, ENOMEM, "no memory for an answer");
+	m = netlink_begin(out, RTM_NEWLINK, NLM_F_ACK, index, &info);
+	info->ifi_change = IFF_UP;
+	info->ifi_flags = up ? IFF_UP : 0;
+	return netlink_ask(m, in, e);
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+struct netlink_vf {
+	unsigned int number;
+	bool this_one; /* the one that is looked for */
+	struct vf vf;
+};
+
+/* Structs grow from kernel to kernel: a longer one begins like the one that is known. */
+static const void *netlink_payload(const struct nlattr *attr, size_t size)
+{
+	return mnl_attr_get_payload_len(attr) < size ? NULL : mnl_attr_get_payload(attr);
+}
+
+static void netlink_mac(const struct nlattr *attr, struct netlink_vf *v)
+{
+	const struct ifla_vf_mac *mac = netlink_payload(attr, sizeof(*mac));
+
+	if (!mac || mac->vf != v->number)
+		return;
+	v->this_one = true;
+	v->vf.has |= BIT(VF_MAC);
+	memcpy(v->vf.mac, mac->mac, sizeof(v->vf.mac));
+}
+
+static void netlink_rate(const struct nlattr *attr, struct netlink_vf *v)
+{
+	const struct ifla_vf_rate *rate = netlink_payload(attr, sizeof(*rate));
+
+	if (!rate)
+		return;
+	v->vf.has |= BIT(VF_RATE);
+	v->vf.min_tx_rate = rate->min_tx_rate;
+	v->vf.max_tx_rate = rate->max_tx_rate;
+}
+
+static void netlink_vlan(const struct nlattr *attr, struct netlink_vf *v)
+{
+	const struct ifla_vf_vlan *vlan = netlink_payload(attr, sizeof(*vlan));
+
+	if (!vlan)
+		return;
+	v->vf.has |= BIT(VF_VLAN);
+	v->vf.vlan = vlan->vlan;
+	v->vf.qos = vlan->qos;
+}
+
+/* A setting of UINT32_MAX: the driver does not have it. */
+static void netlink_setting(const struct nlattr *attr, enum vf_part part, bool *ret_on,
+			    struct netlink_vf *v)
+{
+	const struct ifla_vf_spoofchk *s = netlink_payload(attr, sizeof(*s));
+
+	if (!s || s->setting == UINT32_MAX)
+		return;
+	v->vf.has |= BIT(part);
+	*ret_on = s->setting;
+}
+
+static int netlink_vf_member(const struct nlattr *attr, void *arg)
+{
+	struct netlink_vf *v = arg;
+	const struct ifla_vf_link_state *state;
+
+	switch (mnl_attr_get_type(attr)) {
+	case IFLA_VF_MAC:
+		netlink_mac(attr, v);
+		break;
+	case IFLA_VF_VLAN:
+		netlink_vlan(attr, v);
+		break;
+	case IFLA_VF_RATE:
+		netlink_rate(attr, v);
+		break;
+	case IFLA_VF_SPOOFCHK:
+		netlink_setting(attr, VF_SPOOFCHK, &v->vf.spoofchk, v);
+		break;
+	case IFLA_VF_TRUST:
+		netlink_setting(attr, VF_TRUST, &v->vf.trust, v);
+		break;
+	case IFLA_VF_LINK_STATE:
+		state = netlink_payload(attr, sizeof(*state));
+		if (state) {
+			v->vf.has |= BIT(VF_LINK_STATE);
+			v->vf.link_state = state->link_state;
+		}
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+static int netlink_vf_info(const struct nlattr *attr, void *arg)
+{
+	struct netlink_vf *v = arg;
+
+	if (mnl_attr_get_type(attr) != IFLA_VF_INFO)
+		return MNL_CB_OK;
+	v->vf = (struct vf){ .has = 0 };
+	mnl_attr_parse_nested(attr, netlink_vf_member, v);
+	return v->this_one ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+static int netlink_member(const struct nlattr *attr, void *arg)
+{
+	if (mnl_attr_get_type(attr) != IFLA_VFINFO_LIST)
+		return MNL_CB_OK;
+	mnl_attr_parse_nested(attr, netlink_vf_info, arg);
+	return MNL_CB_STOP;
+}
+
+int netlink_vf_get(struct kernel *k, const char *netdev, unsigned int vf, struct vf *ret_vf,
+		   struct err *e)
+{
+	AUTO_FREE void *in = malloc(NETLINK_ANSWER);
+	struct netlink_vf v = { .number = vf };
+	char out[NETLINK_REQUEST];
+	struct nlmsghdr *m;
+	int index, ret = netlink_index(k, netdev, &index, e);
+
+	if (ret < 0)
+		return ret;
+	if (!in)
+		return err_set(e, ENOMEM, "no memory for an answer");
+	m = netlink_begin(out, RTM_GETLINK, 0, index, NULL);
+	mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS);
+	ret = netlink_ask(m, in, e);
+	if (ret < 0)
+		return ret;
+	mnl_attr_parse(in, sizeof(struct ifinfomsg), netlink_member, &v);
+	if (!v.this_one)
+		return err_set(e, ENODEV, "%s has no VF %u", netdev, vf);
+	*ret_vf = v.vf;
+	return 0;
+}
+
+/* --- changing ------------------------------------------------------------------------------- */
+
+static void netlink_put_part(struct nlmsghdr *m, unsigned int vf, enum vf_part part,
+			     const struct vf *want)
+{
+	struct ifla_vf_mac mac = { .vf = vf };
+	struct ifla_vf_vlan vlan = { vf, want->vlan, want->qos };
+	struct ifla_vf_spoofchk spoofchk = { vf, want->spoofchk };
+	struct ifla_vf_trust trust = { vf, want->trust };
+	struct ifla_vf_rate rate = { vf, want->min_tx_rate, want->max_tx_rate };
+	struct ifla_vf_link_state state = { vf, want->link_state };
+	const struct {
+		uint16_t type;
+		const void *data;
+		size_t size;
+	} parts[VF_PARTS] = {
+		[VF_MAC] = { IFLA_VF_MAC, &mac, sizeof(mac) },
+		[VF_VLAN] = { IFLA_VF_VLAN, &vlan, sizeof(vlan) },
+		[VF_SPOOFCHK] = { IFLA_VF_SPOOFCHK, &spoofchk, sizeof(spoofchk) },
+		[VF_TRUST] = { IFLA_VF_TRUST, &trust, sizeof(trust) },
+		[VF_RATE] = { IFLA_VF_RATE, &rate, sizeof(rate) },
+		[VF_LINK_STATE] = { IFLA_VF_LINK_STATE, &state, sizeof(state) },
+	};
+
+	memcpy(mac.mac, want->mac, sizeof(want->mac));
+	mnl_attr_put(m, parts[part].type, parts[part].size, parts[part].data);
+}
+
+int netlink_vf_set(struct kernel *k, const char *netdev, unsigned int vf, enum vf_part part,
+		   const struct vf *want, struct err *e)
+{
+	AUTO_FREE void *in = malloc(NETLINK_ANSWER);
+	struct nlattr *list, *info;
+	char out[NETLINK_REQUEST];
+	struct nlmsghdr *m;
+	int index, ret = netlink_index(k, netdev, &index, e);
+
+	if (ret < 0)
+		return ret;
+	if (!in)
+		return err_set(e, ENOMEM, "no memory for an answer");
+	m = netlink_begin(out, RTM_SETLINK, NLM_F_ACK, index, NULL);
+	list = mnl_attr_nest_start(m, IFLA_VFINFO_LIST);
+	info = mnl_attr_nest_start(m, IFLA_VF_INFO);
+	netlink_put_part(m, vf, part, want);
+	mnl_attr_nest_end(m, info);
+	mnl_attr_nest_end(m, list);
+	return netlink_ask(m, in, e);
+}
