@@ -43,7 +43,7 @@ ALL_CFLAGS = -std=gnu11 $(CFLAGS) -fPIE -pthread $(HARDEN) $(WARN) $(PKG_CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS) $(LDHARDEN) -pthread
 
 # --- programs ---------------------------------------------------------------------------------
-PROGRAMS := vmd vmctl vmm vmd-hostio
+PROGRAMS := vmd vmctl vmm vmd-hostio vmd-hostsim
 LIB_SRC := $(sort $(wildcard lib/*.c))
 STATE_SRC := $(sort $(wildcard state/*.c))
 VMD_SRC := $(sort $(wildcard vmd/*.c))
@@ -74,7 +74,8 @@ $(BUILD)/bin/vmm: $(call obj,vmm/main.c) $(BUILD)/lib/vmm.a $(BUILD)/lib/common.
 $(BUILD)/bin/vmd: LIBS := -luv -lsqlite3 -ljson-c -lyaml -lpci $(SYSTEMD_LIBS)
 $(BUILD)/bin/vmctl: LIBS := -luv -ljson-c -lyaml
 $(BUILD)/bin/vmd-hostio: $(call obj,hostio/main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a
-$(BUILD)/bin/vmd-hostio: LIBS := -lmnl -ljson-c -lyaml
+$(BUILD)/bin/vmd-hostsim: $(call obj,hostio/sim_main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a
+$(BUILD)/bin/vmd-hostio $(BUILD)/bin/vmd-hostsim: LIBS := -lmnl -ljson-c -lyaml
 # vmm is linked statically where the archives are there: each shared library costs every VM a tenth of a
 # millisecond and private pages, and would have to be in its empty root. VMM_STATIC=0: shared ones, for
 # packagers and sanitizers.
@@ -229,7 +230,7 @@ install: all
 	install -m 755 $(BUILD)/bin/vmctl $(DESTDIR)$(PREFIX)/bin/vmctl
 	install -m 755 $(BUILD)/bin/vmd $(DESTDIR)$(PREFIX)/sbin/vmd
 	install -m 755 $(BUILD)/bin/vmm $(DESTDIR)$(PREFIX)/libexec/vmd/vmm
-	install -m 755 $(BUILD)/bin/vmd-hostio $(DESTDIR)$(PREFIX)/libexec/vmd
+	install -m 755 $(BUILD)/bin/vmd-hostio $(BUILD)/bin/vmd-hostsim $(DESTDIR)$(PREFIX)/libexec/vmd
 	install -D -m 644 completions/vmctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl
 	install -D -m 644 completions/_vmctl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl
 	install -D -m 644 completions/vmctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
@@ -242,7 +243,7 @@ install: all
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/vmctl $(DESTDIR)$(PREFIX)/sbin/vmd \
-		$(addprefix $(DESTDIR)$(PREFIX)/libexec/vmd/,vmm vmd-hostio)
+		$(addprefix $(DESTDIR)$(PREFIX)/libexec/vmd/,vmm vmd-hostio vmd-hostsim)
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
