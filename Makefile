@@ -163,6 +163,9 @@ $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(UNIT_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lpci -lmnl $(SYSTEMD_LIBS)
 
+# it has helpers
+$(BUILD)/tests/unit/test_hostio: | $(BUILD)/bin/vmd-hostsim
+
 include $(sort $(wildcard tests/*/rules.mk))
 
 # what `make check` builds before it runs tests/run

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hostio/real.h"
 #include "hostio/step.h"
@@ -43,6 +44,8 @@ int main(int argc, char **argv)
 	if (optind < argc)
 		return main_usage(EXIT_USAGE);
 	signal(SIGPIPE, SIG_IGN);
+	/* whatever vmd was started with is not for here: a lock or a device held in a hanging helper stays held */
+	close_range(3, ~0u, 0);
 	ret = real_init(&k, root, &e);
 	if (ret >= 0) {
 		k.parent = parent;

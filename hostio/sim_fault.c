@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,12 +72,17 @@ static struct json_object *sim_fault_find(struct kernel *k, const char *at)
 	return NULL;
 }
 
-/* For ever, or until somebody writes to the FIFO. */
+/* For ever, until somebody writes to the FIFO, or until vmd ends: nothing imitated has to outlive its test. */
 static void sim_hang(struct kernel *k)
 {
 	AUTO_CLOSE int fd = -1;
 	char byte;
 
+	if (k->parent) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != k->parent)
+			raise(SIGKILL);
+	}
 	mkfifoat(k->fs.root, "sim/hang", 0644);
 	fd = openat(k->fs.root, "sim/hang", O_RDONLY | O_CLOEXEC);
 	if (fd >= 0)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hostio/sim.h"
 #include "hostio/step.h"
@@ -81,6 +82,8 @@ static int sim_main_serve(const struct sim_options *o, struct err *e)
 	int ret;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* whatever vmd was started with is not for here: a lock or a device held in a hanging helper stays held */
+	close_range(3, ~0u, 0);
 	ret = sim_init(&k, o->sysroot, e);
 	if (ret < 0)
 		return ret;

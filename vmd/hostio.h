@@ -20,6 +20,7 @@
  *	{"op":"vf-get","pf":PCI,"vf":N}			-> VF
  *	{"op":"vf-set","pf":PCI,"vf":N,"set":VF}	each member by itself, in the order below; bounded retry on EBUSY and EAGAIN;
  *							read back and compared
+ *	{"op":"nvme-get","pf":PCI,"vf":N}		-> {"queues":N,"interrupts":N,"online":B}
  *	{"op":"nvme-vf","pf":PCI,"vf":N,"queues":N,"interrupts":N,"online":B}	Virtualization Management (NVMe 1.3,
  *							5.22) through the PF's admin queue; offline first
  *	{"op":"clean","pci":PCI,"pf":PCI?,"vf":N?,"set":VF?,"driver":"…"}	changes nothing: is all as it says?
@@ -36,28 +37,37 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
-#define HOSTIO_MS 2000	      /* a step */
-#define HOSTIO_RESET_MS 10000 /* reset, and making VFs */
+#define HOSTIO_MS 2000 /* a step */
+#define HOSTIO_LONG_MS \
+	10000 /* one that takes as long as the hardware does: drivers, resets, VFs, NVMe commands */
 
 struct hostio;
 
 struct hostio_options {
 	uv_loop_t *loop;
 	const struct log *log;
-	const char *program; /* borrowed: vmd-hostio or vmd-hostsim */
-	const char *sysroot; /* borrowed; "/" */
+	const char *program;  /* borrowed: vmd-hostio or vmd-hostsim */
+	const char *sysroot;  /* borrowed; "/" */
+	unsigned int most_ms; /* no deadline is later than that; 0: they are as above */
 };
 
 /* The pool of helpers; at most 8 run at once, further steps wait for their turn. */
 int hostio_new(const struct hostio_options *options, struct hostio **ret_hostio, struct err *e);
-/* vmd ends: steps under way are left to their helpers, no more callbacks. The handles are closed by the loop. */
+/*
+ * vmd ends: steps under way are left to their helpers, those that wait are dropped, no more callbacks. The handles are
+ * closed by the loop.
+ */
 void hostio_free(struct hostio *io);
 
 /*
  * Begin a step (borrowed JSON). done is called once, never from inside of this function: with the result, or with
  * why not. ERR_HOST_STUCK: the deadline has passed; whether it happened is not known, and e names who holds the device where
  * that can be seen. Other errors say which write failed, on which path, and why.
- * Steps with the same PCI (or PF) are done one after the other, in order.
+ * Steps with the same PCI (or PF) are done one after the other, in order. While a helper hangs in the kernel over a
+ * device, further steps with it fail at once, with ERR_HOST_STUCK too.
+ *
+ * No step that a dead vmd sent begins after that vmd's end, and one that it had begun is waited for by those
+ * of the next vmd on the same device (hostio/step.h): what is read of the journal is what was done.
  */
 void hostio_do(struct hostio *io, struct json_object *step,
 	       void (*done)(void *arg, struct json_object *result, const struct err *why),
