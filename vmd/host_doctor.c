@@ -246,7 +246,7 @@ static void doctor_rule(struct doctor *p)
 	}
 	doctor_say(p, "udev-rule", DOCTOR_WARN,
 		   "copy vmd's 60-vmd-vf.rules to /etc/udev/rules.d, then udevadm control --reload",
-		   "missing: network managers may take VFs for the host's");
+		   "missing: network managers may take the host's VFs");
 }
 
 struct json_object *host_doctor(const struct hostfs *h)

@@ -24,6 +24,7 @@ struct pci_doctor {
 	const struct pci_function *f;
 	struct json_object *problems, *warnings; /* owned by the result */
 	int other;				 /* problems but for the group */
+	bool hopeless;				 /* it is nothing that a VM could have */
 	char addr[PCI_ADDR_SIZE];
 };
 
@@ -44,6 +45,7 @@ static void pci_doctor_problem(void *arg, const struct err *why)
 		json_add_str(o, "hint", why->hint);
 	json_object_array_add(p->problems, o);
 	p->other += why->code != ERR_PCI_GROUP;
+	p->hopeless |= why->code == ERR_PCI_KIND;
 }
 
 static void pci_doctor_warn(struct pci_doctor *p, const char *message, const char *hint)
@@ -187,7 +189,8 @@ static void pci_doctor_examine(struct pci_doctor *p)
 		pci_doctor_problem(p, &why);
 	pci_policy_terms(p->policy, p->f, &terms);
 	pci_check_all(p->h, p->inventory, p->f, &terms, pci_doctor_problem, p);
-	pci_doctor_warnings(p);
+	if (!p->hopeless)
+		pci_doctor_warnings(p);
 }
 
 int pci_doctor(const struct hostfs *h, const struct pci_inventory *inventory,

@@ -240,7 +240,7 @@ static void test_doctor_acs(void **state)
 static void test_doctor(void **state)
 {
 	struct scene *s = *state;
-	AUTO_JSON struct json_object *vf = NULL, *disk = NULL, *nic = NULL;
+	AUTO_JSON struct json_object *vf = NULL, *disk = NULL, *nic = NULL, *bridge = NULL;
 	struct client *c;
 	const char *policy =
 		harness_file(s->h, "policy.yaml", "pci: {deny: [{class: \"0108\"}]}\n");
@@ -268,6 +268,11 @@ static void test_doctor(void **state)
 	nic = client_result(c, "pci.doctor", "{'pci': '0000:04:02.0'}");
 	assert_string_equal(json_get_str(json_at(nic, "/warnings/0"), "message", ""),
 			    "it cannot be reset: what one VM left in it meets the next");
+	/* what no VM can have needs no more advice */
+	bridge = client_result(c, "pci.doctor", "{'pci': '0000:00:08.0'}");
+	assert_string_equal(json_get_str(json_at(bridge, "/problems/0"), "name", ""),
+			    "pci.not_assignable");
+	assert_int_equal(json_object_array_length(json_get(bridge, "warnings")), 0);
 }
 
 static const char *check_of(struct json_object *r, const char *name, const char *key)
