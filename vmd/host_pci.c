@@ -315,13 +315,13 @@ static int host_pci_own_net(void *arg, const char *name)
 /* What the card was made with: the kernel's word, since anybody may set another. */
 static bool host_pci_ask_mac(const char *netdev, char out[static 18])
 {
-	struct {
+	union {
 		struct ethtool_perm_addr head;
-		uint8_t bytes[32];
-	} ask = { .head = { .cmd = ETHTOOL_GPERMADDR, .size = sizeof(ask.bytes) } };
+		uint8_t space[sizeof(struct ethtool_perm_addr) + 32];
+	} ask = { .head = { .cmd = ETHTOOL_GPERMADDR, .size = 32 } };
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq request = { .ifr_data = (void *)&ask };
-	const uint8_t *b = ask.bytes;
+	const uint8_t *b = ask.space + sizeof(ask.head);
 
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", netdev);
 	if (fd < 0 || ioctl(fd, SIOCETHTOOL, &request) < 0 || ask.head.size != 6 ||
@@ -369,14 +369,14 @@ static int host_pci_add_slot(void *arg, const char *name)
 {
 	struct host_pci_reader *r = arg;
 	struct host_pci_slot slot = { 0 }, *grown;
-	char path[128], text[32];
+	char path[128], device[32], text[40];
 	struct pci_addr addr;
 
 	snprintf(path, sizeof(path), "sys/bus/pci/slots/%.60s/address", name);
 	if (strlen(name) >= sizeof(slot.name) || r->n_slots == 4096 ||
-	    hostfs_read(r->h, path, text, sizeof(text) - 2, NULL) < 0)
+	    hostfs_read(r->h, path, device, sizeof(device), NULL) < 0)
 		return 0;
-	strcat(text, ".0");
+	snprintf(text, sizeof(text), "%s.0", device);
 	if (!host_pci_part(text, strlen(text), &addr))
 		return 0;
 	grown = realloc(r->slots, (r->n_slots + 1) * sizeof(*r->slots));

@@ -31,9 +31,9 @@ bool pci_use_add(struct pci_uses *uses, enum pci_use_kind kind, bool vital, cons
 	}
 	uses->more = true;
 	/* what is vital must be told */
-	for (size_t i = PCI_USES_MAX; vital && i--;)
-		if (!uses->uses[i].vital) {
-			uses->uses[i] = use;
+	for (size_t i = PCI_USES_MAX; vital && i > 0; i--)
+		if (!uses->uses[i - 1].vital) {
+			uses->uses[i - 1] = use;
 			return true;
 		}
 	return false;

@@ -252,7 +252,7 @@ static void pci_use_block(struct pci_use_blocks *b, const char *name)
 		b->r->uses->more = true;
 		return;
 	}
-	btrfs.name = strcpy(b->seen[b->n_seen++], name);
+	btrfs.name = memcpy(b->seen[b->n_seen++], name, strlen(name) + 1);
 	b->holder[0] = '\0';
 	snprintf(path, sizeof(path), "sys/class/block/%.40s/holders", name);
 	hostfs_each(b->r->h, path, pci_use_holder, b, NULL);
