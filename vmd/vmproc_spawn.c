@@ -71,6 +71,21 @@ static void spawn_put(struct vmproc_child *s)
 
 /* --- the child --- */
 
+/*
+ * Its descriptors and its end by their system calls: a sanitizer's wrappers keep books about the
+ * process, in memory, which is vmd's.
+ */
+_Noreturn static void spawn_exit(int status)
+{
+	for (;;)
+		syscall(SYS_exit_group, status);
+}
+
+static long spawn_dup(int fd, int as)
+{
+	return syscall(SYS_dup2, fd, as);
+}
+
 static void spawn_default_signals(void)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
@@ -88,9 +103,10 @@ static void spawn_default_signals(void)
  */
 static bool spawn_namespaces(const struct emptyns *ns)
 {
-	return ns->mnt < 0 || (!setns(ns->net, CLONE_NEWNET) && !setns(ns->ipc, CLONE_NEWIPC) &&
-			       !setns(ns->uts, CLONE_NEWUTS) && dup2(ns->mnt, SPAWN_ROOT_FD) >= 0 &&
-			       !fcntl(SPAWN_ROOT_FD, F_SETFD, 0));
+	return ns->mnt < 0 ||
+	       (!setns(ns->net, CLONE_NEWNET) && !setns(ns->ipc, CLONE_NEWIPC) &&
+		!setns(ns->uts, CLONE_NEWUTS) && spawn_dup(ns->mnt, SPAWN_ROOT_FD) >= 0 &&
+		!fcntl(SPAWN_ROOT_FD, F_SETFD, 0));
 }
 
 static void spawn_exec(const struct vmproc_child *s)
@@ -116,7 +132,7 @@ _Noreturn static void spawn_fail(struct vmproc_child *s, const char *what)
 {
 	s->what = what;
 	s->code = errno;
-	_exit(126);
+	spawn_exit(126);
 }
 
 /* Its descriptors: what it is to have from 0 on, its gate at 4, and nothing of vmd's. */
@@ -129,8 +145,8 @@ static void spawn_descriptors(struct vmproc_child *s)
 
 	if (ns.mnt >= 0)
 		ns.mnt = fcntl(ns.mnt, F_DUPFD, 10);
-	if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log, 2) < 0 || dup2(control, 3) < 0 ||
-	    dup2(gate, 4) < 0)
+	if (spawn_dup(null, 0) < 0 || spawn_dup(null, 1) < 0 || spawn_dup(log, 2) < 0 ||
+	    spawn_dup(control, 3) < 0 || spawn_dup(gate, 4) < 0)
 		spawn_fail(s, "descriptors");
 	if (!spawn_namespaces(&ns))
 		spawn_fail(s, "namespaces");
@@ -151,21 +167,21 @@ _Noreturn static void spawn_child(struct vmproc_child *s)
 	setsid();
 	spawn_descriptors(s);
 	/* from now on the socket bears our pid: a vmd that comes later looks at it (vmproc_conn.c) */
-	if (listen(3, SPAWN_BACKLOG) < 0)
+	if (syscall(SYS_listen, 3, SPAWN_BACKLOG) < 0)
 		spawn_fail(s, "listen");
 	s->waits = true;
 	sem_post(&s->settled);
-	if (fdio_read(4, &go, 1) != 1)
-		_exit(126);
-	close(4);
+	if (syscall(SYS_read, 4, &go, 1) != 1) /* no signal interrupts it: they are blocked */
+		spawn_exit(126);
+	syscall(SYS_close, 4);
 	if (chdir("/") < 0)
-		_exit(126);
+		spawn_exit(126);
 	spawn_default_signals();
 	spawn_exec(s);
 	why = strerrordesc_np(errno);
 	if (write(2, sorry, sizeof(sorry) - 1) > 0 && why && write(2, why, strlen(why)) > 0)
-		_exit(127);
-	_exit(127);
+		spawn_exit(127);
+	spawn_exit(127);
 }
 
 /* --- the thread that makes it --- */
