@@ -13,6 +13,9 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 
+#define DRIVER_SETTLE_MS 8000 /* below HOSTIO_LONG_MS */
+#define DRIVER_PAUSE_MS 20
+
 static int driver_loaded(struct kernel *k, const char *driver, struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
@@ -50,11 +53,35 @@ static int driver_unbind(struct kernel *k, const char *pci, struct err *e)
 	return ret;
 }
 
+/*
+ * nvme takes a controller at once and brings it up afterwards; one that does not come up it leaves again, after half a
+ * second or when the controller's own limit has passed (NVMe 1.3, 3.1.1, CAP.TO).
+ */
+static void driver_settle(struct kernel *k, const char *pci)
+{
+	int64_t until_ms = step_now_ms() + DRIVER_SETTLE_MS;
+	char driver[STEP_NAME], name[STEP_NAME], path[STEP_PATH], attr[STEP_NAME + 16], state[32];
+
+	do {
+		step_driver_name(k, pci, driver);
+		if (strcmp(driver, "nvme"))
+			return;
+		step_first_name(k, pci, "nvme", name);
+		snprintf(attr, sizeof(attr), "nvme/%.40s/state", name);
+		if (name[0] &&
+		    hostfs_read(&k->fs, step_path(pci, attr, path), state, sizeof(state), NULL) >
+			    0 &&
+		    !strcmp(state, "live"))
+			return;
+	} while (step_pause(until_ms, DRIVER_PAUSE_MS));
+}
+
 /* The kernel says yes to a probe that bound nothing: the link tells. */
 static int driver_verify(struct kernel *k, const char *pci, const char *driver, struct err *e)
 {
 	char now[STEP_NAME];
 
+	driver_settle(k, pci);
 	step_driver_name(k, pci, now);
 	if (!strcmp(now, driver))
 		return 0;

@@ -87,6 +87,9 @@ static int sim_nvme_attach(struct kernel *k, const char *dir, struct json_object
 	snprintf(ctrl, sizeof(ctrl), "%.400s/nvme/%.32s", dir, name);
 	snprintf(path, sizeof(path), "%s/model", ctrl);
 	ret = sim_put(k, path, e, "Simulated NVMe\n");
+	snprintf(path, sizeof(path), "%s/state", ctrl);
+	if (ret >= 0)
+		ret = sim_put(k, path, e, "live\n");
 	snprintf(path, sizeof(path), "%s/serial", ctrl);
 	if (ret >= 0)
 		ret = sim_put(k, path, e, "sim-%s\n", name);
