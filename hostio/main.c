@@ -14,10 +14,16 @@
 static int main_usage(int status)
 {
 	fprintf(status ? stderr : stdout,
-		"usage: vmd-hostio [--parent PID]\n"
+		"usage: vmd-hostio [--sysroot DIR] [--parent PID]\n"
 		"Reads steps from standard input, one JSON object a line, and answers each: "
 		"vmd-hostio(8).\n");
 	return status;
+}
+
+static int main_version(void)
+{
+	printf("vmd-hostio " VERSION "\n");
+	return EXIT_OK;
 }
 
 int main(int argc, char **argv)
@@ -25,6 +31,7 @@ int main(int argc, char **argv)
 	static const struct option table[] = {
 		{ "sysroot", required_argument, NULL, 'r' },
 		{ "parent", required_argument, NULL, 'p' },
+		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -38,6 +45,8 @@ int main(int argc, char **argv)
 			root = optarg;
 		else if (c == 'p')
 			parent = atoi(optarg);
+		else if (c == 'v')
+			return main_version();
 		else
 			return main_usage(c == 'h' ? EXIT_OK : EXIT_USAGE);
 	}

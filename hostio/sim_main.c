@@ -107,6 +107,7 @@ int main(int argc, char **argv)
 		{ "reboot", required_argument, NULL, 'r' },
 		{ "renumber", no_argument, NULL, 'R' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
 	struct sim_options o = { .host = { .pfs = 2, .vfs = 8, .nvmes = 1, .iommu = true } };
@@ -116,6 +117,10 @@ int main(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		if (c == 'h')
 			return sim_main_usage(EXIT_OK);
+		if (c == 'V') {
+			printf("vmd-hostsim " VERSION "\n");
+			return EXIT_OK;
+		}
 		if (sim_main_option(&o, c, optarg) < 0)
 			return sim_main_usage(EXIT_USAGE);
 	}
