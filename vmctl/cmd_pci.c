@@ -11,6 +11,7 @@
 
 /* of a device's name, so that a line has at most 80 columns */
 #define PCI_NAME_WIDTH 24
+#define PCI_LINE 4 /* addresses in one */
 
 static void pci_int(struct table *t, struct json_object *o, const char *key)
 {
@@ -169,25 +170,37 @@ int cmd_pci_groups(struct vmctl *v)
 
 /* --- one of them ----------------------------------------------------------------------------------- */
 
+/* A card may have hundreds of VFs. */
+static void pci_show_addresses(struct table *t, const char *name, struct json_object *list)
+{
+	char text[PCI_LINE * 24] = "";
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%.20s",
+			 text[0] ? " " : "",
+			 json_object_get_string(json_object_array_get_idx(list, i)));
+		if (i % PCI_LINE != PCI_LINE - 1 && i + 1 < json_object_array_length(list))
+			continue;
+		table_pair(t, name, "%s", text);
+		text[0] = '\0';
+		name = " ";
+	}
+}
+
 static void pci_show_sriov(struct table *t, struct json_object *f)
 {
 	struct json_object *vfs = json_get(f, "vfs");
-	char text[400];
 
 	if (json_get(f, "pf"))
 		table_pair(t, "VF:", "%" PRId64 " of %s", json_get_int(f, "vf", -1),
 			   json_get_str(f, "pf", "?"));
-	pci_join(json_get(f, "siblings"), " ", text, sizeof(text));
-	if (text[0])
-		table_pair(t, "Siblings:", "%s", text);
+	pci_show_addresses(t, "Siblings:", json_get(f, "siblings"));
 	if (!vfs)
 		return;
 	table_pair(t, "VFs:", "%" PRId64 " of %" PRId64 "%s", json_get_int(vfs, "count", 0),
 		   json_get_int(vfs, "total", 0),
 		   json_get_bool(vfs, "autoprobe", true) ? "" : ", left without drivers");
-	pci_join(json_get(f, "children"), " ", text, sizeof(text));
-	if (text[0])
-		table_pair(t, " ", "%s", text);
+	pci_show_addresses(t, " ", json_get(f, "children"));
 }
 
 static void pci_show_bars(struct table *t, struct json_object *bars)

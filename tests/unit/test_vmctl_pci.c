@@ -106,7 +106,8 @@ static void test_show(void **state)
 		  "\"type\":\"memory\",\"size\":16384,\"64bit\":true,\"prefetchable\":true},"
 		  "{\"bar\":3,\"type\":\"memory\",\"size\":16384}],\"link\":{\"speed\":\"2.5 "
 		  "GT/s PCIe\",\"width\":\"4\",\"max_speed\":\"5.0 GT/s PCIe\",\"max_width\":"
-		  "\"8\"},\"siblings\":[\"0000:02:10.0\",\"0000:02:10.4\"],\"uses\":[{\"text\":"
+		  "\"8\"},\"siblings\":[\"0000:02:10.0\",\"0000:02:10.4\",\"0000:02:10.6\",\"0000:"
+		  "02:11.0\",\"0000:02:11.2\"],\"uses\":[{\"text\":"
 		  "\"network interface eth4 (up)\"}],\"more_uses\":true}" },
 		{ 0 }
 	};
@@ -127,7 +128,8 @@ static void test_show(void **state)
 	      "Link:          2.5 GT/s PCIe x4, at most 5.0 GT/s PCIe x8\n"
 	      "Bridge:        0000:00:09.0\n"
 	      "VF:            1 of 0000:02:00.0\n"
-	      "Siblings:      0000:02:10.0 0000:02:10.4\n"
+	      "Siblings:      0000:02:10.0 0000:02:10.4 0000:02:10.6 0000:02:11.0\n"
+	      "               0000:02:11.2\n"
 	      "BARs:          0: 16.0K memory, 64 bit, prefetchable\n"
 	      "               3: 16.0K memory\n"
 	      "Capabilities:  MSI-X\n"
