@@ -104,10 +104,10 @@ static void doctor_iommu(struct doctor *p)
 		return;
 	}
 	doctor_say(p, "iommu", DOCTOR_OK, "", "on");
-	doctor_say(p, "interrupt-remapping", iommu.remapping ? DOCTOR_OK : DOCTOR_WARN,
+	doctor_say(p, "interrupt-remapping", iommu.unremapped ? DOCTOR_WARN : DOCTOR_OK,
 		   "switch interrupt remapping (x2APIC) on in the firmware's setup; no "
 		   "intremap=off on the kernel's command line",
-		   iommu.remapping ? "on" : "off: a VM with a device could send any interrupt");
+		   iommu.unremapped ? "off: a VM with a device could send any interrupt" : "on");
 }
 
 static int doctor_pages(void *arg, const char *name)

@@ -51,12 +51,12 @@ static void host_iommu_cmdline(const struct hostfs *h, struct host_iommu *iommu)
 }
 
 /* Each remapped interrupt has a chip of such a name: "IR-PCI-MSI", "IR-IO-APIC". */
-static bool host_iommu_remapping(const struct hostfs *h)
+static bool host_iommu_unremapped(const struct hostfs *h)
 {
 	char text[65536];
 
 	return hostfs_read(h, "proc/interrupts", text, sizeof(text), NULL) > 0 &&
-	       strstr(text, " IR-");
+	       !strstr(text, " IR-");
 }
 
 void host_iommu_read(const struct hostfs *h, struct host_iommu *ret_iommu)
@@ -69,7 +69,7 @@ void host_iommu_read(const struct hostfs *h, struct host_iommu *ret_iommu)
 			 host_iommu_exists(h, "sys/firmware/acpi/tables/VIOT");
 	hostfs_each(h, "sys/class/iommu", host_iommu_any, &iommu.active, NULL);
 	hostfs_each(h, "sys/kernel/iommu_groups", host_iommu_any, &iommu.groups, NULL);
-	iommu.remapping = host_iommu_remapping(h);
+	iommu.unremapped = host_iommu_unremapped(h);
 	host_iommu_cmdline(h, &iommu);
 	*ret_iommu = iommu;
 }

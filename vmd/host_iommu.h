@@ -9,11 +9,11 @@ enum host_cpu_vendor { HOST_CPU_OTHER, HOST_CPU_INTEL, HOST_CPU_AMD };
 
 struct host_iommu {
 	enum host_cpu_vendor vendor;
-	bool firmware;	/* its ACPI table is there: DMAR, IVRS or VIOT */
-	bool active;	/* the kernel has IOMMUs: sys/class/iommu */
-	bool groups;	/* and groups */
-	bool remapping; /* of interrupts; false also where it cannot be told */
-	char off[32];	/* the word of the kernel's command line that switches it off, or "" */
+	bool firmware;	 /* its ACPI table is there: DMAR, IVRS or VIOT */
+	bool active;	 /* the kernel has IOMMUs: sys/class/iommu */
+	bool groups;	 /* and groups */
+	bool unremapped; /* interrupts are not remapped; false also where it cannot be told */
+	char off[32];	 /* the word of the kernel's command line that switches it off, or "" */
 };
 
 void host_iommu_read(const struct hostfs *h, struct host_iommu *ret_iommu);

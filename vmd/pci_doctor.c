@@ -129,7 +129,7 @@ static void pci_doctor_warnings(struct pci_doctor *p)
 	if (!p->f->reset_methods[0])
 		pci_doctor_warn(p, "it cannot be reset: what one VM left in it meets the next",
 				"give it to one VM only, and for good");
-	if (iommu.groups && !iommu.remapping)
+	if (iommu.groups && iommu.unremapped)
 		pci_doctor_warn(p, "interrupts are not remapped: a VM with a device could send any",
 				"switch interrupt remapping (x2APIC) on in the firmware's setup");
 	if (!strcmp(p->f->override, p->f->driver) || !p->f->override[0])

@@ -54,22 +54,28 @@ bool pci_in_the_way(const struct pci_function *f, const struct pci_function *mem
 
 /* --- the reasons, in the order in which they are told -------------------------------------------- */
 
+static bool pci_is_chipset(const struct pci_function *f)
+{
+	unsigned int class_code = f->class_code >> 8;
+
+	return f->header_type != 0 || class_code == PCI_CHECK_HOST_BRIDGE ||
+	       class_code == PCI_CHECK_ISA_BRIDGE || class_code == PCI_CHECK_IOMMU;
+}
+
 /* What is the host's own for good. */
 static int pci_check_kind(const struct pci_check *c, struct err *e)
 {
 	const struct pci_function *f = c->f;
-	unsigned int class_code = f->class_code >> 8;
 
 	if (pci_function_is_bridge(f)) {
 		err_set(e, ERR_PCI_KIND, "%s is a PCI bridge, which no VM can have", c->addr);
 		return err_hint(e, "name a device behind it: vmctl pci list");
 	}
-	if (f->header_type == 0 && class_code != PCI_CHECK_HOST_BRIDGE &&
-	    class_code != PCI_CHECK_ISA_BRIDGE && class_code != PCI_CHECK_IOMMU)
+	if (!pci_is_chipset(f))
 		return 0;
 	err_set(e, ERR_PCI_KIND,
 		"%s is a part of the host's chipset (class %04x), which no VM can have", c->addr,
-		class_code);
+		c->f->class_code >> 8);
 	return err_hint(e, "vmctl pci list shows what else there is");
 }
 
@@ -159,6 +165,7 @@ static int pci_check_group(const struct pci_check *c, struct err *e)
 {
 	struct pci_names *names;
 	char list[200] = "";
+	bool chipset = false;
 	unsigned int n = 0;
 	struct err why;
 
@@ -181,15 +188,25 @@ static int pci_check_group(const struct pci_check *c, struct err *e)
 		"IOMMU group %d of %s is not viable: the host's drivers have %s in it",
 		c->f->iommu_group, c->addr, list);
 	names = pci_names_new();
-	for (size_t i = 0; i < c->inventory->n; i++)
-		if (pci_in_the_way(c->f, &c->inventory->functions[i]) &&
-		    !pci_check_goes_along(c->terms, &c->inventory->functions[i]))
-			pci_check_member(c, &c->inventory->functions[i], names, &why);
+	for (size_t i = 0; i < c->inventory->n; i++) {
+		const struct pci_function *m = &c->inventory->functions[i];
+
+		if (!pci_in_the_way(c->f, m) || pci_check_goes_along(c->terms, m))
+			continue;
+		pci_check_member(c, m, names, &why);
+		chipset |= pci_is_chipset(m);
+	}
 	pci_names_free(names);
-	err_hint(&why,
-		 "give all of them to the same VM, or put the card into another slot; vmctl "
-		 "pci doctor %s shows the group",
-		 c->addr);
+	if (chipset) /* which no VM can have: together is no way out */
+		err_hint(&why,
+			 "put the card into another slot, or take another device; vmctl pci doctor "
+			 "%s shows the group",
+			 c->addr);
+	else
+		err_hint(&why,
+			 "give all of them to the same VM, or put the card into another slot; "
+			 "vmctl pci doctor %s shows the group",
+			 c->addr);
 	if (e)
 		*e = why;
 	return -ERR_PCI_GROUP;

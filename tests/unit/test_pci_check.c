@@ -53,7 +53,8 @@ static void refused(const char *dir, const char *address, int code, const char *
 
 	assert_int_equal(check_terms(dir, address, &terms, &e), -code);
 	assert_string_equal(e.msg, msg);
-	assert_string_equal(e.cause, cause);
+	if (cause) /* else it has names of pci.ids, which may be missing */
+		assert_string_equal(e.cause, cause);
 	assert_string_equal(e.hint, hint);
 }
 
@@ -224,6 +225,22 @@ static void test_group(void **state)
 	accepted(*state, "0000:04:01.0", NULL);
 }
 
+/* One of them is the chipset's: they cannot all go to a VM. */
+static void test_group_of_the_chipset(void **state)
+{
+	static const struct pci_tree_device smbus = {
+		"pci0000:00/0000:00:1f.3", 0x8086, 0x2930, 0x0c0500, NULL, 7
+	};
+
+	pci_tree_add(*state, &smbus);
+	refused(*state, "0000:00:1f.3", ERR_PCI_GROUP,
+		"IOMMU group 7 of 0000:00:1f.3 is not viable: the host's drivers have "
+		"0000:00:1f.0 (lpc_ich) in it",
+		NULL,
+		"put the card into another slot, or take another device; vmctl pci doctor "
+		"0000:00:1f.3 shows the group");
+}
+
 static void test_large_group(void **state)
 {
 	char path[64];
@@ -316,6 +333,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_vital, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vfs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_group, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_group_of_the_chipset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_vfio, setup, teardown),
