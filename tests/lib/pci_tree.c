@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/auto.h"
 #include "tests/lib/tempdir.h"
 
 /* clang-format off */
@@ -40,11 +41,11 @@ static const char *pci_tree_name(const char *path)
 /* tempdir_file makes the folders. */
 static void pci_tree_folder(const char *dir, const char *name)
 {
-	char path[1024];
+	AUTO_FREE char *below = NULL, *path = NULL;
 
-	snprintf(path, sizeof(path), "%s/.made", name);
-	tempdir_file(dir, path, "");
-	snprintf(path, sizeof(path), "%s/%s/.made", dir, name);
+	if (asprintf(&below, "%s/.made", name) < 0 || asprintf(&path, "%s/%s", dir, below) < 0)
+		abort();
+	tempdir_file(dir, below, "");
 	unlink(path);
 }
 
