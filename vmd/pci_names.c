@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <pci/pci.h>
 
+/* not by udev's database: libpci 3.9 leaks a little of it each time */
+#define PCI_NAMES_FLAGS (PCI_LOOKUP_NO_NUMBERS | PCI_LOOKUP_NO_HWDB)
+
 struct pci_names {
 	struct pci_access *access; /* owned */
 };
@@ -45,8 +48,7 @@ void pci_names_free(struct pci_names *names)
 const char *pci_names_vendor(struct pci_names *names, uint16_t vendor, char *out, size_t size)
 {
 	out[0] = '\0';
-	pci_lookup_name(names->access, out, (int)size, PCI_LOOKUP_VENDOR | PCI_LOOKUP_NO_NUMBERS,
-			vendor);
+	pci_lookup_name(names->access, out, (int)size, PCI_LOOKUP_VENDOR | PCI_NAMES_FLAGS, vendor);
 	return out;
 }
 
@@ -54,15 +56,15 @@ const char *pci_names_device(struct pci_names *names, uint16_t vendor, uint16_t 
 			     size_t size)
 {
 	out[0] = '\0';
-	pci_lookup_name(names->access, out, (int)size, PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS,
-			vendor, device);
+	pci_lookup_name(names->access, out, (int)size, PCI_LOOKUP_DEVICE | PCI_NAMES_FLAGS, vendor,
+			device);
 	return out;
 }
 
 const char *pci_names_class(struct pci_names *names, uint32_t class_code, char *out, size_t size)
 {
 	out[0] = '\0';
-	pci_lookup_name(names->access, out, (int)size, PCI_LOOKUP_CLASS | PCI_LOOKUP_NO_NUMBERS,
+	pci_lookup_name(names->access, out, (int)size, PCI_LOOKUP_CLASS | PCI_NAMES_FLAGS,
 			class_code >> 8);
 	return out;
 }
