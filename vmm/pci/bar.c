@@ -122,6 +122,8 @@ void pci_bars_home(struct pci_dev *p)
 			continue;
 		if (b->is64)
 			flags |= PCI_BASE_ADDRESS_MEM_TYPE_64;
+		if (b->prefetch)
+			flags |= PCI_BASE_ADDRESS_MEM_PREFETCH;
 		pci_set32(p, pci_bar_off(i), (uint32_t)b->home | flags);
 		memcpy(p->wmask + pci_bar_off(i), &mask, b->is64 ? 8 : 4);
 		if (b->is64)

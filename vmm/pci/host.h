@@ -31,4 +31,10 @@ void msix_cfg_written(struct pci_dev *p);
 void msix_reset(struct pci_dev *p);
 void msix_free(struct pci_dev *p);
 
+/* msi.c */
+void msi_cfg_written(struct pci_dev *p);
+void msi_cfg_reading(struct pci_dev *p, unsigned int off, unsigned int size);
+void msi_reset(struct pci_dev *p);
+void msi_free(struct pci_dev *p);
+
 #endif

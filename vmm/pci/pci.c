@@ -44,6 +44,7 @@ void pci_dev_fini(struct pci_dev *p)
 		p->host->slots[p->slot] = NULL;
 		p->host = NULL;
 	}
+	msi_free(p);
 	msix_free(p);
 }
 
@@ -116,6 +117,7 @@ void pci_dev_reset(struct pci_dev *p)
 
 	for (unsigned int i = 0; i < PCI_CFG_SIZE; i++)
 		p->cfg[i] &= (uint8_t)~p->wmask[i];
+	msi_reset(p);
 	msix_reset(p);
 	pci_bars_home(p);
 	for (unsigned int i = 0; i < PCI_BARS; i++)
@@ -131,6 +133,7 @@ uint32_t pci_cfg_read(struct pci_dev *p, unsigned int off, unsigned int size)
 
 	if (!range_fits(off, size, PCI_CFG_SIZE))
 		return UINT32_MAX;
+	msi_cfg_reading(p, off, size);
 	if (p->ops && p->ops->cfg_reading)
 		p->ops->cfg_reading(p, off, size);
 	memcpy(&val, p->cfg + off, MIN(size, sizeof(val)));
@@ -154,6 +157,7 @@ void pci_cfg_write(struct pci_dev *p, unsigned int off, unsigned int size, uint3
 	if (pci_touches(off, size, PCI_COMMAND, PCI_COMMAND + 2) ||
 	    pci_touches(off, size, PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_0 + 4 * PCI_BARS))
 		pci_bars_sync(p);
+	msi_cfg_written(p);
 	msix_cfg_written(p);
 	if (p->ops && p->ops->cfg_written)
 		p->ops->cfg_written(p, off, size);

@@ -23,6 +23,7 @@ struct pci_bar {
 	struct region region; /* size, ops, dev are the caller's; base follows the guest's writes */
 	bool io;	      /* port I/O, else memory: set by the caller before pci_plug */
 	bool is64;	      /* takes this BAR and the next */
+	bool prefetch;	      /* reading has no side effects: set by the caller before pci_plug */
 	bool mapped;
 	uint64_t home; /* where the host bridge places it, as firmware would */
 	char label[80];
@@ -37,6 +38,7 @@ struct pci_dev_ops {
 	void (*cfg_written)(struct pci_dev *p, unsigned int off, unsigned int size);
 };
 
+struct msi;
 struct msix;
 
 struct pci_dev {
@@ -47,7 +49,8 @@ struct pci_dev {
 	uint8_t wmask[PCI_CFG_SIZE]; /* bits that the guest may write */
 	struct pci_bar bars[PCI_BARS];
 	const struct pci_dev_ops *ops; /* may be NULL */
-	struct msix *msix;	       /* owned; NULL without the capability */
+	struct msi *msi;	       /* owned; NULL without the capability */
+	struct msix *msix;	       /* the same */
 	unsigned int next_cap;	       /* where the next capability goes */
 	unsigned int last_cap;
 };
@@ -98,7 +101,7 @@ static inline uint16_t pci_get16(const struct pci_dev *p, unsigned int off)
 /* MSI-X (msix.c): table and PBA in a BAR of their own. PCI 3.0, section 6.8.2. */
 #define MSIX_VECTORS_MAX 128
 
-/* Before pci_plug. */
+/* Before pci_plug; on failure pci_dev_fini frees what there is. */
 int msix_init(struct pci_dev *p, struct board *board, unsigned int bar, unsigned int nvectors,
 	      struct err *e);
 /*
@@ -110,5 +113,27 @@ void msix_notify(struct pci_dev *p, unsigned int vector);
 int msix_eventfd(struct pci_dev *p, unsigned int vector);
 bool msix_enabled(const struct pci_dev *p); /* any thread */
 unsigned int msix_count(const struct pci_dev *p);
+
+/*
+ * For a device whose capability (its header and the places of table and PBA: the caller's) and BARs are given:
+ * any number of vectors. It hands the accesses to table and PBA on, off from their beginning, aligned, of 4
+ * or 8 bytes.
+ */
+int msix_init_at(struct pci_dev *p, struct board *board, unsigned int cap, unsigned int nvectors,
+		 struct err *e);
+uint64_t msix_table_read(const struct pci_dev *p, uint64_t off, unsigned int size);
+void msix_table_write(struct pci_dev *p, uint64_t off, unsigned int size, uint64_t val);
+uint64_t msix_pba_read(const struct pci_dev *p, uint64_t off, unsigned int size);
+
+/* MSI (msi.c): PCI 3.0, section 6.8.1 */
+#define MSI_VECTORS_MAX 32
+
+/* Before pci_plug. cap: where its header is already; behind it msi_cap_size in all. nvectors: a power of two */
+int msi_init_at(struct pci_dev *p, struct board *board, unsigned int cap, unsigned int nvectors,
+		bool is64, bool maskable, struct err *e);
+unsigned int msi_cap_size(bool is64, bool maskable);
+/* How many messages the guest has enabled; 0: MSI is off. */
+unsigned int msi_count(const struct pci_dev *p);
+int msi_eventfd(const struct pci_dev *p, unsigned int vector); /* borrowed; -1: there is none */
 
 #endif
