@@ -11,8 +11,11 @@
 #include "vmm/bus.h"
 #include "vmm/gmem.h"
 
+struct board_watch;
 struct console;
 struct pci_host;
+struct vfio_dma;
+struct vfio_sys;
 struct worker;
 
 /* What a guest, or the monitor on its behalf, asks of the machine. */
@@ -80,6 +83,20 @@ struct board_ops {
 	void (*timer_cancel)(void *arg, struct board_timer *t); /* one that is not armed is fine */
 	/* Optional, from any thread: a driver has kicked a virtqueue for the first time. */
 	void (*first_kick)(void *arg);
+	/*
+	 * Pages of this process as memory of the guest at gpa: the slot's number. No access to it exits any
+	 * more. Under machine.lock, from any thread.
+	 */
+	int (*mem_map)(void *arg, uint64_t gpa, uint64_t size, void *host, struct err *e);
+	void (*mem_unmap)(void *arg, int slot);
+	/* A VFIO group or device takes part in the VM, or no longer does. */
+	int (*vfio_file)(void *arg, int fd, bool add, struct err *e);
+	/* Call ready on the control loop, under machine.lock, whenever fd (borrowed) can be read. */
+	struct board_watch *(*watch)(void *arg, int fd, void (*ready)(void *ready_arg),
+				     void *ready_arg, struct err *e);
+	void (*unwatch)(void *arg, struct board_watch *w); /* before fd is closed; NULL is fine */
+	/* On the control loop: something that goes on and that whoever runs the VM should know. */
+	void (*notice)(void *arg, const char *type, const char *msg);
 	/* Optional: nanoseconds of UTC since 1970, for the RTC; NULL: CLOCK_REALTIME. */
 	uint64_t (*realtime_ns)(void *arg);
 };
@@ -89,6 +106,8 @@ struct board {
 	struct bus *pio, *mmio;
 	struct pci_host *pci;  /* set by the pci-host device, the first in every profile */
 	struct ioapic *ioapic; /* set by the ioapic device; NULL with the in-kernel one */
+	struct vfio_dma *vfio; /* what vfio-pci devices share; theirs; NULL without any */
+	const struct vfio_sys *vfio_sys; /* VFIO in a unit test; NULL: the kernel's */
 	const struct log *log;
 	const struct board_ops *ops;
 	void *arg; /* for ops */

@@ -112,19 +112,51 @@ static int kvm_create(struct kvm *k, struct err *e)
 	return 0;
 }
 
+static int kvm_set_slot(struct kvm *k, unsigned int slot, uint64_t gpa, uint64_t size, void *host)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)host,
+	};
+
+	return ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
+}
+
+int kvm_slot_add(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct err *e)
+{
+	unsigned int slot;
+	int r;
+
+	for (slot = 0; slot < KVM_SLOTS_MAX && k->slots[slot]; slot++)
+		;
+	if (slot == KVM_SLOTS_MAX)
+		return err_set(e, ENOSPC, "all %d memory slots are taken", KVM_SLOTS_MAX);
+	r = kvm_set_slot(k, slot, gpa, size, host);
+	if (r < 0)
+		return err_ret(e, r, "cannot map memory at 0x%llx", (unsigned long long)gpa);
+	k->slots[slot] = true;
+	return (int)slot;
+}
+
+void kvm_slot_del(struct kvm *k, int slot)
+{
+	if (slot < 0 || slot >= KVM_SLOTS_MAX || !k->slots[slot])
+		return;
+	(void)kvm_set_slot(k, (unsigned int)slot, 0, 0, NULL);
+	k->slots[slot] = false;
+}
+
 static int kvm_map_memory(struct kvm *k, const struct gmem *g, struct err *e)
 {
 	for (unsigned int i = 0; i < g->nregions; i++) {
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.guest_phys_addr = g->regions[i].gpa,
-			.memory_size = g->regions[i].size,
-			.userspace_addr = (uintptr_t)(g->base + g->regions[i].offset),
-		};
+		int r = kvm_slot_add(k, g->regions[i].gpa, g->regions[i].size,
+				     g->base + g->regions[i].offset, NULL);
 
-		if (ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot))
+		if (r < 0)
 			return err_set(e, ERR_KVM, "cannot give the VM its memory: %s",
-				       strerror(errno));
+				       strerror(-r));
 	}
 	return 0;
 }
@@ -172,6 +204,7 @@ int kvm_init(struct kvm *k, int take_fd, const struct gmem *g, bool split, const
 	memset(k, 0, sizeof(*k));
 	k->fd = take_fd;
 	k->vm_fd = -1;
+	k->vfio_fd = -1;
 	k->split = split;
 	k->log = log;
 	r = kvm_check(k, e);
@@ -190,11 +223,14 @@ void kvm_fini(struct kvm *k)
 {
 	if (!k)
 		return;
+	if (k->vfio_fd >= 0)
+		close(k->vfio_fd);
 	if (k->vm_fd >= 0)
 		close(k->vm_fd);
 	if (k->fd >= 0)
 		close(k->fd);
 	k->vm_fd = -1;
+	k->vfio_fd = -1;
 	k->fd = -1;
 }
 
@@ -387,5 +423,25 @@ int kvm_ioeventfd(struct kvm *k, uint64_t addr, unsigned int size, int eventfd, 
 	if (ioctl(k->vm_fd, KVM_IOEVENTFD, &io))
 		return err_errno(e, "cannot %s the doorbell at 0x%llx", assign ? "make" : "remove",
 				 (unsigned long long)addr);
+	return 0;
+}
+
+int kvm_vfio_file(struct kvm *k, int fd, bool add, struct err *e)
+{
+	struct kvm_create_device device = { .type = KVM_DEV_TYPE_VFIO };
+	struct kvm_device_attr attr = {
+		.group = KVM_DEV_VFIO_GROUP,
+		.attr = add ? KVM_DEV_VFIO_GROUP_ADD : KVM_DEV_VFIO_GROUP_DEL,
+		.addr = (uintptr_t)&fd,
+	};
+
+	if (k->vfio_fd < 0) {
+		if (ioctl(k->vm_fd, KVM_CREATE_DEVICE, &device))
+			return err_errno(e, "the host's KVM has no VFIO device");
+		k->vfio_fd = (int)device.fd;
+	}
+	if (ioctl(k->vfio_fd, KVM_SET_DEVICE_ATTR, &attr))
+		return err_errno(e, "KVM does not %s the VFIO descriptor",
+				 add ? "take" : "release");
 	return 0;
 }

@@ -13,7 +13,8 @@
 #include "vmm/gmem.h"
 
 #define KVM_PINS 24	       /* IOAPIC pins: the GSIs below the MSI routes */
-#define KVM_MSI_ROUTES_MAX 512 /* MSI-X vectors of all devices together */
+#define KVM_MSI_ROUTES_MAX 512 /* MSI and MSI-X vectors of all devices together */
+#define KVM_SLOTS_MAX 256      /* memory slots: the guest's RAM first, then what devices map */
 
 struct kvm_route {
 	bool used;
@@ -31,6 +32,8 @@ struct kvm {
 	struct kvm_route msis[KVM_MSI_ROUTES_MAX];
 	unsigned int nmsis; /* used ones are below */
 	struct log_limit log_limit;
+	bool slots[KVM_SLOTS_MAX]; /* used ones */
+	int vfio_fd; /* owned: KVM's VFIO device; -1 until a device is passed through */
 	/* in-kernel chip: the state of power-on */
 	struct kvm_irqchip chips[3];
 	struct kvm_pit_state2 pit;
@@ -59,5 +62,10 @@ void kvm_irqfd_detach(struct kvm *k, int eventfd, int gsi);
 void kvm_irqfd_release(struct kvm *k, int gsi);
 int kvm_ioeventfd(struct kvm *k, uint64_t addr, unsigned int size, int eventfd, bool assign,
 		  struct err *e);
+/* Pages of the monitor at a guest address: the slot's number. */
+int kvm_slot_add(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct err *e);
+void kvm_slot_del(struct kvm *k, int slot);
+/* A VFIO group or device is (no longer) a part of the VM (Documentation/virt/kvm/devices/vfio.rst). */
+int kvm_vfio_file(struct kvm *k, int fd, bool add, struct err *e);
 
 #endif

@@ -87,6 +87,36 @@ static uint64_t machine_monotonic_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
+/* --- what passed-through devices need -------------------------------------------------------------- */
+
+static int machine_mem_map(void *arg, uint64_t gpa, uint64_t size, void *host, struct err *e)
+{
+	struct machine *m = arg;
+
+	return kvm_slot_add(&m->kvm, gpa, size, host, e);
+}
+
+static void machine_mem_unmap(void *arg, int slot)
+{
+	struct machine *m = arg;
+
+	kvm_slot_del(&m->kvm, slot);
+}
+
+static int machine_vfio_file(void *arg, int fd, bool add, struct err *e)
+{
+	struct machine *m = arg;
+
+	return kvm_vfio_file(&m->kvm, fd, add, e);
+}
+
+static void machine_notice(void *arg, const char *type, const char *msg)
+{
+	struct machine *m = arg;
+
+	m->ops->event(m->arg, type, msg);
+}
+
 /* --- events ------------------------------------------------------------------------------------------ */
 
 bool machine_mark(struct machine *m, enum machine_mark mark)
@@ -353,6 +383,12 @@ const struct board_ops machine_board_ops = {
 	.timer_arm = machine_timer_arm,
 	.timer_cancel = machine_timer_cancel,
 	.first_kick = machine_first_kick,
+	.mem_map = machine_mem_map,
+	.mem_unmap = machine_mem_unmap,
+	.vfio_file = machine_vfio_file,
+	.watch = machine_watch,
+	.unwatch = machine_unwatch,
+	.notice = machine_notice,
 };
 
 int machine_board_init(struct machine *m, struct err *e)

@@ -82,6 +82,11 @@ void machine_clock_run(struct machine *m, bool run); /* under machine.lock */
 /* Any thread: take note, park the vCPUs, and let the loop act. */
 void machine_raise(struct machine *m, enum machine_cause cause, int code, const char *msg);
 
+/* machine_watch.c: board_ops.watch and unwatch */
+struct board_watch *machine_watch(void *arg, int fd, void (*ready)(void *ready_arg),
+				  void *ready_arg, struct err *e);
+void machine_unwatch(void *arg, struct board_watch *w);
+
 /* Now, unless it was set before: true when it is new. Any thread. */
 bool machine_mark(struct machine *m, enum machine_mark mark);
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
+#include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -50,7 +51,9 @@ static const struct seccomp_call seccomp_calls[] = {
 	{ "recvmsg", CONTROL, "requests, and console clients' descriptors" },
 	{ "sendmsg", CONTROL, "answers and events" },
 	{ "mremap", CONTROL, "a message that grows" },
-	{ "pread64", CONTROL, "the kernel and the initrd, at the start and at each reset" },
+	{ "pread64", CONTROL | VCPU,
+	  "the kernel and the initrd, at each reset; registers of a passed-through device" },
+	{ "pwrite64", CONTROL | VCPU, "registers of a passed-through device" },
 	{ "fstat", CONTROL, "how large the kernel is" },
 	{ "newfstatat", CONTROL, "the same, in glibc before 2.39", SECCOMP_EQUAL, 3,
 	  AT_EMPTY_PATH },
@@ -71,6 +74,13 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "KVM_SET_GSI_ROUTING", KVM_SET_GSI_ROUTING, CONTROL | VCPU, "the guest routes one" },
 	{ "KVM_IRQFD", KVM_IRQFD, CONTROL | VCPU, "MSI-X vectors" },
 	{ "KVM_IOEVENTFD", KVM_IOEVENTFD, CONTROL | VCPU, "doorbells follow their BAR" },
+	{ "KVM_SET_USER_MEMORY_REGION", KVM_SET_USER_MEMORY_REGION, CONTROL | VCPU,
+	  "the memory of a passed-through device follows its BAR" },
+	{ "KVM_SET_DEVICE_ATTR", KVM_SET_DEVICE_ATTR, CONTROL, "a passed-through device leaves" },
+	{ "VFIO_DEVICE_SET_IRQS", VFIO_DEVICE_SET_IRQS, CONTROL | VCPU,
+	  "the guest switches a passed-through device's interrupts" },
+	{ "VFIO_DEVICE_RESET", VFIO_DEVICE_RESET, CONTROL | VCPU,
+	  "the guest, or the machine, resets a passed-through device" },
 
 	{ "KVM_SET_SREGS", KVM_SET_SREGS, CONTROL, "reset of a vCPU" },
 	{ "KVM_SET_REGS", KVM_SET_REGS, CONTROL, "reset of a vCPU" },
