@@ -229,16 +229,18 @@ struct regs_msr {
 };
 
 /*
- * The values after RESET, but for the first two, which firmware would set. What the host's KVM does not
- * know is left out.
+ * The values after RESET, but for MISC_ENABLE and the MTRRs, which firmware would set. What the host's KVM does
+ * not know is left out. While MTRRs are on and a device is passed through, KVM acts on each that is written, and
+ * warns in the host's log of an empty one.
  */
 static const struct regs_msr regs_msrs[] = {
 	{ 0x000001a0, 1, 1 },		       /* IA32_MISC_ENABLE: fast strings */
-	{ 0x000002ff, 1, 0x806 },	       /* IA32_MTRR_DEF_TYPE: on, write-back */
+	{ 0x000002ff, 1, 0 },		       /* IA32_MTRR_DEF_TYPE: off while they change */
 	{ 0x00000200, 16, 0 },		       /* variable MTRRs */
 	{ 0x00000250, 1, 0 },		       /* fixed MTRRs, off */
 	{ 0x00000258, 2, 0 },		       /* … */
 	{ 0x00000268, 8, 0 },		       /* … */
+	{ 0x000002ff, 1, 0x806 },	       /* IA32_MTRR_DEF_TYPE: on, write-back */
 	{ 0x00000277, 1, 0x0007040600070406 }, /* IA32_PAT */
 	{ 0x00000010, 1, 0 },		       /* IA32_TSC */
 	{ 0x000006e0, 1, 0 },		       /* IA32_TSC_DEADLINE */
