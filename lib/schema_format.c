@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The types and formats of the schema validator, as tables. Any thread. */
+#include "lib/pci_addr.h"
 #include "lib/schema_node.h"
 
 #include <ctype.h>
@@ -84,11 +85,22 @@ static const char *schema_check_pci_address(const char *text)
 	return "a PCI address from \"00:01.0\" to \"00:1e.0\"";
 }
 
+static const char *schema_check_pci_function(const char *text)
+{
+	struct pci_addr addr;
+
+	return pci_addr_parse(text, &addr, NULL) < 0
+		       ? "a PCI function of the host such as \"0000:3b:00.0\""
+		       : NULL;
+}
+
 static const struct schema_format schema_formats[] = {
 	{ "size", SCHEMA_SIZE, true, schema_check_size },
 	{ "name", "a name", false, schema_check_name },
 	{ "path", "a path", false, schema_check_path },
 	{ "pci-address", "a PCI address such as \"00:03.0\"", false, schema_check_pci_address },
+	{ "pci-function", "a PCI function of the host such as \"0000:3b:00.0\"", false,
+	  schema_check_pci_function },
 };
 
 const struct schema_format *schema_format_find(const char *name)

@@ -96,6 +96,10 @@ static void test_messages(void **state)
 		{ "{\"format\":\"pci-address\"}", "\"00:+1.0\"",
 		  ": expected a PCI address from \"00:01.0\" to \"00:1e.0\", got \"00:+1.0\"" },
 		{ "{\"format\":\"pci-address\"}", "\"00:1e.0\"", NULL },
+		{ "{\"format\":\"pci-function\"}", "\"0000:3b:00.8\"",
+		  ": expected a PCI function of the host such as \"0000:3b:00.0\", got "
+		  "\"0000:3b:00.8\"" },
+		{ "{\"format\":\"pci-function\"}", "\"3b:00.7\"", NULL },
 		{ "{\"enum\":[\"a\",\"b\",3]}", "\"c\"",
 		  ": expected \"a\", \"b\" or 3, got \"c\"" },
 		{ "{\"enum\":[1]}", "1.0", NULL },
