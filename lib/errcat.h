@@ -72,6 +72,10 @@ enum errcat_exit {
 	X(ERR_HOST_VF, 1906, "host.vf_refused", EXIT_PRECONDITION, false)          \
 	X(ERR_HOST_UNCLEAN, 1907, "host.device_unclean", EXIT_FAILED, false)       \
 	X(ERR_HOST_HELPER, 1908, "host.helper_failed", EXIT_FAILED, true)          \
+	X(ERR_VFIO, 2000, "vfio.failed", EXIT_FAILED, false)                       \
+	X(ERR_VFIO_GROUP, 2001, "vfio.not_viable", EXIT_PRECONDITION, false)       \
+	X(ERR_VFIO_PINNING, 2002, "vfio.unpinned", EXIT_PRECONDITION, true)        \
+	X(ERR_VFIO_DEVICE, 2003, "vfio.device_unfit", EXIT_PRECONDITION, false)    \
 	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED, false)            \
 	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED, false)      \
 	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED, false)      \

@@ -13,5 +13,6 @@ const struct device_class *const device_classes[] = {
 	&virtio_blk_class,
 	&virtio_console_class,
 	&virtio_rng_class,
-	NULL, /* ends it */
+	&vfio_pci_class, /* the host's own */
+	NULL,		 /* ends it */
 };

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/json.h"
+#include "tests/unit/fake_vfio.h"
 #include "tests/unit/guest_virtio.h"
 #include "vmm/pci/host.h"
 
@@ -38,6 +39,8 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"rtc\",\"id\":\"rtc\",\"base\":\"utc\"}",
 	"{\"type\":\"serial\",\"id\":\"com1\",\"port\":\"com1\",\"backend\":\"console\"}",
 	"{\"type\":\"debug-port\",\"id\":\"debug\"}",
+	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:04.0\",\"host\":\"" FAKE_VFIO_HOST
+	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:01.0\",\"path\":{\"fd\":0},"
 	"\"readonly\":false}",
 	"{\"type\":\"virtio-console\",\"id\":\"hvc0\",\"address\":\"00:02.0\",\"backend\":"
@@ -47,6 +50,7 @@ static const char *const fuzz_rows[] = {
 
 struct fuzz {
 	struct fake_board fb;
+	struct fake_vfio fv;
 	struct device *devices[FUZZ_DEVICES_MAX];
 	unsigned int ndevices;
 	uint8_t power_on[PCI_SLOTS][PCI_CFG_SIZE];
@@ -279,7 +283,9 @@ static void fuzz_plug(struct fuzz *f, const char *row)
 	struct err e;
 
 	fdset_init(&fds);
-	if (fuzz_disk(&fds) < 0 || json_parse(row, strlen(row), &json, &e) < 0 ||
+	if (fuzz_disk(&fds) < 0 || fdset_add(&fds, dup(f->fv.group)) < 0 ||
+	    fdset_add(&fds, dup(f->fv.container)) < 0 ||
+	    json_parse(row, strlen(row), &json, &e) < 0 ||
 	    device_new(&f->fb.board, json, &fds, &f->devices[f->ndevices], &e) < 0) {
 		fprintf(stderr, "%s: %s\n", row, e.msg);
 		abort();
@@ -340,6 +346,11 @@ static void fuzz_power_off(struct fuzz *f)
 	for (unsigned int i = 0; i < FAKE_IRQFDS; i++)
 		if (f->fb.irqfds[i].used)
 			__builtin_trap();
+	for (unsigned int i = 0; i < FAKE_SLOTS; i++)
+		if (f->fb.slots[i].size)
+			__builtin_trap();
+	if (f->fb.board.vfio || f->fb.vfio_files || f->fv.mmaps)
+		__builtin_trap();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -353,11 +364,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f->left = size;
 	fake_board_init(&f->fb, FUZZ_MEM_SIZE);
 	f->fb.log.fd = -1; /* what a guest makes it say goes nowhere */
+	fake_vfio_init(&f->fv);
+	f->fb.board.vfio_sys = &f->fv.sys;
 	fuzz_power_on(f);
 	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++)
 		fuzz_ops[fuzz_take(f, 1) % ARRAY_SIZE(fuzz_ops)](f);
 	fuzz_check_reset(f);
 	fuzz_power_off(f);
+	fake_vfio_fini(&f->fv);
 	fake_board_fini(&f->fb);
 	free(f);
 	return 0;

@@ -197,6 +197,92 @@ static void fake_timer_arm(void *arg, struct board_timer *t, uint64_t at_ns)
 	*p = t;
 }
 
+static int fake_mem_map(void *arg, uint64_t gpa, uint64_t size, void *host, struct err *e)
+{
+	struct fake_board *fb = arg;
+
+	/* as KVM has it */
+	assert_true(size && !(gpa % 4096) && !(size % 4096) && !((uintptr_t)host % 4096));
+	for (int i = 0; i < FAKE_SLOTS; i++) {
+		const struct fake_slot *s = &fb->slots[i];
+
+		assert_false(s->size && gpa < s->gpa + s->size && s->gpa < gpa + size);
+	}
+	for (int i = 0; i < FAKE_SLOTS; i++)
+		if (!fb->slots[i].size) {
+			fb->slots[i] = (struct fake_slot){ .gpa = gpa, .size = size, .host = host };
+			return i;
+		}
+	return err_set(e, ENOSPC, "no slot left");
+}
+
+static void fake_mem_unmap(void *arg, int slot)
+{
+	struct fake_board *fb = arg;
+
+	assert_in_range(slot, 0, FAKE_SLOTS - 1);
+	assert_true(fb->slots[slot].size);
+	fb->slots[slot] = (struct fake_slot){ 0 };
+}
+
+const struct fake_slot *fake_slot_at(const struct fake_board *fb, uint64_t gpa)
+{
+	for (int i = 0; i < FAKE_SLOTS; i++)
+		if (fb->slots[i].size && fb->slots[i].gpa == gpa)
+			return &fb->slots[i];
+	return NULL;
+}
+
+static int fake_vfio_file(void *arg, int fd, bool add, struct err *e)
+{
+	struct fake_board *fb = arg;
+
+	(void)e;
+	assert_true(fd >= 0);
+	fb->vfio_files += add ? 1 : -1;
+	return 0;
+}
+
+static struct board_watch *fake_watch(void *arg, int fd, void (*ready)(void *ready_arg),
+				      void *ready_arg, struct err *e)
+{
+	struct fake_board *fb = arg;
+
+	(void)e;
+	for (int i = 0; i < FAKE_WATCHES; i++)
+		if (fb->watches[i].fd < 0) {
+			fb->watches[i] = (struct board_watch){ fd, ready, ready_arg };
+			return &fb->watches[i];
+		}
+	fail_msg("too many watches");
+	return NULL;
+}
+
+static void fake_unwatch(void *arg, struct board_watch *w)
+{
+	(void)arg;
+	if (w)
+		w->fd = -1;
+}
+
+void fake_board_watched(struct fake_board *fb)
+{
+	for (int i = 0; i < FAKE_WATCHES; i++) {
+		struct pollfd p = { .fd = fb->watches[i].fd, .events = POLLIN };
+
+		if (p.fd >= 0 && poll(&p, 1, 0) == 1)
+			fb->watches[i].ready(fb->watches[i].arg);
+	}
+}
+
+static void fake_notice(void *arg, const char *type, const char *msg)
+{
+	struct fake_board *fb = arg;
+
+	snprintf(fb->notice, sizeof(fb->notice), "%s: %s", type, msg);
+	fb->nnotices++;
+}
+
 static const struct board_ops fake_board_ops = {
 	.irq_set = fake_irq_set,
 	.msi_send = fake_msi_send,
@@ -213,6 +299,12 @@ static const struct board_ops fake_board_ops = {
 	.first_kick = fake_first_kick,
 	.timer_cancel = fake_timer_cancel,
 	.realtime_ns = fake_realtime_ns,
+	.mem_map = fake_mem_map,
+	.mem_unmap = fake_mem_unmap,
+	.vfio_file = fake_vfio_file,
+	.watch = fake_watch,
+	.unwatch = fake_unwatch,
+	.notice = fake_notice,
 };
 
 void fake_board_init(struct fake_board *fb, uint64_t mem_size)
@@ -228,6 +320,8 @@ void fake_board_init(struct fake_board *fb, uint64_t mem_size)
 	assert_int_equal(worker_new_inline(&fb->loop, &fb->worker, NULL), 0);
 	for (int i = 0; i < FAKE_IRQFDS; i++)
 		fb->irqfds[i].fd = -1;
+	for (int i = 0; i < FAKE_WATCHES; i++)
+		fb->watches[i].fd = -1;
 	fb->board = (struct board){
 		.gmem = &fb->gmem,
 		.pio = &fb->pio,

@@ -26,6 +26,8 @@
 #define FAKE_IRQFDS 32
 #define FAKE_IOEVENTFDS 64
 #define FAKE_CONSOLES 4
+#define FAKE_SLOTS 32
+#define FAKE_WATCHES 8
 
 struct fake_event {
 	enum board_event event;
@@ -50,6 +52,18 @@ struct fake_ioeventfd {
 	uint64_t addr;
 	unsigned int size;
 	int fd;
+};
+
+/* memory of the guest that a device put there; size 0: free. The index is the slot. */
+struct fake_slot {
+	uint64_t gpa, size;
+	void *host;
+};
+
+struct board_watch {
+	int fd; /* -1: free */
+	void (*ready)(void *arg);
+	void *arg;
 };
 
 struct fake_console {
@@ -80,6 +94,11 @@ struct fake_board {
 	struct fake_irqfd irqfds[FAKE_IRQFDS];
 	struct fake_ioeventfd ioeventfds[FAKE_IOEVENTFDS];
 	unsigned int nioeventfds;
+	struct fake_slot slots[FAKE_SLOTS];
+	struct board_watch watches[FAKE_WATCHES];
+	int vfio_files;	  /* added and not removed */
+	char notice[256]; /* the last one: "type: message" */
+	unsigned int nnotices;
 	struct fake_console consoles[FAKE_CONSOLES];
 	unsigned int nconsoles;
 
@@ -116,6 +135,11 @@ static inline uint8_t fake_in8(struct fake_board *fb, uint16_t port)
 
 /* Move the clocks; timers that are due fire in their order, each at its own time. */
 void fake_board_advance(struct fake_board *fb, uint64_t ns);
+
+/* Call who watches a descriptor that can be read. */
+void fake_board_watched(struct fake_board *fb);
+/* The slot at this guest address, or NULL. */
+const struct fake_slot *fake_slot_at(const struct fake_board *fb, uint64_t gpa);
 
 /* What is ready on the loop. */
 void fake_board_run(struct fake_board *fb);

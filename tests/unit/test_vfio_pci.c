@@ -1,0 +1,752 @@
+// SPDX-License-Identifier: MIT
+// Passthrough with a VFIO of our own: what the guest sees, what reaches the device, and what an error says.
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "lib/errcat.h"
+#include "tests/unit/fake_vfio.h"
+#include "tests/unit/guest_virtio.h"
+#include "vmm/devices.h"
+
+#define SLOT 5
+#define ADDRESS "00:05.0"
+#define MEM_SIZE (3 * MIB)
+
+struct fixture {
+	struct fake_board fb;
+	struct fake_vfio fv;
+	struct device *host, *d;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	fake_board_init(&f->fb, MEM_SIZE);
+	fake_vfio_init(&f->fv);
+	f->fb.board.vfio_sys = &f->fv.sys;
+	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
+	*state = f;
+	return 0;
+}
+
+static void plug(struct fixture *f)
+{
+	struct vfio_pci_cfg cfg = fake_vfio_cfg(&f->fv, ADDRESS);
+
+	f->d = fake_board_add(&f->fb, &vfio_pci_class, "nic", &cfg);
+	f->d->class->start(f->d);
+	/* the second device's copies, and what was not taken, are the core's to close */
+}
+
+static void unplug(struct fixture *f)
+{
+	if (!f->d)
+		return;
+	fake_board_remove(&f->fb, f->d);
+	f->d = NULL;
+	assert_null(f->fb.board.vfio);
+	assert_int_equal(f->fb.vfio_files, 0);
+	assert_int_equal(f->fv.mmaps, 0);
+	for (int i = 0; i < FAKE_SLOTS; i++)
+		assert_int_equal(f->fb.slots[i].size, 0);
+	for (int i = 0; i < FAKE_IRQFDS; i++)
+		assert_false(f->fb.irqfds[i].used);
+	for (int i = 0; i < FAKE_WATCHES; i++)
+		assert_int_equal(f->fb.watches[i].fd, -1);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	unplug(f);
+	fake_board_remove(&f->fb, f->host);
+	fake_vfio_fini(&f->fv);
+	fake_board_fini(&f->fb);
+	free(f);
+	return 0;
+}
+
+/* Make one that fails; its descriptors back to the kernel, as the core does it. */
+static int fails(struct fixture *f, struct err *e)
+{
+	struct vfio_pci_cfg cfg = fake_vfio_cfg(&f->fv, ADDRESS);
+	int r = fake_board_add_fails(&f->fb, &vfio_pci_class, "nic", &cfg, e);
+
+	assert_null(f->fb.board.vfio);
+	assert_int_equal(f->fb.vfio_files, 0);
+	assert_int_equal(f->fv.mmaps, 0);
+	return r;
+}
+
+static uint32_t get(struct fixture *f, unsigned int off, unsigned int size)
+{
+	return guest_pci_read(&f->fb, SLOT, off, size);
+}
+
+static void put(struct fixture *f, unsigned int off, unsigned int size, uint32_t val)
+{
+	guest_pci_write(&f->fb, SLOT, off, size, val);
+}
+
+/* Beyond the first 256 bytes */
+static uint32_t ecam(struct fixture *f, unsigned int off)
+{
+	return (uint32_t)fake_mmio_read(&f->fb, GMEM_ECAM_START + (SLOT << 15) + off, 4);
+}
+
+static uint32_t device_cfg(const struct fixture *f, unsigned int off, unsigned int size)
+{
+	uint32_t val = 0;
+
+	memcpy(&val, f->fv.cfg + off, size);
+	return val;
+}
+
+static void device_cfg_put(struct fixture *f, unsigned int off, unsigned int size, uint32_t val)
+{
+	memcpy(f->fv.cfg + off, &val, size);
+}
+
+/* --- memory for devices --------------------------------------------------------------------------------- */
+
+static void all_memory_is_mapped_at_its_guest_addresses(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f);
+	assert_int_equal(f->fv.nmaps, 1);
+	assert_int_equal(f->fv.maps[0].iova, 0);
+	assert_int_equal(f->fv.maps[0].size, MEM_SIZE);
+	assert_int_equal(f->fv.maps[0].host, (uintptr_t)f->fb.mem);
+	assert_int_equal(f->fb.vfio_files, 1);
+	assert_int_equal(f->fb.nnotices, 0); /* it takes no time */
+}
+
+/* Address space that nothing touches: the fake does not look at it. */
+static void much_memory_is_mapped_in_pieces_and_told(void **state)
+{
+	struct fixture *f = *state;
+	struct gmem real = f->fb.gmem;
+
+	f->fb.gmem.size = 5 * GIB + 4096;
+	f->fb.gmem.regions[0] = (struct gmem_region){ .gpa = 0, .size = 3 * GIB };
+	f->fb.gmem.regions[1] = (struct gmem_region){ .gpa = GMEM_HOLE_END,
+						      .size = 2 * GIB + 4096,
+						      .offset = 3 * GIB };
+	f->fb.gmem.nregions = 2;
+	plug(f);
+	assert_int_equal(f->fv.nmaps, 6);
+	assert_int_equal(f->fv.maps[2].iova, 2 * GIB);
+	assert_int_equal(f->fv.maps[2].size, GIB);
+	assert_int_equal(f->fv.maps[3].iova, GMEM_HOLE_END);
+	assert_int_equal(f->fv.maps[3].host, (uintptr_t)f->fb.mem + 3 * GIB);
+	assert_int_equal(f->fv.maps[5].iova, GMEM_HOLE_END + 2 * GIB);
+	assert_int_equal(f->fv.maps[5].size, 4096);
+	assert_true(f->fb.nnotices >= 3);
+	assert_string_equal(f->fb.notice, "pinning: guest memory 99%");
+	unplug(f);
+	f->fb.gmem = real;
+}
+
+static void a_limit_on_locked_memory_is_named(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit old, low;
+	struct err e = { 0 };
+
+	getrlimit(RLIMIT_MEMLOCK, &old);
+	low = (struct rlimit){ .rlim_cur = 64 * KIB, .rlim_max = old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &low), 0);
+	f->fv.fail_request = VFIO_IOMMU_MAP_DMA;
+	f->fv.fail_errno = ENOMEM;
+	assert_int_equal(fails(f, &e), -ERR_VFIO_PINNING);
+	setrlimit(RLIMIT_MEMLOCK, &old);
+	assert_string_equal(e.msg,
+			    "cannot pin the guest's 3MiB of memory: the limit on locked memory "
+			    "(RLIMIT_MEMLOCK) is 64KiB");
+	assert_non_null(strstr(e.hint, "ulimit -l"));
+}
+
+static void a_group_that_the_host_uses_is_named(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = { 0 };
+
+	f->fv.viable = false;
+	assert_int_equal(fails(f, &e), -ERR_VFIO_GROUP);
+	assert_string_equal(e.msg,
+			    "IOMMU group 12 of 0000:3b:00.0: a driver of the host still has a "
+			    "device of it");
+	assert_non_null(strstr(e.hint, "/sys/kernel/iommu_groups/12/devices"));
+}
+
+static void every_step_that_fails_is_undone(void **state)
+{
+	static const unsigned long steps[] = {
+		VFIO_GET_API_VERSION,	  VFIO_CHECK_EXTENSION, VFIO_GROUP_GET_STATUS,
+		VFIO_GROUP_SET_CONTAINER, VFIO_SET_IOMMU,	VFIO_IOMMU_MAP_DMA,
+		VFIO_GROUP_GET_DEVICE_FD, VFIO_DEVICE_GET_INFO, VFIO_DEVICE_GET_REGION_INFO,
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		struct err e = { 0 };
+
+		fake_vfio_fini(&f->fv);
+		fake_vfio_init(&f->fv);
+		f->fv.fail_request = steps[i];
+		f->fv.fail_errno = EIO;
+		fails(f, &e);
+		assert_true(e.code >= ERR_VFIO && e.code <= ERR_VFIO_DEVICE);
+	}
+	/* a BAR that cannot be asked for, after the configuration space */
+	for (unsigned int after = 1; after < 6; after++) {
+		struct err e = { 0 };
+
+		fake_vfio_fini(&f->fv);
+		fake_vfio_init(&f->fv);
+		f->fv.fail_request = VFIO_DEVICE_GET_REGION_INFO;
+		f->fv.fail_after = after;
+		f->fv.fail_errno = EIO;
+		assert_int_equal(fails(f, &e), -ERR_VFIO);
+	}
+}
+
+static void a_device_of_its_own_comes_by_iommufd(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fv.cdev = true;
+	plug(f);
+	assert_true(f->fv.bound_to >= 0);
+	assert_false(f->fv.in_container);
+	assert_int_equal(f->fv.nmaps, 1);
+	assert_int_equal(f->fv.maps[0].size, MEM_SIZE);
+	assert_int_equal(f->fb.vfio_files, 1);
+	assert_int_equal(get(f, PCI_VENDOR_ID, 4), 0x10ca8086);
+}
+
+static void the_two_ways_do_not_mix(void **state)
+{
+	struct fixture *f = *state;
+	struct vfio_pci_cfg cfg;
+	struct err e = { 0 };
+	int device;
+
+	plug(f);
+	device = f->fv.device;
+	f->fv.cdev = true;
+	cfg = fake_vfio_cfg(&f->fv, "00:06.0");
+	assert_int_equal(fake_board_add_fails(&f->fb, &vfio_pci_class, "two", &cfg, &e), -ERR_VFIO);
+	assert_string_equal(e.msg,
+			    "0000:3b:00.0 comes by iommufd, the VM's other devices by groups: "
+			    "one VM has one way");
+	close(cfg.device_fd);
+	close(cfg.iommu_fd);
+	f->fv.device = device;
+}
+
+static void a_definition_that_nobody_opened_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct vfio_pci_cfg cfg = { .address = ADDRESS,
+				    .pci = "0000:3b:00.0",
+				    .group_fd = -1,
+				    .container_fd = -1,
+				    .device_fd = -1,
+				    .iommu_fd = -1 };
+	struct err e = { 0 };
+
+	assert_int_equal(fake_board_add_fails(&f->fb, &vfio_pci_class, "nic", &cfg, &e), -ERR_VFIO);
+	assert_string_equal(e.msg, "nobody has opened 0000:3b:00.0 for this VM");
+	memcpy(cfg.host, cfg.pci, sizeof(cfg.host));
+	assert_int_equal(fake_board_add_fails(&f->fb, &vfio_pci_class, "nic", &cfg, &e),
+			 -ERR_INVALID);
+	assert_string_equal(e.msg, "no group_fd and container_fd, or device_fd, for 0000:3b:00.0");
+}
+
+/* --- configuration space -------------------------------------------------------------------------------- */
+
+static void the_header_is_the_devices_but_for_what_is_ours(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f);
+	assert_int_equal(get(f, PCI_VENDOR_ID, 4), 0x10ca8086);
+	assert_int_equal(get(f, PCI_CLASS_REVISION, 4), 0x02000003);
+	assert_int_equal(get(f, PCI_SUBSYSTEM_VENDOR_ID, 4), 0x00011af4);
+	assert_int_equal(get(f, PCI_HEADER_TYPE, 1), 0); /* one function */
+	assert_int_equal(get(f, PCI_LATENCY_TIMER, 1), 0);
+	assert_int_equal(get(f, PCI_INTERRUPT_PIN, 1), 0);
+	assert_int_equal(get(f, PCI_ROM_ADDRESS, 4), 0);
+	put(f, PCI_ROM_ADDRESS, 4, UINT32_MAX);
+	assert_int_equal(get(f, PCI_ROM_ADDRESS, 4), 0);
+	put(f, PCI_VENDOR_ID, 4, 0);
+	assert_int_equal(get(f, PCI_VENDOR_ID, 4), 0x10ca8086);
+	assert_int_equal(device_cfg(f, PCI_VENDOR_ID, 4), 0x10ca8086);
+	/* status: live, written through (the real one clears what is written as 1) */
+	assert_int_equal(get(f, PCI_STATUS, 2), PCI_STATUS_CAP_LIST | 0x8000);
+	put(f, PCI_STATUS, 2, 0x2000);
+	assert_int_equal(device_cfg(f, PCI_STATUS, 2), 0x2000);
+	assert_int_equal(get(f, PCI_STATUS, 2), PCI_STATUS_CAP_LIST | 0x2000);
+}
+
+static void bus_mastering_is_the_guests_and_decoding_stays(void **state)
+{
+	const uint16_t always = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_DISABLE;
+	struct fixture *f = *state;
+
+	plug(f);
+	assert_int_equal(device_cfg(f, PCI_COMMAND, 2), always);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(device_cfg(f, PCI_COMMAND, 2), always | PCI_COMMAND_MASTER);
+	put(f, PCI_COMMAND, 2, 0);
+	assert_int_equal(device_cfg(f, PCI_COMMAND, 2), always);
+	assert_int_equal(get(f, PCI_COMMAND, 2), 0);
+}
+
+static void capabilities_without_a_row_are_not_in_the_list(void **state)
+{
+	static const uint8_t shown[] = { FAKE_VFIO_PM,	 FAKE_VFIO_MSI,	   FAKE_VFIO_MSIX,
+					 FAKE_VFIO_PCIE, FAKE_VFIO_VENDOR, FAKE_VFIO_AF };
+	struct fixture *f = *state;
+	unsigned int at;
+
+	plug(f);
+	at = get(f, PCI_CAPABILITY_LIST, 1);
+	for (size_t i = 0; i < sizeof(shown); i++) {
+		assert_int_equal(at, shown[i]);
+		at = get(f, at + PCI_CAP_LIST_NEXT, 1);
+	}
+	assert_int_equal(at, 0);
+	assert_int_equal(get(f, FAKE_VFIO_AGP, 4), 0);
+	/* the extended list: AER and SR-IOV are hidden, what follows is linked from its head */
+	assert_int_equal(ecam(f, 0x100), 0x18000000);
+	assert_int_equal(ecam(f, 0x140), 0);
+	assert_int_equal(ecam(f, 0x180), 0x19010003);
+	assert_int_equal(ecam(f, 0x184), 0x02030405);
+	assert_int_equal(ecam(f, 0x190), 0x0001000b);
+	assert_int_equal(ecam(f, 0x198), 0x55667788);
+	device_cfg_put(f, 0x198, 4, 0xcafe);
+	assert_int_equal(ecam(f, 0x198), 0xcafe);
+	fake_mmio_write(&f->fb, GMEM_ECAM_START + (SLOT << 15) + 0x19c, 4, 0xbeef);
+	assert_int_equal(device_cfg(f, 0x19c, 4), 0xbeef);
+	fake_mmio_write(&f->fb, GMEM_ECAM_START + (SLOT << 15) + 0x140, 4, UINT32_MAX);
+	assert_int_equal(device_cfg(f, 0x140, 4), 0x18010010);
+}
+
+static void it_is_an_endpoint_of_the_root_complex_without_a_link(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f);
+	assert_int_equal(get(f, FAKE_VFIO_PCIE + PCI_EXP_FLAGS, 2), 2 | PCI_EXP_TYPE_RC_END << 4);
+	assert_int_equal(get(f, FAKE_VFIO_PCIE + PCI_EXP_LNKCAP, 4), 0);
+	assert_true(get(f, FAKE_VFIO_PCIE + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR);
+	/* LTR and OBFF are the fabric's */
+	assert_int_equal(get(f, FAKE_VFIO_PCIE + PCI_EXP_DEVCAP2, 4), 0x1f);
+	put(f, FAKE_VFIO_PCIE + PCI_EXP_DEVCTL, 2, 0x2830);
+	assert_int_equal(device_cfg(f, FAKE_VFIO_PCIE + PCI_EXP_DEVCTL, 2), 0x2830);
+	put(f, FAKE_VFIO_PCIE + PCI_EXP_DEVCTL2, 2, UINT16_MAX);
+	assert_int_equal(device_cfg(f, FAKE_VFIO_PCIE + PCI_EXP_DEVCTL2, 2), 0);
+}
+
+static void a_vendors_capability_goes_through(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f);
+	assert_int_equal(get(f, FAKE_VFIO_VENDOR + 4, 2), 0x1122);
+	device_cfg_put(f, FAKE_VFIO_VENDOR + 4, 2, 0x7788);
+	assert_int_equal(get(f, FAKE_VFIO_VENDOR + 4, 2), 0x7788);
+	put(f, FAKE_VFIO_VENDOR + 4, 2, 0x4455);
+	assert_int_equal(device_cfg(f, FAKE_VFIO_VENDOR + 4, 2), 0x4455);
+	/* its length is not the guest's to change */
+	put(f, FAKE_VFIO_VENDOR + 2, 2, 0x66ff);
+	assert_int_equal(device_cfg(f, FAKE_VFIO_VENDOR + 2, 2), 0x6606);
+	/* behind its length */
+	put(f, FAKE_VFIO_VENDOR + 6, 2, 0xffff);
+	assert_int_equal(device_cfg(f, FAKE_VFIO_VENDOR + 6, 2), 0);
+}
+
+static void lists_that_lead_nowhere_end(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fv.cfg[FAKE_VFIO_AGP + 1] = FAKE_VFIO_PM; /* a loop */
+	device_cfg_put(f, 0x190, 4, 0x1001000b);     /* the same */
+	device_cfg_put(f, FAKE_VFIO_MSIX + 1, 1, 0xfc);
+	device_cfg_put(f, 0xfc, 4, 0xfc10); /* no room for its registers */
+	plug(f);
+	assert_int_equal(get(f, FAKE_VFIO_MSIX + PCI_CAP_LIST_NEXT, 1), 0);
+	assert_int_equal(get(f, 0xfc, 4), 0);
+	assert_int_equal(ecam(f, 0x190), 0x0001000b);
+}
+
+static void a_short_configuration_space_has_no_extended_part(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fv.cfg_size = PCI_CFG_SPACE_SIZE;
+	plug(f);
+	assert_int_equal(ecam(f, 0x100), 0);
+	assert_int_equal(ecam(f, 0x180), 0);
+}
+
+/* --- functions that cannot be passed ------------------------------------------------------------------ */
+
+static void refused(void **state, unsigned int off, unsigned int size, uint32_t val,
+		    const char *msg)
+{
+	struct fixture *f = *state;
+	struct err e = { 0 };
+
+	device_cfg_put(f, off, size, val);
+	assert_int_equal(fails(f, &e), -ERR_VFIO_DEVICE);
+	assert_string_equal(e.msg, msg);
+}
+
+static void a_device_that_does_not_answer_is_refused(void **state)
+{
+	refused(state, PCI_VENDOR_ID, 4, UINT32_MAX,
+		"0000:3b:00.0 does not answer: its configuration space reads as all ones");
+}
+
+static void a_bridge_is_refused(void **state)
+{
+	refused(state, PCI_HEADER_TYPE, 1, PCI_HEADER_TYPE_BRIDGE,
+		"0000:3b:00.0 is a bridge, not a device");
+}
+
+static void a_pin_alone_is_refused(void **state)
+{
+	refused(state, PCI_CAPABILITY_LIST, 1, FAKE_VFIO_PCIE,
+		"0000:3b:00.0 has only a pin interrupt (INTx), neither MSI nor MSI-X");
+}
+
+static void an_impossible_table_is_refused(void **state)
+{
+	refused(state, FAKE_VFIO_MSIX + PCI_MSIX_TABLE, 4, 7, "0000:3b:00.0: no such MSI-X table");
+}
+
+static void an_impossible_bar_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = { 0 };
+
+	f->fv.regions[2].size = 3 * KIB;
+	assert_int_equal(fails(f, &e), -ERR_VFIO_DEVICE);
+	assert_string_equal(e.msg, "BAR 2 of 0000:3b:00.0: a size of 3072 bytes");
+}
+
+/* --- BARs --------------------------------------------------------------------------------------------- */
+
+static void bars_have_the_devices_kinds(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f);
+	assert_int_equal(get(f, PCI_BASE_ADDRESS_0, 4) & 0xf, 0xc);
+	assert_int_equal(get(f, PCI_BASE_ADDRESS_2, 4) & 0xf, 0);
+	assert_int_equal(get(f, PCI_BASE_ADDRESS_3, 4) & 0xf, 1);
+	assert_int_equal(get(f, PCI_BASE_ADDRESS_5, 4), 0);
+	put(f, PCI_COMMAND, 2, 0);
+	put(f, PCI_BASE_ADDRESS_0, 4, UINT32_MAX);
+	put(f, PCI_BASE_ADDRESS_1, 4, UINT32_MAX);
+	assert_int_equal(get(f, PCI_BASE_ADDRESS_0, 4), 0xffff000c);
+	assert_int_equal(get(f, PCI_BASE_ADDRESS_1, 4), UINT32_MAX);
+}
+
+static void bars_are_memory_but_for_the_table(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t bar;
+
+	plug(f);
+	bar = guest_pci_bar(&f->fb, SLOT, 0);
+	assert_non_null(fake_slot_at(&f->fb, bar));
+	assert_int_equal(fake_slot_at(&f->fb, bar)->size, 0x2000);
+	assert_ptr_equal(fake_slot_at(&f->fb, bar)->host, f->fv.regions[0].mem);
+	assert_null(fake_slot_at(&f->fb, bar + 0x2000));
+	assert_null(fake_slot_at(&f->fb, bar + 0x3000));
+	assert_int_equal(fake_slot_at(&f->fb, bar + 0x4000)->size, 0xc000);
+	/* what may be mapped of BAR 4; nothing of BAR 2 */
+	bar = guest_pci_bar(&f->fb, SLOT, 4);
+	assert_int_equal(fake_slot_at(&f->fb, bar + 0x1000)->size, 0x2000);
+	assert_int_equal(f->fv.mmaps, 3);
+}
+
+static void a_bar_is_followed(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t bar;
+
+	plug(f);
+	bar = guest_pci_bar(&f->fb, SLOT, 0);
+	put(f, PCI_BASE_ADDRESS_0, 4, (uint32_t)bar + 0x100000);
+	assert_null(fake_slot_at(&f->fb, bar));
+	assert_non_null(fake_slot_at(&f->fb, bar + 0x100000));
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_IO);
+	assert_null(fake_slot_at(&f->fb, bar + 0x100000));
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_non_null(fake_slot_at(&f->fb, bar + 0x100000));
+	f->d->class->reset(f->d);
+	assert_null(fake_slot_at(&f->fb, bar + 0x100000));
+	assert_non_null(fake_slot_at(&f->fb, bar));
+}
+
+static void what_is_not_mapped_goes_through_the_descriptor(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t bar;
+	uint16_t port;
+
+	plug(f);
+	bar = guest_pci_bar(&f->fb, SLOT, 2);
+	assert_int_equal(fake_mmio_read(&f->fb, bar + 8, 4), 0x0d0c0b0a);
+	fake_mmio_write(&f->fb, bar + 16, 8, 0x8877665544332211);
+	assert_memory_equal(f->fv.regions[2].mem + 16, "\x11\x22\x33\x44\x55\x66\x77\x88", 8);
+	port = (uint16_t)(get(f, PCI_BASE_ADDRESS_3, 4) & ~3u);
+	fake_out(&f->fb, port + 4, 2, 0xabcd);
+	assert_int_equal(f->fv.regions[3].mem[4], 0xcd);
+	assert_int_equal(fake_in(&f->fb, port + 4, 2), 0xabcd);
+}
+
+/* --- interrupts --------------------------------------------------------------------------------------- */
+
+static const struct fake_irqfd *route_of(const struct fixture *f, int fd)
+{
+	for (int i = 0; i < FAKE_IRQFDS; i++)
+		if (f->fb.irqfds[i].used && f->fb.irqfds[i].fd == fd)
+			return &f->fb.irqfds[i];
+	return NULL;
+}
+
+static void msix_switches_the_hosts_interrupts(void **state)
+{
+	struct fixture *f = *state;
+	struct vfio_pci *v;
+	uint64_t table;
+
+	plug(f);
+	v = container_of(f->d, struct vfio_pci, dev);
+	table = guest_pci_bar(&f->fb, SLOT, 0) + 0x2000;
+	assert_int_equal(get(f, FAKE_VFIO_MSIX + PCI_MSIX_TABLE, 4), 0x2000);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSIX_IRQ_INDEX], 0);
+	put(f, FAKE_VFIO_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSIX_IRQ_INDEX], FAKE_VFIO_VECTORS);
+	guest_msix_set(&f->fb, table + 16 * 3, 0xfee00000, 0x41, false);
+	put(f, FAKE_VFIO_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_int_equal(route_of(f, msix_eventfd(&v->pci, 3))->msg.data, 0x41);
+	assert_null(route_of(f, msix_eventfd(&v->pci, 2)));
+	/* one that is masked counts, in the guest's PBA */
+	fake_vfio_interrupt(&f->fv, VFIO_PCI_MSIX_IRQ_INDEX, 2);
+	assert_int_equal(fake_mmio_read(&f->fb, table + 0x1000, 4), 1 << 2);
+	assert_int_equal(fake_mmio_read(&f->fb, table + 0x1000, 1), 1 << 2);
+	/* and none of it has reached the device's own table */
+	assert_int_equal(f->fv.regions[0].mem[0x2030], 0x30);
+	put(f, FAKE_VFIO_MSIX + PCI_MSIX_FLAGS, 2, 0);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSIX_IRQ_INDEX], 0);
+}
+
+static void msi_switches_the_hosts_interrupts(void **state)
+{
+	struct fixture *f = *state;
+	struct vfio_pci *v;
+
+	plug(f);
+	v = container_of(f->d, struct vfio_pci, dev);
+	put(f, FAKE_VFIO_MSI + PCI_MSI_ADDRESS_LO, 4, 0xfee00000);
+	put(f, FAKE_VFIO_MSI + PCI_MSI_DATA_64, 2, 0x60);
+	put(f, FAKE_VFIO_MSI + PCI_MSI_FLAGS, 2, 1 << 4 | PCI_MSI_FLAGS_ENABLE);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSI_IRQ_INDEX], 2);
+	assert_int_equal(route_of(f, msi_eventfd(&v->pci, 1))->msg.data, 0x61);
+	/* a guest that switches MSI-X on beside it: the fake takes only one of them */
+	put(f, FAKE_VFIO_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSI_IRQ_INDEX], 0);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSIX_IRQ_INDEX], FAKE_VFIO_VECTORS);
+	f->d->class->reset(f->d);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSIX_IRQ_INDEX], 0);
+}
+
+static void a_host_with_few_interrupts_gives_what_it_has(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fv.irqs_max = 2;
+	plug(f);
+	put(f, FAKE_VFIO_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSIX_IRQ_INDEX], 2);
+	put(f, FAKE_VFIO_MSIX + PCI_MSIX_FLAGS, 2, 0);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSIX_IRQ_INDEX], 0);
+}
+
+static void what_the_host_says_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f);
+	fake_board_watched(&f->fb);
+	assert_int_equal(f->fb.nnotices, 0);
+	fake_vfio_interrupt(&f->fv, VFIO_PCI_REQ_IRQ_INDEX, 0);
+	fake_board_watched(&f->fb);
+	assert_string_equal(f->fb.notice,
+			    "device: 'nic' (0000:3b:00.0): the host wants the device back");
+	fake_vfio_interrupt(&f->fv, VFIO_PCI_ERR_IRQ_INDEX, 0);
+	fake_board_watched(&f->fb);
+	fake_board_watched(&f->fb);
+	assert_int_equal(f->fb.nnotices, 2);
+	assert_string_equal(f->fb.notice, "device: 'nic' (0000:3b:00.0): the host reports an error "
+					  "that it cannot correct");
+}
+
+/* --- reset and sleep ------------------------------------------------------------------------------------- */
+
+static void flr_resets_the_device_and_what_the_guest_set(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int devctl = FAKE_VFIO_PCIE + PCI_EXP_DEVCTL;
+
+	plug(f);
+	assert_int_equal(f->fv.resets, 0); /* the kernel's, when it was opened, is enough */
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	put(f, FAKE_VFIO_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	put(f, devctl, 2, get(f, devctl, 2) | PCI_EXP_DEVCTL_BCR_FLR);
+	assert_int_equal(f->fv.resets, 1);
+	assert_int_equal(get(f, PCI_COMMAND, 2), 0);
+	assert_false(device_cfg(f, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+	assert_int_equal(get(f, FAKE_VFIO_MSIX + PCI_MSIX_FLAGS, 2), FAKE_VFIO_VECTORS - 1);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSIX_IRQ_INDEX], 0);
+	assert_false(get(f, devctl, 2) & PCI_EXP_DEVCTL_BCR_FLR);
+	assert_false(device_cfg(f, devctl, 2) & PCI_EXP_DEVCTL_BCR_FLR);
+	put(f, FAKE_VFIO_AF + PCI_AF_CTRL, 1, PCI_AF_CTRL_FLR);
+	assert_int_equal(f->fv.resets, 2);
+	assert_int_equal(get(f, FAKE_VFIO_AF + PCI_AF_CTRL, 1), 0);
+}
+
+static void the_machines_reset_is_the_devices(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t before[PCI_CFG_SPACE_SIZE];
+	struct vfio_pci *v;
+
+	plug(f);
+	v = container_of(f->d, struct vfio_pci, dev);
+	memcpy(before, v->pci.cfg, sizeof(before));
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	put(f, FAKE_VFIO_MSI + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
+	f->d->class->reset(f->d);
+	assert_int_equal(f->fv.resets, 1);
+	assert_memory_equal(v->pci.cfg, before, sizeof(before));
+	assert_false(device_cfg(f, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+}
+
+static void a_device_without_reset_says_so_to_the_guest(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fv.device_flags = VFIO_DEVICE_FLAGS_PCI;
+	f->fb.log.fd = -1;
+	plug(f);
+	assert_false(get(f, FAKE_VFIO_PCIE + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR);
+	assert_int_equal(get(f, FAKE_VFIO_AF + PCI_AF_CAP, 1), 1);
+	f->d->class->reset(f->d);
+	assert_int_equal(f->fv.resets, 0);
+}
+
+static void a_device_asleep_does_nothing(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t bar;
+
+	plug(f);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	bar = guest_pci_bar(&f->fb, SLOT, 0);
+	put(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2, 3);
+	assert_int_equal(get(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2), 3);
+	assert_false(device_cfg(f, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+	/* the device itself stays awake */
+	assert_int_equal(device_cfg(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2), 0);
+	assert_null(fake_slot_at(&f->fb, bar));
+	assert_int_equal(fake_mmio_read(&f->fb, guest_pci_bar(&f->fb, SLOT, 2), 4), UINT32_MAX);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_null(fake_slot_at(&f->fb, bar));
+	assert_false(device_cfg(f, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+	/* awake: it has forgotten all, as a real one */
+	put(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2, 0);
+	assert_int_equal(f->fv.resets, 1);
+	assert_int_equal(get(f, PCI_COMMAND, 2), 0);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_non_null(fake_slot_at(&f->fb, bar));
+}
+
+static void a_device_that_keeps_its_state_wakes_with_it(void **state)
+{
+	struct fixture *f = *state;
+
+	device_cfg_put(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2, PCI_PM_CTRL_NO_SOFT_RESET);
+	plug(f);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	put(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2, 3);
+	put(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2, 0);
+	assert_int_equal(f->fv.resets, 0);
+	assert_true(device_cfg(f, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+	assert_non_null(fake_slot_at(&f->fb, guest_pci_bar(&f->fb, SLOT, 0)));
+	f->d->class->reset(f->d);
+	assert_int_equal(get(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2), PCI_PM_CTRL_NO_SOFT_RESET);
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(all_memory_is_mapped_at_its_guest_addresses),
+		TEST(much_memory_is_mapped_in_pieces_and_told),
+		TEST(a_limit_on_locked_memory_is_named),
+		TEST(a_group_that_the_host_uses_is_named),
+		TEST(every_step_that_fails_is_undone),
+		TEST(a_device_of_its_own_comes_by_iommufd),
+		TEST(the_two_ways_do_not_mix),
+		TEST(a_definition_that_nobody_opened_is_refused),
+		TEST(the_header_is_the_devices_but_for_what_is_ours),
+		TEST(bus_mastering_is_the_guests_and_decoding_stays),
+		TEST(capabilities_without_a_row_are_not_in_the_list),
+		TEST(it_is_an_endpoint_of_the_root_complex_without_a_link),
+		TEST(a_vendors_capability_goes_through),
+		TEST(lists_that_lead_nowhere_end),
+		TEST(a_short_configuration_space_has_no_extended_part),
+		TEST(a_device_that_does_not_answer_is_refused),
+		TEST(a_bridge_is_refused),
+		TEST(a_pin_alone_is_refused),
+		TEST(an_impossible_table_is_refused),
+		TEST(an_impossible_bar_is_refused),
+		TEST(bars_have_the_devices_kinds),
+		TEST(bars_are_memory_but_for_the_table),
+		TEST(a_bar_is_followed),
+		TEST(what_is_not_mapped_goes_through_the_descriptor),
+		TEST(msix_switches_the_hosts_interrupts),
+		TEST(msi_switches_the_hosts_interrupts),
+		TEST(a_host_with_few_interrupts_gives_what_it_has),
+		TEST(what_the_host_says_is_told),
+		TEST(flr_resets_the_device_and_what_the_guest_set),
+		TEST(the_machines_reset_is_the_devices),
+		TEST(a_device_without_reset_says_so_to_the_guest),
+		TEST(a_device_asleep_does_nothing),
+		TEST(a_device_that_keeps_its_state_wakes_with_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
