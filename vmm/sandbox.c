@@ -27,9 +27,11 @@
 
 /*
  * Descriptors, at the most: 16 of the process itself, one a vCPU; a device's file, ring, eventfds of queues
- * and vectors; 6 of each worker's loop, 16 clients of each console.
+ * and vectors; 6 of each worker's loop, 16 clients of each console; of each passed-through function (one a slot)
+ * itself, its group and its vectors.
  */
-#define SANDBOX_FILES (16 + CONFIG_VCPUS_MAX + CONFIG_DEVICES_MAX * 40 + 32 * 6 + 16 * 16)
+#define SANDBOX_FILES \
+	(16 + CONFIG_VCPUS_MAX + CONFIG_DEVICES_MAX * 40 + 32 * 6 + 16 * 16 + 32 * (4 + 32 + 256))
 /* Threads: vCPUs and workers, and the kernel's helpers of their disks' rings. */
 #define SANDBOX_TASKS 1024
 /* What old kernels charge for a ring. */
@@ -97,7 +99,7 @@ static int sandbox_limits(const struct sandbox *s, struct err *e)
 	} limits[] = {
 		{ RLIMIT_NOFILE, SANDBOX_FILES },
 		{ RLIMIT_CORE, 0 },
-		{ RLIMIT_MEMLOCK, SANDBOX_MEMLOCK },
+		{ RLIMIT_MEMLOCK, SANDBOX_MEMLOCK + s->memlock },
 		{ RLIMIT_MSGQUEUE, 0 },
 		/* counts all of the user's threads: only where the user is ours alone */
 		{ RLIMIT_NPROC, s->has_uid ? SANDBOX_TASKS : RLIM_INFINITY },
@@ -110,6 +112,11 @@ static int sandbox_limits(const struct sandbox *s, struct err *e)
 			continue;
 		if (getrlimit((__rlimit_resource_t)limits[i].resource, &now) < 0)
 			return err_errno(e, "getrlimit");
+		/* raising one is root's; without, what needs it says so */
+		to.rlim_cur = to.rlim_max = limits[i].max;
+		if (limits[i].resource == RLIMIT_MEMLOCK && s->memlock &&
+		    setrlimit((__rlimit_resource_t)limits[i].resource, &to) == 0)
+			continue;
 		to.rlim_cur = to.rlim_max = MIN(limits[i].max, now.rlim_max);
 		if (setrlimit((__rlimit_resource_t)limits[i].resource, &to) < 0)
 			return err_errno(e, "setrlimit");

@@ -30,7 +30,8 @@
 struct sandbox {
 	enum seccomp_mode seccomp;
 	bool has_uid;
-	uid_t uid; /* uid and gid to become; where has_uid */
+	uid_t uid;	  /* uid and gid to become; where has_uid */
+	uint64_t memlock; /* bytes of the guest that devices of the host pin; 0: none */
 	int root_fd; /* owned: a mount namespace with an empty root; the starter has chosen the others. -1: make them */
 };
 

@@ -20,6 +20,7 @@
 #include "vmm/console.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
+#include "vmm/vfio/open.h"
 
 #define STANDALONE_DRAIN_MS 2000
 
@@ -58,12 +59,13 @@ static int standalone_open_files(struct json_object *config, struct fdset *fds, 
 	return n < 0 ? n : 0;
 }
 
-static int standalone_load(const char *path, struct machine_config *ret_config, struct fdset *fds,
-			   struct err *e)
+static int standalone_load(const char *path, struct sandbox *sandbox,
+			   struct machine_config *ret_config, struct fdset *fds, struct err *e)
 {
 	AUTO_JSON struct json_object *config = NULL;
 	struct schema_set *set;
 	struct vmfile file;
+	bool passed;
 	int r = vmfile_load(path, &file, e);
 
 	if (r < 0)
@@ -77,7 +79,12 @@ static int standalone_load(const char *path, struct machine_config *ret_config, 
 	if (r >= 0)
 		r = standalone_open_files(config, fds, e);
 	if (r >= 0)
+		r = vfio_open_devices(config, fds, e);
+	passed = r > 0;
+	if (r >= 0)
 		r = config_parse(config, fds, ret_config, e);
+	if (r >= 0 && passed)
+		sandbox->memlock = ret_config->memory.size;
 	return r;
 }
 
@@ -196,7 +203,7 @@ int standalone_run(const struct standalone_options *o, const struct log *log, st
 	int r, kvm_fd = -1;
 
 	fdset_init(&fds);
-	r = standalone_load(o->config, &config, &fds, e);
+	r = standalone_load(o->config, o->sandbox, &config, &fds, e);
 	if (r >= 0) {
 		kvm_fd = kvm_open(e);
 		r = kvm_fd < 0 ? kvm_fd : sandbox_enter(o->sandbox, log, e);
