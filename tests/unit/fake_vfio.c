@@ -51,7 +51,7 @@ static ssize_t fake_vfio_pread(const struct vfio_sys *s, int fd, void *data, siz
 	struct fake_vfio *fv = fake_vfio_of(s);
 	const uint8_t *at = fake_vfio_at(fv, off, len);
 
-	assert_int_equal(fd, fv->device);
+	assert_true(fd == fv->device || fd == fv->sibling);
 	if (!at)
 		return -EINVAL;
 	memcpy(data, at, len);
@@ -64,7 +64,7 @@ static ssize_t fake_vfio_pwrite(const struct vfio_sys *s, int fd, const void *da
 	struct fake_vfio *fv = fake_vfio_of(s);
 	uint8_t *at = fake_vfio_at(fv, off, len);
 
-	assert_int_equal(fd, fv->device);
+	assert_true(fd == fv->device || fd == fv->sibling);
 	if (!at)
 		return -EINVAL;
 	fv->cfg_writes += off >> FAKE_VFIO_SHIFT == VFIO_PCI_CONFIG_REGION_INDEX;
@@ -78,7 +78,7 @@ static int fake_vfio_mmap(const struct vfio_sys *s, int fd, size_t len, int prot
 	struct fake_vfio *fv = fake_vfio_of(s);
 	uint8_t *at = fake_vfio_at(fv, off, len);
 
-	assert_int_equal(fd, fv->device);
+	assert_true(fd == fv->device || fd == fv->sibling);
 	assert_int_equal(prot, PROT_READ | PROT_WRITE);
 	assert_int_equal((off | len) % 4096, 0);
 	if (!at || !(fv->regions[off >> FAKE_VFIO_SHIFT].flags & VFIO_REGION_INFO_FLAG_MMAP))
@@ -243,12 +243,11 @@ static int fake_vfio_group_ioctl(struct fake_vfio *fv, unsigned long request, vo
 		return 0;
 	case VFIO_GROUP_GET_DEVICE_FD:
 		assert_true(fv->has_iommu);
-		if (strcmp(arg, FAKE_VFIO_HOST) != 0)
-			return -ENODEV;
-		if (fv->device >= 0)
-			return -EBUSY;
-		fv->device = fake_vfio_fd("device");
-		return fv->device;
+		if (!strcmp(arg, FAKE_VFIO_HOST))
+			return fv->device < 0 ? fv->device = fake_vfio_fd("device") : -EBUSY;
+		if (!strcmp(arg, FAKE_VFIO_SIBLING))
+			return fv->sibling < 0 ? fv->sibling = fake_vfio_fd("sibling") : -EBUSY;
+		return -ENODEV;
 	default:
 		return -ENOTTY;
 	}
@@ -290,7 +289,7 @@ static int fake_vfio_ioctl(const struct vfio_sys *s, int fd, unsigned long reque
 
 	if (request == fv->fail_request && !fv->fail_after--)
 		return -fv->fail_errno;
-	if (fd == fv->device)
+	if (fd == fv->device || fd == fv->sibling)
 		return fake_vfio_device_ioctl(fv, request, arg);
 	if (request == VFIO_GROUP_GET_STATUS || request == VFIO_GROUP_SET_CONTAINER ||
 	    request == VFIO_GROUP_GET_DEVICE_FD)
@@ -391,7 +390,7 @@ void fake_vfio_init(struct fake_vfio *fv)
 	};
 	fv->container = fake_vfio_fd("container");
 	fv->group = fake_vfio_fd("group");
-	fv->device = -1;
+	fv->device = fv->sibling = -1;
 	fv->iommu = fake_vfio_fd("iommu");
 	fake_vfio_header(fv);
 	fake_vfio_caps(fv);

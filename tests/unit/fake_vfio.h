@@ -19,7 +19,8 @@
 #include "vmm/vfio/vfio_pci.h"
 
 #define FAKE_VFIO_HOST "0000:3b:00.0"
-#define FAKE_VFIO_REGIONS 7 /* the BARs, and the ROM, which is not there */
+#define FAKE_VFIO_SIBLING "0000:3b:00.1" /* in the same group, and the same in all else */
+#define FAKE_VFIO_REGIONS 7		 /* the BARs, and the ROM, which is not there */
 #define FAKE_VFIO_MAPS 16
 #define FAKE_VFIO_PM 0x40u
 #define FAKE_VFIO_MSI 0x48u
@@ -43,8 +44,8 @@ struct fake_vfio_map {
 
 struct fake_vfio {
 	struct vfio_sys sys;
-	int container, group, device,
-		iommu; /* real descriptors, so that closing them is closing something */
+	/* real descriptors, so that closing them is closing something */
+	int container, group, device, sibling, iommu;
 	uint8_t cfg[PCI_CFG_SIZE];
 	uint64_t cfg_size;
 	struct fake_vfio_region regions[FAKE_VFIO_REGIONS];

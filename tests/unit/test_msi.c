@@ -123,6 +123,7 @@ static void enabled_messages_differ_in_their_low_bits(void **state)
 	/* more than there are */
 	enable(f, 5);
 	assert_int_equal(msi_count(&f->p), NVECTORS);
+	assert_int_equal(route_of(f, 0)->msg.data, 0x4c);
 	assert_int_equal(route_of(f, 3)->msg.data, 0x4c | 3);
 	put(f, PCI_MSI_FLAGS, 2, 0);
 	assert_null(route_of(f, 0));

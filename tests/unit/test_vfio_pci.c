@@ -257,6 +257,31 @@ static void the_two_ways_do_not_mix(void **state)
 	f->fv.device = device;
 }
 
+static void functions_of_one_group_share_it(void **state)
+{
+	struct fixture *f = *state;
+	struct vfio_pci_cfg cfg;
+	struct device *two;
+	unsigned int maps;
+
+	plug(f);
+	maps = f->fv.nmaps;
+	cfg = fake_vfio_cfg(&f->fv, "00:06.0");
+	memcpy(cfg.host, FAKE_VFIO_SIBLING, sizeof(FAKE_VFIO_SIBLING));
+	two = fake_board_add(&f->fb, &vfio_pci_class, "two", &cfg);
+	/* the container has both: nothing is attached or mapped twice */
+	assert_int_equal(f->fv.nmaps, maps);
+	assert_int_equal(f->fb.vfio_files, 1);
+	assert_int_equal(f->fb.board.vfio->ngroups, 1);
+	assert_int_equal(guest_pci_read(&f->fb, 6, PCI_VENDOR_ID, 4), 0x10ca8086);
+	fake_board_remove(&f->fb, f->d);
+	f->d = two;
+	assert_int_equal(f->fb.vfio_files, 1);
+	assert_int_equal(guest_pci_read(&f->fb, 6, PCI_VENDOR_ID, 4), 0x10ca8086);
+	close(cfg.group_fd);
+	close(cfg.container_fd);
+}
+
 static void a_definition_that_nobody_opened_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -385,13 +410,15 @@ static void lists_that_lead_nowhere_end(void **state)
 	struct fixture *f = *state;
 
 	f->fv.cfg[FAKE_VFIO_AGP + 1] = FAKE_VFIO_PM; /* a loop */
-	device_cfg_put(f, 0x190, 4, 0x1001000b);     /* the same */
+	device_cfg_put(f, 0x190, 4, 0xff81000b);
+	device_cfg_put(f, 0xff8, 4, 0x10010003); /* no room either, and a loop */
 	device_cfg_put(f, FAKE_VFIO_MSIX + 1, 1, 0xfc);
 	device_cfg_put(f, 0xfc, 4, 0xfc10); /* no room for its registers */
 	plug(f);
 	assert_int_equal(get(f, FAKE_VFIO_MSIX + PCI_CAP_LIST_NEXT, 1), 0);
 	assert_int_equal(get(f, 0xfc, 4), 0);
 	assert_int_equal(ecam(f, 0x190), 0x0001000b);
+	assert_int_equal(ecam(f, 0xff8), 0);
 }
 
 static void a_short_configuration_space_has_no_extended_part(void **state)
@@ -572,6 +599,8 @@ static void msi_switches_the_hosts_interrupts(void **state)
 	put(f, FAKE_VFIO_MSI + PCI_MSI_FLAGS, 2, 1 << 4 | PCI_MSI_FLAGS_ENABLE);
 	assert_int_equal(f->fv.enabled[VFIO_PCI_MSI_IRQ_INDEX], 2);
 	assert_int_equal(route_of(f, msi_eventfd(&v->pci, 1))->msg.data, 0x61);
+	put(f, FAKE_VFIO_MSI + PCI_MSI_FLAGS, 2, 2 << 4 | PCI_MSI_FLAGS_ENABLE);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSI_IRQ_INDEX], 4);
 	/* a guest that switches MSI-X on beside it: the fake takes only one of them */
 	put(f, FAKE_VFIO_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
 	assert_int_equal(f->fv.enabled[VFIO_PCI_MSI_IRQ_INDEX], 0);
@@ -720,6 +749,7 @@ int main(void)
 		TEST(every_step_that_fails_is_undone),
 		TEST(a_device_of_its_own_comes_by_iommufd),
 		TEST(the_two_ways_do_not_mix),
+		TEST(functions_of_one_group_share_it),
 		TEST(a_definition_that_nobody_opened_is_refused),
 		TEST(the_header_is_the_devices_but_for_what_is_ours),
 		TEST(bus_mastering_is_the_guests_and_decoding_stays),
