@@ -12,6 +12,8 @@
  *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
  *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification
+ *		"pinning": "guest memory 37%", while configure maps it for devices; "device": what the host says of
+ *		one that is passed through
  *	<- machine.timeline {memory?, machine?, kernel?, start?, console?, kick?}	notification
  *
  * A timeline says when each part of the first start was over (machine.h), CLOCK_MONOTONIC in

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
@@ -97,10 +98,27 @@ static void vfio_dma_progress(struct board *b, uint64_t done)
 	b->ops->notice(b->arg, "pinning", msg);
 }
 
+static uint64_t vfio_dma_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void vfio_dma_pinned(const struct board *b, uint64_t ms)
+{
+	char size[32];
+
+	json_size_format(b->gmem->size, size, sizeof(size));
+	log_info(b->log, "VFIO: pinned the guest's %s of memory in %llu ms", size,
+		 (unsigned long long)ms);
+}
+
 static int vfio_dma_pin(struct board *b, const struct vfio_dma *v, struct err *e)
 {
 	const struct gmem *g = b->gmem;
-	uint64_t done = 0, told = 0;
+	uint64_t done = 0, told = 0, began = vfio_dma_ms();
 
 	for (unsigned int i = 0; i < g->nregions; i++) {
 		const struct gmem_region *region = &g->regions[i];
@@ -120,6 +138,7 @@ static int vfio_dma_pin(struct board *b, const struct vfio_dma *v, struct err *e
 			vfio_dma_progress(b, done);
 		}
 	}
+	vfio_dma_pinned(b, vfio_dma_ms() - began);
 	return 0;
 }
 
