@@ -262,13 +262,6 @@ static int fake_vfio_space_ioctl(struct fake_vfio *fv, unsigned long request, vo
 	switch (request) {
 	case VFIO_GET_API_VERSION:
 		return VFIO_API_VERSION;
-	case VFIO_CHECK_EXTENSION:
-		return (uintptr_t)arg == VFIO_TYPE1v2_IOMMU;
-	case VFIO_SET_IOMMU:
-		if (!fv->in_container || (uintptr_t)arg != VFIO_TYPE1v2_IOMMU)
-			return -EINVAL;
-		fv->has_iommu = true;
-		return 0;
 	case VFIO_IOMMU_MAP_DMA:
 		assert_true(fv->has_iommu);
 		return fake_vfio_map(fv, map->iova, map->size, map->vaddr);
@@ -295,6 +288,24 @@ static int fake_vfio_ioctl(const struct vfio_sys *s, int fd, unsigned long reque
 	    request == VFIO_GROUP_GET_DEVICE_FD)
 		return fake_vfio_group_ioctl(fv, request, arg);
 	return fake_vfio_space_ioctl(fv, request, arg);
+}
+
+static int fake_vfio_ioctl_value(const struct vfio_sys *s, int fd, unsigned long request,
+				 unsigned long value)
+{
+	struct fake_vfio *fv = fake_vfio_of(s);
+
+	(void)fd;
+	if (request == fv->fail_request && !fv->fail_after--)
+		return -fv->fail_errno;
+	if (request == VFIO_CHECK_EXTENSION)
+		return value == VFIO_TYPE1v2_IOMMU;
+	if (request != VFIO_SET_IOMMU)
+		return -ENOTTY;
+	if (!fv->in_container || value != VFIO_TYPE1v2_IOMMU)
+		return -EINVAL;
+	fv->has_iommu = true;
+	return 0;
 }
 
 /* --- what the function is ----------------------------------------------------------------------------------- */
@@ -378,6 +389,7 @@ void fake_vfio_init(struct fake_vfio *fv)
 {
 	*fv = (struct fake_vfio){
 		.sys = { .ioctl = fake_vfio_ioctl,
+			 .ioctl_value = fake_vfio_ioctl_value,
 			 .pread = fake_vfio_pread,
 			 .pwrite = fake_vfio_pwrite,
 			 .mmap = fake_vfio_mmap,

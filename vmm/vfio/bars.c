@@ -254,7 +254,7 @@ static int vfio_bar_init(struct vfio_pci *v, unsigned int index, uint32_t reg, s
 	bool is64 = !io && (reg & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64;
 	int r = vfio_region_ask(v, index, &info, e);
 
-	if (r < 0)
+	if (r < 0 || !info)
 		return r;
 	if (!info->size)
 		return 0;

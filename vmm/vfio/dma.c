@@ -32,11 +32,6 @@ static int vfio_dma_ioctl(const struct vfio_dma *v, int fd, unsigned long reques
 	return v->sys->ioctl(v->sys, fd, request, arg);
 }
 
-static void *vfio_dma_number(unsigned long n)
-{
-	return (void *)n; /* some requests have a number in the pointer's place */
-}
-
 /* --- pinning the guest's memory ----------------------------------------------------------------------- */
 
 static int vfio_dma_map(const struct vfio_dma *v, uint64_t gpa, uint64_t len, void *host)
@@ -178,7 +173,7 @@ static int vfio_container_check(const struct vfio_dma *v, struct err *e)
 	if (version != VFIO_API_VERSION)
 		return err_set(e, ERR_VFIO, "not /dev/vfio/vfio, or its API version %d is not %d",
 			       version, VFIO_API_VERSION);
-	if (vfio_dma_ioctl(v, v->fd, VFIO_CHECK_EXTENSION, vfio_dma_number(VFIO_TYPE1v2_IOMMU)) > 0)
+	if (v->sys->ioctl_value(v->sys, v->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) > 0)
 		return 0;
 	err_set(e, ERR_VFIO, "VFIO has no IOMMU driver of type 1 (version 2)");
 	return err_hint(e, "modprobe vfio_iommu_type1");
@@ -197,7 +192,7 @@ static int vfio_group_attach(struct board *b, struct vfio_dma *v, const struct v
 			       "IOMMU group %u of %s does not go into the VM's container: %s",
 			       d->group, d->host, strerror(-r));
 	if (!v->ready) {
-		r = vfio_dma_ioctl(v, v->fd, VFIO_SET_IOMMU, vfio_dma_number(VFIO_TYPE1v2_IOMMU));
+		r = v->sys->ioctl_value(v->sys, v->fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
 		if (r < 0)
 			return err_set(e, ERR_VFIO, "cannot use the IOMMU for %s: %s", d->host,
 				       strerror(-r));
@@ -222,7 +217,9 @@ static int vfio_group_join(struct board *b, struct vfio_dma *v, struct vfio_door
 		if (r < 0)
 			return r;
 		group = &v->groups[v->ngroups++];
-		*group = (struct vfio_group){ .number = d->group, .fd = TAKE_FD(d->group_fd) };
+		group->number = d->group;
+		group->fd = TAKE_FD(d->group_fd);
+		group->users = 0;
 	}
 	group->users++;
 	snprintf(host, sizeof(host), "%s", d->host);

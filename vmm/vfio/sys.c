@@ -15,6 +15,15 @@ static int vfio_sys_ioctl(const struct vfio_sys *s, int fd, unsigned long reques
 	return r < 0 ? -errno : r;
 }
 
+static int vfio_sys_ioctl_value(const struct vfio_sys *s, int fd, unsigned long request,
+				unsigned long value)
+{
+	int r = ioctl(fd, request, value);
+
+	(void)s;
+	return r < 0 ? -errno : r;
+}
+
 static ssize_t vfio_sys_pread(const struct vfio_sys *s, int fd, void *data, size_t len,
 			      uint64_t off)
 {
@@ -53,6 +62,7 @@ static void vfio_sys_munmap(const struct vfio_sys *s, void *at, size_t len)
 
 const struct vfio_sys vfio_sys_kernel = {
 	.ioctl = vfio_sys_ioctl,
+	.ioctl_value = vfio_sys_ioctl_value,
 	.pread = vfio_sys_pread,
 	.pwrite = vfio_sys_pwrite,
 	.mmap = vfio_sys_mmap,

@@ -11,8 +11,10 @@
 #include <sys/types.h>
 
 struct vfio_sys {
-	/* arg: a pointer or an integer, as the request has it */
 	int (*ioctl)(const struct vfio_sys *s, int fd, unsigned long request, void *arg);
+	/* for the requests that have a number where others have a pointer */
+	int (*ioctl_value)(const struct vfio_sys *s, int fd, unsigned long request,
+			   unsigned long value);
 	ssize_t (*pread)(const struct vfio_sys *s, int fd, void *data, size_t len, uint64_t off);
 	ssize_t (*pwrite)(const struct vfio_sys *s, int fd, const void *data, size_t len,
 			  uint64_t off);
