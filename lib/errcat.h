@@ -76,6 +76,7 @@ enum errcat_exit {
 	X(ERR_VFIO_GROUP, 2001, "vfio.not_viable", EXIT_PRECONDITION, false)       \
 	X(ERR_VFIO_PINNING, 2002, "vfio.unpinned", EXIT_PRECONDITION, true)        \
 	X(ERR_VFIO_DEVICE, 2003, "vfio.device_unfit", EXIT_PRECONDITION, false)    \
+	X(ERR_LEASE_NOT_FOUND, 2104, "lease.not_found", EXIT_NOT_FOUND, false)     \
 	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED, false)            \
 	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED, false)      \
 	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED, false)      \

@@ -110,6 +110,42 @@ struct state_event {
 	const char *actor;	      /* a JSON object's text, or NULL: nobody caused it */
 };
 
+enum state_lease_state {
+	STATE_LEASE_RESERVED,
+	STATE_LEASE_CONFIGURED,
+	STATE_LEASE_BOUND,
+	STATE_LEASE_IN_USE,
+	STATE_LEASE_RELEASING,
+	STATE_LEASE_QUARANTINED,
+};
+
+/* A device of the host that a VM has. Texts are "" for none. */
+struct state_lease {
+	int64_t generation;
+	char address[20];
+	char vm[STATE_ID_SIZE];
+	char name[64];	 /* of the VM */
+	char device[64]; /* its id in the VM */
+	char pool[64];
+	enum state_lease_state state;
+	char identity[512]; /* a JSON object's text */
+	char mac[18];
+	char reason[192];
+	char quarantine[768]; /* why */
+	char boot_id[64];
+	int64_t created_ms, updated_ms;
+};
+
+/* A change of the host: JSON texts of its steps (vmd/hostio.h), valid during the callback. */
+struct state_journal {
+	int64_t seq;
+	char owner[96];
+	const char *action;
+	const char *undo;   /* NULL: there is none */
+	bool begun, undone; /* may have happened or not; was taken back; neither: has happened */
+	int64_t time_ms;
+};
+
 /* Opens or makes dir/state.db and brings it to the newest schema. A newer database is refused. */
 int state_open(const char *dir, struct state **ret_state, struct err *e);
 void state_close(struct state *s);
@@ -241,6 +277,43 @@ int state_timeline_update(struct state *s, int64_t seq, const char *phases, stru
 int state_timeline_list(struct state *s, const char *vm,
 			int (*each)(void *arg, const struct state_timeline *t), void *arg,
 			struct err *e);
+
+/*
+ * Leases. add: generation and times come back; it fails when the address or the MAC has one. set, quarantine and
+ * delete: -ERR_LEASE_NOT_FOUND when that generation is over.
+ */
+int state_lease_add(struct state *s, struct state_lease *lease, struct err *e);
+int state_lease_set(struct state *s, int64_t generation, enum state_lease_state state,
+		    struct err *e);
+int state_lease_quarantine(struct state *s, int64_t generation, const char *why, struct err *e);
+int state_lease_delete(struct state *s, int64_t generation, struct err *e);
+/* 1, 0 when there is none, or negative. */
+int state_lease_at(struct state *s, const char *address, struct state_lease *ret_lease,
+		   struct err *e);
+int state_lease_of_mac(struct state *s, const char *mac, struct state_lease *ret_lease,
+		       struct err *e);
+/* Oldest first; vm: an id, or NULL for all. each must not write; < 0 ends the walk and is returned. */
+int state_lease_list(struct state *s, const char *vm,
+		     int (*each)(void *arg, const struct state_lease *lease), void *arg,
+		     struct err *e);
+const char *state_lease_name(enum state_lease_state state);
+
+/* The identity (JSON) of the device that the VM had at an address. get: 1, 0 when it had none, or negative. */
+int state_device_put(struct state *s, const char *vm, const char *address, const char *identity,
+		     struct err *e);
+int state_device_get(struct state *s, const char *vm, const char *address, char *ret_identity,
+		     size_t size, struct err *e);
+
+/* The journal: add a step that begins, and say what became of it. undo may be NULL. */
+int state_journal_add(struct state *s, const char *owner, const char *action, const char *undo,
+		      int64_t *ret_seq, struct err *e);
+int state_journal_done(struct state *s, int64_t seq, struct err *e);
+int state_journal_undone(struct state *s, int64_t seq, struct err *e);
+int state_journal_delete(struct state *s, const char *owner, struct err *e);
+/* Newest first; owner NULL: all. each must not write; < 0 ends the walk and is returned. */
+int state_journal_list(struct state *s, const char *owner,
+		       int (*each)(void *arg, const struct state_journal *j), void *arg,
+		       struct err *e);
 
 /* A random uuid (version 4). */
 void state_uuid(char out[static STATE_ID_SIZE]);
