@@ -87,7 +87,7 @@ struct state_job {
 	char name[64];	/* of the VM */
 	char op[16];	/* "start", … */
 	char state[16]; /* "running", "done", "failed", "cancelled" */
-	char phase[16];
+	char phase[24];
 	int64_t done, total; /* total 0: not known */
 	char unit[16];
 	int64_t timeout_ms; /* from created_ms on; -1: none */

@@ -43,6 +43,7 @@ static const struct {
 	[VM_PHASE_STOPPING] = { "shutdown", 0, 0 },
 	[VM_PHASE_QUITTING] = { "end", 0, 0 },
 	[VM_PHASE_KILLED] = { "end", 0, 0 },
+	[VM_PHASE_RETURNING] = { "releasing devices", 0, 0 },
 };
 
 static bool guest_op_stops(const struct guest_op *op)

@@ -3,6 +3,8 @@
  * The state machine of a VM: see vm.h. A row a phase and input; what has no row is ignored. Only
  * VM_IN_GONE leads to OFF once there is a process: nothing else proves that it is gone.
  *
+ * What has devices of the host goes through RETURNING to OFF: it is not off before they are back.
+ *
  * A start that fails kills its process and stays "starting" no longer; its callers hear of it when
  * everything is undone. No thread of its own.
  */
@@ -137,6 +139,11 @@ static const struct vm_rule vm_rules[VM_PHASE_COUNT][VM_INPUT_COUNT] = {
 		[VM_IN_FORCE] = VM_STAY(VM_JOIN, KILLED),
 		[VM_IN_GONE] = VM_TO(OFF, VM_ACT_CLEAN),
 	},
+	[VM_PHASE_RETURNING] = {
+		VM_ENDING_RULES(RETURNING),
+		[VM_IN_FORCE] = VM_STAY(VM_JOIN, RETURNING),
+		[VM_IN_DONE] = VM_TO(OFF, 0),
+	},
 };
 
 static const struct {
@@ -185,7 +192,19 @@ const char *vm_input_name(enum vm_input input)
 bool vm_has_process(const struct vm *vm)
 {
 	return vm->phase != VM_PHASE_OFF && vm->phase != VM_PHASE_OPENING &&
-	       vm->phase != VM_PHASE_ABANDONED;
+	       vm->phase != VM_PHASE_ABANDONED && vm->phase != VM_PHASE_RETURNING;
+}
+
+/* Off at last, or only once its devices are back? */
+static void vm_return_devices(struct vm *vm, enum vm_phase before, struct vm_step *step)
+{
+	if (vm->phase != VM_PHASE_OFF || !vm->devices)
+		return;
+	vm->devices = before != VM_PHASE_RETURNING;
+	if (!vm->devices)
+		return;
+	vm->phase = VM_PHASE_RETURNING;
+	step->actions |= VM_ACT_RETURN;
 }
 
 /* What a restart does beside the table: it remembers to start again, until somebody wants a real stop. */
@@ -208,6 +227,7 @@ struct vm_step vm_input(struct vm *vm, enum vm_input input, uint64_t now_ms)
 {
 	const struct vm_rule *rule = &vm_rules[vm->phase][input];
 	struct vm_step step = { .verdict = rule->verdict, .actions = rule->actions };
+	enum vm_phase before = vm->phase;
 
 	step.from = step.to = vm_state(vm);
 	if (rule->verdict == VM_IGNORE)
@@ -219,6 +239,8 @@ struct vm_step vm_input(struct vm *vm, enum vm_input input, uint64_t now_ms)
 		vm->phase = VM_PHASE_PAUSED;
 		step.actions = 0;
 	}
+	if (rule->verdict == VM_GO)
+		vm_return_devices(vm, before, &step);
 	vm_note_restart(vm, input, &step);
 	step.to = vm_state(vm);
 	return step;

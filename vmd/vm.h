@@ -24,9 +24,10 @@ enum vm_state { VM_STOPPED, VM_STARTING, VM_RUNNING, VM_PAUSED, VM_STOPPING, VM_
 	X(RESUMING, VM_PAUSED, "resume")                                                           \
 	X(RESETTING, VM_RUNNING, "reset")                                                          \
 	X(RESETTING_PAUSED, VM_PAUSED, "reset")                                                    \
-	X(STOPPING, VM_STOPPING, "stop") /* the power button was pressed */                        \
-	X(QUITTING, VM_STOPPING, "kill") /* machine.quit, then SIGKILL */                          \
-	X(KILLED, VM_STOPPING, "kill")	 /* SIGKILL was sent */
+	X(STOPPING, VM_STOPPING, "stop")  /* the power button was pressed */                       \
+	X(QUITTING, VM_STOPPING, "kill")  /* machine.quit, then SIGKILL */                         \
+	X(KILLED, VM_STOPPING, "kill")	  /* SIGKILL was sent */                                   \
+	X(RETURNING, VM_STOPPING, "stop") /* the process is gone; its devices are given back */
 
 enum vm_phase {
 #define X(id, state, op) VM_PHASE_##id,
@@ -74,6 +75,7 @@ enum vm_action {
 	VM_ACT_SIGKILL = BIT(9),
 	VM_ACT_CLEAN = BIT(10),	      /* the process is gone, or never came: nothing of it stays */
 	VM_ACT_CALL_FAILED = BIT(11), /* tell those who wait for the call */
+	VM_ACT_RETURN = BIT(12),      /* give devices of the host back; DONE follows */
 };
 
 /* What becomes of a user's request. */
@@ -90,6 +92,7 @@ struct vm {
 	enum vm_phase phase;
 	bool restart;	   /* start again once it is off */
 	bool start_paused; /* PAUSED follows CONFIGURING, without machine.start */
+	bool devices;	   /* has devices of the host, or may have: RETURNING comes before OFF */
 	uint64_t since_ms; /* when the phase began (the loop's clock) */
 };
 

@@ -121,7 +121,7 @@ static void test_reachable(void **state)
 		}
 	}
 	for (int p = 0; p < VM_PHASE_COUNT; p++)
-		if (!seen[p])
+		if (!seen[p] && p != VM_PHASE_RETURNING) /* test_devices_come_back */
 			fail_msg("%s is never reached", vm_phase_name((enum vm_phase)p));
 }
 
@@ -227,6 +227,50 @@ static void test_restart_that_is_not_obeyed(void **state)
 	assert_int_equal(vm.phase, VM_PHASE_OFF);
 }
 
+/* Whatever leads to OFF does not while there are devices: they are given back first. */
+static void test_devices_come_back(void **state)
+{
+	(void)state;
+	for (int p = 0; p < VM_PHASE_COUNT; p++) {
+		for (int i = 0; i < VM_INPUT_COUNT; i++) {
+			struct vm plain = { .phase = (enum vm_phase)p };
+			struct vm vm = { .phase = (enum vm_phase)p, .devices = true };
+			struct vm_step s = step(&plain, (enum vm_input)i);
+			struct vm_step with = step(&vm, (enum vm_input)i);
+
+			if (s.verdict != VM_GO || plain.phase != VM_PHASE_OFF ||
+			    p == VM_PHASE_RETURNING) {
+				assert_int_equal(vm.phase, plain.phase);
+				continue;
+			}
+			assert_int_equal(vm.phase, VM_PHASE_RETURNING);
+			assert_int_equal(with.actions, s.actions | VM_ACT_RETURN);
+			assert_int_equal(vm_state(&vm), VM_STOPPING);
+			with = step(&vm, VM_IN_DONE);
+			assert_int_equal(vm.phase, VM_PHASE_OFF);
+			assert_int_equal(with.actions, 0);
+			assert_false(vm.devices);
+		}
+	}
+}
+
+static void test_restart_with_devices(void **state)
+{
+	struct vm vm = { .phase = VM_PHASE_RUNNING, .devices = true };
+
+	(void)state;
+	RUN(&vm, VM_IN_RESTART, VM_IN_GONE);
+	assert_int_equal(vm.phase, VM_PHASE_RETURNING);
+	assert_string_equal(vm_operation(&vm), "restart");
+	assert_int_equal(step(&vm, VM_IN_START).verdict, VM_BUSY);
+	assert_int_equal(step(&vm, VM_IN_DONE).actions, VM_ACT_OPEN);
+	assert_int_equal(vm.phase, VM_PHASE_OPENING);
+	/* a stop meanwhile is a stop */
+	vm = (struct vm){ .phase = VM_PHASE_RUNNING, .devices = true };
+	RUN(&vm, VM_IN_RESTART, VM_IN_GONE, VM_IN_STOP, VM_IN_DONE);
+	assert_int_equal(vm.phase, VM_PHASE_OFF);
+}
+
 static void test_refusals(void **state)
 {
 	struct vm vm = { .phase = VM_PHASE_PAUSING, .since_ms = 500 };
@@ -253,6 +297,8 @@ int main(void)
 		cmocka_unit_test(test_restart_by_force),
 		cmocka_unit_test(test_stop_ends_a_restart),
 		cmocka_unit_test(test_restart_that_is_not_obeyed),
+		cmocka_unit_test(test_devices_come_back),
+		cmocka_unit_test(test_restart_with_devices),
 		cmocka_unit_test(test_refusals),
 	};
 
