@@ -76,7 +76,15 @@ enum errcat_exit {
 	X(ERR_VFIO_GROUP, 2001, "vfio.not_viable", EXIT_PRECONDITION, false)       \
 	X(ERR_VFIO_PINNING, 2002, "vfio.unpinned", EXIT_PRECONDITION, true)        \
 	X(ERR_VFIO_DEVICE, 2003, "vfio.device_unfit", EXIT_PRECONDITION, false)    \
+	X(ERR_LEASE_TAKEN, 2100, "lease.taken", EXIT_CONFLICT, true)               \
+	X(ERR_LEASE_BAD, 2101, "lease.quarantined", EXIT_PRECONDITION, false)      \
+	X(ERR_LEASE_OTHER, 2102, "lease.other_device", EXIT_PRECONDITION, false)   \
+	X(ERR_LEASE_MAC, 2103, "lease.mac_in_use", EXIT_CONFLICT, false)           \
 	X(ERR_LEASE_NOT_FOUND, 2104, "lease.not_found", EXIT_NOT_FOUND, false)     \
+	X(ERR_LEASE_STRAY, 2105, "lease.stray", EXIT_CONFLICT, false)              \
+	X(ERR_LEASE_HELD, 2107, "lease.still_held", EXIT_CONFLICT, true)           \
+	X(ERR_LEASE_VFIO, 2108, "lease.vfio_unusable", EXIT_PRECONDITION, false)   \
+	X(ERR_LEASE_MEMLOCK, 2109, "lease.memlock", EXIT_PRECONDITION, false)      \
 	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED, false)            \
 	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED, false)      \
 	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED, false)      \

@@ -131,7 +131,7 @@ struct state_lease {
 	char identity[512]; /* a JSON object's text */
 	char mac[18];
 	char reason[192];
-	char quarantine[768]; /* why */
+	char quarantine[1024]; /* why */
 	char boot_id[64];
 	int64_t created_ms, updated_ms;
 };

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "lib/errcat.h"
+#include "vmctl/lease.h"
 #include "vmctl/table.h"
 #include "vmctl/vmctl.h"
 
@@ -107,6 +108,15 @@ static void show_devices(struct vmctl *v, struct json_object *devices)
 	table_fini(&table);
 }
 
+/* Those of the host that it has, or had and could not give back. */
+static void show_leases(struct vmctl *v, struct json_object *leases)
+{
+	if (!leases || !json_object_array_length(leases))
+		return;
+	fputc('\n', v->out.out);
+	lease_table(v, leases, false);
+}
+
 static void show_print(struct vmctl *v, struct json_object *vm)
 {
 	struct table table;
@@ -129,6 +139,7 @@ static void show_print(struct vmctl *v, struct json_object *vm)
 	table_print(&table, v->out.out, false, false);
 	table_fini(&table);
 	show_devices(v, json_get(json_get(vm, "config"), "devices"));
+	show_leases(v, json_get(vm, "leases"));
 }
 
 int cmd_show(struct vmctl *v)

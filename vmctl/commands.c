@@ -89,6 +89,12 @@ static const struct args_option commands_export[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_release[] = {
+	OPTION_DRY_RUN,
+	OPTION_YES,
+	{ 0 },
+};
+
 static const struct args_option commands_start[] = {
 	{ "console", 'c', ARGS_FLAG, .help = "attach to the console from the first byte on" },
 	OPTION_DRY_RUN,
@@ -429,6 +435,25 @@ const struct command commands[] = {
 	  .max = 1,
 	  .access = COMMAND_WRITE,
 	  .run = cmd_job_cancel },
+	{ "lease",
+	  "list",
+	  { 0 },
+	  "list devices of the host that VMs have",
+	  .operands = "[VM]",
+	  .max = 1,
+	  .access = COMMAND_READ,
+	  .run = cmd_lease_list },
+	{ "pci",
+	  "release",
+	  { 0 },
+	  "give a device that is in quarantine back to the host",
+	  .options = commands_release,
+	  .operands = "ADDRESS",
+	  .min = 1,
+	  .max = 1,
+	  .access = COMMAND_WRITE,
+	  .ask = true,
+	  .run = cmd_pci_release },
 	{ NULL,
 	  "timeline",
 	  { 0 },

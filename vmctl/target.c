@@ -10,6 +10,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmctl/command.h"
+#include "vmctl/lease.h"
 #include "vmctl/progress.h"
 #include "vmctl/table.h"
 
@@ -319,6 +320,8 @@ static void target_print_one(struct vmctl *v, const struct target *t)
 	}
 	snprintf(name, sizeof(name), "%s", target_name(t));
 	fprintf(v->out.out, "%s: %s\n", output_clean(name), output_clean(result));
+	if (json_get(t->reply.result, "plan"))
+		lease_plan_print(v, json_get(t->reply.result, "plan"));
 }
 
 static void target_print_names(struct vmctl *v, const struct target *targets, size_t n)

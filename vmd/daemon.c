@@ -22,7 +22,9 @@
 #include "vmd/event.h"
 #include "vmd/guest.h"
 #include "vmd/host.h"
+#include "vmd/hostio.h"
 #include "vmd/job.h"
+#include "vmd/lease.h"
 #include "vmd/pci_policy.h"
 #include "vmd/scope.h"
 #include "vmd/server.h"
@@ -92,6 +94,8 @@ static void daemon_close(struct daemon *d)
 	jobs_close(d->jobs);
 	scope_bus_close(d->scopes);
 	vmlogs_close(d);
+	hostio_free(TAKE_PTR(d->hostio));
+	leases_close(d->leases);
 	server_close(d->server);
 	event_hub_close(d->events);
 }
@@ -197,6 +201,21 @@ static void daemon_in_doubt(void *arg)
 	guests_save_later(arg);
 }
 
+static int daemon_setup_leases(struct daemon *d, struct err *e)
+{
+	struct hostio_options options = { .loop = &d->loop,
+					  .log = &d->log,
+					  .program = d->options->hostio,
+					  .sysroot = d->options->sysroot,
+					  .most_ms = d->options->step_timeout_ms };
+	int ret = hostio_new(&options, &d->hostio, e);
+
+	if (ret < 0)
+		return ret;
+	d->leases = leases_new(d);
+	return d->leases ? 0 : err_ret(e, -ENOMEM, "cannot start");
+}
+
 static int daemon_setup(struct daemon *d, struct err *e)
 {
 	int ret = daemon_setup_host(d, e);
@@ -222,7 +241,9 @@ static int daemon_setup(struct daemon *d, struct err *e)
 	if (!d->events || !d->jobs || !d->guests || !d->logs)
 		return err_ret(e, -ENOMEM, "cannot start");
 	state_on_doubt(d->state, daemon_in_doubt, d);
-	ret = server_new(d, &d->server, e);
+	ret = daemon_setup_leases(d, e);
+	if (ret >= 0)
+		ret = server_new(d, &d->server, e);
 	return ret < 0 ? ret : daemon_listen(d, e);
 }
 
@@ -257,6 +278,7 @@ static void daemon_fini(struct daemon *d)
 		server_free(d->server);
 		guests_free(d->guests);
 		jobs_free(d->jobs);
+		leases_free(d->leases);
 		vmlogs_free(d->logs);
 		scope_bus_free(d->scopes);
 		event_hub_free(d->events);

@@ -15,6 +15,7 @@
 
 struct daemon_options {
 	const char *socket, *state_dir, *run_dir, *sysroot, *vmm; /* borrowed */
+	const char *hostio; /* borrowed: the program that writes to the host */
 	const char *cgroup;					  /* borrowed; NULL: what is best */
 	const char *ro_socket;		/* borrowed; NULL: vmd-ro.sock beside vmd.sock */
 	const char *groups[ROLE_COUNT]; /* borrowed; NULL: the usual ones */
@@ -29,7 +30,9 @@ struct daemon_options {
 struct event_hub;
 struct scope_bus;
 struct guests;
+struct hostio;
 struct jobs;
+struct leases;
 struct pci_policy;
 struct server;
 struct vmlogs;
@@ -48,6 +51,8 @@ struct daemon {
 	struct event_hub *events;   /* owned */
 	struct jobs *jobs;	    /* owned */
 	struct guests *guests;	    /* owned */
+	struct hostio *hostio;	    /* owned */
+	struct leases *leases;	    /* owned */
 	struct server *server;	    /* owned */
 	struct vmlogs *logs;	    /* owned */
 	struct schema_set *schemas; /* owned: of VM definitions */

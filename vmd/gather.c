@@ -118,6 +118,8 @@ static void gather_run(struct gather *g)
 		ret = gather_kvm(g, &g->err);
 	if (ret >= 0)
 		ret = gather_files_as_owner(g, &g->err);
+	if (ret >= 0)
+		ret = gather_vfio(g, &g->err);
 	if (ret >= 0 && g->dir[0])
 		ret = gather_record(g, &g->err);
 	if (ret >= 0 && g->program.vmm)

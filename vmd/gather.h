@@ -34,6 +34,7 @@ struct gather {
 	char kernel[256];	    /* its path, for messages; cut */
 	struct fdset fds;	    /* owned */
 	unsigned int kvm, record, tail; /* indices into fds */
+	uint64_t memlock;		/* gather_vfio.c */
 	const struct cgroups *cgroups;
 	char cgroup[STATE_CGROUP_SIZE];
 	struct cgroup_limits limits;
@@ -51,6 +52,14 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 			    const struct gather_process *process, void (*done)(struct gather *g),
 			    void *arg);
 void gather_free(struct gather *g);
+
+/*
+ * gather_vfio.c: the devices of the host (type vfio-pci, their "pci" is known) as vmm takes them:
+ * {host, group, group_fd, container_fd}, or {host, device_fd, iommu_fd} where the kernel has iommufd and device files
+ * (Documentation/driver-api/vfio.rst, "VFIO Device cdev"). memlock: what vmm has to be able to lock, all of the
+ * guest's memory and of the devices'. Without a dir nothing is opened. -ERR_LEASE_VFIO.
+ */
+int gather_vfio(struct gather *g, struct err *e);
 
 #define GATHER_RECORD "exit.json"  /* in dir */
 #define GATHER_TAIL "console.tail" /* what its consoles said last while vmd was away */

@@ -16,6 +16,7 @@
 #include "vmd/cage.h"
 #include "vmd/event.h"
 #include "vmd/guest_cgroup.h"
+#include "vmd/lease.h"
 #include "vmd/vmlog.h"
 
 /* An answer belongs to the phase that asked. */
@@ -165,6 +166,7 @@ static void guest_gathered(struct gather *gather)
 		g->kvm = gather->kvm;
 		g->record = gather->record;
 		g->tail = gather->tail;
+		g->memlock = gather->memlock;
 		memcpy(g->kernel, gather->kernel, sizeof(g->kernel));
 		guest_input(g, VM_IN_OPENED);
 	}
@@ -189,17 +191,35 @@ static int guest_load_config(struct guest *g, struct state_vm *ret_vm,
 		return ret;
 	ret = guest_cgroup_plan(g, *ret_config, e);
 	if (ret < 0)
-		json_object_put(*ret_config);
+		json_object_put(TAKE_PTR(*ret_config));
 	return ret;
+}
+
+void guest_gather(struct guest *g)
+{
+	struct vmproc_program program;
+	struct gather_process process = { &g->d->cgroups, g->cgroup, &program };
+	struct state_vm vm;
+	struct err e;
+
+	if (state_vm_get(g->d->state, g->id, &vm, &e) < 0) {
+		guest_failed(g, &e);
+		return;
+	}
+	cage_program(g->d, &program);
+	g->gather = gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, TAKE_PTR(g->config),
+				 &process, guest_gathered, g);
+	if (g->gather)
+		return;
+	err_set(&e, ERR_FAILED, "cannot open the files of VM '%s': out of memory", g->name);
+	guest_failed(g, &e);
 }
 
 static void guest_open(struct guest *g)
 {
-	struct vmproc_program program;
-	struct gather_process process = { &g->d->cgroups, g->cgroup, &program };
-	struct json_object *config;
 	struct state_vm vm;
 	struct err e;
+	int ret;
 
 	if (g->end_unsaved && guest_save(g, &e) < 0) {
 		guest_failed(g, &e); /* the end before this start is not to be forgotten */
@@ -211,19 +231,17 @@ static void guest_open(struct guest *g)
 	/* the other half of a restart; a start has begun with its request */
 	if (g->timeline.seq || !g->timeline.begun_us)
 		timeline_begin(&g->timeline);
-	if (guest_load_config(g, &vm, &config, &e) < 0) {
+	if (guest_load_config(g, &vm, &g->config, &e) < 0) {
 		guest_failed(g, &e);
 		return;
 	}
 	timeline_mark(&g->timeline, TIMELINE_PLAN);
-	guest_logs_prepare(g, config);
-	cage_program(g->d, &program);
-	g->gather = gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, config, &process,
-				 guest_gathered, g);
-	if (g->gather)
-		return;
-	err_set(&e, ERR_FAILED, "cannot open the files of VM '%s': out of memory", g->name);
-	guest_failed(g, &e);
+	guest_logs_prepare(g, g->config);
+	ret = guest_lease(g, &vm, &e);
+	if (ret < 0)
+		guest_failed(g, &e);
+	else if (!ret)
+		guest_gather(g);
 }
 
 /* What was spawned, written before it runs; and that the user wants it to run. */
@@ -243,6 +261,8 @@ static int guest_record(void *arg, const struct state_process *process, struct e
 	ret = state_process_put(s, &p, e);
 	if (ret >= 0)
 		ret = state_vm_set_desired(s, g->id, true, e);
+	if (ret >= 0 && g->vm.devices)
+		ret = lease_in_use(g->d, g->id, e);
 	if (ret >= 0)
 		ret = state_commit(s, e);
 	if (ret < 0)
@@ -258,6 +278,7 @@ static void guest_spawn(struct guest *g)
 					  .ops = &guest_proc_ops,
 					  .arg = g };
 	int64_t uid;
+	struct err e;
 	int ret = cage_uid(g->d, &uid, &g->start_err);
 
 	if (ret >= 0)
@@ -272,7 +293,10 @@ static void guest_spawn(struct guest *g)
 	guest_keep_pidfd(g);
 	guest_logs_monitor(g);
 	guest_set_timer(g, g->d->options->step_timeout_ms);
-	guest_cgroup_enter(g);
+	if (guest_raise_memlock(g, &e) < 0)
+		guest_failed(g, &e);
+	else
+		guest_cgroup_enter(g);
 }
 
 static void guest_configure(struct guest *g)
@@ -369,6 +393,7 @@ static const struct {
 	{ VM_ACT_PAUSE, guest_act_pause },     { VM_ACT_RESUME, guest_act_resume },
 	{ VM_ACT_RESET, guest_act_reset },     { VM_ACT_POWER_BUTTON, guest_act_power_button },
 	{ VM_ACT_QUIT, guest_quit },	       { VM_ACT_SIGKILL, guest_act_sigkill },
+	{ VM_ACT_RETURN, guest_return },
 };
 
 static void guest_tell_state(struct guest *g, bool ended)
@@ -399,7 +424,7 @@ struct vm_step guest_input(struct guest *g, enum vm_input input)
 		guest_ops_progress(g);
 	if (step.actions & VM_ACT_CALL_FAILED)
 		guest_ops_fail(g);
-	if (step.from != step.to)
+	if (step.from != step.to || step.actions & VM_ACT_CLEAN)
 		guest_tell_state(g, step.actions & VM_ACT_CLEAN);
 	for (size_t i = 0; i < ARRAY_SIZE(guest_actions); i++)
 		if (step.actions & guest_actions[i].action)

@@ -5,7 +5,7 @@
  * loop's thread.
  *
  * guest.c does what the state machine says, guest_store.c writes down what becomes of it, guest_op.c has
- * the jobs that start and end it, guest_wait.c answers those who wait for less, guests.c keeps the set and
+ * the jobs that start and end it, guest_lease.c its devices of the host, guest_wait.c answers those who wait for less, guests.c keeps the set and
  * finds the processes of a vmd before this one.
  */
 #ifndef VMD_GUEST_H
@@ -77,6 +77,8 @@ struct guest {
 	struct json_object *config; /* owned, between open and configure */
 	struct fdset fds;	    /* owned, likewise */
 	unsigned int kvm, record, tail;
+	uint64_t memlock;    /* bytes that vmm has to lock for devices of the host; 0: none */
+	bool leasing;	     /* devices of the host are being taken; OPENING or ABANDONED */
 	char kernel[256];    /* its path, for messages */
 	char run[64];	     /* its process's name in its logs; "" while it has none */
 	int64_t revision;    /* that runs, or is being started */
@@ -129,6 +131,8 @@ void guests_close(struct daemon *d);
 /* --- guest.c: what happens --- */
 struct vm_step guest_input(struct guest *g, enum vm_input input);
 void guest_failed(struct guest *g, const struct err *why);
+/* Open what g->config names; VM_IN_OPENED or guest_failed follows. */
+void guest_gather(struct guest *g);
 /* For vmm to answer a short call: GUEST_CALL_MS, or --step-timeout when that is less. */
 unsigned int guest_call_ms(const struct guest *g);
 /* {state, pid?, since, revision?, exit?}, and two of these alone; g may be NULL. */
@@ -139,6 +143,16 @@ struct json_object *guest_exit_json(const struct state_exit *exit);
 /* The directory of a VM below the run directory. */
 void guest_dir(const struct daemon *d, const char *id, char *out, size_t size);
 extern const struct vmproc_ops guest_proc_ops;
+
+/* --- guest_lease.c: devices of the host --- */
+/* Take those of g->config; 0: it has none; 1: guest_gather or guest_failed follows. */
+int guest_lease(struct guest *g, const struct state_vm *vm, struct err *e);
+/* Give them back; VM_IN_DONE follows. */
+void guest_return(struct guest *g);
+/* Let its process lock g->memlock bytes. */
+int guest_raise_memlock(struct guest *g, struct err *e);
+/* Devices of VMs that no process has any more. After guests_adopt has looked for processes. */
+void guest_leases_adopt(struct daemon *d);
 
 /* --- guest_store.c: what is written down --- */
 /* Is all of it? */

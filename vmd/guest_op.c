@@ -153,8 +153,8 @@ void guest_ops_progress(struct guest *g)
 	enum vm_phase phase = g->vm.phase;
 
 	for (struct guest_op *op = g->ops; op; op = op->next)
-		job_progress(op->job, guest_op_phases[phase].name, guest_op_phases[phase].done,
-			     guest_op_phases[phase].total,
+		job_progress(op->job, g->leasing ? "devices" : guest_op_phases[phase].name,
+			     guest_op_phases[phase].done, guest_op_phases[phase].total,
 			     guest_op_phases[phase].total ? "steps" : "");
 }
 
@@ -447,9 +447,13 @@ static void guest_op_ask_again(struct guest_op *op)
 
 static void guest_op_resume_running(struct guest_op *op)
 {
+	bool restarts = op->kind == GUEST_RESTART && op->g->vm.phase == VM_PHASE_RETURNING;
 	bool second_half = op->kind == GUEST_RESTART && op->job->row.total;
 
-	if (op->kind != GUEST_START && !second_half) {
+	if (restarts && !second_half)
+		op->g->vm.restart =
+			true; /* its stop has come about; its start comes after the devices */
+	if (op->kind != GUEST_START && !second_half && !restarts) {
 		guest_op_ask_again(op);
 		return;
 	}

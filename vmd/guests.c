@@ -16,6 +16,7 @@
 #include "vmd/event.h"
 #include "vmd/guest.h"
 #include "vmd/guest_cgroup.h"
+#include "vmd/lease.h"
 
 #define GUESTS_ADOPT_MS 5000 /* vmd serves then even when a vmm has not said hello */
 #define GUESTS_SAVE_MS 250   /* what could not be written is tried again */
@@ -246,7 +247,8 @@ static void guests_mark_ended(struct guest *g, const struct state_process *p)
 {
 	char run[64];
 
-	g->vm.phase = VM_PHASE_OFF;
+	g->vm.devices = lease_any(g->d, g->id);
+	g->vm.phase = g->vm.devices ? VM_PHASE_RETURNING : VM_PHASE_OFF;
 	g->has_exit = g->up;
 	g->end_unsaved = true;
 	if (g->up) {
@@ -255,12 +257,15 @@ static void guests_mark_ended(struct guest *g, const struct state_process *p)
 			 g->exit.reason, g->exit.message);
 	} else {
 		log_warn(&g->d->log, "VM '%s': its start was cut off, and is undone", g->name);
+		err_set(&g->start_err, ERR_CANCELLED, "vmd ended during its start");
 	}
 	if (p->pid) {
 		guest_run_name(p->pid, p->start_time, run, sizeof(run));
 		guest_logs_ended(g->d, g->id, p->revision, run, g->dir);
 	}
 	guest_save_late(g);
+	if (g->vm.devices)
+		guest_return(g);
 }
 
 static void guests_adopt_one(struct daemon *d, const struct guests_row *row)
@@ -297,6 +302,7 @@ static void guests_adopt_one(struct daemon *d, const struct guests_row *row)
 		g->vm.phase = row->told == VM_PAUSED ? VM_PHASE_PAUSED : VM_PHASE_RUNNING;
 		g->vm.since_ms = uv_now(&d->loop);
 		g->vm.start_paused = p->paused;
+		g->vm.devices = lease_any(d, g->id);
 		g->since_ms = p->time_ms;
 		g->revision = p->revision;
 		g->found = true;
@@ -374,6 +380,7 @@ void guests_adopt(struct daemon *d, void (*done)(struct daemon *d))
 		guests_adopt_one(d, &r.rows[i]);
 	free(r.rows);
 	guest_cgroups_adopt(d);
+	guest_leases_adopt(d);
 	guests_sweep(d);
 	d->guests->adopted = done;
 	uv_update_time(&d->loop);

@@ -180,7 +180,9 @@ static void journal_stepped(void *arg, struct json_object *result, const struct 
 	(void)result;
 	if (why) {
 		e = *why;
-		err_because(&e, "cannot %s", hostio_text(journal_step(r), text, sizeof(text)));
+		hostio_text(journal_step(r), text, sizeof(text));
+		if (strncmp(e.msg, text, strlen(text)) != 0) /* it does not say so itself */
+			err_because(&e, "cannot %s", text);
 		journal_finish(r, &e);
 	} else if (journal_write(r, journal_write_end, &e) < 0) {
 		journal_finish(r, &e);

@@ -10,13 +10,14 @@
 #include "vmd/call_work.h"
 #include "vmd/daemon.h"
 #include "vmd/host_doctor.h"
+#include "vmd/lease.h"
 #include "vmd/methods.h"
 #include "vmd/pci_json.h"
 
 /* --- on the loop's thread -------------------------------------------------------------------------- */
 
 /*
- * Without a lease: "broken"; "stray", on a driver of VFIO's that vmd has not bound it to; "host", on a driver
+ * With a lease that lease's; without: "broken"; "stray", on a driver of VFIO's that vmd has not bound it to; "host", on a driver
  * of the host's; "idle", on none.
  */
 static const char *pci_state(struct json_object *function)
@@ -32,9 +33,11 @@ static const char *pci_state(struct json_object *function)
 
 static void pci_finish_one(struct daemon *d, struct json_object *function)
 {
-	(void)d; /* it will say who has leased it */
-	json_add_str(function, "state", pci_state(function));
-	json_add(function, "lease", NULL);
+	struct json_object *lease = lease_of(d, json_get_str(function, "pci", ""));
+
+	json_add_str(function, "state",
+		     lease ? json_get_str(lease, "state", "") : pci_state(function));
+	json_add(function, "lease", lease);
 }
 
 static void pci_finish_each(struct daemon *d, struct json_object *list)

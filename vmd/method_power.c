@@ -16,6 +16,7 @@
 #include "vmd/daemon.h"
 #include "vmd/guest.h"
 #include "vmd/job.h"
+#include "vmd/start_plan.h"
 
 /* The guest that params.vm names, held; NULL: the call has been answered. */
 static struct guest *power_guest(struct daemon *d, struct call *call)
@@ -80,7 +81,7 @@ static void power_answer(struct guest *g, enum vm_input input, enum vm_verdict v
 
 /*
  * A dry run: the verdict that the input would get, by a copy of the state machine. Files and limits are
- * looked at for a start only (power_dry_start). False: it is none, and the call waits to be carried out.
+ * looked at for a start only (start_plan.h). False: it is none, and the call waits to be carried out.
  */
 static bool power_dry(struct guest *g, enum vm_input input, struct call *call, const char *already,
 		      const char *would)
@@ -207,43 +208,7 @@ static void power_request(struct guest *g, struct guest_request *r, struct call 
 	}
 }
 
-/* --- start, and what it would do --- */
-
-static void power_dry_done(struct gather *gather)
-{
-	struct call *call = gather->arg;
-	struct json_object *o;
-
-	if (gather->ret < 0) {
-		call_fail(call, &gather->err, NULL);
-	} else {
-		o = json_add_str(json_new(), "name", gather->name);
-		json_add_str(json_add_str(o, "state", "stopped"), "note", "would start");
-		call_reply(call, json_add_bool(o, "changed", false));
-	}
-	gather_free(gather);
-}
-
-static void power_dry_start(struct guest *g, struct call *call)
-{
-	AUTO_FREE char *text = NULL;
-	struct gather_process process = { &g->d->cgroups, "", NULL };
-	struct json_object *config;
-	struct state_vm vm;
-	struct err e;
-
-	if (state_vm_get(g->d->state, g->id, &vm, &e) < 0 ||
-	    state_revision_get(g->d->state, g->id, vm.revision, NULL, &text, &e) < 0 ||
-	    json_parse(text, strlen(text), &config, &e) < 0) {
-		call_fail(call, &e, NULL);
-		return;
-	}
-	if (gather_start(&g->d->loop, &g->d->hostfs, &vm, "", config, &process, power_dry_done,
-			 call))
-		return;
-	err_set(&e, ERR_RPC_INTERNAL, "out of memory");
-	call_fail(call, &e, NULL);
-}
+/* --- start --------------------- */
 
 static const char *power_running_note(const struct guest *g)
 {
@@ -254,11 +219,16 @@ void method_vm_start(struct daemon *d, struct call *call)
 {
 	struct guest_request r = { .input = VM_IN_START, .kind = GUEST_START, .timeout_ms = -1 };
 	struct guest *g = power_guest(d, call);
+	struct state_vm vm;
+	struct err e;
 
 	if (!g)
 		return;
 	if (json_get_bool(call->params, "dry_run", false) && g->vm.phase == VM_PHASE_OFF) {
-		power_dry_start(g, call);
+		if (state_vm_get(d->state, g->id, &vm, &e) >= 0)
+			start_plan(d, call, &vm);
+		else
+			call_fail(call, &e, NULL);
 		guest_put(g);
 		return;
 	}

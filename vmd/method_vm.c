@@ -15,6 +15,7 @@
 #include "vmd/guest.h"
 #include "vmd/history.h"
 #include "vmd/host.h"
+#include "vmd/lease.h"
 #include "vmd/vm_row.h"
 #include "vmd/vmlog.h"
 
@@ -300,6 +301,16 @@ static int vm_load(struct daemon *d, const struct state_vm *vm, struct json_obje
 	return ret;
 }
 
+static void vm_add_leases(struct daemon *d, const char *id, struct json_object *o)
+{
+	struct json_object *list = lease_list(d, id);
+
+	if (json_object_array_length(list))
+		json_add(o, "leases", list);
+	else
+		json_object_put(list);
+}
+
 void method_vm_get(struct daemon *d, struct call *call)
 {
 	AUTO_JSON struct json_object *definition = NULL, *config = NULL;
@@ -319,6 +330,7 @@ void method_vm_get(struct daemon *d, struct call *call)
 	json_add_str(o, "created", created);
 	json_add_str(o, "updated", updated);
 	json_add(o, "consoles", vm_consoles(config));
+	vm_add_leases(d, vm.id, o);
 	json_add(o, "definition", TAKE_PTR(definition));
 	call_reply(call, json_add(o, "config", TAKE_PTR(config)));
 }

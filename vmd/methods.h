@@ -75,6 +75,9 @@ void method_job_list(struct daemon *d, struct call *call);
 void method_job_get(struct daemon *d, struct call *call);
 void method_job_wait(struct daemon *d, struct call *call);
 void method_job_cancel(struct daemon *d, struct call *call);
+/* method_lease.c: devices of the host */
+void method_lease_list(struct daemon *d, struct call *call);
+void method_pci_release(struct daemon *d, struct call *call);
 /* method_power.c: what runs */
 void method_vm_start(struct daemon *d, struct call *call);
 void method_vm_stop(struct daemon *d, struct call *call);

@@ -205,7 +205,7 @@ void options_help(void)
 }
 
 /* Beside vmd in the build tree (bin/vmd, bin/vmm); else as installed (sbin/vmd, libexec/vmd/vmm). */
-static void options_find_vmm(struct options *o)
+static const char *options_find(const char *name, char *out, size_t size)
 {
 	char self[3072];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -215,10 +215,19 @@ static void options_find_vmm(struct options *o)
 	slash = strrchr(self, '/');
 	if (slash)
 		*slash = '\0';
-	snprintf(o->vmm_path, sizeof(o->vmm_path), "%s/vmm", self);
-	if (access(o->vmm_path, X_OK) < 0)
-		snprintf(o->vmm_path, sizeof(o->vmm_path), "%s/../libexec/vmd/vmm", self);
-	o->daemon.vmm = o->vmm_path;
+	snprintf(out, size, "%s/%s", self, name);
+	if (access(out, X_OK) < 0)
+		snprintf(out, size, "%s/../libexec/vmd/%s", self, name);
+	return out;
+}
+
+/* Who writes to the host: where that is a tree of files, a program that does to it what a kernel would. */
+static const char *options_find_hostio(struct options *o)
+{
+	bool host = !strcmp(o->daemon.sysroot, "/");
+
+	return options_find(host ? "vmd-hostio" : "vmd-hostsim", o->hostio_path,
+			    sizeof(o->hostio_path));
 }
 
 int options_parse(struct options *o, int argc, char **argv, struct err *e)
@@ -252,6 +261,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	if (optind < argc)
 		return err_set(e, EINVAL, "unexpected argument '%s'", argv[optind]);
 	if (!o->daemon.vmm)
-		options_find_vmm(o);
+		o->daemon.vmm = options_find("vmm", o->vmm_path, sizeof(o->vmm_path));
+	o->daemon.hostio = options_find_hostio(o);
 	return 0;
 }
