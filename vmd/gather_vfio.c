@@ -50,7 +50,7 @@ static int gather_cdev(struct gather *g, struct json_object *device, const char 
 {
 	char path[128], name[32] = "";
 	AUTO_CLOSE int probe = hostfs_open(g->host, "dev/iommu", O_PATH | O_CLOEXEC, NULL);
-	unsigned int iommu, index;
+	unsigned int iommu = 0, index = 0;
 	int ret;
 
 	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/vfio-dev", pci);
@@ -71,7 +71,7 @@ static int gather_group(struct gather *g, struct json_object *device, const char
 			struct err *e)
 {
 	char path[128], link[256];
-	unsigned int group_fd, container;
+	unsigned int group_fd = 0, container = 0;
 	const char *group;
 	int ret;
 

@@ -2,6 +2,7 @@
 /* See lease_plan.h. Any thread. */
 #include "vmd/lease_plan.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,8 @@ static int lease_parse(struct lease_want *want, struct json_object *device, stru
 	snprintf(want->lease.pool, sizeof(want->lease.pool), "%s",
 		 json_get_str(device, "pool", ""));
 	snprintf(want->lease.mac, sizeof(want->lease.mac), "%s", json_get_str(device, "mac", ""));
+	for (char *p = want->lease.mac; *p; p++) /* one way to write it: it is looked for */
+		*p = (char)tolower((unsigned char)*p);
 	if (pci[0])
 		snprintf(want->lease.reason, sizeof(want->lease.reason),
 			 "the VM names its address");

@@ -158,10 +158,12 @@ static int lease_check_group(const struct lease_take *t, const struct lease_want
 
 		if (ret < 0)
 			return ret;
-		if (ret && strcmp(has.vm, t->vm) != 0)
-			return err_set(e, ERR_LEASE_TAKEN,
-				       "device %s shares IOMMU group %d with %s, which VM '%s' has",
-				       want->lease.address, want->f.iommu_group, address, has.name);
+		if (!ret || !strcmp(has.vm, t->vm))
+			continue;
+		err_set(e, ERR_LEASE_TAKEN,
+			"device %s shares IOMMU group %d with %s, which VM '%s' has",
+			want->lease.address, want->f.iommu_group, address, has.name);
+		return err_hint(e, "vmctl stop %s gives it back", has.name);
 	}
 	return 0;
 }
