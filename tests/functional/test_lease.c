@@ -17,6 +17,7 @@
 #include "tests/functional/scene.h"
 #include "tests/functional/simhost.h"
 #include "tests/lib/skip.h"
+#include "tests/lib/tempdir.h"
 
 #define VF "0000:10:10.1"
 #define NVME "0000:90:00.2"
@@ -298,6 +299,90 @@ static void test_other_device(void **state)
 	expect_error(w, "vm.start", "{'vm': 'two'}", ERR_LEASE_OTHER,
 		     "another device is at " VF " than VM 'two' had there: "
 		     "vendor 8086 instead of 15b3");
+	expect_clean(w);
+}
+
+/* --- settings of VFs ------------------------------------------------------------------------------ */
+
+/* As a pool's devices have them, put into the configuration of VM 'two'. */
+static void set_properties(struct world *w, const char *json)
+{
+	char path[300], sql[512];
+	sqlite3 *db;
+
+	end_vmd(w, SIGTERM);
+	snprintf(path, sizeof(path), "%s/state.db", w->h->state_dir);
+	snprintf(sql, sizeof(sql),
+		 "UPDATE revision SET config = json_set(config, '$.devices[#-1]',"
+		 " json_patch(json_extract(config, '$.devices[#-1]'), '%s'))"
+		 " WHERE vm = (SELECT id FROM vm WHERE name = 'two')",
+		 json);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_changes(db), 1);
+	sqlite3_close(db);
+	begin_vmd(w, "ok", SCENE_LONG);
+}
+
+static void test_vf_settings(void **state)
+{
+	struct world *w = *state;
+	AUTO_JSON struct json_object *vf = NULL;
+
+	NEEDS_KVM;
+	set_properties(w, "{\"mac\":\"52:54:00:00:00:77\",\"vlan\":100,\"trust\":true,"
+			  "\"rate\":{\"min\":0,\"max\":1000}}");
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'two'}"));
+	vf = simhost_step(w->h, "{'op':'vf-get','pf':'0000:10:00.0','vf':1}");
+	assert_string_equal(json_get_str(vf, "mac", ""), "52:54:00:00:00:77");
+	assert_int_equal(json_get_int(vf, "vlan", 0), 100);
+	assert_true(json_get_bool(vf, "trust", false));
+	assert_int_equal(json_get_int(vf, "max_tx_rate", 0), 1000);
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'two'}"));
+	expect_clean(w);
+}
+
+/* Of a VF that no VM has, and of an interface of the host's. */
+static void test_mac_in_use(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	json_object_put(simhost_step(w->h, "{'op':'vf-set','pf':'0000:10:00.0','vf':3,"
+					   "'set':{'mac':'52:54:00:00:00:77'}}"));
+	simhost_snapshot(w->h, w->before);
+	set_properties(w, "{\"mac\":\"52:54:00:00:00:77\"}");
+	expect_error(w, "vm.start", "{'vm': 'two'}", ERR_LEASE_MAC,
+		     "MAC address 52:54:00:00:00:77 is that of VF 0000:10:10.3");
+	expect_clean(w);
+	tempdir_file(w->h->dir, "host/sys/class/net/br0/address", "52:54:00:00:00:88\n");
+	set_properties(w, "{\"mac\":\"52:54:00:00:00:88\"}");
+	expect_error(w, "vm.start", "{'vm': 'two'}", ERR_LEASE_MAC,
+		     "MAC address 52:54:00:00:00:88 is that of the host's interface br0");
+	expect_clean(w);
+}
+
+/* A card keeps addresses over a reboot: they are put back, the rest is forgotten. */
+static void test_reboot_keeps_mac(void **state)
+{
+	struct world *w = *state;
+	int pidfd;
+	pid_t pid;
+
+	NEEDS_KVM;
+	set_properties(w, "{\"mac\":\"52:54:00:00:00:77\"}");
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'two'}"));
+	pid = scene_pid(w->c, "two");
+	pidfd = harness_pidfd(pid);
+	end_vmd(w, SIGKILL);
+	kill(pid, SIGKILL);
+	harness_wait_pidfd(pidfd);
+	simhost_reboot(w->h);
+	simhost_vfs(w->h);
+	json_object_put(simhost_step(w->h, "{'op':'vf-set','pf':'0000:10:00.0','vf':1,"
+					   "'set':{'mac':'52:54:00:00:00:77'}}"));
+	begin_vmd(w, "ok", SCENE_LONG);
+	json_object_put(client_result(w->c, "vm.wait", "{'vm': 'two', 'for': 'stopped'}"));
 	expect_clean(w);
 }
 
@@ -602,6 +687,9 @@ int main(void)
 		T(test_events),
 		T(test_refused),
 		T(test_stray),
+		T(test_vf_settings),
+		T(test_mac_in_use),
+		T(test_reboot_keeps_mac),
 		T(test_other_device),
 		T(test_start_fails),
 		T(test_step_fails),
