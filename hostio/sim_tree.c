@@ -29,17 +29,19 @@ static void sim_make_folders(struct kernel *k, const char *path)
 /* In place: sysfs has one inode an attribute, and somebody may have it open. */
 int sim_put_data(struct kernel *k, const char *path, const void *data, size_t size, struct err *e)
 {
-	AUTO_CLOSE int fd =
-		openat(k->fs.root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	AUTO_CLOSE int fd = openat(k->fs.root, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	ssize_t n;
 
 	if (fd < 0 && errno == ENOENT) {
 		sim_make_folders(k, path);
-		fd = openat(k->fs.root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		fd = openat(k->fs.root, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	}
 	if (fd < 0)
 		return err_errno(e, "cannot write '%s/%s'", k->root, path);
 	n = fdio_write(fd, data, size);
+	/* not emptied first: file systems write such files to the disk at once */
+	if (n >= 0 && ftruncate(fd, (off_t)size) < 0)
+		n = -errno;
 	return n < 0 ? err_ret(e, (int)n, "cannot write '%s/%s'", k->root, path) : 0;
 }
 
