@@ -62,13 +62,9 @@ void harness_program(const char *name, char *out, size_t size)
 
 static void harness_fake(struct harness *h, const char *mode, char *out, size_t size)
 {
-	char self[4096], target[4200];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char target[4096];
 
-	assert_true(n > 0);
-	self[n] = '\0';
-	*strrchr(self, '/') = '\0';
-	snprintf(target, sizeof(target), "%s/fake_vmm", self);
+	harness_program("../tests/functional/fake_vmm", target, sizeof(target));
 	/* the name says how it misbehaves: vmd passes neither arguments nor an environment */
 	snprintf(out, size, "%s/fake_vmm.%s", h->dir, mode);
 	if (symlink(target, out) < 0)

@@ -213,6 +213,45 @@ static void test_dry_run(void **state)
 		     "device " VF " belongs to VM 'one' since ");
 }
 
+/* What people see of all that. */
+static void test_vmctl(void **state)
+{
+	static struct harness_output o;
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "start", "-n", "two", NULL), 0);
+	assert_string_equal(o.out,
+			    "two: would start\n"
+			    "  pci0: " VF ", the VM names its address\n"
+			    "    1. check that " VF " is clean\n"
+			    "       undo: check that " VF " is clean\n"
+			    "    2. unbind " VF ", without override\n"
+			    "       undo: bind " VF " to igbvf, without override\n"
+			    "    3. set MAC 00:00:00:00:00:00 on VF 1 of 0000:10:00.0\n"
+			    "       undo: set MAC 00:00:00:00:00:00 on VF 1 of 0000:10:00.0\n"
+			    "    4. bind " VF " to vfio-pci\n"
+			    "       undo: unbind " VF ", without override\n"
+			    "    5. reset " VF "\n"
+			    "       undo: reset " VF "\n"
+			    "  memory pinned: 64.0M; the monitor may lock 128M\n");
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "start", "one", NULL), 0);
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "lease", "list", "-q", NULL), 0);
+	assert_string_equal(o.out, VF "\n" NVME "\n");
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "lease", "list", "two", NULL), 0);
+	assert_string_equal(o.out, "PCI  VM  DEVICE  STATE  SINCE  WHY\n");
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "show", "one", NULL), 0);
+	assert_non_null(strstr(o.out, VF "  pci0    in-use  "));
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "pci", "show", VF, NULL), 0);
+	assert_non_null(strstr(o.out, "in-use"));
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "start", "two", NULL), EXIT_CONFLICT);
+	assert_non_null(strstr(o.err, "hint: vmctl stop one gives it back\n"
+				      "code: E2100 (lease.taken)\n"));
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "pci", "release", VF, NULL), EXIT_USAGE);
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "pci", "release", "-y", VF, NULL),
+			 EXIT_CONFLICT);
+}
+
 static void test_events(void **state)
 {
 	struct world *w = *state;
@@ -685,6 +724,7 @@ int main(void)
 		T(test_kill_restart_and_crash),
 		T(test_dry_run),
 		T(test_events),
+		T(test_vmctl),
 		T(test_refused),
 		T(test_stray),
 		T(test_vf_settings),
