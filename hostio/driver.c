@@ -35,12 +35,12 @@ static int driver_loaded(struct kernel *k, const char *driver, struct err *e)
 /* Not an error when somebody else was faster. */
 static int driver_unbind(struct kernel *k, const char *pci, struct err *e)
 {
-	char now[STEP_NAME];
+	char before[STEP_NAME], now[STEP_NAME];
 	struct err why = { 0 };
 	int ret;
 
-	step_driver_name(k, pci, now);
-	if (!now[0])
+	step_driver_name(k, pci, before);
+	if (!before[0])
 		return 0;
 	ret = step_write(k, pci, "driver/unbind", pci, &why);
 	step_driver_name(k, pci, now);

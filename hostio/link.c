@@ -38,7 +38,7 @@ static int link_set(struct kernel *k, bool up, struct json_object **ret_result, 
 {
 	char netdev[STEP_NAME];
 	struct err why = { 0 };
-	bool was;
+	bool was = false;
 	int ret = step_netdev(k, k->device, netdev, e);
 
 	if (ret >= 0)

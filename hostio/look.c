@@ -151,7 +151,7 @@ static int look_vf(struct kernel *k, struct json_object *step, struct look_list 
 	struct pci_addr addr;
 	char pf[PCI_ADDR_SIZE], have[96], should[96];
 	const char *text;
-	unsigned int n;
+	unsigned int n = 0;
 	int ret = step_str(step, "pf", &text, e);
 
 	if (ret >= 0)

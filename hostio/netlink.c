@@ -9,14 +9,16 @@
 #include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "lib/auto.h"
 
 /* One link's answer: 300 bytes a VF, and the kernel itself ends it at 64 KiB of a nested attribute. */
 #define NETLINK_ANSWER (256 * 1024)
 #define NETLINK_REQUEST 1024
+
+union netlink_answer {
+	struct nlmsghdr header;
+	char bytes[NETLINK_ANSWER];
+};
 
 static void netlink_close(struct mnl_socket **nl)
 {
@@ -91,11 +93,11 @@ static int netlink_refused(const struct nlmsghdr *m, struct err *e)
 	return err_ret(e, why->error, "the kernel says");
 }
 
-/* Ask, and get one message: the answer, or with NLM_F_ACK the verdict. in is NETLINK_ANSWER long. */
-static int netlink_ask(const struct nlmsghdr *m, void *in, struct err *e)
+/* Ask, and get one message: the answer, or with NLM_F_ACK the verdict. */
+static int netlink_ask(const struct nlmsghdr *m, union netlink_answer *in, struct err *e)
 {
 	AUTO_NETLINK struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	const struct nlmsghdr *answer = in;
+	const struct nlmsghdr *answer = &in->header;
 	int one = 1;
 	ssize_t n;
 
@@ -106,7 +108,7 @@ static int netlink_ask(const struct nlmsghdr *m, void *in, struct err *e)
 	if (mnl_socket_sendto(nl, m, m->nlmsg_len) < 0)
 		return err_errno(e, "cannot ask by netlink");
 	do {
-		n = mnl_socket_recvfrom(nl, in, NETLINK_ANSWER);
+		n = mnl_socket_recvfrom(nl, in, sizeof(*in));
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_errno(e, "no answer by netlink");
@@ -117,7 +119,7 @@ static int netlink_ask(const struct nlmsghdr *m, void *in, struct err *e)
 
 int netlink_link(struct kernel *k, const char *netdev, bool up, struct err *e)
 {
-	AUTO_FREE void *in = malloc(NETLINK_ANSWER);
+	union netlink_answer in;
 	char out[NETLINK_REQUEST];
 	struct ifinfomsg *info;
 	struct nlmsghdr *m;
@@ -125,12 +127,10 @@ int netlink_link(struct kernel *k, const char *netdev, bool up, struct err *e)
 
 	if (ret < 0)
 		return ret;
-	if (!in)
-		return err_set(e, ENOMEM, "no memory for an answer");
 	m = netlink_begin(out, RTM_NEWLINK, NLM_F_ACK, index, &info);
 	info->ifi_change = IFF_UP;
 	info->ifi_flags = up ? IFF_UP : 0;
-	return netlink_ask(m, in, e);
+	return netlink_ask(m, &in, e);
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
@@ -246,7 +246,7 @@ static int netlink_member(const struct nlattr *attr, void *arg)
 int netlink_vf_get(struct kernel *k, const char *netdev, unsigned int vf, struct vf *ret_vf,
 		   struct err *e)
 {
-	AUTO_FREE void *in = malloc(NETLINK_ANSWER);
+	union netlink_answer in;
 	struct netlink_vf v = { .number = vf };
 	char out[NETLINK_REQUEST];
 	struct nlmsghdr *m;
@@ -254,14 +254,12 @@ int netlink_vf_get(struct kernel *k, const char *netdev, unsigned int vf, struct
 
 	if (ret < 0)
 		return ret;
-	if (!in)
-		return err_set(e, ENOMEM, "no memory for an answer");
 	m = netlink_begin(out, RTM_GETLINK, 0, index, NULL);
 	mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS);
-	ret = netlink_ask(m, in, e);
+	ret = netlink_ask(m, &in, e);
 	if (ret < 0)
 		return ret;
-	mnl_attr_parse(in, sizeof(struct ifinfomsg), netlink_member, &v);
+	mnl_attr_parse(&in.header, sizeof(struct ifinfomsg), netlink_member, &v);
 	if (!v.this_one)
 		return err_set(e, ENODEV, "%s has no VF %u", netdev, vf);
 	*ret_vf = v.vf;
@@ -299,7 +297,7 @@ static void netlink_put_part(struct nlmsghdr *m, unsigned int vf, enum vf_part p
 int netlink_vf_set(struct kernel *k, const char *netdev, unsigned int vf, enum vf_part part,
 		   const struct vf *want, struct err *e)
 {
-	AUTO_FREE void *in = malloc(NETLINK_ANSWER);
+	union netlink_answer in;
 	struct nlattr *list, *info;
 	char out[NETLINK_REQUEST];
 	struct nlmsghdr *m;
@@ -307,13 +305,11 @@ int netlink_vf_set(struct kernel *k, const char *netdev, unsigned int vf, enum v
 
 	if (ret < 0)
 		return ret;
-	if (!in)
-		return err_set(e, ENOMEM, "no memory for an answer");
 	m = netlink_begin(out, RTM_SETLINK, NLM_F_ACK, index, NULL);
 	list = mnl_attr_nest_start(m, IFLA_VFINFO_LIST);
 	info = mnl_attr_nest_start(m, IFLA_VF_INFO);
 	netlink_put_part(m, vf, part, want);
 	mnl_attr_nest_end(m, info);
 	mnl_attr_nest_end(m, list);
-	return netlink_ask(m, in, e);
+	return netlink_ask(m, &in, e);
 }

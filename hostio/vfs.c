@@ -93,7 +93,7 @@ int step_vfs(struct kernel *k, struct json_object *step, struct json_object **re
 	     struct err *e)
 {
 	const char *pf = k->device;
-	uint64_t total, now;
+	uint64_t total = 0, now = 0;
 	unsigned int count, have;
 	int ret = step_uint(step, "count", VFS_MAX, &count, e);
 

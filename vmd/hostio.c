@@ -62,8 +62,7 @@ static bool hostio_blocked(const struct hostio *io, const struct hostio_step *st
 {
 	const struct hostio_step *other;
 
-	TAILQ_FOREACH(other, &io->steps, link)
-	{
+	for (other = TAILQ_FIRST(&io->steps); other; other = TAILQ_NEXT(other, link)) {
 		if (other == step)
 			return false;
 		if (hostio_share(step->devices, other->devices))
@@ -77,17 +76,18 @@ static bool hostio_refuse_stuck(const struct hostio *io, struct hostio_step *ste
 {
 	const struct hostio_helper *h;
 
-	LIST_FOREACH(h, &io->helpers, link)
-	if (h->left && hostio_share(h->devices, step->devices)) {
-		err_set(&step->why, ERR_HOST_STUCK,
-			"%s: not begun, for an earlier step still hangs in the kernel (pid %d)",
-			step->text, h->process.pid);
-		err_hint(&step->why,
-			 "what it waits for: cat /proc/%d/stack; in the end only a "
-			 "restart of the host helps",
-			 h->process.pid);
-		return true;
-	}
+	for (h = LIST_FIRST(&io->helpers); h; h = LIST_NEXT(h, link))
+		if (h->left && hostio_share(h->devices, step->devices)) {
+			err_set(&step->why, ERR_HOST_STUCK,
+				"%s: not begun, for an earlier step still hangs in the kernel (pid "
+				"%d)",
+				step->text, h->process.pid);
+			err_hint(&step->why,
+				 "what it waits for: cat /proc/%d/stack; in the end only a "
+				 "restart of the host helps",
+				 h->process.pid);
+			return true;
+		}
 	return false;
 }
 
@@ -97,11 +97,11 @@ static int hostio_take_helper(struct hostio *io, struct hostio_helper **ret_help
 	struct hostio_helper *h;
 
 	*ret_helper = NULL;
-	LIST_FOREACH(h, &io->helpers, link)
-	if (!h->step && !h->ending) {
-		*ret_helper = h;
-		return 0;
-	}
+	for (h = LIST_FIRST(&io->helpers); h; h = LIST_NEXT(h, link))
+		if (!h->step && !h->ending) {
+			*ret_helper = h;
+			return 0;
+		}
 	if (io->n_left >= HOSTIO_LEFT_MAX)
 		return err_set(e, ERR_HOST_STUCK,
 			       "%u helpers hang in the kernel: no more are started", io->n_left);
@@ -113,7 +113,7 @@ static int hostio_take_helper(struct hostio *io, struct hostio_helper **ret_help
 /* False when no helper is free. */
 static bool hostio_begin(struct hostio *io, struct hostio_step *step)
 {
-	struct hostio_helper *h;
+	struct hostio_helper *h = NULL;
 
 	step->failed = step->failed || hostio_refuse_stuck(io, step) ||
 		       hostio_take_helper(io, &h, &step->why) < 0;
@@ -135,9 +135,9 @@ static void hostio_kicked(uv_timer_t *timer)
 
 	/* from the front again after each: a callback may have changed the list */
 	for (;;) {
-		TAILQ_FOREACH(step, &io->steps, link)
-		if (!step->at_work && !hostio_blocked(io, step))
-			break;
+		for (step = TAILQ_FIRST(&io->steps); step; step = TAILQ_NEXT(step, link))
+			if (!step->at_work && !hostio_blocked(io, step))
+				break;
 		if (!step || io->ended || !hostio_begin(io, step))
 			return;
 	}
@@ -293,8 +293,8 @@ void hostio_free(struct hostio *io)
 	if (!io)
 		return;
 	io->ended = true;
-	LIST_FOREACH(h, &io->helpers, link)
-	hostio_helper_leave(h);
+	for (h = LIST_FIRST(&io->helpers); h; h = LIST_NEXT(h, link))
+		hostio_helper_leave(h);
 	while (!TAILQ_EMPTY(&io->steps))
 		hostio_drop(io, TAILQ_FIRST(&io->steps));
 	uv_close((uv_handle_t *)&io->kick, hostio_kick_closed);

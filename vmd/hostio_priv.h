@@ -49,9 +49,9 @@ struct hostio {
 	struct hostio_options options;
 	uv_timer_t kick; /* runs when steps may begin */
 	bool kick_open, ended;
-	TAILQ_HEAD(, hostio_step) steps; /* owned; in the order in which they came */
+	TAILQ_HEAD(hostio_steps, hostio_step) steps; /* owned; in the order in which they came */
 	size_t n_steps;
-	LIST_HEAD(, hostio_helper) helpers; /* owned by their handles */
+	LIST_HEAD(hostio_helpers, hostio_helper) helpers; /* owned by their handles */
 	unsigned int n_helpers, n_left;
 };
 
