@@ -500,6 +500,37 @@ static void test_quarantine(void **state)
 	json_object_put(client_result(w->c, "vm.start", "{'vm': 'two'}"));
 }
 
+/* A process still has it open: its unbind would wait for that process, so it is not begun. */
+static void test_still_held(void **state)
+{
+	struct world *w = *state;
+	AUTO_JSON struct json_object *lease = NULL;
+	char path[300], group[300], to[64];
+	ssize_t n;
+
+	NEEDS_KVM;
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'two'}"));
+	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/" VF "/iommu_group",
+		 simhost_root(w->h));
+	n = readlink(path, group, sizeof(group) - 1);
+	group[MAX(n, 0)] = '\0';
+	snprintf(to, sizeof(to), "/dev/vfio/%s", strrchr(group, '/') + 1);
+	tempdir_file(w->h->dir, "host/proc/4242/comm", "holder\n");
+	tempdir_file(w->h->dir, "host/proc/4242/fd/none", "");
+	snprintf(path, sizeof(path), "%s/proc/4242/fd/7", simhost_root(w->h));
+	assert_int_equal(symlink(to, path), 0);
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'two'}"));
+	lease = lease_of(w, VF);
+	assert_string_equal(json_get_str(lease, "state", ""), "quarantined");
+	assert_non_null(strstr(json_get_str(lease, "quarantine", ""),
+			       "process 4242 (holder) has device " VF " open ("));
+	assert_string_equal(simhost_driver(w->h, VF), "vfio-pci"); /* not touched */
+	expect_error(w, "pci.release", "{'pci': '" VF "'}", ERR_LEASE_HELD, "stays in quarantine");
+	assert_int_equal(unlink(path), 0);
+	json_object_put(client_result(w->c, "pci.release", "{'pci': '" VF "'}"));
+	expect_clean(w);
+}
+
 /* An unbind that the kernel does not come back from: vmd does. */
 static void test_hang(void **state)
 {
@@ -734,6 +765,7 @@ int main(void)
 		T(test_start_fails),
 		T(test_step_fails),
 		T(test_quarantine),
+		T(test_still_held),
 		T(test_hang),
 		T(test_vanished),
 		T(test_vmd_ends),
