@@ -296,6 +296,8 @@ static void sim_make_drivers(struct sim_maker *m)
 	static const char *const drivers[] = { "ahci", "e1000",	   "e1000e",  "i801_smbus",
 					       "i915", "igb",	   "igbvf",   "lpc_ich",
 					       "nvme", "pcieport", "vfio-pci" };
+	static const char *const modules[] = { "tun",	   "vfio",	"vfio_iommu_type1",
+					       "vfio_pci", "vhost_net", "vhost_vsock" };
 	char path[SIM_PATH];
 
 	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
@@ -307,7 +309,10 @@ static void sim_make_drivers(struct sim_maker *m)
 	sim_make_text(m, "sys/bus/pci/drivers_probe", "");
 	sim_make_text(m, "sys/bus/pci/drivers_autoprobe", "1\n");
 	sim_make_text(m, "sys/bus/pci/rescan", "");
-	sim_make_text(m, "sys/module/vfio_pci/parameters/disable_idle_d3", "N\n");
+	for (size_t i = 0; i < ARRAY_SIZE(modules); i++) {
+		snprintf(path, sizeof(path), "sys/module/%s/initstate", modules[i]);
+		sim_make_text(m, path, "live\n");
+	}
 }
 
 static void sim_make_machine(struct sim_maker *m)
@@ -351,6 +356,9 @@ static void sim_make_machine(struct sim_maker *m)
 static void sim_make_dev(struct sim_maker *m)
 {
 	sim_make_text(m, "dev/vfio/vfio", "");
+	sim_make_text(m, "dev/net/tun", "");
+	sim_make_text(m, "dev/vhost-net", "");
+	sim_make_text(m, "dev/vhost-vsock", "");
 	if (m->host->iommufd)
 		sim_make_text(m, "dev/iommu", "");
 	/* the machine's own KVM, where we may: its guests are real */
