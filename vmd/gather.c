@@ -107,6 +107,7 @@ static int gather_process(struct gather *g, struct err *e)
 			return fd;
 	}
 	g->program.cgroup = fd;
+	g->program.memlock = g->memlock;
 	return vmproc_prepare(g->dir, &g->program, &g->child, e);
 }
 

@@ -55,7 +55,7 @@ void guest_return(struct guest *g)
 	lease_release(g->d, g->id, guest_returned, g);
 }
 
-/* vmm pins the guest's memory itself, and may not raise its own limit. */
+/* vmm pins the guest's memory itself, and sets its limit (--memlock) no higher than it finds it. */
 int guest_raise_memlock(struct guest *g, struct err *e)
 {
 	struct rlimit limit, want = { .rlim_cur = g->memlock, .rlim_max = g->memlock };

@@ -52,6 +52,7 @@ struct vmproc_program {
 	const char *vmm;
 	const char *seccomp;	  /* its mode, as vmm(8) names it */
 	const struct emptyns *ns; /* of -1s: vmm makes its own, as far as it may */
+	uint64_t memlock;	  /* bytes that it may lock beside its own; 0: none */
 	int cgroup;		  /* the folder of the control group that it begins in; or -1 */
 };
 

@@ -39,6 +39,7 @@ struct vmproc_child {
 	struct emptyns
 		ns;   /* a copy: vmd may close its own, which is the same memory, before the exec */
 	char uid[24]; /* "" for ours; filled in before the gate opens */
+	char memlock[24];
 	int listen, log, null, gate[2]; /* owned; gate: the child reads, vmd writes */
 	int log_end;			/* owned: what vmd reads; there before the first word */
 	int pidfd;			/* owned */
@@ -112,7 +113,7 @@ static bool spawn_namespaces(const struct emptyns *ns)
 static void spawn_exec(const struct vmproc_child *s)
 {
 	const struct vmproc_program *p = &s->program;
-	const char *argv[12] = { p->vmm, "--control-fd", "3", "--seccomp", p->seccomp };
+	const char *argv[14] = { p->vmm, "--control-fd", "3", "--seccomp", p->seccomp };
 	char *envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *)"LANG=C.UTF-8",
 			 NULL };
 	size_t n = 5;
@@ -124,6 +125,10 @@ static void spawn_exec(const struct vmproc_child *s)
 	if (s->uid[0]) {
 		argv[n++] = "--uid";
 		argv[n++] = s->uid;
+	}
+	if (p->memlock) {
+		argv[n++] = "--memlock";
+		argv[n++] = s->memlock;
 	}
 	execve(p->vmm, (char **)argv, envp);
 }
@@ -296,6 +301,7 @@ int vmproc_prepare(const char *dir, const struct vmproc_program *program,
 		return err_ret(e, -ENOMEM, "cannot make a process");
 	s->holds = 1;
 	s->program = *program;
+	snprintf(s->memlock, sizeof(s->memlock), "%llu", (unsigned long long)program->memlock);
 	s->ns = *program->ns;
 	s->listen = s->log = s->log_end = s->null = s->gate[0] = s->gate[1] = s->pidfd = -1;
 	sem_init(&s->settled, 0, 0);

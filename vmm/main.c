@@ -36,6 +36,7 @@ enum main_option {
 	MAIN_CONTROL,
 	MAIN_ROOT,
 	MAIN_UID,
+	MAIN_MEMLOCK,
 	MAIN_SECCOMP,
 	MAIN_VERSION,
 	MAIN_HELP
@@ -48,6 +49,7 @@ static const struct option main_long_options[] = {
 	{ "control-fd", required_argument, NULL, MAIN_CONTROL },
 	{ "root-fd", required_argument, NULL, MAIN_ROOT },
 	{ "uid", required_argument, NULL, MAIN_UID },
+	{ "memlock", required_argument, NULL, MAIN_MEMLOCK },
 	{ "seccomp", required_argument, NULL, MAIN_SECCOMP },
 	{ "version", no_argument, NULL, MAIN_VERSION },
 	{ "help", no_argument, NULL, MAIN_HELP },
@@ -66,6 +68,7 @@ static const char main_usage[] =
 	"  --control-fd N     serve vmd on this listening socket instead\n"
 	"  --root-fd N        enter this mount namespace, whose root is empty, and make none\n"
 	"  --uid UID          become this user and group\n"
+	"  --memlock BYTES    what devices of the host are going to pin\n"
 	"  --seccomp MODE     a system call that is not allowed: kill (the default), errno,\n"
 	"                     log, off\n"
 	"  --log-level LEVEL  error, warn, info or debug; default: warn\n"
@@ -109,6 +112,19 @@ static int main_uid(struct sandbox *s)
 	return 0;
 }
 
+/* Beside what vmm itself may lock: known before its configuration is. */
+static int main_memlock(struct sandbox *s)
+{
+	long v;
+
+	if (main_number(optarg, LONG_MAX, &v)) {
+		fprintf(stderr, "vmm: '%s' is no number of bytes\n", optarg);
+		return -EINVAL;
+	}
+	s->memlock = (uint64_t)v;
+	return 0;
+}
+
 static int main_seccomp(struct sandbox *s)
 {
 	if (!seccomp_mode_parse(optarg, &s->seccomp))
@@ -138,6 +154,8 @@ static int main_option(struct main_options *o, int option)
 		return main_fd(&o->sandbox.root_fd);
 	case MAIN_UID:
 		return main_uid(&o->sandbox);
+	case MAIN_MEMLOCK:
+		return main_memlock(&o->sandbox);
 	case MAIN_SECCOMP:
 		return main_seccomp(&o->sandbox);
 	case MAIN_VERSION:

@@ -213,6 +213,37 @@ static void test_dry_run(void **state)
 		     "device " VF " belongs to VM 'one' since ");
 }
 
+/* The monitor hears how much it may lock before it knows its configuration: memory, BARs and a margin. */
+static void test_memlock(void **state)
+{
+	struct world *w = *state;
+	char path[64], text[4096] = "", *at;
+	FILE *f;
+	size_t n;
+
+	NEEDS_KVM;
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'two'}"));
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)scene_pid(w->c, "two"));
+	f = fopen(path, "r");
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	for (size_t i = 0; i < n; i++)
+		text[i] = text[i] ? text[i] : ' ';
+	at = strstr(text, " --memlock ");
+	assert_non_null(at);
+	assert_in_range(strtoull(at + strlen(" --memlock "), NULL, 10), 128ull << 20, 256ull << 20);
+	/* none for a VM without such devices */
+	define(w, "plain", NULL, NULL);
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'plain'}"));
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)scene_pid(w->c, "plain"));
+	f = fopen(path, "r");
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	assert_null(memmem(text, n, "--memlock", strlen("--memlock")));
+}
+
 /* What people see of all that. */
 static void test_vmctl(void **state)
 {
@@ -756,6 +787,7 @@ int main(void)
 		T(test_dry_run),
 		T(test_events),
 		T(test_vmctl),
+		T(test_memlock),
 		T(test_refused),
 		T(test_stray),
 		T(test_vf_settings),
