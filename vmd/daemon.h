@@ -15,8 +15,8 @@
 
 struct daemon_options {
 	const char *socket, *state_dir, *run_dir, *sysroot, *vmm; /* borrowed */
-	const char *hostio; /* borrowed: the program that writes to the host */
-	const char *cgroup;					  /* borrowed; NULL: what is best */
+	const char *hostio;		/* borrowed: the program that writes to the host */
+	const char *cgroup;		/* borrowed; NULL: what is best */
 	const char *ro_socket;		/* borrowed; NULL: vmd-ro.sock beside vmd.sock */
 	const char *groups[ROLE_COUNT]; /* borrowed; NULL: the usual ones */
 	unsigned int step_timeout_ms;	/* for a vmm to answer each step of its start */
