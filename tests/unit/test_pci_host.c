@@ -13,6 +13,7 @@
 #include "tests/unit/guest_virtio.h"
 #include "vmm/devices.h"
 #include "vmm/pci/pci.h"
+#include "vmm/x86/map.h"
 
 #define MEM_SIZE (2 * MIB)
 #define BAR0 PCI_BASE_ADDRESS_0
@@ -355,6 +356,58 @@ static void test_reset(void **state)
 	expect_at(f, b0, TAG_B0);
 }
 
+#define IRQ3 (MAP_GSI_PCI + 3)
+
+/* Functions at slots 3 and 11, which share a line, and 4. */
+static void test_intx(void **state)
+{
+	struct pci_fixture *f = *state;
+	static const struct pci_ids ids = { 0x1234 };
+	struct pci_dev c, d;
+	struct err e = { 0 };
+
+	assert_int_equal(pci_intx_gsi(&f->a), -1);
+	pci_intx_set(&f->a, true); /* it has no pin */
+	assert_int_equal(rd(f, 3, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT, 0);
+	pci_dev_init(&c, "c", &ids, NULL);
+	pci_dev_init(&d, "d", &ids, NULL);
+	pci_add_intx(&c, 1);
+	pci_add_intx(&d, 4);
+	assert_int_equal(pci_intx_gsi(&c), -1);
+	assert_int_equal(pci_plug(f->fb.board.pci, &c, "00:0b.0", &e), 0);
+	assert_int_equal(pci_plug(f->fb.board.pci, &d, "00:08.0", &e), 0);
+	assert_int_equal(pci_intx_gsi(&c), IRQ3);
+	assert_int_equal(pci_intx_gsi(&d), IRQ3);
+	assert_int_equal(rd(f, 11, PCI_INTERRUPT_LINE, 2), 1 << 8 | IRQ3);
+	assert_int_equal(rd(f, 8, PCI_INTERRUPT_LINE, 2), 4 << 8 | IRQ3);
+	/* wired or */
+	pci_intx_set(&c, true);
+	assert_true(f->fb.irq[IRQ3]);
+	assert_int_equal(rd(f, 11, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT, PCI_STATUS_INTERRUPT);
+	assert_int_equal(rd(f, 8, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT, 0);
+	pci_intx_set(&d, true);
+	pci_intx_set(&c, false);
+	assert_true(f->fb.irq[IRQ3]);
+	assert_int_equal(f->fb.irq_raised[IRQ3], 1);
+	/* the command register keeps the pin quiet, not the status bit */
+	wr(f, 8, PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE);
+	assert_false(f->fb.irq[IRQ3]);
+	assert_int_equal(rd(f, 8, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT, PCI_STATUS_INTERRUPT);
+	wr(f, 8, PCI_COMMAND, 2, 0);
+	assert_true(f->fb.irq[IRQ3]);
+	wr(f, 8, PCI_STATUS, 2, 0xffff);
+	assert_int_equal(rd(f, 8, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT, PCI_STATUS_INTERRUPT);
+	/* a reset and an unplug let go of the line */
+	wr(f, 8, PCI_INTERRUPT_LINE, 1, 9);
+	pci_dev_reset(&d);
+	assert_false(f->fb.irq[IRQ3]);
+	assert_int_equal(rd(f, 8, PCI_INTERRUPT_LINE, 1), IRQ3);
+	pci_intx_set(&c, true);
+	pci_dev_fini(&c);
+	assert_false(f->fb.irq[IRQ3]);
+	pci_dev_fini(&d);
+}
+
 static void test_plug_errors(void **state)
 {
 	struct pci_fixture *f = *state;
@@ -420,7 +473,7 @@ int main(void)
 		T(test_host_bridge), T(test_mechanism_1), T(test_ecam),		 T(test_read_only),
 		T(test_placed),	     T(test_sizing),	  T(test_decode),	 T(test_move_64),
 		T(test_over_ram),    T(test_overlap),	  T(test_noise),	 T(test_reset),
-		T(test_plug_errors), T(test_unplug),	  T(test_reset_control),
+		T(test_plug_errors), T(test_unplug),	  T(test_reset_control), T(test_intx),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,10 @@
 #include "tests/unit/guest_virtio.h"
 #include "vmm/devices.h"
 #include "vmm/virtio/virtio.h"
+#include "vmm/x86/map.h"
 
 #define SLOT 3
+#define IRQ (MAP_GSI_PCI + SLOT)
 #define V1 BIT64(VIRTIO_F_VERSION_1)
 
 /* A device that gives every request back and counts. */
@@ -115,7 +117,7 @@ static void test_identity(void **state)
 	assert_int_equal(guest_pci_read(&f->fb, SLOT, PCI_DEVICE_ID, 2), 0x1040 + 42);
 	assert_int_equal(guest_pci_read(&f->fb, SLOT, PCI_REVISION_ID, 1), 1);
 	assert_true(guest_pci_read(&f->fb, SLOT, PCI_SUBSYSTEM_ID, 2) >= 0x40);
-	assert_int_equal(guest_pci_read(&f->fb, SLOT, PCI_INTERRUPT_PIN, 1), 0);
+	assert_int_equal(guest_pci_read(&f->fb, SLOT, PCI_INTERRUPT_PIN, 1), 1);
 	assert_int_not_equal(f->g.device, 0);
 	assert_int_not_equal(f->g.cfg_cap, 0);
 	assert_int_equal(f->g.notify_multiplier, 4);
@@ -291,7 +293,7 @@ static void test_notify_without_ioeventfd(void **state)
 	assert_int_equal(f->echo->kicks[1], 1);
 }
 
-/* Without MSI-X there is no interrupt, but the ISR byte says it to who polls. */
+/* Without MSI-X the pin interrupts, and the ISR byte says why and lowers it. */
 static void test_isr(void **state)
 {
 	struct pci_fixture *f = *state;
@@ -299,8 +301,27 @@ static void test_isr(void **state)
 	assert_true(guest_virtio_start(&f->g, V1, 2));
 	guest_pci_write(&f->fb, SLOT, f->g.msix_cap + PCI_MSIX_FLAGS, 2, 0);
 	assert_int_equal(request(f, 0), 0);
+	assert_false(f->fb.irq[IRQ]);
+	fake_board_watched(&f->fb);
+	assert_true(f->fb.irq[IRQ]);
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.isr, 1), 1);
+	assert_false(f->fb.irq[IRQ]);
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.isr, 1), 0);
+	/* one that was read before the loop came to it is none */
+	request(f, 1);
+	assert_int_equal(fake_mmio_read(&f->fb, f->g.isr, 1), 1);
+	fake_board_watched(&f->fb);
+	assert_int_equal(f->fb.irq_raised[IRQ], 1);
+	/* MSI-X takes over from a pin that waits, and a reset of the device ends it */
+	virtio_config_changed(&f->echo->v);
+	fake_board_watched(&f->fb);
+	assert_true(f->fb.irq[IRQ]);
+	guest_pci_write(&f->fb, SLOT, f->g.msix_cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_false(f->fb.irq[IRQ]);
+	guest_pci_write(&f->fb, SLOT, f->g.msix_cap + PCI_MSIX_FLAGS, 2, 0);
+	assert_true(f->fb.irq[IRQ]);
+	guest_virtio_write(&f->g, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	assert_false(f->fb.irq[IRQ]);
 }
 
 static void test_bar_move(void **state)

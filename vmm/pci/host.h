@@ -5,6 +5,7 @@
 
 #include "vmm/device.h"
 #include "vmm/pci/pci.h"
+#include "vmm/x86/map.h"
 
 struct pci_host {
 	struct device dev;
@@ -12,8 +13,9 @@ struct pci_host {
 	struct pci_dev *slots[PCI_SLOTS]; /* borrowed */
 	struct region ports;		  /* 0xcf8 to 0xcff */
 	struct region ecam;
-	uint32_t config_address; /* 0xcf8 */
-	uint8_t reset_control;	 /* 0xcf9 */
+	uint32_t config_address;	 /* 0xcf8 */
+	uint8_t reset_control;		 /* 0xcf9 */
+	uint32_t pullers[MAP_GSI_PCI_N]; /* by interrupt line: a bit for each slot that pulls it */
 	struct log_limit bar_limit;
 };
 
@@ -25,6 +27,10 @@ void pci_bars_sync(struct pci_dev *p);
 /* Write the homes into the BAR registers. */
 void pci_bars_home(struct pci_dev *p);
 void pci_bars_unmap(struct pci_dev *p);
+
+/* intx.c */
+void pci_intx_sync(struct pci_dev *p); /* after a change of the registers that it depends on */
+void pci_intx_reset(struct pci_dev *p);
 
 /* msix.c */
 void msix_cfg_written(struct pci_dev *p);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A PCI function's configuration space: PCI Local Bus 3.0, chapter 6. A byte array as the guest reads it
- * and a mask of the bits that the guest may write; what a write means besides is told to bar.c, msix.c
- * and the device. Under machine.lock.
+ * and a mask of the bits that the guest may write; what a write means besides is told to bar.c, intx.c,
+ * msi.c, msix.c and the device. Under machine.lock.
  */
 #include "vmm/pci/pci.h"
 
@@ -34,12 +34,13 @@ void pci_dev_init(struct pci_dev *p, const char *name, const struct pci_ids *ids
 	pci_set16(p, PCI_SUBSYSTEM_ID, ids->subsystem);
 	memcpy(p->wmask + PCI_COMMAND, &command, sizeof(command));
 	p->wmask[PCI_CACHE_LINE_SIZE] = 0xff;
-	p->wmask[PCI_INTERRUPT_LINE] = 0xff; /* the pin stays 0: no INTx */
+	p->wmask[PCI_INTERRUPT_LINE] = 0xff;
 }
 
 void pci_dev_fini(struct pci_dev *p)
 {
 	if (p->host) {
+		pci_intx_set(p, false);
 		pci_bars_unmap(p);
 		p->host->slots[p->slot] = NULL;
 		p->host = NULL;
@@ -124,6 +125,7 @@ void pci_dev_reset(struct pci_dev *p)
 		if (p->bars[i].region.size)
 			command |= p->bars[i].io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 	pci_set16(p, PCI_COMMAND, command);
+	pci_intx_reset(p);
 	pci_bars_sync(p);
 }
 
@@ -159,6 +161,7 @@ void pci_cfg_write(struct pci_dev *p, unsigned int off, unsigned int size, uint3
 		pci_bars_sync(p);
 	msi_cfg_written(p);
 	msix_cfg_written(p);
+	pci_intx_sync(p);
 	if (p->ops && p->ops->cfg_written)
 		p->ops->cfg_written(p, off, size);
 }

@@ -51,6 +51,7 @@ struct pci_dev {
 	const struct pci_dev_ops *ops; /* may be NULL */
 	struct msi *msi;	       /* owned; NULL without the capability */
 	struct msix *msix;	       /* the same */
+	bool intx;		       /* it wants to interrupt; see pci_intx_set */
 	unsigned int next_cap;	       /* where the next capability goes */
 	unsigned int last_cap;
 };
@@ -97,6 +98,19 @@ static inline uint16_t pci_get16(const struct pci_dev *p, unsigned int off)
 	__builtin_memcpy(&v, p->cfg + off, sizeof(v));
 	return v;
 }
+
+/*
+ * Interrupt pins (intx.c): PCI 3.0, section 2.2.6. Before pci_plug; pin 1 is INTA#. The interrupt line register
+ * has the global system interrupt at power-on.
+ */
+void pci_add_intx(struct pci_dev *p, unsigned int pin);
+/*
+ * The function has a reason to interrupt, until it is lowered; what its registers make of that (the command
+ * register, MSI and MSI-X on) is looked after here.
+ */
+void pci_intx_set(struct pci_dev *p, bool level);
+/* The global system interrupt of its pin; -1: not plugged, or no pin */
+int pci_intx_gsi(const struct pci_dev *p);
 
 /* MSI-X (msix.c): table and PBA in a BAR of their own. PCI 3.0, section 6.8.2. */
 #define MSIX_VECTORS_MAX 128

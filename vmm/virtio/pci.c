@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Virtio over PCI, modern and non-transitional: VIRTIO 1.2, section 4.1. BAR 0 has the structures that the
- * vendor capabilities point to, BAR 1 MSI-X. There is no INTx (Interrupt Pin 0): a driver without MSI-X
- * must poll the ISR byte or its rings. Registers under machine.lock; notify_* also on the worker, for which
- * the vectors and the ISR byte are atomic.
+ * vendor capabilities point to, BAR 1 MSI-X. A driver without MSI-X gets INTA# and the ISR byte: section
+ * 4.1.5.3. Registers under machine.lock; notify_* also on the worker, for which the vectors and the ISR byte
+ * are atomic, and which has the pin moved by the control loop.
  */
 #include "vmm/virtio/virtio.h"
 
@@ -16,6 +16,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include "vmm/pci/pci.h"
 
 #define VIRTIO_PCI_VENDOR 0x1af4
@@ -44,6 +46,8 @@ struct virtio_pci {
 	atomic_ushort config_vector;
 	atomic_ushort queue_vectors[VIRTIO_QUEUES_MAX];
 	atomic_uchar isr;
+	int intx_fd;			/* owned eventfd: the ISR byte has changed */
+	struct board_watch *intx_watch; /* of it */
 	unsigned int cfg_cap;		/* VIRTIO_PCI_CAP_PCI_CFG's offset */
 	bool live;			/* kicks are wanted as ioeventfds … */
 	bool direct[VIRTIO_QUEUES_MAX]; /* … which of them are registered … */
@@ -225,6 +229,15 @@ static void virtio_pci_notified(struct virtio_dev *v, size_t off)
 		virtio_kick(v, (unsigned int)q);
 }
 
+/* Read to clear, which also lowers the pin: section 4.1.4.5 */
+static uint8_t virtio_pci_read_isr(struct virtio_pci *t)
+{
+	uint8_t isr = atomic_exchange(&t->isr, 0);
+
+	pci_intx_set(&t->pci, false);
+	return isr;
+}
+
 static uint64_t virtio_pci_read(void *dev, uint64_t off, unsigned int size)
 {
 	struct virtio_pci *t = dev;
@@ -237,7 +250,7 @@ static uint64_t virtio_pci_read(void *dev, uint64_t off, unsigned int size)
 		break;
 	case VIRTIO_ISR:
 		if (at == 0)
-			val = atomic_exchange(&t->isr, 0); /* read to clear: section 4.1.4.5 */
+			val = virtio_pci_read_isr(t);
 		break;
 	case VIRTIO_DEVICE:
 		if (range_fits(at, size, t->v->ops->config_size))
@@ -366,14 +379,35 @@ static const struct pci_dev_ops virtio_pci_dev_ops = {
 
 /* --- as the core sees it -------------------------------------------------------------------------- */
 
+/* Any thread. The loop looks at the ISR byte when it comes to it: one that was read by then is no interrupt. */
+static void virtio_pci_signal_intx(const struct virtio_pci *t)
+{
+	uint64_t one = 1;
+
+	/* a full counter is a signal too */
+	if (write(t->intx_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static void virtio_pci_intx(void *arg)
+{
+	struct virtio_pci *t = arg;
+	uint64_t count;
+
+	if (read(t->intx_fd, &count, sizeof(count)) == sizeof(count))
+		pci_intx_set(&t->pci, atomic_load(&t->isr));
+}
+
 static void virtio_pci_notify_queue(struct virtio_dev *v, unsigned int q)
 {
 	struct virtio_pci *t = virtio_pci_of(v);
 
-	if (msix_enabled(&t->pci))
+	if (msix_enabled(&t->pci)) {
 		msix_notify(&t->pci, atomic_load(&t->queue_vectors[q]));
-	else
-		atomic_fetch_or(&t->isr, VIRTIO_ISR_QUEUE);
+		return;
+	}
+	atomic_fetch_or(&t->isr, VIRTIO_ISR_QUEUE);
+	virtio_pci_signal_intx(t);
 }
 
 static void virtio_pci_notify_config(struct virtio_dev *v)
@@ -381,7 +415,10 @@ static void virtio_pci_notify_config(struct virtio_dev *v)
 	struct virtio_pci *t = virtio_pci_of(v);
 
 	atomic_fetch_or(&t->isr, VIRTIO_ISR_CONFIG);
-	msix_notify(&t->pci, atomic_load(&t->config_vector));
+	if (msix_enabled(&t->pci))
+		msix_notify(&t->pci, atomic_load(&t->config_vector));
+	else
+		virtio_pci_signal_intx(t);
 }
 
 static void virtio_pci_queues_live(struct virtio_dev *v, bool live)
@@ -399,7 +436,7 @@ static void virtio_pci_reset(struct virtio_dev *v)
 	t->device_feature_select = 0;
 	t->driver_feature_select = 0;
 	t->queue_select = 0;
-	atomic_store(&t->isr, 0);
+	virtio_pci_read_isr(t);
 	atomic_store(&t->config_vector, VIRTIO_MSI_NO_VECTOR);
 	for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
 		atomic_store(&t->queue_vectors[i], VIRTIO_MSI_NO_VECTOR);
@@ -417,6 +454,9 @@ static void virtio_pci_fini(struct virtio_dev *v)
 	t->live = false;
 	virtio_pci_sync_direct(t);
 	pci_dev_fini(&t->pci);
+	v->dev.board->ops->unwatch(v->dev.board->arg, t->intx_watch);
+	if (t->intx_fd >= 0)
+		close(t->intx_fd);
 	free(t);
 	v->transport_data = NULL;
 }
@@ -482,6 +522,23 @@ static void virtio_pci_add_caps(struct virtio_pci *t)
 	t->cfg_cap = off;
 }
 
+static int virtio_pci_init_irqs(struct virtio_pci *t, struct err *e)
+{
+	struct board *board = t->v->dev.board;
+	int ret;
+
+	/* one for the configuration and one a queue */
+	ret = msix_init(&t->pci, board, VIRTIO_BAR_MSIX, t->v->ops->nqueues + 1u, e);
+	if (ret < 0)
+		return ret;
+	pci_add_intx(&t->pci, 1);
+	t->intx_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (t->intx_fd < 0)
+		return err_errno(e, "eventfd");
+	t->intx_watch = board->ops->watch(board->arg, t->intx_fd, virtio_pci_intx, t, e);
+	return t->intx_watch ? 0 : -EAGAIN; /* e has the reason */
+}
+
 int virtio_init(struct virtio_dev *v, const struct virtio_ops *ops, uint64_t extra_features,
 		const char *address, struct err *e)
 {
@@ -502,14 +559,14 @@ int virtio_init(struct virtio_dev *v, const struct virtio_ops *ops, uint64_t ext
 	if (!t)
 		return err_set(e, ENOMEM, "virtio transport");
 	t->v = v;
+	t->intx_fd = -1;
 	v->transport = &virtio_pci_transport_ops;
 	v->transport_data = t;
 	pci_dev_init(&t->pci, v->dev.id, &ids, &virtio_pci_dev_ops);
 	virtio_pci_reset(v);
 	pci_add_bar(&t->pci, VIRTIO_BAR, VIRTIO_BAR_SIZE, false, &virtio_pci_region_ops, t);
 	virtio_pci_add_caps(t);
-	/* one for the configuration and one a queue */
-	ret = msix_init(&t->pci, v->dev.board, VIRTIO_BAR_MSIX, ops->nqueues + 1u, e);
+	ret = virtio_pci_init_irqs(t, e);
 	if (ret < 0)
 		return ret;
 	return pci_plug(v->dev.board->pci, &t->pci, address, e);

@@ -45,6 +45,8 @@
 #define MAP_GSI_COM4 7
 #define MAP_GSI_RTC 8
 #define MAP_GSI_SCI 9
+#define MAP_GSI_PCI 16	/* the pins of PCI functions: level, active low, shared */
+#define MAP_GSI_PCI_N 8 /* MAP_GSI_PCI + (slot + pin - 1) % MAP_GSI_PCI_N; pin 1 is INTA# */
 #define MAP_IOAPIC_PINS 24
 
 #endif

@@ -123,6 +123,7 @@ extern char interrupt_stubs[];
 void interrupt(uint64_t vector, const uint64_t *frame);
 
 volatile uint32_t interrupt_count[256];
+void (*interrupt_hook)(unsigned int vector);
 static struct idt_gate idt[256];
 
 void interrupt(uint64_t vector, const uint64_t *frame)
@@ -139,6 +140,8 @@ void interrupt(uint64_t vector, const uint64_t *frame)
 		guest_exit(1);
 	}
 	interrupt_count[vector]++;
+	if (interrupt_hook)
+		interrupt_hook((unsigned int)vector);
 	mmio_write32(LAPIC + LAPIC_EOI, 0);
 }
 

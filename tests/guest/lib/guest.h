@@ -167,6 +167,8 @@ static inline uint8_t mmio_read8(uint64_t addr)
 #define LAPIC_TIMER_DIVIDE 0x3e0
 
 extern volatile uint32_t interrupt_count[256];
+/* Called before an interrupt is ended: where a level one is acknowledged at its device. NULL at first. */
+extern void (*interrupt_hook)(unsigned int vector);
 /* IDT and LAPIC on; every interrupt is counted and ended. An exception ends the guest. */
 void interrupts_init(void);
 /* Halts until the vector has come n times altogether. */
