@@ -59,6 +59,15 @@ struct board_ops {
 	void (*irqfd_detach)(void *arg, int eventfd, int gsi);
 	/* Give the route back. */
 	void (*irqfd_release)(void *arg, int gsi);
+	/*
+	 * A level interrupt of a device of the host: a signal of raise_fd holds the GSI, which others may share,
+	 * until the guest has ended the interrupt (EOI). Then it is let go, and ended_fd is signalled: who still
+	 * has a reason signals again. Both eventfds are borrowed until assign is false; that also lets go.
+	 */
+	int (*level_irqfd)(void *arg, unsigned int gsi, int raise_fd, int ended_fd, bool assign,
+			   struct err *e);
+	/* For the IOAPIC: the guest has ended a level interrupt of this pin. Devices see it by level_irqfd. */
+	void (*irq_ended)(void *arg, unsigned int gsi);
 	/* A guest write to MMIO addr becomes a signal of eventfd; size 0 matches any width. */
 	int (*ioeventfd)(void *arg, uint64_t addr, unsigned int size, int eventfd, bool assign,
 			 struct err *e);

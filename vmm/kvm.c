@@ -374,6 +374,21 @@ void kvm_irqfd_detach(struct kvm *k, int eventfd, int gsi)
 	(void)kvm_irqfd(k, eventfd, gsi, KVM_IRQFD_FLAG_DEASSIGN);
 }
 
+int kvm_level_irqfd(struct kvm *k, unsigned int gsi, int raise_fd, int ended_fd, bool assign,
+		    struct err *e)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = (uint32_t)raise_fd,
+		.gsi = gsi,
+		.flags = assign ? KVM_IRQFD_FLAG_RESAMPLE : KVM_IRQFD_FLAG_DEASSIGN,
+		.resamplefd = assign ? (uint32_t)ended_fd : 0,
+	};
+
+	if (gsi >= KVM_PINS)
+		return err_set(e, EINVAL, "there is no interrupt %u", gsi);
+	return ioctl(k->vm_fd, KVM_IRQFD, &irqfd) ? err_errno(e, "interrupt %u", gsi) : 0;
+}
+
 void kvm_irqfd_release(struct kvm *k, int gsi)
 {
 	unsigned int i = (unsigned int)gsi - KVM_PINS;

@@ -60,6 +60,9 @@ int kvm_irqfd_attach(struct kvm *k, int eventfd, const struct msi_msg *msg, int 
 		     struct err *e);
 void kvm_irqfd_detach(struct kvm *k, int eventfd, int gsi);
 void kvm_irqfd_release(struct kvm *k, int gsi);
+/* In-kernel chip: see board_ops.level_irqfd. */
+int kvm_level_irqfd(struct kvm *k, unsigned int gsi, int raise_fd, int ended_fd, bool assign,
+		    struct err *e);
 int kvm_ioeventfd(struct kvm *k, uint64_t addr, unsigned int size, int eventfd, bool assign,
 		  struct err *e);
 /* Pages of the monitor at a guest address: the slot's number. */

@@ -21,10 +21,38 @@ static void machine_irq_set(void *arg, unsigned int gsi, bool level)
 {
 	struct machine *m = arg;
 
-	if (!m->kvm.split)
+	if (m->kvm.split)
+		irq_set(&m->irq, gsi, level);
+	else
 		kvm_irq_line(&m->kvm, gsi, level);
-	else if (m->board.ioapic)
+}
+
+static void machine_irq_drive(void *arg, unsigned int gsi, bool level)
+{
+	struct machine *m = arg;
+
+	if (m->board.ioapic)
 		ioapic_set_pin(m->board.ioapic, gsi, level);
+}
+
+static int machine_level_irqfd(void *arg, unsigned int gsi, int raise_fd, int ended_fd, bool assign,
+			       struct err *e)
+{
+	struct machine *m = arg;
+
+	if (!m->kvm.split)
+		return kvm_level_irqfd(&m->kvm, gsi, raise_fd, ended_fd, assign, e);
+	if (assign)
+		return irq_level_attach(&m->irq, gsi, raise_fd, ended_fd, e);
+	irq_level_detach(&m->irq, gsi, raise_fd);
+	return 0;
+}
+
+static void machine_irq_ended(void *arg, unsigned int gsi)
+{
+	struct machine *m = arg;
+
+	irq_ended(&m->irq, gsi);
 }
 
 static void machine_msi_send(void *arg, const struct msi_msg *msg)
@@ -374,6 +402,8 @@ const struct board_ops machine_board_ops = {
 	.irqfd_attach = machine_irqfd_attach,
 	.irqfd_detach = machine_irqfd_detach,
 	.irqfd_release = machine_irqfd_release,
+	.level_irqfd = machine_level_irqfd,
+	.irq_ended = machine_irq_ended,
 	.ioeventfd = machine_ioeventfd,
 	.ioapic_route = machine_ioapic_route,
 	.event = machine_event,
@@ -407,6 +437,7 @@ int machine_board_init(struct machine *m, struct err *e)
 		.ops = &machine_board_ops,
 		.arg = m,
 	};
+	irq_init(&m->irq, &m->board, machine_irq_drive, m);
 	r = uv_async_init(m->loop, &m->wake, machine_wake_cb);
 	if (r < 0)
 		return err_ret(e, r, "machine");
@@ -432,6 +463,7 @@ static void machine_closed(uv_handle_t *h)
 
 void machine_board_fini(struct machine *m)
 {
+	irq_fini(&m->irq);
 	for (unsigned int i = 0; i < m->nworkers; i++)
 		worker_free(m->workers[i]);
 	for (unsigned int i = 0; i < m->nconsoles; i++)

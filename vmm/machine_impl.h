@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include "vmm/board.h"
 #include "vmm/device.h"
+#include "vmm/irq.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
@@ -53,6 +54,7 @@ struct machine {
 	bool kvm_made;
 	struct bus pio, mmio;
 	struct board board;
+	struct irq irq;				    /* the lines of a split interrupt chip */
 	struct device *devices[CONFIG_DEVICES_MAX]; /* owned, in the configuration's order */
 	unsigned int ndevices;
 	struct console *consoles[MACHINE_CONSOLES_MAX]; /* owned */

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include "vmm/console.h"
 
-static void fake_irq_set(void *arg, unsigned int gsi, bool level)
+static void fake_irq_drive(void *arg, unsigned int gsi, bool level)
 {
 	struct fake_board *fb = arg;
 
@@ -24,6 +24,27 @@ static void fake_irq_set(void *arg, unsigned int gsi, bool level)
 	if (level && !fb->irq[gsi])
 		fb->irq_raised[gsi]++;
 	fb->irq[gsi] = level;
+}
+
+static void fake_irq_set(void *arg, unsigned int gsi, bool level)
+{
+	irq_set(&((struct fake_board *)arg)->lines, gsi, level);
+}
+
+static int fake_level_irqfd(void *arg, unsigned int gsi, int raise_fd, int ended_fd, bool assign,
+			    struct err *e)
+{
+	struct fake_board *fb = arg;
+
+	if (assign)
+		return irq_level_attach(&fb->lines, gsi, raise_fd, ended_fd, e);
+	irq_level_detach(&fb->lines, gsi, raise_fd);
+	return 0;
+}
+
+static void fake_irq_ended(void *arg, unsigned int gsi)
+{
+	irq_ended(&((struct fake_board *)arg)->lines, gsi);
 }
 
 static void fake_msi_send(void *arg, const struct msi_msg *msg)
@@ -289,6 +310,8 @@ static const struct board_ops fake_board_ops = {
 	.irqfd_attach = fake_irqfd_attach,
 	.irqfd_detach = fake_irqfd_detach,
 	.irqfd_release = fake_irqfd_release,
+	.level_irqfd = fake_level_irqfd,
+	.irq_ended = fake_irq_ended,
 	.ioeventfd = fake_ioeventfd_op,
 	.ioapic_route = fake_ioapic_route,
 	.event = fake_event,
@@ -330,6 +353,7 @@ void fake_board_init(struct fake_board *fb, uint64_t mem_size)
 		.ops = &fake_board_ops,
 		.arg = fb,
 	};
+	irq_init(&fb->lines, &fb->board, fake_irq_drive, fb);
 }
 
 void fake_board_fini(struct fake_board *fb)
@@ -338,6 +362,7 @@ void fake_board_fini(struct fake_board *fb)
 		close(fb->consoles[i].client);
 		console_close(fb->consoles[i].console);
 	}
+	assert_null(fb->lines.levels); /* every device has taken its own away */
 	worker_free(fb->worker);
 	assert_null(fb->timers);
 	uv_run(&fb->loop, UV_RUN_DEFAULT);

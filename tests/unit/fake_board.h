@@ -18,6 +18,7 @@
 #include <uv.h>
 #include "vmm/board.h"
 #include "vmm/device.h"
+#include "vmm/irq.h"
 #include "vmm/worker.h"
 
 #define FAKE_GSIS 32
@@ -85,6 +86,7 @@ struct fake_board {
 
 	bool irq[FAKE_GSIS];		    /* level now */
 	unsigned int irq_raised[FAKE_GSIS]; /* changes from low to high */
+	struct irq lines;		    /* the real ones; they end in irq[] */
 	struct msi_msg msis[FAKE_MSIS];	    /* msi_send, the oldest first; nmsis counts all */
 	unsigned int nmsis;
 	struct fake_event events[FAKE_EVENTS];

@@ -6,6 +6,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -356,6 +359,49 @@ static void the_kernels_irqchip_works_too(void **state)
 	fixture_fini(&f);
 }
 
+/* Whether a pin of the kernel's I/O APIC is active */
+static bool fixture_pin(const struct fixture *f, unsigned int pin)
+{
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	assert_int_equal(ioctl(f->machine->kvm.vm_fd, KVM_GET_IRQCHIP, &chip), 0);
+	return chip.chip.ioapic.irr & BIT(pin);
+}
+
+static bool eventfd_is_full(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* Both chips take level interrupts from an eventfd; what they do to the lines of ours is test_irq's. */
+static void an_eventfd_holds_a_line(void **state)
+{
+	int raise = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	(void)state;
+	for (int kernel = 0; kernel < 2; kernel++) {
+		const struct board *b;
+		struct fixture f;
+		struct err e = { 0 };
+
+		fixture_start(&f, (&(struct options){ .kernel_irqchip = kernel }), guest_halt);
+		b = &f.machine->board;
+		assert_int_equal(b->ops->level_irqfd(b->arg, 20, raise, ended, true, &e), 0);
+		assert_int_equal(eventfd_write(raise, 1), 0);
+		while (kernel ? !fixture_pin(&f, 20) : eventfd_is_full(raise))
+			uv_run(&f.loop, UV_RUN_NOWAIT);
+		assert_int_equal(b->ops->level_irqfd(b->arg, 20, raise, ended, false, &e), 0);
+		assert_false(kernel && fixture_pin(&f, 20));
+		assert_int_equal(b->ops->level_irqfd(b->arg, 99, raise, ended, true, &e), -EINVAL);
+		fixture_fini(&f);
+	}
+	close(raise);
+	close(ended);
+}
+
 static void states_that_do_not_fit(void **state)
 {
 	struct fixture f;
@@ -655,6 +701,7 @@ int main(void)
 		cmocka_unit_test(pause_stops_and_resume_goes_on),
 		cmocka_unit_test(a_halted_guest_can_be_paused),
 		cmocka_unit_test(the_kernels_irqchip_works_too),
+		cmocka_unit_test(an_eventfd_holds_a_line),
 		cmocka_unit_test(states_that_do_not_fit),
 		cmocka_unit_test(no_kernel_no_start),
 		cmocka_unit_test(not_kvm_is_said),

@@ -101,12 +101,16 @@ void ioapic_set_pin(struct ioapic *io, unsigned int pin, bool level)
 
 void ioapic_eoi(struct ioapic *io, uint8_t vector)
 {
+	struct board *b = io->dev.board;
+
 	for (unsigned int pin = 0; pin < MAP_IOAPIC_PINS; pin++) {
 		uint64_t rte = io->rte[pin];
 
 		if ((rte & RTE_VECTOR) != vector || !(rte & RTE_REMOTE_IRR))
 			continue;
 		io->rte[pin] &= ~RTE_REMOTE_IRR;
+		/* first: it may lower the line */
+		b->ops->irq_ended(b->arg, pin);
 		ioapic_service(io, pin);
 	}
 }
