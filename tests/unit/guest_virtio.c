@@ -144,6 +144,7 @@ uint64_t guest_virtio_features(struct guest_virtio *g)
 
 bool guest_virtio_negotiate(struct guest_virtio *g, uint64_t features)
 {
+	guest_pci_write(g->fb, g->slot, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	guest_virtio_write(g, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	assert_int_equal(guest_virtio_status(g), 0);
 	guest_virtio_add_status(g, VIRTIO_CONFIG_S_ACKNOWLEDGE);

@@ -47,7 +47,7 @@ void guest_msix_set(struct fake_board *fb, uint64_t entry, uint64_t addr, uint32
 void guest_virtio_find(struct guest_virtio *g, struct fake_board *fb, unsigned int slot);
 uint32_t guest_virtio_read(struct guest_virtio *g, unsigned int off, unsigned int size);
 void guest_virtio_write(struct guest_virtio *g, unsigned int off, unsigned int size, uint32_t val);
-/* Reset, negotiate: false when the device refuses FEATURES_OK. */
+/* Bus master, reset, negotiate: false when the device refuses FEATURES_OK. */
 bool guest_virtio_negotiate(struct guest_virtio *g, uint64_t features);
 uint64_t guest_virtio_features(struct guest_virtio *g); /* what is offered */
 /* Lay a queue out, with MSI-X vector q + 1, and enable it. */

@@ -38,6 +38,7 @@ static int setup(void **state)
 	pci_dev_init(&f->p, "p", &ids, NULL);
 	assert_int_equal(msix_init(&f->p, &f->fb.board, 1, NVECTORS, &e), 0);
 	assert_int_equal(pci_plug(f->fb.board.pci, &f->p, "00:03.0", &e), 0);
+	guest_pci_write(&f->fb, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	f->cap = guest_pci_cap(&f->fb, SLOT, PCI_CAP_ID_MSIX, 0);
 	bar = guest_pci_bar(&f->fb, SLOT, 1);
 	f->table = bar;

@@ -324,6 +324,42 @@ static void test_isr(void **state)
 	assert_false(f->fb.irq[IRQ]);
 }
 
+/* Without bus mastering nothing is read, written or sent; what was asked for meanwhile comes with it. */
+static void test_bus_master(void **state)
+{
+	struct pci_fixture *f = *state;
+	struct vring_used_elem u = { 0 };
+
+	assert_true(guest_virtio_start(&f->g, V1, 2));
+	fake_board_run(&f->fb);
+	f->echo->kicks[0] = 0;
+	guest_pci_write(&f->fb, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	guest_ring_set(&f->g.rings[0], 1, 0x8000, 33, 0, 0);
+	guest_ring_add(&f->g.rings[0], 1);
+	guest_virtio_kick(&f->g, 0);
+	virtio_config_changed(&f->echo->v);
+	fake_board_run(&f->fb);
+	f->dev->class->stop(f->dev); /* a pause and a resume change nothing of that */
+	f->dev->class->start(f->dev);
+	fake_board_run(&f->fb);
+	assert_int_equal(f->echo->kicks[0], 0);
+	assert_false(guest_ring_get(&f->g.rings[0], &u));
+	assert_int_equal(guest_virtio_irqs(&f->g, 0), 0);
+	/* pending, as the PBA says */
+	assert_int_equal(fake_mmio_read(&f->fb, f->g.msix + 0x800, 4), 1);
+	guest_pci_write(&f->fb, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	fake_board_run(&f->fb);
+	assert_true(guest_ring_get(&f->g.rings[0], &u));
+	assert_int_equal(u.id, 1);
+	assert_int_equal(guest_virtio_irqs(&f->g, 0), 1);
+	assert_int_equal(guest_virtio_irqs(&f->g, 1), 1);
+	/* a reset takes it away */
+	f->dev->class->stop(f->dev);
+	f->dev->class->reset(f->dev);
+	assert_false(f->echo->v.dma);
+	f->dev->class->start(f->dev);
+}
+
 static void test_bar_move(void **state)
 {
 	struct pci_fixture *f = *state;
@@ -339,7 +375,7 @@ static void test_bar_move(void **state)
 	assert_int_equal(request(f, 0), 1);
 	guest_pci_write(&f->fb, SLOT, PCI_COMMAND, 2, 0);
 	assert_int_equal(f->fb.nioeventfds, 0);
-	guest_pci_write(&f->fb, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	guest_pci_write(&f->fb, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	assert_int_equal(f->fb.nioeventfds, 2);
 	assert_int_equal(request(f, 1), 1);
 	/* over RAM, and back by the machine's reset */
@@ -469,6 +505,7 @@ int main(void)
 		T(test_request),
 		T(test_notify_without_ioeventfd),
 		T(test_isr),
+		T(test_bus_master),
 		T(test_bar_move),
 		T(test_cfg_window),
 		T(test_init_fails),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * MSI-X: PCI Local Bus 3.0, section 6.8.2. The table's registers and what they make of each vector (vector.h):
- * it is sent while MSI-X is enabled and neither the function nor the vector is masked. The table is in a BAR of
- * ours, or in one of a device that hands its accesses on. Registers: under machine.lock.
+ * it is sent while MSI-X is enabled, neither the function nor the vector is masked, and the function is a bus
+ * master. The table is in a BAR of ours, or in one of a device that hands its accesses on. Registers: under
+ * machine.lock.
  */
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +27,7 @@ struct msix_entry {
 struct msix {
 	struct board *board; /* borrowed */
 	unsigned int cap, nvectors;
+	bool needs_master; /* not of a chip of the host: that one keeps to its own command register */
 	atomic_bool enabled; /* mirrors the capability, for other threads */
 	struct log_limit limit;
 	struct msix_entry *entries;  /* owned */
@@ -51,6 +53,8 @@ static bool msix_sendable(const struct pci_dev *p, unsigned int vector)
 {
 	uint16_t control = msix_control(p);
 
+	if (p->msix->needs_master && !pci_is_master(p))
+		return false;
 	return control & PCI_MSIX_FLAGS_ENABLE && !(control & PCI_MSIX_FLAGS_MASKALL) &&
 	       !(p->msix->entries[vector].word[3] & PCI_MSIX_ENTRY_CTRL_MASKBIT);
 }
@@ -189,6 +193,7 @@ int msix_init(struct pci_dev *p, struct board *board, unsigned int bar, unsigned
 	r = msix_init_at(p, board, cap, nvectors, e);
 	if (r < 0)
 		return r;
+	p->msix->needs_master = true;
 	pci_set32(p, cap + PCI_MSIX_TABLE, bar);
 	pci_set32(p, cap + PCI_MSIX_PBA, MSIX_PBA | bar);
 	pci_add_bar(p, bar, MSIX_BAR_SIZE, false, &msix_region_ops, p);

@@ -112,12 +112,24 @@ int pci_plug(struct pci_host *h, struct pci_dev *p, const char *address, struct 
 	return 0;
 }
 
+static void pci_master_sync(struct pci_dev *p)
+{
+	bool on = pci_get16(p, PCI_COMMAND) & PCI_COMMAND_MASTER;
+
+	if (on == p->master)
+		return;
+	p->master = on;
+	if (p->ops && p->ops->master)
+		p->ops->master(p, on);
+}
+
 void pci_dev_reset(struct pci_dev *p)
 {
 	uint16_t command = 0;
 
 	for (unsigned int i = 0; i < PCI_CFG_SIZE; i++)
 		p->cfg[i] &= (uint8_t)~p->wmask[i];
+	pci_master_sync(p);
 	msi_reset(p);
 	msix_reset(p);
 	pci_bars_home(p);
@@ -159,6 +171,7 @@ void pci_cfg_write(struct pci_dev *p, unsigned int off, unsigned int size, uint3
 	if (pci_touches(off, size, PCI_COMMAND, PCI_COMMAND + 2) ||
 	    pci_touches(off, size, PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_0 + 4 * PCI_BARS))
 		pci_bars_sync(p);
+	pci_master_sync(p);
 	msi_cfg_written(p);
 	msix_cfg_written(p);
 	pci_intx_sync(p);

@@ -32,6 +32,8 @@ struct pci_bar {
 struct pci_dev_ops {
 	/* Optional: a BAR was (un)mapped or moved (ioeventfds follow). */
 	void (*bar_moved)(struct pci_dev *p, unsigned int bar, uint64_t old_base, bool old_mapped);
+	/* Optional: pci_is_master has changed; it is off at first. No DMA after the return of false. */
+	void (*master)(struct pci_dev *p, bool on);
 	/* Optional: before a read of [off, off + size) of configuration space: bring p->cfg up to date. */
 	void (*cfg_reading)(struct pci_dev *p, unsigned int off, unsigned int size);
 	/* Optional: after a write to [off, off + size) of configuration space. */
@@ -51,6 +53,7 @@ struct pci_dev {
 	const struct pci_dev_ops *ops; /* may be NULL */
 	struct msi *msi;	       /* owned; NULL without the capability */
 	struct msix *msix;	       /* the same */
+	bool master;		       /* the command register as last told */
 	bool intx;		       /* it wants to interrupt; see pci_intx_set */
 	unsigned int next_cap;	       /* where the next capability goes */
 	unsigned int last_cap;
@@ -97,6 +100,15 @@ static inline uint16_t pci_get16(const struct pci_dev *p, unsigned int off)
 
 	__builtin_memcpy(&v, p->cfg + off, sizeof(v));
 	return v;
+}
+
+/*
+ * The guest lets the function reach memory (command register, bit 2: PCI 3.0, section 6.2.2). Without, an
+ * emulated one sends no messages either: MSI-X keeps them pending.
+ */
+static inline bool pci_is_master(const struct pci_dev *p)
+{
+	return p->master;
 }
 
 /*

@@ -180,7 +180,7 @@ static void virtio_detach_on_worker(void *arg)
 
 static void virtio_attach(struct virtio_dev *v)
 {
-	if (!v->started || !v->live || v->active)
+	if (!v->started || !v->live || !v->dma || v->active)
 		return;
 	v->active = true;
 	worker_call(v->worker, virtio_attach_on_worker, v);
@@ -215,6 +215,15 @@ static void virtio_driver_ok(struct virtio_dev *v)
 	v->live = true;
 	v->transport->queues_live(v, true);
 	virtio_attach(v);
+}
+
+void virtio_set_dma(struct virtio_dev *v, bool on)
+{
+	v->dma = on;
+	if (on)
+		virtio_attach(v);
+	else
+		virtio_detach(v);
 }
 
 static bool virtio_features_ok(const struct virtio_dev *v)

@@ -371,8 +371,15 @@ static void virtio_pci_bar_moved(struct pci_dev *p, unsigned int bar, uint64_t o
 		virtio_pci_sync_direct(container_of(p, struct virtio_pci, pci));
 }
 
+/* section 4.1.5.1 leaves it to PCI: no DMA, so the queues wait; what was kicked meanwhile is looked for */
+static void virtio_pci_master(struct pci_dev *p, bool on)
+{
+	virtio_set_dma(container_of(p, struct virtio_pci, pci)->v, on);
+}
+
 static const struct pci_dev_ops virtio_pci_dev_ops = {
 	.bar_moved = virtio_pci_bar_moved,
+	.master = virtio_pci_master,
 	.cfg_reading = virtio_pci_cfg_reading,
 	.cfg_written = virtio_pci_cfg_written,
 };

@@ -83,7 +83,8 @@ struct virtio_dev {
 	atomic_bool needs_reset;
 	bool started; /* the guest runs: between the class's start and stop */
 	bool live;    /* DRIVER_OK with good queues, until reset */
-	bool active;  /* queues are with the worker: started and live */
+	bool dma;     /* the transport may reach the guest's memory */
+	bool active;  /* queues are with the worker: started, live and dma */
 	uint32_t config_generation;
 	uint8_t config[VIRTIO_CONFIG_MAX]; /* little-endian, as the guest reads it */
 	struct virtio_queue queues[VIRTIO_QUEUES_MAX];
@@ -130,6 +131,8 @@ void virtio_set_status(struct virtio_dev *v, uint8_t status); /* section 3.1; 0 
 /* 32 bits of the features that the driver accepts, word 0 or 1; too late after FEATURES_OK */
 void virtio_set_features(struct virtio_dev *v, uint32_t word, uint32_t bits);
 void virtio_reset(struct virtio_dev *v);
+/* The transport may (not) reach the guest's memory; not at first. On return of false nothing of it is on the way. */
+void virtio_set_dma(struct virtio_dev *v, bool on);
 
 /* Bytes of an iovec array; copies between one and a buffer, from an offset. Bytes copied. */
 size_t iov_size(const struct iovec *iov, unsigned int n);
