@@ -113,9 +113,10 @@ struct board_ops {
 struct board {
 	struct gmem *gmem;
 	struct bus *pio, *mmio;
-	struct pci_host *pci;  /* set by the pci-host device, the first in every profile */
-	struct ioapic *ioapic; /* set by the ioapic device; NULL with the in-kernel one */
-	struct vfio_dma *vfio; /* what vfio-pci devices share; theirs; NULL without any */
+	struct gmem_window pci64; /* for BARs of 64 bits */
+	struct pci_host *pci;	  /* set by the pci-host device, the first in every profile */
+	struct ioapic *ioapic;	  /* set by the ioapic device; NULL with the in-kernel one */
+	struct vfio_dma *vfio;	  /* what vfio-pci devices share; theirs; NULL without any */
 	const struct vfio_sys *vfio_sys; /* VFIO in a unit test; NULL: the kernel's */
 	const struct log *log;
 	const struct board_ops *ops;

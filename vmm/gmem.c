@@ -140,6 +140,22 @@ void gmem_fini(struct gmem *g)
 	*g = (struct gmem){ 0 };
 }
 
+struct gmem_window gmem_pci64(const struct gmem *g, unsigned int phys_bits)
+{
+	/* what four levels of the host's page tables reach */
+	uint64_t limit = 1ull << MIN(phys_bits, 48u), end = GMEM_HOLE_END;
+
+	for (unsigned int i = 0; i < g->nregions; i++)
+		end = MAX(end, g->regions[i].gpa + g->regions[i].size);
+	for (uint64_t size = MIN(limit / 2, GMEM_PCI64_MAX); size >= GMEM_PCI64_MIN; size /= 2) {
+		uint64_t base = align_up(end, size);
+
+		if (base < limit) /* with its end: both are multiples of size */
+			return (struct gmem_window){ .base = base, .size = size };
+	}
+	return (struct gmem_window){ 0 };
+}
+
 void *gmem_ptr(const struct gmem *g, uint64_t gpa, uint64_t len)
 {
 	for (unsigned int i = 0; i < g->nregions; i++) {

@@ -22,6 +22,14 @@
 #define GMEM_KVM_IDENTITY_MAP 0xfffbc000ull /* one page, likewise */
 #define GMEM_HOLE_END 0x100000000ull
 
+#define GMEM_PCI64_MAX (1024 * GIB) /* enough for eight of the largest GPUs */
+#define GMEM_PCI64_MIN (4 * GIB)
+
+/* Guest physical addresses; size 0: there is none */
+struct gmem_window {
+	uint64_t base, size;
+};
+
 struct gmem_region {
 	uint64_t gpa, size; /* guest physical start, bytes */
 	uint64_t offset;    /* from base on */
@@ -44,6 +52,12 @@ int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err 
 /* A caller's buffer as RAM from address 0: for unit tests and fuzzers. */
 void gmem_init_buffer(struct gmem *g, void *buffer, uint64_t size);
 void gmem_fini(struct gmem *g);
+
+/*
+ * Where BARs of 64 bits may go: behind the RAM, in what a CPU with addresses of phys_bits reaches. At most half of
+ * that (256 GiB of 39 bits), a power of two at a multiple of itself, so that every BAR that fits has its place.
+ */
+struct gmem_window gmem_pci64(const struct gmem *g, unsigned int phys_bits);
 
 /* Pointer to [gpa, gpa + len), or NULL when not all of it is RAM in one region. len 0 is allowed. */
 void *gmem_ptr(const struct gmem *g, uint64_t gpa, uint64_t len);

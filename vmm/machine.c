@@ -119,7 +119,9 @@ static void machine_acpi_config(const struct machine *m, struct acpi_config *c)
 {
 	size_t n = json_object_array_length(m->config.devices);
 
-	*c = (struct acpi_config){ .nvcpus = m->config.vcpus, .pic = !m->kvm.split };
+	*c = (struct acpi_config){ .nvcpus = m->config.vcpus,
+				   .pic = !m->kvm.split,
+				   .pci64 = m->board.pci64 };
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *d = json_object_array_get_idx(m->config.devices, i);
 		const char *type = json_get_str(d, "type", "");
@@ -388,16 +390,28 @@ void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
 
 /* --- making and closing --------------------------------------------------------------------------------- */
 
-static int machine_make_vcpus(struct machine *m, struct err *e)
+static int machine_make_vcpus(struct machine *m, const struct cpu_support *support, struct err *e)
 {
-	struct cpu_support support = { 0 };
 	int r = vcpus_init(&m->vcpus, &m->kvm, m->config.vcpus, &m->board, &m->lock,
 			   &machine_vcpu_ops, m, e);
 
-	if (r >= 0)
-		r = cpu_support_get(&support, m->kvm.fd, e);
 	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
-		r = cpu_set_cpuid(&support, m->vcpus.list[i].fd, i, m->vcpus.n, e);
+		r = cpu_set_cpuid(support, m->vcpus.list[i].fd, i, m->vcpus.n, e);
+	return r;
+}
+
+/* What KVM's CPUs can decides where devices may be, too: asked once, it takes long. */
+static int machine_make_parts(struct machine *m, struct fdset *fds, struct err *e)
+{
+	struct cpu_support support = { 0 };
+	int r = cpu_support_get(&support, m->kvm.fd, e);
+
+	if (r >= 0) {
+		m->board.pci64 = gmem_pci64(&m->gmem, cpu_phys_bits(&support));
+		r = machine_devices_new(m, fds, e);
+	}
+	if (r >= 0)
+		r = machine_make_vcpus(m, &support, e);
 	cpu_support_fini(&support);
 	return r;
 }
@@ -416,8 +430,7 @@ static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, s
 	if (r < 0)
 		return r;
 	m->kvm_made = true;
-	r = machine_devices_new(m, fds, e);
-	return r < 0 ? r : machine_make_vcpus(m, e);
+	return machine_make_parts(m, fds, e);
 }
 
 int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdset *fds,

@@ -219,6 +219,7 @@ static void mcfg_and_ssdt(void **state)
 
 	f->c.com[2] = true;
 	f->c.rtc = false;
+	f->c.pci64 = (struct gmem_window){ .base = 256 * GIB, .size = 128 * GIB };
 	acpi_make(f);
 	t = acpi_table(f, "MCFG");
 	assert_int_equal(acpi_get(t + 44, 8), GMEM_ECAM_START);
@@ -226,9 +227,10 @@ static void mcfg_and_ssdt(void **state)
 	t = acpi_table(f, "SSDT");
 	assert_memory_equal(t + 36,
 			    "\x08HCM1\x0a\x01\x08HCM2\x0a\x00\x08HCM3\x0a\x01\x08HCM4\x0a\x00"
-			    "\x08HRTC\x0a\x00\x08HKBD\x0a\x01",
-			    42);
-	assert_int_equal(acpi_get(t + 4, 4), 36 + 42);
+			    "\x08HRTC\x0a\x00\x08HKBD\x0a\x01"
+			    "\x08P64B\x0e\0\0\0\0\x40\0\0\0\x08P64L\x0e\0\0\0\0\x20\0\0\0",
+			    70);
+	assert_int_equal(acpi_get(t + 4, 4), 36 + 70);
 }
 
 static void does_not_fit(void **state)

@@ -116,6 +116,42 @@ static void huge_page_shortage_is_named(void **state)
 	assert_non_null(strstr(e.hint, "raise nr_hugepages in /sys/kernel/mm/hugepages/"));
 }
 
+/* RAM of so many GiB above the hole */
+static struct gmem_window pci64(uint64_t gib, unsigned int phys_bits)
+{
+	const struct gmem g = {
+		.regions = { { .size = GMEM_HOLE_START },
+			     { .gpa = GMEM_HOLE_END, .size = gib * GIB } },
+		.nregions = gib ? 2 : 1,
+	};
+
+	return gmem_pci64(&g, phys_bits);
+}
+
+#define expect_window(w, b, s)                                \
+	do {                                                  \
+		const struct gmem_window w_ = w;              \
+                                                              \
+		assert_int_equal(w_.size, (s)*GIB);           \
+		assert_int_equal(w_.base, (s) ? (b)*GIB : 0); \
+	} while (0)
+
+static void pci_window(void **state)
+{
+	(void)state;
+	expect_window(pci64(0, 39), 256, 256);
+	expect_window(pci64(200, 39), 256, 256);
+	expect_window(pci64(300, 39), 384, 128); /* it gives way to RAM */
+	expect_window(pci64(0, 36), 32, 32);
+	expect_window(pci64(0, 40), 512, 512);
+	expect_window(pci64(0, 46), 1024, 1024);
+	expect_window(pci64(3000, 46), 3072, 1024);
+	expect_window(pci64(1, 64), 1024, 1024);
+	expect_window(pci64(60, 36), 0, 0); /* full up to 64 GiB */
+	expect_window(pci64(70, 36), 0, 0); /* nor with more than it reaches */
+	expect_window(pci64(0, 32), 0, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +161,7 @@ int main(void)
 		cmocka_unit_test(copies_are_all_or_nothing),
 		cmocka_unit_test(more_than_the_host_has),
 		cmocka_unit_test(huge_page_shortage_is_named),
+		cmocka_unit_test(pci_window),
 	};
 
 	return cmocka_run_group_tests_name("gmem", tests, NULL, NULL);

@@ -356,6 +356,87 @@ static void test_reset(void **state)
 	expect_at(f, b0, TAG_B0);
 }
 
+/* Prefetchable ones of 64 bits go above, others there only when they do not fit below. */
+static void test_window_64(void **state)
+{
+	struct pci_fixture *f = *state;
+	static const struct pci_ids ids = { 0x1234 };
+	struct pci_dev c, d;
+	struct err e = { 0 };
+
+	f->fb.board.pci64 = (struct gmem_window){ .base = 256 * GIB, .size = 128 * GIB };
+	pci_dev_init(&c, "c", &ids, NULL);
+	pci_add_bar(&c, 0, MIB, true, &bar_ops, TAG_B0);
+	c.bars[0].prefetch = true;
+	pci_add_bar(&c, 2, 64 * GIB, true, &bar_ops, TAG_A2);
+	c.bars[2].prefetch = true;
+	pci_add_bar(&c, 4, GIB, true, &bar_ops, TAG_A4);
+	assert_int_equal(pci_plug(f->fb.board.pci, &c, "00:05.0", &e), 0);
+	assert_int_equal(guest_pci_bar(&f->fb, 5, 0), 256 * GIB);
+	assert_int_equal(rd(f, 5, BAR0, 4) & 15, 0xc); /* 64 bits, prefetchable */
+	assert_int_equal(guest_pci_bar(&f->fb, 5, 2), 320 * GIB);
+	assert_int_equal(guest_pci_bar(&f->fb, 5, 4), 257 * GIB);
+	expect_at(f, 256 * GIB, TAG_B0);
+	expect_at(f, 320 * GIB, TAG_A2);
+	/* 32 bits and prefetchable, and 64 bits and not: below */
+	pci_dev_init(&d, "d", &ids, NULL);
+	pci_add_bar(&d, 0, 4096, false, &bar_ops, TAG_A0);
+	d.bars[0].prefetch = true;
+	pci_add_bar(&d, 2, 4096, true, &bar_ops, TAG_A0);
+	assert_int_equal(pci_plug(f->fb.board.pci, &d, "00:06.0", &e), 0);
+	assert_true(d.bars[0].home < GMEM_HOLE_END);
+	assert_true(guest_pci_bar(&f->fb, 6, 2) < GMEM_HOLE_END);
+	pci_dev_fini(&d);
+	/* full above, not below; full everywhere */
+	pci_dev_init(&d, "d", &ids, NULL);
+	pci_add_bar(&d, 0, 64 * GIB, true, &bar_ops, TAG_A0);
+	d.bars[0].prefetch = true;
+	assert_int_equal(pci_plug(f->fb.board.pci, &d, "00:06.0", &e), -ENOSPC);
+	assert_string_equal(e.msg,
+			    "no room for d BAR 0 (67108864 KiB) among the PCI devices' memory");
+	pci_dev_fini(&d);
+	pci_dev_fini(&c);
+	/* a CPU that reaches nothing above */
+	f->fb.board.pci64.size = 0;
+	pci_dev_init(&c, "c", &ids, NULL);
+	pci_add_bar(&c, 0, MIB, true, &bar_ops, TAG_B0);
+	c.bars[0].prefetch = true;
+	assert_int_equal(pci_plug(f->fb.board.pci, &c, "00:05.0", &e), 0);
+	assert_true(guest_pci_bar(&f->fb, 5, 0) < GMEM_HOLE_END);
+	pci_dev_fini(&c);
+}
+
+static void test_rom(void **state)
+{
+	struct pci_fixture *f = *state;
+	static const struct pci_ids ids = { 0x1234 };
+	struct pci_dev c;
+	uint32_t rom;
+	struct err e = { 0 };
+
+	pci_dev_init(&c, "c", &ids, NULL);
+	pci_add_rom(&c, 65536, &bar_ops, TAG_B0);
+	assert_int_equal(pci_plug(f->fb.board.pci, &c, "00:05.0", &e), 0);
+	rom = rd(f, 5, PCI_ROM_ADDRESS, 4);
+	assert_true(rom && !(rom & 0xffff)); /* it has a place, and is off */
+	wr(f, 5, PCI_ROM_ADDRESS, 4, 0xfffffffe);
+	assert_int_equal(rd(f, 5, PCI_ROM_ADDRESS, 4), 0xffff0000);
+	wr(f, 5, PCI_ROM_ADDRESS, 4, rom);
+	wr(f, 5, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	expect_at(f, rom, NOBODY);
+	wr(f, 5, PCI_ROM_ADDRESS, 4, rom | PCI_ROM_ADDRESS_ENABLE);
+	expect_at(f, rom, TAG_B0);
+	assert_int_equal(rd(f, 5, PCI_ROM_ADDRESS, 4), rom | 1);
+	wr(f, 5, PCI_COMMAND, 2, 0);
+	expect_at(f, rom, NOBODY);
+	wr(f, 5, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	expect_at(f, rom, TAG_B0);
+	pci_dev_reset(&c);
+	assert_int_equal(rd(f, 5, PCI_ROM_ADDRESS, 4), rom);
+	expect_at(f, rom, NOBODY);
+	pci_dev_fini(&c);
+}
+
 #define IRQ3 (MAP_GSI_PCI + 3)
 
 /* Functions at slots 3 and 11, which share a line, and 4. */
@@ -474,6 +555,7 @@ int main(void)
 		T(test_placed),	     T(test_sizing),	  T(test_decode),	 T(test_move_64),
 		T(test_over_ram),    T(test_overlap),	  T(test_noise),	 T(test_reset),
 		T(test_plug_errors), T(test_unplug),	  T(test_reset_control), T(test_intx),
+		T(test_window_64),   T(test_rom),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

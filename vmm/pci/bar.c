@@ -12,7 +12,7 @@
 
 static unsigned int pci_bar_off(unsigned int bar)
 {
-	return PCI_BASE_ADDRESS_0 + 4 * bar;
+	return bar == PCI_ROM ? PCI_ROM_ADDRESS : PCI_BASE_ADDRESS_0 + 4 * bar;
 }
 
 /* The address bits of the registers that the guest may write. */
@@ -58,7 +58,7 @@ static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_s
 /* The end of the BAR of o that has its home in [at, at + size), else 0. */
 static uint64_t pci_home_in(const struct pci_dev *o, bool io, uint64_t at, uint64_t size)
 {
-	for (unsigned int i = 0; i < PCI_BARS; i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(o->bars); i++) {
 		const struct pci_bar *b = &o->bars[i];
 
 		if (b->home && b->io == io && ranges_overlap(b->home, b->region.size, at, size))
@@ -79,22 +79,37 @@ static uint64_t pci_home_taken(const struct pci_host *h, const struct pci_dev *p
 }
 
 /* The lowest free place in the window: the same devices get the same addresses at every start. */
-static int pci_bar_place(const struct pci_host *h, const struct pci_dev *p, struct pci_bar *b,
-			 struct err *e)
+static bool pci_bar_place_in(const struct pci_host *h, const struct pci_dev *p, struct pci_bar *b,
+			     const struct gmem_window *w)
 {
-	uint64_t start = b->io ? PCI_IO_START : GMEM_PCI_MMIO_START;
-	uint64_t window = b->io ? PCI_IO_SIZE : GMEM_PCI_MMIO_SIZE;
 	uint64_t size = b->region.size;
-	uint64_t at = align_up(start, size), end;
+	uint64_t at = align_up(w->base, size), end;
 
-	while (range_fits(at - start, size, window)) {
+	while (range_fits(at - w->base, size, w->size)) {
 		end = pci_home_taken(h, p, b, at);
 		if (!end) {
 			b->home = at;
-			return 0;
+			return true;
 		}
 		at = align_up(end, size);
 	}
+	return false;
+}
+
+static int pci_bar_place(const struct pci_host *h, const struct pci_dev *p, struct pci_bar *b,
+			 struct err *e)
+{
+	static const struct gmem_window ports = { PCI_IO_START, PCI_IO_SIZE };
+	static const struct gmem_window low = { GMEM_PCI_MMIO_START, GMEM_PCI_MMIO_SIZE };
+	const struct gmem_window *high = &h->dev.board->pci64;
+	uint64_t size = b->region.size;
+
+	if (b->is64 && b->prefetch && pci_bar_place_in(h, p, b, high))
+		return 0;
+	if (pci_bar_place_in(h, p, b, b->io ? &ports : &low))
+		return 0;
+	if (b->is64 && pci_bar_place_in(h, p, b, high))
+		return 0;
 	return err_set(e, ENOSPC, "no room for %s (%llu KiB) among the PCI devices' %s", b->label,
 		       (unsigned long long)(size / KIB), b->io ? "ports" : "memory");
 }
@@ -103,9 +118,9 @@ int pci_bars_place(struct pci_host *h, struct pci_dev *p, struct err *e)
 {
 	int ret = 0;
 
-	for (unsigned int i = 0; i < PCI_BARS; i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(p->bars); i++)
 		p->bars[i].home = 0;
-	for (unsigned int i = 0; i < PCI_BARS && ret >= 0; i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(p->bars) && ret >= 0; i++)
 		if (p->bars[i].region.size)
 			ret = pci_bar_place(h, p, &p->bars[i], e);
 	return ret;
@@ -113,7 +128,7 @@ int pci_bars_place(struct pci_host *h, struct pci_dev *p, struct err *e)
 
 void pci_bars_home(struct pci_dev *p)
 {
-	for (unsigned int i = 0; i < PCI_BARS; i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(p->bars); i++) {
 		const struct pci_bar *b = &p->bars[i];
 		uint64_t mask = pci_bar_mask(b);
 		uint32_t flags = b->io ? PCI_BASE_ADDRESS_SPACE_IO : 0;
@@ -125,6 +140,8 @@ void pci_bars_home(struct pci_dev *p)
 		if (b->prefetch)
 			flags |= PCI_BASE_ADDRESS_MEM_PREFETCH;
 		pci_set32(p, pci_bar_off(i), (uint32_t)b->home | flags);
+		if (i == PCI_ROM)
+			mask |= PCI_ROM_ADDRESS_ENABLE;
 		memcpy(p->wmask + pci_bar_off(i), &mask, b->is64 ? 8 : 4);
 		if (b->is64)
 			pci_set32(p, pci_bar_off(i + 1), (uint32_t)(b->home >> 32));
@@ -133,6 +150,8 @@ void pci_bars_home(struct pci_dev *p)
 
 static bool pci_bar_decoded(const struct pci_dev *p, const struct pci_bar *b)
 {
+	if (b == &p->bars[PCI_ROM] && !(p->cfg[PCI_ROM_ADDRESS] & PCI_ROM_ADDRESS_ENABLE))
+		return false;
 	return pci_get16(p, PCI_COMMAND) & (b->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY);
 }
 
@@ -212,7 +231,7 @@ static bool pci_dev_sync(struct pci_dev *p, struct log_limit *limit)
 {
 	bool left = false;
 
-	for (unsigned int i = 0; i < PCI_BARS; i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(p->bars); i++)
 		if (p->bars[i].region.size && pci_bar_sync(p, i, limit))
 			left = true;
 	return left;
@@ -234,7 +253,7 @@ void pci_bars_sync(struct pci_dev *p)
 
 void pci_bars_unmap(struct pci_dev *p)
 {
-	for (unsigned int i = 0; i < PCI_BARS; i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(p->bars); i++) {
 		struct pci_bar *b = &p->bars[i];
 
 		if (!b->mapped)

@@ -60,6 +60,15 @@ void pci_add_bar(struct pci_dev *p, unsigned int bar, uint64_t size, bool is64,
 	b->is64 = is64;
 }
 
+void pci_add_rom(struct pci_dev *p, uint64_t size, const struct region_ops *ops, void *dev)
+{
+	struct pci_bar *b = &p->bars[PCI_ROM];
+
+	assert(!p->host && is_power_of_two(size) && size >= 2048);
+	snprintf(b->label, sizeof(b->label), "%s ROM", p->name);
+	b->region = (struct region){ .name = b->label, .size = size, .ops = ops, .dev = dev };
+}
+
 unsigned int pci_add_cap(struct pci_dev *p, uint8_t id, unsigned int len)
 {
 	unsigned int off = p->next_cap;
@@ -169,7 +178,8 @@ void pci_cfg_write(struct pci_dev *p, unsigned int off, unsigned int size, uint3
 		p->cfg[off + i] = (uint8_t)((p->cfg[off + i] & ~mask) | (val >> (8 * i) & mask));
 	}
 	if (pci_touches(off, size, PCI_COMMAND, PCI_COMMAND + 2) ||
-	    pci_touches(off, size, PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_0 + 4 * PCI_BARS))
+	    pci_touches(off, size, PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_0 + 4 * PCI_BARS) ||
+	    pci_touches(off, size, PCI_ROM_ADDRESS, PCI_ROM_ADDRESS + 4))
 		pci_bars_sync(p);
 	pci_master_sync(p);
 	msi_cfg_written(p);

@@ -12,8 +12,9 @@
 #define PCI_CFG_SIZE 4096
 #define PCI_SLOTS 32
 #define PCI_BARS 6
+#define PCI_ROM PCI_BARS /* the expansion ROM, where a BAR's number is asked for */
 
-/* Where I/O BARs are placed; memory BARs: GMEM_PCI_MMIO_START. The DSDT's _CRS names both windows. */
+/* Where I/O BARs are placed; memory BARs: GMEM_PCI_MMIO_START, and board.pci64. The DSDT's _CRS names both windows. */
 #define PCI_IO_START 0xc000
 #define PCI_IO_SIZE 0x3f00
 
@@ -47,15 +48,15 @@ struct pci_dev {
 	struct pci_host *host; /* borrowed; NULL until plugged */
 	const char *name;      /* the device's id, for messages; borrowed */
 	unsigned int slot;
-	uint8_t cfg[PCI_CFG_SIZE];   /* as the guest reads it */
-	uint8_t wmask[PCI_CFG_SIZE]; /* bits that the guest may write */
-	struct pci_bar bars[PCI_BARS];
-	const struct pci_dev_ops *ops; /* may be NULL */
-	struct msi *msi;	       /* owned; NULL without the capability */
-	struct msix *msix;	       /* the same */
-	bool master;		       /* the command register as last told */
-	bool intx;		       /* it wants to interrupt; see pci_intx_set */
-	unsigned int next_cap;	       /* where the next capability goes */
+	uint8_t cfg[PCI_CFG_SIZE];	   /* as the guest reads it */
+	uint8_t wmask[PCI_CFG_SIZE];	   /* bits that the guest may write */
+	struct pci_bar bars[PCI_BARS + 1]; /* the last one is PCI_ROM */
+	const struct pci_dev_ops *ops;	   /* may be NULL */
+	struct msi *msi;		   /* owned; NULL without the capability */
+	struct msix *msix;		   /* the same */
+	bool master;			   /* the command register as last told */
+	bool intx;			   /* it wants to interrupt; see pci_intx_set */
+	unsigned int next_cap;		   /* where the next capability goes */
 	unsigned int last_cap;
 };
 
@@ -71,10 +72,16 @@ void pci_dev_fini(struct pci_dev *p); /* unplugs; accepts one that is all zero *
 /*
  * Before pci_plug. size: a power of two, at least 16. The BAR is placed by the host bridge at plug and at
  * reset, and decoded then, as firmware leaves it. One that the guest moves over RAM or over another
- * device's registers is not mapped until it, or what is in its way, has moved again.
+ * device's registers is not mapped until it, or what is in its way, has moved again. Those of 64 bits that are
+ * prefetchable go to board.pci64, and the others of 64 bits when there is no room below.
  */
 void pci_add_bar(struct pci_dev *p, unsigned int bar, uint64_t size, bool is64,
 		 const struct region_ops *ops, void *dev);
+/*
+ * The expansion ROM: section 6.2.5.2. Before pci_plug. size: a power of two, at least 2048. It has its place, and is
+ * decoded when the guest sets its enable bit.
+ */
+void pci_add_rom(struct pci_dev *p, uint64_t size, const struct region_ops *ops, void *dev);
 /* Room for a capability of len bytes (with its id and next bytes); its offset. Read-only until wmask says else. */
 unsigned int pci_add_cap(struct pci_dev *p, uint8_t id, unsigned int len);
 /* address "00:03.0". -EEXIST names the other device; -ENOSPC: no room for its BARs. */

@@ -234,6 +234,17 @@ static void acpi_aml_name(uint8_t *aml, const char *name, uint8_t value)
 	aml[6] = value;
 }
 
+/* Name (name, value): QWordPrefix, QWordData */
+#define ACPI_AML_NAME64_SIZE 14
+
+static void acpi_aml_name64(uint8_t *aml, const char *name, uint64_t value)
+{
+	aml[0] = 0x08;
+	memcpy(aml + 1, name, 4);
+	aml[5] = 0x0e;
+	memcpy(aml + 6, &value, 8);
+}
+
 static uint64_t acpi_ssdt(struct acpi_area *a, const struct acpi_config *c)
 {
 	const struct {
@@ -243,7 +254,8 @@ static uint64_t acpi_ssdt(struct acpi_area *a, const struct acpi_config *c)
 		{ "HCM1", c->com[0] }, { "HCM2", c->com[1] }, { "HCM3", c->com[2] },
 		{ "HCM4", c->com[3] }, { "HRTC", c->rtc },    { "HKBD", c->i8042 },
 	};
-	size_t len = sizeof(struct acpi_header) + ARRAY_SIZE(devices) * ACPI_AML_NAME_SIZE;
+	size_t len = sizeof(struct acpi_header) + ARRAY_SIZE(devices) * ACPI_AML_NAME_SIZE +
+		     2 * ACPI_AML_NAME64_SIZE;
 	uint64_t gpa = 0;
 	struct acpi_header *h = acpi_alloc(a, len, &gpa);
 	uint8_t *aml;
@@ -254,6 +266,9 @@ static uint64_t acpi_ssdt(struct acpi_area *a, const struct acpi_config *c)
 	aml = (uint8_t *)(h + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
 		acpi_aml_name(aml + i * ACPI_AML_NAME_SIZE, devices[i].name, devices[i].present);
+	aml += ARRAY_SIZE(devices) * ACPI_AML_NAME_SIZE;
+	acpi_aml_name64(aml, "P64B", c->pci64.base);
+	acpi_aml_name64(aml + ACPI_AML_NAME64_SIZE, "P64L", c->pci64.size);
 	acpi_seal(h);
 	return gpa;
 }

@@ -41,6 +41,8 @@ int cpu_edit_cpuid(struct kvm_cpuid2 *c, const struct cpu_topology *t);
  */
 int cpu_set_cpuid(const struct cpu_support *s, int vcpu_fd, unsigned int vcpu, unsigned int nvcpus,
 		  struct err *e);
+/* How many bits its physical addresses have (leaf 0x80000008), 36 where it is not known */
+unsigned int cpu_phys_bits(const struct cpu_support *s);
 /* GDT and page tables in guest memory, once a boot. */
 int cpu_write_tables(const struct gmem *g, const struct boot_entry *entry, struct err *e);
 /*

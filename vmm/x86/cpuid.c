@@ -222,6 +222,13 @@ void cpu_support_fini(struct cpu_support *s)
 	s->cpuid = NULL;
 }
 
+unsigned int cpu_phys_bits(const struct cpu_support *s)
+{
+	const struct kvm_cpuid_entry2 *leaf = cpuid_find(s->cpuid, 0x80000008);
+
+	return leaf && (leaf->eax & 0xff) >= 32 ? leaf->eax & 0xff : 36;
+}
+
 int cpu_set_cpuid(const struct cpu_support *s, int vcpu_fd, unsigned int vcpu, unsigned int nvcpus,
 		  struct err *e)
 {

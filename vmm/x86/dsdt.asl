@@ -13,6 +13,8 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
     External (HCM4, IntObj)
     External (HRTC, IntObj)
     External (HKBD, IntObj)
+    External (P64B, IntObj)
+    External (P64L, IntObj)
 
     // Soft off: SLP_TYP is MAP_S5_SLP_TYP
     Name (\_S5, Package () { 5, 5, 0, 0 })
@@ -26,7 +28,7 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
             Name (_UID, 0)
             Name (_SEG, 0)
             Name (_BBN, 0)
-            Name (_CRS, ResourceTemplate ()
+            Name (CRES, ResourceTemplate ()
             {
                 WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
                     0x0000, 0x0000, 0x00FF, 0x0000, 0x0100)
@@ -39,6 +41,30 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
                     0x00000000, 0xC0000000, 0xDFFFFFFF, 0x00000000, 0x20000000)
             })
+
+            // The window of 64 bits, P64L bytes from P64B on, where there is one; not said to be
+            // prefetchable, which would keep BARs out that are not
+            Name (CR64, ResourceTemplate ()
+            {
+                QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadWrite,
+                    0x0000000000000000, 0x0000000100000000, 0x00000001FFFFFFFF,
+                    0x0000000000000000, 0x0000000100000000, , , W64)
+            })
+
+            Method (_CRS, 0, Serialized)
+            {
+                If (LEqual (\P64L, 0))
+                {
+                    Return (CRES)
+                }
+                CreateQWordField (CR64, \_SB.PCI0.W64._MIN, WMIN)
+                CreateQWordField (CR64, \_SB.PCI0.W64._MAX, WMAX)
+                CreateQWordField (CR64, \_SB.PCI0.W64._LEN, WLEN)
+                Store (\P64B, WMIN)
+                Add (\P64B, Subtract (\P64L, 1), WMAX)
+                Store (\P64L, WLEN)
+                Return (ConcatenateResTemplate (CRES, CR64))
+            }
 
             // Section 6.2.13: where pci/intx.c routes the pins of each slot; level, active low as PCI has it
             Name (_PRT, Package ()
