@@ -139,7 +139,7 @@ int chaos_setup(void **state)
 	client_close(w->h, w->c);
 	harness_vmd_end(w->h, SIGKILL);
 	chaos_begin_vmd(w);
-	w->fds = harness_count_fds(w->h->vmd);
+	w->fds = scene_fds(w->h, w->c);
 	return 0;
 }
 

@@ -13,6 +13,8 @@
 
 #include "lib/fdio.h"
 
+#define SCENE_TURNS 20
+
 void scene_define(struct client *c, const char *name, const char *kernel)
 {
 	char params[512];
@@ -126,6 +128,20 @@ static void scene_show_fds(pid_t pid)
 	}
 	if (dir)
 		closedir(dir);
+}
+
+unsigned int scene_fds(struct harness *h, struct client *c)
+{
+	unsigned int least = harness_count_fds(h->vmd);
+
+	for (unsigned int i = 0; i < SCENE_TURNS; i++) {
+		unsigned int n;
+
+		json_object_put(client_result(c, "daemon.ping", NULL));
+		n = harness_count_fds(h->vmd);
+		least = MIN(n, least);
+	}
+	return least;
 }
 
 void scene_expect_fds(struct harness *h, struct client *c, unsigned int expected)

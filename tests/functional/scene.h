@@ -47,6 +47,8 @@ const char *scene_path(struct harness *h, struct client *c, const char *vm, cons
 void scene_expect_state(struct client *c, const char *vm, const char *state);
 /* What observed.exit says: reason, and message unless NULL. */
 void scene_expect_exit(struct client *c, const char *vm, const char *reason, const char *message);
+/* How many descriptors vmd keeps open: the least in some turns of its loop, since its workers open and close others. */
+unsigned int scene_fds(struct harness *h, struct client *c);
 /* Within some turns of vmd's loop: so many open descriptors. */
 void scene_expect_fds(struct harness *h, struct client *c, unsigned int expected);
 /* The names in a directory, without . and .. */

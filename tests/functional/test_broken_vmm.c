@@ -69,7 +69,7 @@ static bool says(const char *text, const char *message)
 static void fails(struct harness *h, const struct start_row *row)
 {
 	struct client *c = scene_begin(h, row->mode, SCENE_SHORT);
-	unsigned int fds = harness_count_fds(h->vmd);
+	unsigned int fds = scene_fds(h, c);
 	AUTO_JSON struct json_object *e = client_error(c, "vm.start", "{'vm': 'one'}");
 	const char *message = json_get_str(e, "message", "");
 
@@ -105,7 +105,7 @@ static void test_starts_that_fail(void **state)
 static void runs(struct harness *h, const struct start_row *row)
 {
 	struct client *c = scene_begin(h, row->mode, SCENE_LONG);
-	unsigned int fds = harness_count_fds(h->vmd);
+	unsigned int fds = scene_fds(h, c);
 
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	scene_expect_state(c, "one", "running");
@@ -250,7 +250,7 @@ static void test_never_reads(void **state)
 	c = scene_begin(h, "deafen", "1");
 	d = harness_client(h);
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	fds = harness_count_fds(h->vmd);
+	fds = scene_fds(h, c);
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
 		ids[i] = client_ask(i % 2 ? c : d, "vm.console", "{'vm': 'one'}");
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {

@@ -66,7 +66,7 @@ static void test_call_is_lost(void **state)
 	if (!c)
 		SKIP_BECAUSE("no /dev/kvm");
 	pid = scene_pid(c, "one");
-	fds = harness_count_fds(((struct harness *)*state)->vmd);
+	fds = scene_fds(*state, c);
 	client_expect_error(c, "vm.pause", "{'vm': 'one'}", ERR_VMM_PROTOCOL, broke(pid), "");
 	scene_expect_state(c, "one", "running");
 	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
