@@ -94,6 +94,32 @@ static const char *schema_check_pci_function(const char *text)
 		       : NULL;
 }
 
+#define SCHEMA_PCI_ID "four hexadecimal digits in quotes such as \"8086\""
+
+static const char *schema_check_pci_id(const char *text)
+{
+	return strlen(text) == 4 && strspn(text, "0123456789abcdefABCDEF") == 4 ? NULL
+										: SCHEMA_PCI_ID;
+}
+
+#define SCHEMA_MAC "a MAC address such as \"52:54:00:12:34:56\""
+
+/* Of one device: IEEE 802-2014, 8.2.2; bit 0 of the first byte is a group's. */
+static const char *schema_check_mac(const char *text)
+{
+	static const char digits[] = "0123456789abcdefABCDEF";
+
+	for (size_t i = 0; i < 17; i++)
+		if (!text[i] || (i % 3 == 2 ? text[i] != ':' : !strchr(digits, text[i])))
+			return SCHEMA_MAC;
+	if (text[17])
+		return SCHEMA_MAC;
+	if (strchr("13579bdfBDF", text[1]))
+		return "the MAC address of one device, not of a group (an odd first byte is "
+		       "multicast)";
+	return strspn(text, "0:") == 17 ? "a MAC address that is not all zeros" : NULL;
+}
+
 static const struct schema_format schema_formats[] = {
 	{ "size", SCHEMA_SIZE, true, schema_check_size },
 	{ "name", "a name", false, schema_check_name },
@@ -101,6 +127,8 @@ static const struct schema_format schema_formats[] = {
 	{ "pci-address", "a PCI address such as \"00:03.0\"", false, schema_check_pci_address },
 	{ "pci-function", "a PCI function of the host such as \"0000:3b:00.0\"", false,
 	  schema_check_pci_function },
+	{ "pci-id", SCHEMA_PCI_ID, false, schema_check_pci_id },
+	{ "mac", SCHEMA_MAC, false, schema_check_mac },
 };
 
 const struct schema_format *schema_format_find(const char *name)

@@ -5,6 +5,7 @@
  */
 #include "lib/vmdef.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -94,6 +95,19 @@ static void vmdef_place_all(const struct vmdef_plan *p, struct json_object *prev
 
 /* --- the parts ------------------------------------------------------------------------------------- */
 
+/* MAC addresses are compared as text. */
+static void vmdef_lower(struct json_object *string)
+{
+	char text[32];
+
+	if (!string)
+		return;
+	snprintf(text, sizeof(text), "%s", json_object_get_string(string));
+	for (char *p = text; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	json_object_set_string(string, text);
+}
+
 static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p,
 						struct json_object *previous)
 {
@@ -112,6 +126,7 @@ static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p,
 		if (pl.device[i])
 			json_add_fmt(d, "address", "00:%02x.0", pl.device[i]);
 		vmdef_copy(d, s->entry, json_get(s->schema, "properties"), own);
+		vmdef_lower(json_get(d, "mac"));
 		json_object_array_add(out, d);
 	}
 	return out;

@@ -14,10 +14,13 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 
+/* The definition's lists of devices, in the order of the machine's. */
+static const char *const vmdef_lists[] = { "devices", "passthrough" };
+
 struct vmdef_planner {
 	struct vmdef_plan *p;
-	struct schema_set *set;	     /* borrowed */
-	struct json_object *devices; /* of the definition, may be NULL */
+	struct schema_set *set;	 /* borrowed */
+	struct json_object *def; /* borrowed */
 	struct schema_error *where;
 	struct err *e;
 };
@@ -37,10 +40,8 @@ int vmdef_refuse(struct schema_error *where, struct err *e, const char *pointer,
 	return err_set(e, ERR_INVALID, "%s%s%s", w.pointer, w.pointer[0] ? ": " : "", w.msg);
 }
 
-/* Refuse what the definition says of a slot: at its key when it has that, else at the whole entry. */
-PRINTF_LIKE(4, 5)
-static int vmdef_slot_refuse(const struct vmdef_planner *r, const struct vmdef_slot *s,
-			     const char *key, const char *fmt, ...)
+int vmdef_slot_refuse(struct schema_error *where, struct err *e, const struct vmdef_slot *s,
+		      const char *key, const char *fmt, ...)
 {
 	char pointer[64], what[200];
 	va_list ap;
@@ -49,10 +50,10 @@ static int vmdef_slot_refuse(const struct vmdef_planner *r, const struct vmdef_s
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	if (json_get(s->entry, key))
-		snprintf(pointer, sizeof(pointer), "/devices/%d/%s", s->index, key);
+		snprintf(pointer, sizeof(pointer), "/%s/%d/%s", s->list, s->index, key);
 	else
-		snprintf(pointer, sizeof(pointer), "/devices/%d", s->index);
-	return vmdef_refuse(r->where, r->e, pointer, "%s", what);
+		snprintf(pointer, sizeof(pointer), "/%s/%d", s->list, s->index);
+	return vmdef_refuse(where, e, pointer, "%s", what);
 }
 
 struct json_object *vmdef_slot_property(const struct vmdef_slot *s, const char *name)
@@ -76,17 +77,24 @@ unsigned int vmdef_pci_device(const char *address)
 
 /* --- ids ------------------------------------------------------------------------------------------- */
 
-static bool vmdef_id_used(const struct vmdef_planner *r, const char *id)
+static bool vmdef_id_given(struct json_object *list, const char *id)
 {
-	size_t count = r->devices ? json_object_array_length(r->devices) : 0;
+	size_t count = list ? json_object_array_length(list) : 0;
 
 	for (size_t i = 0; i < count; i++) {
-		const char *given =
-			json_get_str(json_object_array_get_idx(r->devices, i), "id", NULL);
+		const char *given = json_get_str(json_object_array_get_idx(list, i), "id", NULL);
 
 		if (given && !strcmp(given, id))
 			return true;
 	}
+	return false;
+}
+
+static bool vmdef_id_used(const struct vmdef_planner *r, const char *id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(vmdef_lists); i++)
+		if (vmdef_id_given(json_get(r->def, vmdef_lists[i]), id))
+			return true;
 	for (size_t i = 0; i < r->p->n; i++)
 		if (r->p->slots[i].index >= 0 && !strcmp(r->p->slots[i].id, id))
 			return true;
@@ -160,23 +168,29 @@ static int vmdef_plan_replace(struct vmdef_planner *r, struct vmdef_slot *old, s
 	const char *profile = r->p->profile->name;
 
 	if (old->index >= 0)
-		return vmdef_slot_refuse(r, s, "id", "duplicate device id '%s'; /devices/%d has it",
-					 s->id, old->index);
+		return vmdef_slot_refuse(r->where, r->e, s, "id",
+					 "duplicate device id '%s'; /%s/%d has it", s->id,
+					 old->list, old->index);
 	if (strcmp(old->type, s->type) != 0)
-		return vmdef_slot_refuse(r, s, "id", "id '%s' is the %s of profile '%s'", s->id,
-					 old->type, profile);
+		return vmdef_slot_refuse(r->where, r->e, s, "id",
+					 "id '%s' is the %s of profile '%s'", s->id, old->type,
+					 profile);
 	if (s->off && old->preset->needed)
-		return vmdef_slot_refuse(r, s, "enabled", "profile '%s' needs its %s: %s", profile,
-					 s->type, old->preset->reason);
+		return vmdef_slot_refuse(r->where, r->e, s, "enabled",
+					 "profile '%s' needs its %s: %s", profile, s->type,
+					 old->preset->reason);
 	s->preset = old->preset;
 	*old = *s;
 	return 0;
 }
 
-static int vmdef_plan_entry(struct vmdef_planner *r, struct json_object *entry, int index)
+static int vmdef_plan_entry(struct vmdef_planner *r, struct json_object *entry, const char *list,
+			    int index)
 {
+	bool devices = !strcmp(list, "devices");
 	struct vmdef_plan *p = r->p;
-	struct vmdef_slot s = { .type = json_get_str(entry, "type", ""),
+	struct vmdef_slot s = { .type = devices ? json_get_str(entry, "type", "") : VMDEF_VFIO,
+				.list = list,
 				.index = index,
 				.entry = entry,
 				.off = !json_get_bool(entry, "enabled", true) };
@@ -193,7 +207,18 @@ static int vmdef_plan_entry(struct vmdef_planner *r, struct json_object *entry, 
 	if (p->n == VMDEF_DEVICES_MAX)
 		return vmdef_refuse(r->where, r->e, "/devices", "too many devices");
 	p->slots[p->n++] = s;
-	return 0;
+	return strcmp(s.type, VMDEF_VFIO) ? 0 : vmdef_check_passthrough(&s, r->where, r->e);
+}
+
+static int vmdef_plan_list(struct vmdef_planner *r, const char *list)
+{
+	struct json_object *entries = json_get(r->def, list);
+	size_t count = entries ? json_object_array_length(entries) : 0;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < count; i++)
+		ret = vmdef_plan_entry(r, json_object_array_get_idx(entries, i), list, (int)i);
+	return ret;
 }
 
 /* --- what two devices may not share ---------------------------------------------------------------- */
@@ -205,18 +230,30 @@ static int vmdef_check_pair(const struct vmdef_planner *r, const struct vmdef_sl
 	const char *other = json_get_str(a->entry, "address", NULL);
 
 	if (address && other && !strcmp(address, other))
-		return vmdef_slot_refuse(r, b, "address", "'%s' and '%s' are both at %s", a->id,
-					 b->id, address);
-	if (strcmp(a->type, b->type) != 0 || vmdef_slot_property(a, "address"))
+		return vmdef_slot_refuse(r->where, r->e, b, "address",
+					 "'%s' and '%s' are both at %s", a->id, b->id, address);
+	if (strcmp(a->type, b->type) != 0)
+		return 0;
+	if (!strcmp(a->type, VMDEF_VFIO))
+		return vmdef_check_passthrough_pair(a, b, r->where, r->e);
+	if (vmdef_slot_property(a, "address"))
 		return 0;
 	if (!vmdef_slot_property(a, "port"))
-		return vmdef_slot_refuse(r, b, "id",
+		return vmdef_slot_refuse(r->where, r->e, b, "id",
 					 "a machine has one %s; '%s' and '%s' would be two",
 					 a->type, a->id, b->id);
 	if (!json_equal(vmdef_slot_value(a, "port"), vmdef_slot_value(b, "port")))
 		return 0;
-	return vmdef_slot_refuse(r, b, "port", "'%s' and '%s' are both at port %s", a->id, b->id,
-				 json_object_get_string(vmdef_slot_value(b, "port")));
+	return vmdef_slot_refuse(r->where, r->e, b, "port", "'%s' and '%s' are both at port %s",
+				 a->id, b->id, json_object_get_string(vmdef_slot_value(b, "port")));
+}
+
+/* Where the file names it, among all of its devices; those of the profile come first. */
+static int vmdef_slot_order(const struct vmdef_slot *s)
+{
+	bool devices = s->index < 0 || !strcmp(s->list, "devices");
+
+	return s->index + (devices ? 0 : VMDEF_DEVICES_MAX);
 }
 
 static int vmdef_check_shared(const struct vmdef_planner *r)
@@ -234,7 +271,7 @@ static int vmdef_check_shared(const struct vmdef_planner *r)
 					    VMDEF_PCI_LAST - VMDEF_PCI_FIRST + 1);
 		for (size_t j = 0; j < i; j++) {
 			/* the one that the file names last is at fault */
-			bool swap = p->slots[j].index > p->slots[i].index;
+			bool swap = vmdef_slot_order(&p->slots[j]) > vmdef_slot_order(&p->slots[i]);
 			int ret = p->slots[j].off ? 0
 						  : vmdef_check_pair(r, &p->slots[swap ? i : j],
 								     &p->slots[swap ? j : i]);
@@ -254,7 +291,7 @@ static int vmdef_check_irqchip(const struct vmdef_planner *r)
 	for (size_t i = 0; i < p->n; i++)
 		if (!p->slots[i].off && !strcmp(p->slots[i].type, "ioapic") &&
 		    strcmp(p->profile->irqchip, "kernel") == 0)
-			return vmdef_slot_refuse(r, &p->slots[i], "type",
+			return vmdef_slot_refuse(r->where, r->e, &p->slots[i], "type",
 						 "profile '%s' has its IOAPIC in the kernel",
 						 p->profile->name);
 	return 0;
@@ -262,11 +299,10 @@ static int vmdef_check_irqchip(const struct vmdef_planner *r)
 
 static int vmdef_plan_fill(struct vmdef_planner *r)
 {
-	size_t count = r->devices ? json_object_array_length(r->devices) : 0;
 	int ret = vmdef_plan_presets(r);
 
-	for (size_t i = 0; !ret && i < count; i++)
-		ret = vmdef_plan_entry(r, json_object_array_get_idx(r->devices, i), (int)i);
+	for (size_t i = 0; !ret && i < ARRAY_SIZE(vmdef_lists); i++)
+		ret = vmdef_plan_list(r, vmdef_lists[i]);
 	if (!ret)
 		ret = vmdef_check_irqchip(r);
 	return ret ? ret : vmdef_check_shared(r);
@@ -275,9 +311,7 @@ static int vmdef_plan_fill(struct vmdef_planner *r)
 int vmdef_plan_init(struct vmdef_plan *p, struct schema_set *set, struct json_object *def,
 		    struct schema_error *where, struct err *e)
 {
-	struct vmdef_planner r = {
-		.p = p, .set = set, .devices = json_get(def, "devices"), .where = where, .e = e
-	};
+	struct vmdef_planner r = { .p = p, .set = set, .def = def, .where = where, .e = e };
 	const char *profile = json_get_str(def, "profile", "modern");
 
 	p->n = 0;

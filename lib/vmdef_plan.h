@@ -13,14 +13,16 @@
 #include "lib/vmdef.h"
 #include "lib/vmdef_profile.h"
 
-#define VMDEF_DEVICES_MAX 48 /* 32 of the definition and those of the largest profile */
-#define VMDEF_PCI_FIRST 1    /* 00:00.0 is the host bridge … */
-#define VMDEF_PCI_LAST 30    /* … and 00:1f.0 is kept for the bridges of a chipset */
+#define VMDEF_DEVICES_MAX 80  /* 32 and 30 of the definition, and those of the largest profile */
+#define VMDEF_VFIO "vfio-pci" /* what an entry of `passthrough` is */
+#define VMDEF_PCI_FIRST 1     /* 00:00.0 is the host bridge … */
+#define VMDEF_PCI_LAST 30     /* … and 00:1f.0 is kept for the bridges of a chipset */
 
 struct vmdef_slot {
 	const char *type; /* borrowed from the definition or the profile */
 	char id[VMDEF_NAME_MAX + 1];
-	int index;			   /* in the definition's devices, or -1 */
+	const char *list;		   /* of the definition: "devices", "passthrough" */
+	int index;			   /* in that list, or -1 */
 	struct json_object *entry;	   /* borrowed from it, or NULL: as the profile has it */
 	struct json_object *schema;	   /* borrowed from the set */
 	const struct vmdef_preset *preset; /* what of the profile it stands for, or NULL */
@@ -36,6 +38,15 @@ struct vmdef_plan {
 /* where and e as in vmdef_check. The plan points into set and def. */
 int vmdef_plan_init(struct vmdef_plan *p, struct schema_set *set, struct json_object *def,
 		    struct schema_error *where, struct err *e);
+
+/* Refuse what the definition says of a slot: at its key when it has that, else at the whole entry. */
+int vmdef_slot_refuse(struct schema_error *where, struct err *e, const struct vmdef_slot *s,
+		      const char *key, const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+/* vmdef_passthrough.c: what a schema cannot say of a device of the host, by itself and beside another. */
+int vmdef_check_passthrough(const struct vmdef_slot *s, struct schema_error *where, struct err *e);
+int vmdef_check_passthrough_pair(const struct vmdef_slot *a, const struct vmdef_slot *b,
+				 struct schema_error *where, struct err *e);
 
 /* A property's description in the schema of the slot's type, or NULL. */
 struct json_object *vmdef_slot_property(const struct vmdef_slot *s, const char *name);

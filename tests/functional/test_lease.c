@@ -310,9 +310,6 @@ static void test_refused(void **state)
 			    "the host has no PCI device 0000:77:00.0",
 			    "vmctl pci list shows what there is; addresses change when cards are "
 			    "added or moved");
-	define(w, "twice", VF, VF);
-	client_expect_error(w->c, "vm.start", "{'vm': 'twice'}", ERR_LEASE_TAKEN,
-			    "VM 'twice' names device " VF " twice", "");
 	define(w, "vital", "0000:00:19.0", NULL);
 	expect_error(w, "vm.start", "{'vm': 'vital'}", ERR_PCI_VITAL, "default route");
 	/* the second is not to be had: the first is not kept */

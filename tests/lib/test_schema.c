@@ -100,6 +100,24 @@ static void test_messages(void **state)
 		  ": expected a PCI function of the host such as \"0000:3b:00.0\", got "
 		  "\"0000:3b:00.8\"" },
 		{ "{\"format\":\"pci-function\"}", "\"3b:00.7\"", NULL },
+		{ "{\"format\":\"pci-id\"}", "\"8086f\"",
+		  ": expected four hexadecimal digits in quotes such as \"8086\", got \"8086f\"" },
+		{ "{\"format\":\"pci-id\"}", "\"80fG\"",
+		  ": expected four hexadecimal digits in quotes such as \"8086\", got \"80fG\"" },
+		{ "{\"format\":\"pci-id\"}", "\"80fF\"", NULL },
+		{ "{\"format\":\"mac\"}", "\"52:54:00:12:34:56:\"",
+		  ": expected a MAC address such as \"52:54:00:12:34:56\", got "
+		  "\"52:54:00:12:34:56:\"" },
+		{ "{\"format\":\"mac\"}", "\"52:54:00:12:34-56\"",
+		  ": expected a MAC address such as \"52:54:00:12:34:56\", got "
+		  "\"52:54:00:12:34-56\"" },
+		{ "{\"format\":\"mac\"}", "\"fF:54:00:12:34:56\"",
+		  ": expected the MAC address of one device, not of a group (an odd first byte is "
+		  "multicast), got \"fF:54:00:12:34:56\"" },
+		{ "{\"format\":\"mac\"}", "\"00:00:00:00:00:00\"",
+		  ": expected a MAC address that is not all zeros, got \"00:00:00:00:00:00\"" },
+		{ "{\"format\":\"mac\"}", "\"00:00:00:00:00:01\"", NULL },
+		{ "{\"format\":\"mac\"}", "\"FE:54:00:12:34:56\"", NULL },
 		{ "{\"enum\":[\"a\",\"b\",3]}", "\"c\"",
 		  ": expected \"a\", \"b\" or 3, got \"c\"" },
 		{ "{\"enum\":[1]}", "1.0", NULL },
