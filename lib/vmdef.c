@@ -199,10 +199,18 @@ static void vmdef_locate(const struct vmfile *f, const struct schema_error *wher
 	}
 }
 
+int vmdef_file_error(const struct vmfile *f, const struct schema_error *where, struct err *e)
+{
+	unsigned int line = 1, column = 1;
+
+	vmdef_locate(f, where, &line, &column);
+	return err_set(e, ERR_INVALID, "%s:%u:%u: %s%s%s", f->name, line, column, where->pointer,
+		       where->pointer[0] ? ": " : "", where->msg);
+}
+
 int vmdef_check_file_in(struct schema_set *set, struct vmfile *f, struct err *e)
 {
 	struct vmdef_paths paths = { .dir = f->dir };
-	unsigned int line = 1, column = 1;
 	struct schema_error where = { 0 };
 	const struct schema *s;
 	int ret = schema_set_get(set, "vm.json", &s, e);
@@ -214,11 +222,7 @@ int vmdef_check_file_in(struct schema_set *set, struct vmfile *f, struct err *e)
 		schema_visit(s, f->root, "path", vmdef_make_absolute, &paths);
 	if (!ret)
 		ret = vmdef_check_rest(set, f->root, &where, e);
-	if (ret != -ERR_INVALID)
-		return ret;
-	vmdef_locate(f, &where, &line, &column);
-	return err_set(e, ERR_INVALID, "%s:%u:%u: %s%s%s", f->name, line, column, where.pointer,
-		       where.pointer[0] ? ": " : "", where.msg);
+	return ret == -ERR_INVALID ? vmdef_file_error(f, &where, e) : ret;
 }
 
 int vmdef_check_file(struct vmfile *f, struct err *e)

@@ -38,6 +38,9 @@ int vmdef_check(struct json_object *def, struct schema_error *ret_where, struct 
 /* The same for a file: e->msg is "FILE:LINE:COL: POINTER: what". Makes relative paths absolute in f->root. */
 int vmdef_check_file(struct vmfile *f, struct err *e);
 
+/* -ERR_INVALID with "FILE:LINE:COL: POINTER: what". */
+int vmdef_file_error(const struct vmfile *f, const struct schema_error *where, struct err *e);
+
 /*
  * Expand a checked definition. previous is the machine configuration of the revision before or NULL:
  * a PCI device with the same id and type keeps its address.

@@ -47,8 +47,8 @@ static void validate_print(struct vmctl *v, const struct files_set *s)
 		if (v->out.format == OUTPUT_NAME)
 			fprintf(v->out.out, "%s\n", files_vm_name(item));
 		else
-			fprintf(v->out.out, "%s: valid (VM '%s')\n", item->path,
-				files_vm_name(item));
+			fprintf(v->out.out, "%s: valid (%s '%s')\n", item->path,
+				item->pool ? "pool" : "VM", files_vm_name(item));
 	}
 }
 
@@ -85,7 +85,7 @@ static int apply_all(struct vmctl *v, struct files_set *s)
 
 		if (args_flag(&v->args, "dry-run"))
 			json_add_bool(params, "dry_run", true);
-		files_call(v, &s->items[i], "vm.apply", params);
+		files_call(v, &s->items[i], s->items[i].pool ? "pool.apply" : "vm.apply", params);
 		apply_strict(v, &s->items[i]);
 	}
 	if (v->client.interrupted) {

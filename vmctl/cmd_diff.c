@@ -94,6 +94,7 @@ static int diff_files(struct vmctl *v)
 	int status = EXIT_OK;
 
 	files_add_options(&set, &v->args);
+	files_refuse_pools(&set, "vmctl apply --dry-run says what would change");
 	if (set.bad < set.n)
 		status = vmctl_connect(v);
 	for (size_t i = 0; status == EXIT_OK && i < set.n; i++) {

@@ -11,7 +11,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
-#include "lib/vmdef.h"
+#include "lib/pooldef.h"
 
 const char *files_vm_name(const struct files_item *item)
 {
@@ -53,7 +53,8 @@ static int files_check_double(const struct files_set *s, const struct files_item
 	unsigned int line = 0, column = 0;
 
 	for (const struct files_item *other = s->items; other < item; other++) {
-		if (!other->loaded || strcmp(files_vm_name(other), files_vm_name(item)))
+		if (!other->loaded || other->pool != item->pool ||
+		    strcmp(files_vm_name(other), files_vm_name(item)))
 			continue;
 		vmfile_locate(&item->file, "/name", false, &line, &column);
 		return err_set(e, ERR_INVALID, "%s:%u:%u: /name: '%s' is in '%s' already",
@@ -69,9 +70,12 @@ static void files_add_document(struct files_set *s, const char *path, struct vmf
 	struct err e;
 	int ret;
 
+	if (!s->schemas)
+		s->schemas = schema_set_new();
 	item->file = *take_file;
 	item->loaded = true;
-	ret = vmdef_check_file(&item->file, &e);
+	item->pool = pooldef_is(item->file.root);
+	ret = pooldef_check_file(s->schemas, &item->file, &e);
 	if (ret >= 0)
 		ret = files_check_double(s, item, &e);
 	if (ret >= 0)
@@ -88,7 +92,8 @@ static void files_add_file(struct files_set *s, const char *path)
 	int ret = vmfile_load_all(path, &files, &n, &e);
 
 	if (ret >= 0 && s->n + n > FILES_MAX)
-		ret = err_set(&e, ERR_INVALID, "%s: more than %d VMs at once", path, FILES_MAX);
+		ret = err_set(&e, ERR_INVALID, "%s: more than %d VMs and pools at once", path,
+			      FILES_MAX);
 	if (ret < 0) {
 		vmfile_free_all(files, n);
 		files_add_bad(s, path, &e);
@@ -161,6 +166,7 @@ void files_fini(struct files_set *s)
 		client_reply_fini(&s->items[i].reply);
 	}
 	free(s->items);
+	schema_set_free(s->schemas);
 	*s = (struct files_set){ 0 };
 }
 
@@ -172,9 +178,11 @@ static void files_locate(struct files_item *item)
 
 	if (!path)
 		return;
-	/* of the parameter "definition", or within the definition */
+	/* of the parameter "definition" or "pool", or within the definition */
 	if (!strncmp(path, "/definition/", strlen("/definition/")))
 		path += strlen("/definition");
+	else if (item->pool && !strncmp(path, "/pool/", strlen("/pool/")))
+		path += strlen("/pool");
 	if (vmfile_locate(&item->file, path, false, &line, &column) < 0 || !line)
 		err_wrap(&item->e, "%s", item->file.name);
 	else
@@ -186,10 +194,25 @@ void files_call(struct vmctl *v, struct files_item *item, const char *method,
 {
 	struct err e;
 
-	json_add(take_params, "definition", json_object_get(item->file.root));
+	json_add(take_params, item->pool ? "pool" : "definition", json_object_get(item->file.root));
 	if (client_call(&v->client, method, take_params, &item->reply, &e) < 0) {
 		files_fail(item, &e);
 		files_locate(item);
+	}
+}
+
+void files_refuse_pools(struct files_set *s, const char *hint)
+{
+	struct err e;
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (!s->items[i].pool || s->items[i].status != EXIT_OK)
+			continue;
+		err_set(&e, ERR_INVALID, "%s: this is for VMs, and '%s' is a pool",
+			s->items[i].path, files_vm_name(&s->items[i]));
+		err_hint(&e, "%s", hint);
+		files_fail(&s->items[i], &e);
+		s->bad++;
 	}
 }
 

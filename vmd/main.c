@@ -14,7 +14,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
-#include "lib/vmdef.h"
+#include "lib/pooldef.h"
 #include "vmd/options.h"
 
 static int main_fail(const struct err *e, int status)
@@ -35,14 +35,17 @@ static int main_fail(const struct err *e, int status)
 static int main_check(const char *path)
 {
 	struct vmfile file = { 0 };
+	struct schema_set *set = schema_set_new();
 	struct err e = { 0 };
 	int ret = vmfile_load(path, &file, &e);
 
 	if (ret >= 0)
-		ret = vmdef_check_file(&file, &e);
+		ret = pooldef_check_file(set, &file, &e);
 	if (ret >= 0)
-		printf("%s: valid (VM '%s')\n", file.name, json_get_str(file.root, "name", ""));
+		printf("%s: valid (%s '%s')\n", file.name, pooldef_is(file.root) ? "pool" : "VM",
+		       json_get_str(file.root, "name", ""));
 	vmfile_fini(&file);
+	schema_set_free(set);
 	return ret < 0 ? main_fail(&e, (int)errcat_find(e.code)->exit) : EXIT_OK;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Every VM file of tests/config: of fail-x.yaml (or .json) comes exactly the message in fail-x.ok, of
- * pass-x.yaml exactly the machine configuration in pass-x.json. `GOLDEN_UPDATE=1 build/tests/config/golden`
+ * pass-x.yaml exactly the machine configuration (of a pool, the definition) in pass-x.json. `GOLDEN_UPDATE=1 build/tests/config/golden`
  * writes what it got; read the difference before you commit it. Speaks TAP.
  */
 #include <dirent.h>
@@ -13,7 +13,7 @@
 
 #include "lib/auto.h"
 #include "lib/fdio.h"
-#include "lib/vmdef.h"
+#include "lib/pooldef.h"
 
 #define GOLDEN_DIR "tests/config/"
 #define GOLDEN_LEAST 40 /* pairs there are at least: a lost folder is no success */
@@ -25,13 +25,17 @@ static char *golden_run(const char *path)
 	struct vmfile f = { 0 };
 	struct err e = { 0 };
 	char *out = NULL;
+	struct schema_set *set = schema_set_new();
 	int ret = vmfile_load(path, &f, &e), n;
 
 	if (!ret)
-		ret = vmdef_check_file(&f, &e);
-	if (!ret)
-		ret = vmdef_expand(f.root, NULL, &config, &e);
+		ret = pooldef_check_file(set, &f, &e);
+	if (!ret && pooldef_is(f.root))
+		config = json_object_get(f.root);
+	else if (!ret)
+		ret = vmdef_expand_in(set, f.root, NULL, &config, &e);
 	vmfile_fini(&f);
+	schema_set_free(set);
 	n = asprintf(&out, "%s\n",
 		     ret < 0 ? e.msg
 			     : json_object_to_json_string_ext(
