@@ -80,11 +80,18 @@ enum errcat_exit {
 	X(ERR_LEASE_BAD, 2101, "lease.quarantined", EXIT_PRECONDITION, false)      \
 	X(ERR_LEASE_OTHER, 2102, "lease.other_device", EXIT_PRECONDITION, false)   \
 	X(ERR_LEASE_MAC, 2103, "lease.mac_in_use", EXIT_CONFLICT, false)           \
-	X(ERR_LEASE_NOT_FOUND, 2104, "lease.not_found", EXIT_NOT_FOUND, false)     \
+	X(ERR_POOL_EXHAUSTED, 2104, "sriov.pool_exhausted", EXIT_CONFLICT, true)   \
 	X(ERR_LEASE_STRAY, 2105, "lease.stray", EXIT_CONFLICT, false)              \
+	X(ERR_LEASE_NOT_FOUND, 2106, "lease.not_found", EXIT_NOT_FOUND, false)     \
 	X(ERR_LEASE_HELD, 2107, "lease.still_held", EXIT_CONFLICT, true)           \
 	X(ERR_LEASE_VFIO, 2108, "lease.vfio_unusable", EXIT_PRECONDITION, false)   \
 	X(ERR_LEASE_MEMLOCK, 2109, "lease.memlock", EXIT_PRECONDITION, false)      \
+	X(ERR_POOL_NOT_FOUND, 2200, "pool.not_found", EXIT_NOT_FOUND, false)       \
+	X(ERR_POOL_IN_USE, 2201, "pool.in_use", EXIT_CONFLICT, true)               \
+	X(ERR_POOL_PF, 2202, "sriov.pf_unusable", EXIT_PRECONDITION, false)        \
+	X(ERR_POOL_DOWN, 2203, "sriov.pf_down", EXIT_PRECONDITION, false)          \
+	X(ERR_POOL_UNREADY, 2204, "pool.not_ready", EXIT_CONFLICT, true)           \
+	X(ERR_POOL_SHARED, 2205, "pool.pf_taken", EXIT_CONFLICT, false)            \
 	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED, false)            \
 	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED, false)      \
 	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED, false)      \

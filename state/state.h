@@ -146,6 +146,16 @@ struct state_journal {
 	int64_t time_ms;
 };
 
+/* A pool of virtual functions. */
+struct state_pool {
+	char name[64];
+	int64_t revision;
+	const char *definition; /* JSON text; valid during the callback */
+	char boot_id[64];	/* of the host's run that its rows of the journal are of */
+	struct state_actor actor;
+	int64_t created_ms, updated_ms;
+};
+
 /* Opens or makes dir/state.db and brings it to the newest schema. A newer database is refused. */
 int state_open(const char *dir, struct state **ret_state, struct err *e);
 void state_close(struct state *s);
@@ -314,6 +324,15 @@ int state_journal_delete(struct state *s, const char *owner, struct err *e);
 int state_journal_list(struct state *s, const char *owner,
 		       int (*each)(void *arg, const struct state_journal *j), void *arg,
 		       struct err *e);
+
+/* Pools. put: a new one, or another revision; its times come back. */
+int state_pool_put(struct state *s, struct state_pool *pool, struct err *e);
+int state_pool_set_boot(struct state *s, const char *name, const char *boot_id, struct err *e);
+int state_pool_delete(struct state *s, const char *name, struct err *e);
+/* By name; the one of that name, or NULL for all. each must not write; < 0 ends the walk and is returned. */
+int state_pool_list(struct state *s, const char *name,
+		    int (*each)(void *arg, const struct state_pool *pool), void *arg,
+		    struct err *e);
 
 /* A random uuid (version 4). */
 void state_uuid(char out[static STATE_ID_SIZE]);

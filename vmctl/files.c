@@ -245,7 +245,7 @@ void files_print_applied(struct vmctl *v, const struct files_item *item)
 	struct json_object *r = item->reply.result;
 	const char *name = json_get_str(r, "name", files_vm_name(item));
 	const char *result = json_get_str(r, "result", "?");
-	struct json_object *changes = json_get(r, "changes");
+	struct json_object *changes = json_get(r, "changes"), *steps = json_get(r, "steps");
 	bool dry_run = args_flag(&v->args, "dry-run"), unchanged = !strcmp(result, "unchanged");
 
 	if (v->out.format == OUTPUT_NAME) {
@@ -253,6 +253,9 @@ void files_print_applied(struct vmctl *v, const struct files_item *item)
 		return;
 	}
 	fprintf(v->out.out, "%s: %s%s\n", name, dry_run && !unchanged ? "would be " : "", result);
+	for (size_t i = 0; dry_run && steps && i < json_object_array_length(steps); i++)
+		fprintf(v->out.out, "  %zu. %s\n", i + 1,
+			json_get_str(json_object_array_get_idx(steps, i), "do", "?"));
 	if (strcmp(result, "updated"))
 		return;
 	for (size_t i = 0; changes && i < json_object_array_length(changes); i++)

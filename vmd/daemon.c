@@ -25,6 +25,7 @@
 #include "vmd/hostio.h"
 #include "vmd/job.h"
 #include "vmd/lease.h"
+#include "vmd/pool.h"
 #include "vmd/pci_policy.h"
 #include "vmd/scope.h"
 #include "vmd/server.h"
@@ -70,6 +71,7 @@ static int daemon_lock(struct daemon *d, struct err *e)
 
 static void daemon_serve(struct daemon *d)
 {
+	pools_start(d);
 	guest_ops_resume(d);
 	server_open(d->server);
 	log_info(&d->log, "vmd " VERSION " serves on '%s'", d->options->socket);
@@ -96,6 +98,7 @@ static void daemon_close(struct daemon *d)
 	vmlogs_close(d);
 	hostio_free(TAKE_PTR(d->hostio));
 	leases_close(d->leases);
+	pools_close(d->pools);
 	server_close(d->server);
 	event_hub_close(d->events);
 }
@@ -213,7 +216,8 @@ static int daemon_setup_leases(struct daemon *d, struct err *e)
 	if (ret < 0)
 		return ret;
 	d->leases = leases_new(d);
-	return d->leases ? 0 : err_ret(e, -ENOMEM, "cannot start");
+	d->pools = pools_new(d);
+	return d->leases && d->pools ? 0 : err_ret(e, -ENOMEM, "cannot start");
 }
 
 static int daemon_setup(struct daemon *d, struct err *e)
@@ -279,6 +283,7 @@ static void daemon_fini(struct daemon *d)
 		guests_free(d->guests);
 		jobs_free(d->jobs);
 		leases_free(d->leases);
+		pools_free(d->pools);
 		vmlogs_free(d->logs);
 		scope_bus_free(d->scopes);
 		event_hub_free(d->events);

@@ -33,6 +33,7 @@ struct guests;
 struct hostio;
 struct jobs;
 struct leases;
+struct pools;
 struct pci_policy;
 struct server;
 struct vmlogs;
@@ -53,6 +54,7 @@ struct daemon {
 	struct guests *guests;	    /* owned */
 	struct hostio *hostio;	    /* owned */
 	struct leases *leases;	    /* owned */
+	struct pools *pools;	    /* owned */
 	struct server *server;	    /* owned */
 	struct vmlogs *logs;	    /* owned */
 	struct schema_set *schemas; /* owned: of VM definitions */

@@ -506,7 +506,8 @@ static int guest_op_take_row(void *arg, const struct state_job *row, const char 
 	if (!rows)
 		return -ENOMEM;
 	r->rows = rows;
-	rows[r->n++] = *row;
+	if (row->vm[0]) /* else a pool's (vmd/pool_ask.c) */
+		rows[r->n++] = *row;
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -56,6 +57,7 @@ static int lease_parse(struct lease_want *want, struct json_object *device, stru
 	if (pci[0])
 		snprintf(want->lease.reason, sizeof(want->lease.reason),
 			 "the VM names its address");
+	want->numa = pci_numa_parse(json_get_str(device, "numa", "prefer"));
 	want->set = lease_parse_set(device);
 	want->identity = json_object_get(json_get(device, "identity"));
 	return 0;
@@ -89,6 +91,7 @@ void lease_wants_fini(struct lease_wants *w)
 		json_object_put(w->list[i].identity);
 		json_object_put(w->list[i].before);
 		json_object_put(w->list[i].steps);
+		free(w->list[i].pool);
 	}
 	w->n = 0;
 }
@@ -238,9 +241,11 @@ static struct json_object *lease_nvme(const struct lease_want *want, int64_t que
 
 static void lease_plan_nvme(struct lease_want *want)
 {
+	int64_t interrupts = want->pool ? want->pool->interrupts : LEASE_NVME_QUEUES;
+	int64_t queues = want->pool ? want->pool->queues : LEASE_NVME_QUEUES;
 	struct json_object *before = want->before;
 
-	journal_add(want->steps, lease_nvme(want, LEASE_NVME_QUEUES, LEASE_NVME_QUEUES, true),
+	journal_add(want->steps, lease_nvme(want, queues, interrupts, true),
 		    lease_nvme(want, json_get_int(before, "queues", 0),
 			       json_get_int(before, "interrupts", 0),
 			       json_get_bool(before, "online", false)));

@@ -7,7 +7,7 @@
 #define VMD_LEASE_PLAN_H
 
 #include "state/state.h"
-#include "vmd/host_pci.h"
+#include "vmd/pci_choose.h"
 
 #define LEASE_WANTS_MAX 30 /* PCI devices of a machine: VMDEF_PCI_LAST */
 
@@ -20,6 +20,8 @@ struct lease_want {
 	struct json_object *set;  /* owned: VF properties (hostio.h), or NULL: as they are */
 	struct json_object
 		*identity; /* owned: {vendor, device, serial, mac, vf} that it must have, or NULL */
+	struct pci_pool *pool; /* owned: that one is chosen of; NULL: the VM names its address */
+	enum pci_numa numa;
 	struct pci_function f;	    /* what it is, once it has been looked up */
 	struct pci_function pf;	    /* of a VF */
 	struct json_object *before; /* owned: of a VF, what vf-get or nvme-get said; or NULL */

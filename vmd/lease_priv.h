@@ -8,6 +8,7 @@
 #include "vmd/hostio.h"
 #include "vmd/journal.h"
 #include "vmd/lease.h"
+#include "vmd/pool.h"
 
 /* Leases on their way back: of a VM, or one. */
 struct lease_back {
@@ -47,6 +48,7 @@ struct lease_take {
 	uv_work_t work;
 	bool working;			/* a worker has it */
 	struct pci_inventory inventory; /* owned, once it was read */
+	unsigned char *marks;		/* owned: of its functions (pool.h) */
 	int ret;			/* the worker's */
 	struct err err;
 	struct json_object *step; /* owned: what a helper is asked */

@@ -84,6 +84,11 @@ static int lease_look_up(const struct lease_take *t, struct lease_want *want, st
 	f = pci_inventory_find(&t->inventory, &addr);
 	if (!f)
 		return pci_not_found(&addr, e);
+	if (pool_changes(t->set->d, f->is_vf ? &f->pf : &f->addr)) {
+		err_set(e, ERR_BUSY, "the VFs of the card of %s are being made or removed",
+			want->lease.address);
+		return err_hint(e, "vmctl jobs shows how far that is");
+	}
 	want->f = *f;
 	pf = f->is_vf ? pci_inventory_find(&t->inventory, &f->pf) : NULL;
 	if (f->is_vf && !pf)
@@ -168,6 +173,43 @@ static int lease_check_group(const struct lease_take *t, const struct lease_want
 	return 0;
 }
 
+/* --- pools ------------------------------------------------------------------------------------------ */
+
+/* Where the VM is: at the first of its devices whose node is known, those with an address first. */
+static int lease_node(const struct lease_take *t, const char **ret_like)
+{
+	for (int chosen = 0; chosen < 2; chosen++) {
+		for (size_t i = 0; i < t->wants.n; i++) {
+			const struct lease_want *want = &t->wants.list[i];
+			const struct pci_function *f;
+			struct pci_addr addr;
+
+			if ((want->pool == NULL) == chosen || !want->lease.address[0] ||
+			    pci_addr_parse(want->lease.address, &addr, NULL) < 0)
+				continue;
+			f = pci_inventory_find(&t->inventory, &addr);
+			*ret_like = want->lease.device;
+			if (f && f->numa_node >= 0)
+				return f->numa_node;
+		}
+	}
+	return -1;
+}
+
+static int lease_choose(const struct lease_take *t, struct lease_want *want, struct err *e)
+{
+	struct pci_wish wish = { .pool = want->pool, .numa = want->numa };
+	const struct pci_function *f;
+	int ret = pool_mark(t->set->d, &t->inventory, t->marks, e);
+
+	wish.node = lease_node(t, &wish.like);
+	if (ret >= 0)
+		ret = pci_choose(&t->inventory, t->marks, &wish, &f, want->lease.reason, e);
+	if (ret >= 0)
+		pci_addr_format(&f->addr, want->lease.address);
+	return ret;
+}
+
 /* --- and written ------------------------------------------------------------------------------------ */
 
 static int lease_insert(const struct lease_take *t, struct lease_want *want, struct err *e)
@@ -192,8 +234,10 @@ static int lease_insert(const struct lease_take *t, struct lease_want *want, str
 static int lease_reserve_one(struct lease_take *t, struct lease_want *want, struct err *e)
 {
 	struct state_lease has;
-	int ret = state_lease_at(t->set->d->state, want->lease.address, &has, e);
+	int ret = want->pool ? lease_choose(t, want, e) : 0;
 
+	if (ret >= 0)
+		ret = state_lease_at(t->set->d->state, want->lease.address, &has, e);
 	if (ret)
 		return ret < 0 ? ret : lease_refuse_taken(t, &has, e);
 	ret = lease_look_up(t, want, e);

@@ -32,6 +32,7 @@ void lease_take_free(struct lease_take *t)
 	json_object_put(t->step);
 	lease_wants_fini(&t->wants);
 	pci_inventory_fini(&t->inventory);
+	free(t->marks);
 	free(t);
 }
 
@@ -80,6 +81,15 @@ static void lease_take_survey(uv_work_t *work)
 	struct lease_take *t = container_of(work, struct lease_take, work);
 
 	t->ret = pci_inventory_read(&t->set->d->hostfs, &t->inventory, &t->err);
+	if (t->ret < 0)
+		return;
+	t->marks = calloc(t->inventory.n + 1, 1);
+	if (!t->marks)
+		t->ret = err_ret(&t->err, -ENOMEM, "cannot look at the host's devices");
+	for (size_t i = 0; t->marks && i < t->wants.n; i++)
+		if (t->wants.list[i].pool)
+			pool_look(&t->set->d->hostfs, &t->inventory, t->wants.list[i].pool,
+				  t->marks, NULL);
 }
 
 /* --- may it be given away? ------------------------------------------------------------------------------ */
@@ -353,6 +363,22 @@ static int lease_take_allowed(const struct lease_take *t, const struct state_vm 
 	return 0;
 }
 
+static int lease_take_pools(struct lease_take *t, struct err *e)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < t->wants.n && ret >= 0; i++) {
+		struct lease_want *want = &t->wants.list[i];
+
+		if (!want->lease.pool[0])
+			continue;
+		want->pool = malloc(sizeof(*want->pool));
+		ret = want->pool ? pool_load(t->set->d, want->lease.pool, want->pool, e)
+				 : err_ret(e, -ENOMEM, "cannot take devices");
+	}
+	return ret;
+}
+
 int lease_take(struct daemon *d, const struct state_vm *vm, struct json_object *config, bool dry,
 	       void (*done)(void *arg, struct lease_take *t, const struct err *why), void *arg,
 	       struct err *e)
@@ -373,6 +399,8 @@ int lease_take(struct daemon *d, const struct state_vm *vm, struct json_object *
 	ret = lease_wants_init(&t->wants, config, e);
 	if (ret >= 0)
 		ret = lease_take_allowed(t, vm, e);
+	if (ret >= 0)
+		ret = lease_take_pools(t, e);
 	if (ret >= 0 && t->wants.n) {
 		ret = uv_queue_work(&d->loop, &t->work, lease_take_survey, lease_take_surveyed);
 		t->working = ret >= 0;

@@ -82,6 +82,12 @@ void method_job_cancel(struct daemon *d, struct call *call)
 		call_fail(call, &e, NULL);
 		return;
 	}
+	if (!job->row.vm[0]) {
+		err_set(&e, ERR_VM_STATE, "job %s changes VFs of '%s' and ends by itself", id,
+			job->row.name);
+		call_fail(call, &e, NULL);
+		return;
+	}
 	if (role_check_vm(call, job->row.vm, &e) < 0) {
 		call_fail(call, &e, NULL);
 		return;

@@ -78,6 +78,14 @@ void method_job_cancel(struct daemon *d, struct call *call);
 /* method_lease.c: devices of the host */
 void method_lease_list(struct daemon *d, struct call *call);
 void method_pci_release(struct daemon *d, struct call *call);
+/* method_pool.c: virtual functions */
+void method_pool_apply(struct daemon *d, struct call *call);
+void method_pool_delete(struct daemon *d, struct call *call);
+void method_pool_get(struct daemon *d, struct call *call);
+void method_pool_list(struct daemon *d, struct call *call);
+void method_sriov_pf_get(struct daemon *d, struct call *call);
+void method_sriov_pf_list(struct daemon *d, struct call *call);
+void method_sriov_pf_set(struct daemon *d, struct call *call);
 /* method_power.c: what runs */
 void method_vm_start(struct daemon *d, struct call *call);
 void method_vm_stop(struct daemon *d, struct call *call);

@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Pools of virtual functions, on a simulated host with a fake vmm: declared, made, chosen of, exhausted, and as the host was
+ * when anything fails. FIELD 1, 3, 14, 15, 18.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/errcat.h"
+#include "tests/functional/harness.h"
+#include "tests/functional/scene.h"
+#include "tests/functional/simhost.h"
+#include "tests/lib/skip.h"
+
+#define PF "0000:10:00.0"
+#define FAR "0000:20:00.0" /* on NUMA node 1 */
+#define NVME "0000:90:00.0"
+#define RACES 100
+
+struct world {
+	struct harness *h;
+	struct client *c; /* NULL where there is no KVM */
+};
+
+static void begin_vmd(struct world *w)
+{
+	harness_vmd(w->h, "ok", "--sysroot", simhost_root(w->h), "--cgroup", "none",
+		    "--step-timeout", SCENE_LONG, "--log-level", "error", NULL);
+	w->c = harness_client(w->h);
+}
+
+static void end_vmd(struct world *w, int signal)
+{
+	client_close(w->h, w->c);
+	harness_vmd_end(w->h, signal);
+}
+
+static void make_host(struct world *w, const char *vfs)
+{
+	static struct harness_output o;
+	char program[4096], root[256];
+	char *argv[] = { program,     (char *)"--make",
+			 root,	      (char *)"--pfs",
+			 (char *)"2", (char *)"--vfs",
+			 (char *)vfs, (char *)"--nvmes",
+			 (char *)"1", NULL };
+
+	harness_program("vmd-hostsim", program, sizeof(program));
+	snprintf(root, sizeof(root), "%s", simhost_root(w->h));
+	if (harness_run(NULL, &o, argv))
+		fail_msg("vmd-hostsim --make: %s", o.err);
+}
+
+static int setup_with(void **state, const char *vfs)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	*state = w;
+	w->h = harness_new();
+	if (!harness_has_kvm())
+		return 0;
+	make_host(w, vfs);
+	begin_vmd(w);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, "8");
+}
+
+static int setup_many(void **state)
+{
+	return setup_with(state, "256");
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	if (w->c)
+		simhost_faults(w->h, "");
+	harness_free(w->h);
+	free(w);
+	return 0;
+}
+
+/* --- what is asked ------------------------------------------------------------------------------------ */
+
+/* Parameters of pool.apply; pfs: JSON. Valid until the next call. */
+static const char *pool_of(const char *name, const char *pfs, int vfs)
+{
+	static char text[512];
+
+	snprintf(text, sizeof(text),
+		 "{'pool': {'kind': 'pool', 'name': '%s', 'vfs': %d, 'pfs': %s}}", name, vfs, pfs);
+	return text;
+}
+
+static void apply(struct world *w, const char *name, const char *pfs, int vfs, const char *result)
+{
+	AUTO_JSON struct json_object *o =
+		client_result(w->c, "pool.apply", pool_of(name, pfs, vfs));
+
+	assert_string_equal(json_get_str(o, "result", ""), result);
+}
+
+static void define(struct world *w, const char *name, const char *passthrough)
+{
+	char params[1024];
+
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': '%s', 'memory': '64MiB', 'boot': {'kernel': '%s'},"
+		 " 'passthrough': [%s]}}",
+		 name, harness_file(w->h, "kernel", "not looked at"), passthrough);
+	json_object_put(client_result(w->c, "vm.apply", params));
+}
+
+static void start(struct world *w, const char *name)
+{
+	char params[128];
+
+	snprintf(params, sizeof(params), "{'vm': '%s'}", name);
+	json_object_put(client_result(w->c, "vm.start", params));
+}
+
+static void stop(struct world *w, const char *name)
+{
+	char params[128];
+
+	snprintf(params, sizeof(params), "{'vm': '%s'}", name);
+	json_object_put(client_result(w->c, "vm.stop", params));
+}
+
+static void refuse_start(struct world *w, const char *name, int code, const char *msg,
+			 const char *hint)
+{
+	char params[128];
+
+	snprintf(params, sizeof(params), "{'vm': '%s'}", name);
+	client_expect_error(w->c, "vm.start", params, code, msg, hint);
+}
+
+/* VFs, used and free ones of a pool, and its state. */
+static void expect_pool(struct world *w, const char *name, const char *state, int vfs, int leased,
+			int free)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	char params[128];
+
+	snprintf(params, sizeof(params), "{'name': '%s'}", name);
+	o = client_result(w->c, "pool.get", params);
+	assert_string_equal(json_get_str(o, "state", ""), state);
+	assert_int_equal(json_get_int(o, "vfs", -1), vfs);
+	assert_int_equal(json_get_int(o, "leased", -1), leased);
+	assert_int_equal(json_get_int(o, "free", -1), free);
+}
+
+static void expect_pf(struct world *w, const char *pf, int vfs, const char *link)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	char params[128];
+
+	snprintf(params, sizeof(params), "{'pci': '%s'}", pf);
+	o = client_result(w->c, "sriov.pf.get", params);
+	assert_int_equal(json_get_int(o, "vfs", -1), vfs);
+	assert_int_equal(json_object_array_length(json_get(o, "functions")), vfs);
+	assert_string_equal(json_get_str(o, "link", "none"), link);
+}
+
+/* The reason of a VM's n-th lease, from its address on. */
+static void expect_lease(struct world *w, const char *vm, size_t n, const char *pci,
+			 const char *reason)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	struct json_object *lease;
+	char params[128];
+
+	snprintf(params, sizeof(params), "{'vm': '%s'}", vm);
+	o = client_result(w->c, "vm.get", params);
+	lease = json_object_array_get_idx(json_get(o, "leases"), n);
+	assert_string_equal(json_get_str(lease, "pci", ""), pci);
+	assert_string_equal(json_get_str(lease, "reason", ""), reason);
+}
+
+/* --- declared ----------------------------------------------------------------------------------------- */
+
+static void test_declare_and_delete(void **state)
+{
+	struct world *w = *state;
+	AUTO_JSON struct json_object *plan = NULL;
+	struct json_object *step;
+
+	NEEDS_KVM;
+	plan = client_result(w->c, "pool.apply",
+			     "{'dry_run': true, 'pool': {'kind': 'pool', 'name': 'front',"
+			     " 'vfs': 4, 'pfs': ['" PF "']}}");
+	assert_int_equal(json_object_array_length(json_get(plan, "steps")), 2);
+	step = json_object_array_get_idx(json_get(plan, "steps"), 1);
+	assert_string_equal(json_get_str(step, "do", ""),
+			    "make 4 VFs on " PF ", drivers for them off");
+	assert_string_equal(json_get_str(step, "undo", ""), "remove the VFs of " PF);
+	expect_pf(w, PF, 0, "down");
+	client_expect_error(
+		w->c, "pool.get", "{'name': 'front'}", ERR_POOL_NOT_FOUND,
+		"there is no VF pool 'front'",
+		"vmctl sriov pool list shows those that there are; a file of kind: pool "
+		"declares one");
+
+	apply(w, "front", "['" PF "']", 4, "created");
+	expect_pool(w, "front", "ready", 4, 0, 4);
+	expect_pf(w, PF, 4, "up");
+	expect_pf(w, FAR, 0, "down"); /* nobody has named it */
+	assert_string_equal(simhost_driver(w->h, "0000:10:10.0"), "");
+	apply(w, "front", "['" PF "']", 4, "unchanged");
+	apply(w, "front", "['" PF "']", 6, "updated");
+	expect_pool(w, "front", "ready", 6, 0, 6);
+	/* what leaves is as it was */
+	apply(w, "front", "['" FAR "']", 6, "updated");
+	expect_pf(w, PF, 0, "down");
+	expect_pf(w, FAR, 6, "up");
+	json_object_put(client_result(w->c, "pool.delete", "{'name': 'front'}"));
+	expect_pf(w, FAR, 0, "down");
+}
+
+static void test_many(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	apply(w, "front", "[{'driver': 'igb'}]", 256, "created");
+	expect_pool(w, "front", "ready", 512, 0, 512);
+	define(w, "one", "{'pool': 'front', 'mac': '52:54:00:00:00:01'}");
+	start(w, "one");
+	expect_pool(w, "front", "ready", 512, 1, 511);
+	stop(w, "one");
+	expect_pool(w, "front", "ready", 512, 0, 512);
+}
+
+static void test_refused(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	client_expect_error(w->c, "pool.apply", pool_of("a", "['0000:00:19.0']", 2), ERR_POOL_PF,
+			    "device 0000:00:19.0 has no SR-IOV",
+			    "vmctl sriov pf list shows what can have VFs; some cards have it "
+			    "switched off in their firmware");
+	client_expect_error(w->c, "pool.apply", pool_of("a", "['" PF "']", 9), ERR_POOL_PF,
+			    "PF " PF " can have 8 VFs, not 9", "");
+	client_expect_error(w->c, "pool.apply", pool_of("a", "['0000:77:00.0']", 2),
+			    ERR_PCI_NOT_FOUND, "the host has no PCI device 0000:77:00.0",
+			    "vmctl pci list shows what there is; addresses change when cards are "
+			    "added or moved");
+	client_expect_error(w->c, "pool.apply", pool_of("a", "[{'driver': 'ixgbe'}]", 2),
+			    ERR_POOL_PF, "no device of this host is what VF pool 'a' asks for",
+			    "vmctl sriov pf list shows what can have VFs");
+	client_expect_error(
+		w->c, "pool.get", "{'name': 'a'}", ERR_POOL_NOT_FOUND, "there is no VF pool 'a'",
+		"vmctl sriov pool list shows those that there are; a file of kind: pool "
+		"declares one");
+	apply(w, "front", "['" PF "']", 4, "created");
+	client_expect_error(w->c, "pool.apply", pool_of("back", "[{'driver': 'igb'}]", 4),
+			    ERR_POOL_SHARED,
+			    "PF " PF " belongs to VF pool 'front', which says how many VFs it has",
+			    "a PF is in one pool; vmctl sriov pool show front says why it is in "
+			    "that one");
+	client_expect_error(w->c, "sriov.pf.set", "{'pci': '" PF "', 'vfs': 2}", ERR_POOL_SHARED,
+			    "PF " PF " belongs to VF pool 'front', which says how many VFs it has",
+			    "change vfs in the pool's file, then vmctl apply -f FILE");
+	client_expect_error(w->c, "sriov.pf.set", "{'pci': '0000:10:10.1', 'vfs': 2}", ERR_POOL_PF,
+			    "device 0000:10:10.1 is a VF itself",
+			    "vmctl sriov pf list shows what can have VFs; some cards have it "
+			    "switched off in their firmware");
+	expect_pf(w, FAR, 0, "down");
+}
+
+/* --- chosen of ---------------------------------------------------------------------------------------- */
+
+static void test_choice(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	apply(w, "front", "[{'driver': 'igb'}]", 2, "created");
+	define(w, "one", "{'pool': 'front'}, {'pool': 'front', 'numa': 'strict'}");
+	start(w, "one");
+	expect_lease(w, "one", 0, "0000:10:10.0",
+		     "pool front; NUMA node 0; emptier card: 0 of 2 in use");
+	expect_lease(w, "one", 1, "0000:10:10.1",
+		     "pool front; NUMA node 0 like pci0; 1 of 2 in use");
+	define(w, "two", "{'pool': 'front'}");
+	start(w, "two");
+	expect_lease(w, "two", 0, "0000:20:10.0", "pool front; NUMA node 1; 0 of 2 in use");
+	/* two on one node are not to be had any more, and the first is not kept */
+	define(w, "three", "{'pool': 'front'}, {'pool': 'front', 'numa': 'strict'}");
+	refuse_start(w, "three", ERR_POOL_EXHAUSTED,
+		     "VF pool 'front' has no free VF on node 1 (2 in use)",
+		     "vmctl lease list says who has them");
+	expect_pool(w, "front", "ready", 4, 3, 1);
+	stop(w, "one");
+	stop(w, "two");
+	expect_pool(w, "front", "ready", 4, 0, 4);
+}
+
+static void test_exhausted(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	define(w, "one", "{'pool': 'front', 'mac': '52:54:00:00:00:01', 'vlan': 100}");
+	refuse_start(w, "one", ERR_POOL_NOT_FOUND, "there is no VF pool 'front'",
+		     "vmctl sriov pool list shows those that there are; a file of kind: pool "
+		     "declares one");
+	apply(w, "front", "['" PF "']", 1, "created");
+	define(w, "two", "{'pool': 'front'}");
+	start(w, "one");
+	refuse_start(w, "two", ERR_POOL_EXHAUSTED, "VF pool 'front' has no free VF (1 in use)",
+		     "vmctl lease list says who has them");
+	/* in use: neither more nor fewer nor none */
+	client_expect_error(w->c, "pool.apply", pool_of("front", "['" PF "']", 2), ERR_POOL_IN_USE,
+			    "PF " PF " has 1 VFs, which cannot become 2 while 0000:10:10.0 belongs "
+			    "to VM 'one'",
+			    "vmctl stop one gives it back");
+	client_expect_error(w->c, "pool.delete", "{'name': 'front'}", ERR_POOL_IN_USE,
+			    "VM 'one' has VF 0000:10:10.0 of pool 'front' (in-use)",
+			    "vmctl stop one gives it back");
+	expect_pool(w, "front", "ready", 1, 1, 0);
+	stop(w, "one");
+	start(w, "two");
+	stop(w, "two");
+}
+
+/* Two starts at once want the last one: one gets it, and no more than one. */
+static void test_race(void **state)
+{
+	struct world *w = *state;
+	struct client *other;
+
+	NEEDS_KVM;
+	apply(w, "front", "['" PF "']", 1, "created");
+	define(w, "one", "{'pool': 'front'}");
+	define(w, "two", "{'pool': 'front'}");
+	other = harness_client(w->h);
+	for (int i = 0; i < RACES; i++) {
+		int a = client_ask(w->c, "vm.start", i % 2 ? "{'vm': 'one'}" : "{'vm': 'two'}");
+		int b = client_ask(other, "vm.start", i % 2 ? "{'vm': 'two'}" : "{'vm': 'one'}");
+		AUTO_JSON struct json_object *first = client_answer(w->c, a);
+		AUTO_JSON struct json_object *second = client_answer(other, b);
+		struct json_object *won = json_get(first, "error") ? second : first;
+		struct json_object *lost = won == first ? second : first;
+
+		assert_non_null(json_get(won, "result"));
+		assert_int_equal(json_get_int(json_get(lost, "error"), "code", 0),
+				 ERR_POOL_EXHAUSTED);
+		stop(w, json_get_str(json_get(won, "result"), "name", "?"));
+	}
+	expect_pool(w, "front", "ready", 1, 0, 1);
+}
+
+static void test_nvme(void **state)
+{
+	struct world *w = *state;
+	AUTO_JSON struct json_object *vf = NULL, *after = NULL;
+
+	NEEDS_KVM;
+	json_object_put(client_result(w->c, "pool.apply",
+				      "{'pool': {'kind': 'pool', 'name': 'disks', 'class': 'nvme',"
+				      " 'vfs': 2, 'pfs': ['" NVME "'], 'queues': 3,"
+				      " 'interrupts': 4}}"));
+	define(w, "one", "{'pool': 'disks'}");
+	start(w, "one");
+	vf = simhost_step(w->h, "{'op':'nvme-get','pf':'" NVME "','vf':0}");
+	assert_true(json_get_bool(vf, "online", false));
+	assert_int_equal(json_get_int(vf, "queues", 0), 3);
+	assert_int_equal(json_get_int(vf, "interrupts", 0), 4);
+	stop(w, "one");
+	after = simhost_step(w->h, "{'op':'nvme-get','pf':'" NVME "','vf':0}");
+	assert_false(json_get_bool(after, "online", true));
+}
+
+static void test_pf_down(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	apply(w, "front", "['" PF "']", 2, "created");
+	define(w, "one", "{'pool': 'front'}");
+	json_object_put(simhost_step(w->h, "{'op':'link-down','pf':'" PF "'}"));
+	refuse_start(w, "one", ERR_POOL_DOWN, "PF ens1 (" PF ") of VF pool 'front' is down",
+		     "ip link set ens1 up");
+	json_object_put(simhost_step(w->h, "{'op':'link-up','pf':'" PF "'}"));
+	start(w, "one");
+	stop(w, "one");
+}
+
+/* --- what fails --------------------------------------------------------------------------------------- */
+
+static void expect_failure(struct world *w, const char *method, const char *params, int code,
+			   const char *part)
+{
+	AUTO_JSON struct json_object *o = client_error(w->c, method, params);
+	const char *message = json_get_str(o, "message", "");
+
+	assert_int_equal(json_get_int(o, "code", 0), code);
+	if (!strstr(message, part))
+		fail_msg("'%s' does not say '%s'", message, part);
+}
+
+static void test_shortfall(void **state)
+{
+	struct world *w = *state;
+	AUTO_JSON struct json_object *e = NULL, *pool = NULL;
+	struct json_object *cause;
+
+	NEEDS_KVM;
+	simhost_faults(w->h, "[{'op':'vfs','pci':'" PF "','count':3}]");
+	e = client_error(w->c, "pool.apply", pool_of("front", "['" PF "']", 5));
+	assert_int_equal(json_get_int(e, "code", 0), ERR_HOST_VFS);
+	assert_string_equal(json_get_str(e, "message", ""),
+			    "cannot make 5 VFs on " PF ", drivers for them off");
+	cause = json_object_array_get_idx(json_get(json_get(e, "data"), "cause"), 0);
+	assert_string_equal(json_object_get_string(cause), PF " made 3 of 5 VFs");
+	pool = client_result(w->c, "pool.get", "{'name': 'front'}");
+	assert_string_equal(json_get_str(pool, "message", ""),
+			    "cannot make 5 VFs on " PF ", drivers for them off: " PF
+			    " made 3 of 5 VFs");
+	expect_pool(w, "front", "failed", 0, 0, 0);
+	expect_pf(w, PF, 0, "down"); /* as it was */
+	define(w, "one", "{'pool': 'front'}");
+	refuse_start(w, "one", ERR_POOL_UNREADY,
+		     "VF pool 'front' has no VFs yet: PF " PF " has none of 5",
+		     "vmctl sriov pool show front says why");
+	simhost_faults(w->h, "");
+	apply(w, "front", "['" PF "']", 5, "unchanged");
+	expect_pool(w, "front", "ready", 5, 0, 5);
+}
+
+/* Which property of which VF, and the host as it was before. */
+static void test_property_rejected(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	apply(w, "front", "['" PF "']", 2, "created");
+	define(w, "one", "{'pool': 'front', 'mac': '52:54:00:00:00:01', 'vlan': 100}");
+	simhost_faults(w->h, "[{'op':'vf-set','at':'vlan','error':'EOPNOTSUPP','times':1}]");
+	expect_failure(w, "vm.start", "{'vm': 'one'}", ERR_HOST_VF,
+		       "VM 'one' does not get device 0000:10:10.0");
+	expect_pool(w, "front", "ready", 2, 0, 2);
+	simhost_faults(w->h, "");
+	start(w, "one");
+	stop(w, "one");
+}
+
+static void test_mac_in_use(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	apply(w, "front", "[{'driver': 'igb'}]", 2, "created");
+	define(w, "one", "{'pool': 'front', 'mac': '52:54:00:00:00:01'}");
+	define(w, "two", "{'pool': 'front', 'mac': '52:54:00:00:00:01'}");
+	start(w, "one");
+	refuse_start(w, "two", ERR_LEASE_MAC,
+		     "MAC address 52:54:00:00:00:01 is that of 0000:10:10.0, which VM 'one' has",
+		     "");
+	stop(w, "one");
+	json_object_put(simhost_step(w->h, "{'op':'vf-set','pf':'" FAR
+					   "','vf':1,'set':{'mac':'52:54:00:00:00:01'}}"));
+	refuse_start(w, "two", ERR_LEASE_MAC,
+		     "MAC address 52:54:00:00:00:01 is that of VF 0000:20:10.1", "");
+	expect_pool(w, "front", "ready", 4, 0, 4);
+}
+
+/* --- vmd and the host begin anew ------------------------------------------------------------------------ */
+
+static void wait_ready(struct world *w, const char *name)
+{
+	char params[128];
+
+	snprintf(params, sizeof(params), "{'name': '%s'}", name);
+	for (;;) {
+		AUTO_JSON struct json_object *o = client_result(w->c, "pool.get", params),
+					     *jobs = NULL;
+		AUTO_JSON struct json_object *done = NULL;
+		char wait[128];
+
+		if (strcmp(json_get_str(o, "state", ""), "working") != 0)
+			return;
+		jobs = client_result(w->c, "job.list", "{'state': 'running'}");
+		if (!json_object_array_length(json_get(jobs, "jobs")))
+			continue; /* the host is still being read */
+		snprintf(wait, sizeof(wait), "{'job': '%s'}",
+			 json_get_str(json_object_array_get_idx(json_get(jobs, "jobs"), 0), "job",
+				      ""));
+		done = client_result(w->c, "job.wait", wait);
+	}
+}
+
+static void test_reboot(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	apply(w, "front", "['" PF "']", 4, "created");
+	json_object_put(client_result(w->c, "sriov.pf.set", "{'pci': '" FAR "', 'vfs': 3}"));
+	end_vmd(w, SIGTERM);
+	begin_vmd(w);
+	wait_ready(w, "front");
+	expect_pool(w, "front", "ready", 4, 0, 4);
+	expect_pf(w, FAR, 3, "up");
+	end_vmd(w, SIGKILL);
+	simhost_reboot(w->h);
+	begin_vmd(w);
+	wait_ready(w, "front");
+	expect_pool(w, "front", "ready", 4, 0, 4);
+	expect_pf(w, FAR, 0, "down"); /* set by hand, until the boot */
+	json_object_put(client_result(w->c, "pool.delete", "{'name': 'front'}"));
+	expect_pf(w, PF, 0, "down");
+}
+
+/* vmd is killed while a helper makes the VFs; the next one goes on with the job. */
+static void test_killed_in_the_middle(void **state)
+{
+	static const char *const ops[] = { "link-up", "vfs" };
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		AUTO_JSON struct json_object *progress = NULL;
+		char fault[128];
+
+		snprintf(fault, sizeof(fault), "[{'op':'%s','hang':true,'times':1}]", ops[i]);
+		simhost_faults(w->h, fault);
+		client_ask(w->c, "pool.apply", pool_of("front", "['" PF "']", 4));
+		/* answered by another round trip: the change is written by then or not, both are right */
+		json_object_put(client_result(w->c, "daemon.ping", NULL));
+		end_vmd(w, SIGKILL);
+		simhost_faults(w->h, "");
+		begin_vmd(w);
+		progress = client_result(w->c, "pool.list", NULL);
+		if (json_object_array_length(json_get(progress, "pools"))) {
+			wait_ready(w, "front");
+			expect_pool(w, "front", "ready", 4, 0, 4);
+			json_object_put(client_result(w->c, "pool.delete", "{'name': 'front'}"));
+		}
+		expect_pf(w, PF, 0, "down");
+	}
+}
+
+#define POOL_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		POOL_TEST(test_declare_and_delete),
+		cmocka_unit_test_setup_teardown(test_many, setup_many, teardown),
+		POOL_TEST(test_refused),
+		POOL_TEST(test_choice),
+		POOL_TEST(test_exhausted),
+		POOL_TEST(test_race),
+		POOL_TEST(test_nvme),
+		POOL_TEST(test_pf_down),
+		POOL_TEST(test_shortfall),
+		POOL_TEST(test_property_rejected),
+		POOL_TEST(test_mac_in_use),
+		POOL_TEST(test_reboot),
+		POOL_TEST(test_killed_in_the_middle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
