@@ -170,6 +170,7 @@ _Noreturn static void spawn_child(struct vmproc_child *s)
 	char go;
 
 	setsid();
+	s->process.pid = getpid();
 	spawn_descriptors(s);
 	/* from now on the socket bears our pid: a vmd that comes later looks at it (vmproc_conn.c) */
 	if (syscall(SYS_listen, 3, SPAWN_BACKLOG) < 0)
@@ -192,20 +193,34 @@ _Noreturn static void spawn_child(struct vmproc_child *s)
 /* --- the thread that makes it --- */
 
 /*
- * The child begins in its control group: moving it later is slow and seen. It runs on this stack,
- * below this frame, while the caller sleeps; so it must not return from here, and nothing here may
- * be put into a function of its own.
+ * The child runs on this stack, below this frame, while the caller sleeps; so it must not return from here, and
+ * nothing here may be put into a function of its own. clone(2): systemd refuses clone3 under RestrictNamespaces=,
+ * as it cannot see its flags.
  */
 static __attribute__((noinline)) long spawn_clone(struct vmproc_child *s)
 {
-	int cgroup = s->program.cgroup;
+	register long none __asm__("r10") = 0;
+	register long no_tls __asm__("r8") = 0;
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "0"(SYS_clone), "D"(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD),
+			   "S"(0), "d"(&s->pidfd), "r"(none), "r"(no_tls)
+			 : "rcx", "r11", "memory");
+	if (!ret)
+		spawn_child(s);
+	return ret;
+}
+
+/* The same, and the child begins in its control group: moving it later is slow and seen. */
+static __attribute__((noinline)) long spawn_clone_into(struct vmproc_child *s)
+{
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_PARENT_SETTID |
-			 (cgroup < 0 ? 0 : CLONE_INTO_CGROUP),
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP,
 		.pidfd = (uintptr_t)&s->pidfd,
-		.parent_tid = (uintptr_t)&s->process.pid,
 		.exit_signal = SIGCHLD,
-		.cgroup = cgroup < 0 ? 0 : (uint64_t)cgroup,
+		.cgroup = (uint64_t)s->program.cgroup,
 	};
 	long ret;
 
@@ -227,9 +242,9 @@ static void *spawn_thread(void *arg)
 	/* a handler of vmd's in the child would do things to vmd */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
-	ret = spawn_clone(s);
+	ret = s->program.cgroup < 0 ? spawn_clone(s) : spawn_clone_into(s);
 	if (ret < 0) {
-		s->what = "clone3";
+		s->what = s->program.cgroup < 0 ? "clone" : "clone3";
 		s->code = (int)-ret;
 	}
 	sem_post(&s->settled); /* it has ended before its gate */
