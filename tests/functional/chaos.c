@@ -314,7 +314,7 @@ struct json_object *chaos_check(struct chaos *w)
 	chaos_no_orphan(w, (pid_t)json_get_int(observed, "pid", 0));
 	chaos_no_litter(w, one);
 	chaos_integrity(w);
-	scene_expect_fds(w->h, w->c, w->fds + 5 * running);
+	scene_expect_fds(w->h, w->c, w->fds + SCENE_VM_FDS * running);
 	return one;
 }
 

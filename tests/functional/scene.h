@@ -49,6 +49,8 @@ void scene_expect_state(struct client *c, const char *vm, const char *state);
 void scene_expect_exit(struct client *c, const char *vm, const char *reason, const char *message);
 /* How many descriptors vmd keeps open: the least in some turns of its loop, since its workers open and close others. */
 unsigned int scene_fds(struct harness *h, struct client *c);
+/* Of a VM that runs: the connection, the pidfd, what its two consoles and the monitor itself say. */
+#define SCENE_VM_FDS 5
 /* Within some turns of vmd's loop: so many open descriptors. */
 void scene_expect_fds(struct harness *h, struct client *c, unsigned int expected);
 /* The names in a directory, without . and .. */

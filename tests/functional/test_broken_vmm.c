@@ -109,8 +109,7 @@ static void runs(struct harness *h, const struct start_row *row)
 
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	scene_expect_state(c, "one", "running");
-	/* the connection, the pidfd, what its consoles and the monitor itself say */
-	scene_expect_fds(h, c, fds + 5);
+	scene_expect_fds(h, c, fds + SCENE_VM_FDS);
 	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
 	json_object_put(client_result(c, "vm.resume", "{'vm': 'one'}"));
 	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));

@@ -59,21 +59,22 @@ static void stop(struct client *c)
 
 static void test_call_is_lost(void **state)
 {
-	struct client *c = begin_running(*state, "drop-pause");
+	struct client *c;
 	unsigned int fds;
 	pid_t pid;
 
-	if (!c)
-		SKIP_BECAUSE("no /dev/kvm");
-	pid = scene_pid(c, "one");
+	NEEDS_KVM;
+	c = scene_begin(*state, "drop-pause", SCENE_LONG);
 	fds = scene_fds(*state, c);
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	pid = scene_pid(c, "one");
 	client_expect_error(c, "vm.pause", "{'vm': 'one'}", ERR_VMM_PROTOCOL, broke(pid), "");
 	scene_expect_state(c, "one", "running");
 	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
 	scene_expect_state(c, "one", "paused");
 	json_object_put(client_result(c, "vm.resume", "{'vm': 'one'}"));
 	assert_int_equal(scene_pid(c, "one"), pid);
-	scene_expect_fds(*state, c, fds);
+	scene_expect_fds(*state, c, fds + SCENE_VM_FDS);
 	stop(c);
 }
 
