@@ -86,7 +86,7 @@ struct state {
 	bool in_doubt; /* a commit's outcome is unknown, and was not settled yet */
 	void (*doubt)(void *arg);
 	void *doubt_arg;
-	bool unsynced; /* what is committed waits for the next one that is synced */
+	bool unsynced;		 /* what is committed waits for the next one that is synced */
 	int64_t jobs_expired_ms; /* when jobs were last looked at for their age */
 };
 

@@ -2,6 +2,7 @@
 /* The history of definitions: who, when, what; and the ways back. */
 #include "tests/functional/harness.h"
 
+#include <fcntl.h>
 #include <glob.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/fdio.h"
 #include "tests/lib/skip.h"
 
 #define OTHER_UID 4242
@@ -266,6 +269,16 @@ static void check_round_trip(struct harness *h, const char *path)
 	assert_non_null(strstr(got.out, ": unchanged\n"));
 }
 
+/* Files of kind pool have no VM. */
+static bool defines_pool(const char *path)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[4096] = "\n";
+
+	assert_true(fdio_read(fd, text + 1, sizeof(text) - 2) > 0);
+	return strstr(text, "\nkind: pool\n");
+}
+
 static void test_export_of_every_example(void **state)
 {
 	static const char *const patterns[] = { "schemas/examples/*.yaml",
@@ -279,8 +292,12 @@ static void test_export_of_every_example(void **state)
 		glob_t found;
 
 		assert_int_equal(glob(patterns[k], 0, NULL, &found), 0);
-		for (size_t i = 0; i < found.gl_pathc; i++, n++)
+		for (size_t i = 0; i < found.gl_pathc; i++) {
+			if (defines_pool(found.gl_pathv[i]))
+				continue;
 			check_round_trip(h, found.gl_pathv[i]);
+			n++;
+		}
 		globfree(&found);
 	}
 	assert_true(n >= 9);
