@@ -208,6 +208,12 @@ int journal_run(struct journal *j, const char *owner, struct json_object *steps,
 
 /* --- and is taken back ------------------------------------------------------------------------------ */
 
+/* A reset that did not come to its end: nobody has had the device since, so nothing is to be wiped out of it. */
+static bool journal_spares(const struct state_journal *row, struct json_object *undo)
+{
+	return row->begun && !strcmp(json_get_str(undo, "op", ""), "reset");
+}
+
 static int journal_take(void *arg, const struct state_journal *row)
 {
 	struct json_object *steps = arg, *undo;
@@ -216,6 +222,10 @@ static int journal_take(void *arg, const struct state_journal *row)
 		return 0;
 	if (json_parse(row->undo, strlen(row->undo), &undo, NULL) < 0)
 		return -ERR_STATE;
+	if (journal_spares(row, undo)) {
+		json_object_put(undo);
+		return 0;
+	}
 	undo = json_add(json_add_int(json_new(), "seq", row->seq), "undo", undo);
 	return json_object_array_add(steps, undo) < 0 ? -ENOMEM : 0;
 }

@@ -3,7 +3,8 @@
  * Changes of the host that are never left half-done: each step is written to the database with its undo before
  * it is made (hostio.h), and all of an owner's are taken back in reverse order when one fails, when they are not needed
  * any more, or by the next vmd when this one died. A step that was begun may have happened or not: its undo is done
- * in either case, for each may be done twice. DESIGN.md "Device leases". On the loop's thread.
+ * in either case, for each may be done twice; but for a reset, which wipes out what a user of the device leaves, and
+ * nobody gets a device whose reset was not done. DESIGN.md "Device leases". On the loop's thread.
  *
  * Owners: "lease:GENERATION", "pool:NAME". One run an owner at a time is the caller's to see to.
  */
