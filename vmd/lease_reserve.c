@@ -199,7 +199,7 @@ static int lease_node(const struct lease_take *t, const char **ret_like)
 static int lease_choose(const struct lease_take *t, struct lease_want *want, struct err *e)
 {
 	struct pci_wish wish = { .pool = want->pool, .numa = want->numa };
-	const struct pci_function *f;
+	const struct pci_function *f = NULL;
 	int ret = pool_mark(t->set->d, &t->inventory, t->marks, e);
 
 	wish.node = lease_node(t, &wish.like);
