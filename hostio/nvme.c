@@ -174,7 +174,7 @@ static int nvme_change(struct kernel *k, const char *name, const struct nvme_vf 
 int step_nvme_vf(struct kernel *k, struct json_object *step, struct json_object **ret_result,
 		 struct err *e)
 {
-	struct nvme_vf want = { .online = json_get_bool(step, "online", true) }, now;
+	struct nvme_vf want = { .online = json_get_bool(step, "online", true) }, now = { 0 };
 	char name[STEP_NAME];
 	unsigned int vf;
 	int ret = step_uint(step, "vf", NVME_VFS_MAX, &vf, e);

@@ -99,7 +99,9 @@ static int sim_write(struct kernel *k, const char *path, const char *text, struc
 	snprintf(line, sizeof(line), "%.*s", (int)strcspn(text, "\n"), text);
 	ret = sim_fault(k, at, &fault, e);
 	if (ret >= 0)
-		ret = lock = sim_lock(k, e);
+		ret = sim_lock(k, e);
+	if (ret >= 0)
+		lock = ret;
 	if (ret >= 0 && fault.vanish)
 		sim_device_remove(k, k->device);
 	if (ret >= 0 && fault.broken)

@@ -261,7 +261,7 @@ int journal_undos(struct journal *j, const char *owner, struct json_object **ret
 int journal_undo(struct journal *j, const char *owner, const struct journal_ops *ops, void *arg,
 		 struct err *e)
 {
-	struct json_object *steps;
+	struct json_object *steps = NULL;
 	struct journal_run *r;
 	int ret = journal_load(j, owner, &steps, e);
 

@@ -304,12 +304,12 @@ int pool_forget(struct daemon *d, const char *prefix, struct err *e)
 {
 	struct pools set = { .d = d };
 	struct pool_run *r = calloc(1, sizeof(*r));
-	int ret = r ? 0 : err_ret(e, -ENOMEM, "cannot read the journal");
+	int ret;
 
-	if (r) {
-		r->set = &set;
-		ret = pool_plan_back(r, prefix, e);
-	}
+	if (!r)
+		return err_ret(e, -ENOMEM, "cannot read the journal");
+	r->set = &set;
+	ret = pool_plan_back(r, prefix, e);
 	for (size_t i = 0; ret >= 0 && i < r->n; i++)
 		ret = state_journal_delete(d->state, r->items[i].owner, e);
 	free(r);
