@@ -202,6 +202,14 @@ int state_vm_find(struct state *s, const char *word, struct state_vm *ret_vm, st
  */
 int state_vm_list(struct state *s, const char *after, int64_t limit,
 		  int (*each)(void *arg, const struct state_vm *vm), void *arg, struct err *e);
+/* The same of those that came from a folder (state_vm_set_origin). */
+int state_vm_list_origin(struct state *s, const char *origin, const char *after, int64_t limit,
+			 int (*each)(void *arg, const struct state_vm *vm), void *arg,
+			 struct err *e);
+/* The folder of files that it came from, a name to find it by; nothing is written when it is that already. */
+int state_vm_set_origin(struct state *s, const char *id, const char *origin, struct err *e);
+/* malloc'ed; NULL: none. */
+int state_vm_origin(struct state *s, const char *id, char **ret_origin, struct err *e);
 /* Texts of a revision, malloc'ed; either may be NULL. -ERR_VM_NO_REVISION. */
 int state_revision_get(struct state *s, const char *id, int64_t number, char **ret_definition,
 		       char **ret_config, struct err *e);

@@ -200,13 +200,39 @@ int state_vm_find(struct state *s, const char *word, struct state_vm *ret_vm, st
 	return ret ? MIN(ret, 0) : vm_not_found(s, word, e);
 }
 
-int state_vm_list(struct state *s, const char *after, int64_t limit,
-		  int (*each)(void *arg, const struct state_vm *vm), void *arg, struct err *e)
+int state_vm_set_origin(struct state *s, const char *id, const char *origin, struct err *e)
+{
+	return db_run(s, DB_VM_SET_ORIGIN,
+		      "UPDATE vm SET origin = ?1 WHERE id = ?2 AND origin IS NOT ?1", e, "tt",
+		      origin, id);
+}
+
+int state_vm_origin(struct state *s, const char *id, char **ret_origin, struct err *e)
 {
 	sqlite3_stmt *stmt =
-		db_query(s, DB_VM_LIST,
-			 "SELECT " VM_COLUMNS VM_FROM "WHERE name > ? ORDER BY name LIMIT ?", e,
-			 "ti", after, limit);
+		db_query(s, DB_VM_ORIGIN,
+			 "SELECT origin FROM vm WHERE id = ? AND origin IS NOT NULL", e, "t", id);
+	char *origin = NULL;
+	int ret;
+
+	if (!stmt)
+		return -ERR_STATE;
+	ret = db_step(s, stmt, e);
+	if (ret > 0) {
+		origin = strdup((const char *)sqlite3_column_text(stmt, 0));
+		if (!origin)
+			ret = err_ret(e, -ENOMEM, "the origin of VM %s", id);
+	}
+	db_end(stmt);
+	if (ret >= 0)
+		*ret_origin = origin;
+	return MIN(ret, 0);
+}
+
+/* Each row of a statement, which this ends; NULL: it failed. */
+static int vm_each(struct state *s, sqlite3_stmt *stmt,
+		   int (*each)(void *arg, const struct state_vm *vm), void *arg, struct err *e)
+{
 	struct state_vm vm;
 	int ret;
 
@@ -220,4 +246,26 @@ int state_vm_list(struct state *s, const char *after, int64_t limit,
 	}
 	db_end(stmt);
 	return ret;
+}
+
+int state_vm_list(struct state *s, const char *after, int64_t limit,
+		  int (*each)(void *arg, const struct state_vm *vm), void *arg, struct err *e)
+{
+	return vm_each(s,
+		       db_query(s, DB_VM_LIST,
+				"SELECT " VM_COLUMNS VM_FROM "WHERE name > ? ORDER BY name LIMIT ?",
+				e, "ti", after, limit),
+		       each, arg, e);
+}
+
+int state_vm_list_origin(struct state *s, const char *origin, const char *after, int64_t limit,
+			 int (*each)(void *arg, const struct state_vm *vm), void *arg,
+			 struct err *e)
+{
+	return vm_each(s,
+		       db_query(s, DB_VM_LIST_ORIGIN,
+				"SELECT " VM_COLUMNS VM_FROM
+				"WHERE origin = ? AND name > ? ORDER BY name LIMIT ?",
+				e, "tti", origin, after, limit),
+		       each, arg, e);
 }

@@ -2,7 +2,7 @@
 /*
  * vmctl apply and validate: VM files are read and checked here, so that an error says where it stands; what
  * only vmd can find comes back with a JSON Pointer and is looked up in the file. No VM is touched before
- * every file has been read.
+ * every file has been read; with --prune, VMs are deleted after every file was applied.
  */
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "lib/errcat.h"
 #include "vmctl/command.h"
 #include "vmctl/files.h"
+#include "vmctl/prune.h"
 
 static struct json_object *validate_row(const struct files_item *item)
 {
@@ -21,7 +22,8 @@ static struct json_object *validate_row(const struct files_item *item)
 	return json_add_str(row, "name", files_vm_name(item));
 }
 
-static void apply_print_json(struct vmctl *v, const struct files_set *s,
+/* prune: NULL for none */
+static void apply_print_json(struct vmctl *v, const struct files_set *s, const struct prune *prune,
 			     struct json_object *(*row)(const struct files_item *item))
 {
 	AUTO_JSON struct json_object *doc = json_new();
@@ -30,13 +32,15 @@ static void apply_print_json(struct vmctl *v, const struct files_set *s,
 	json_add(doc, "results", results);
 	for (size_t i = 0; i < s->n; i++)
 		json_object_array_add(results, row(&s->items[i]));
+	if (prune)
+		prune_rows(prune, results);
 	output_json(&v->out, v->args.command->name, doc);
 }
 
 static void validate_print(struct vmctl *v, const struct files_set *s)
 {
 	if (v->out.format == OUTPUT_JSON) {
-		apply_print_json(v, s, validate_row);
+		apply_print_json(v, s, NULL, validate_row);
 		return;
 	}
 	for (size_t i = 0; i < s->n; i++) {
@@ -78,58 +82,120 @@ static void apply_strict(struct vmctl *v, struct files_item *item)
 	files_fail(item, &e);
 }
 
-static int apply_all(struct vmctl *v, struct files_set *s)
+static void apply_files(struct vmctl *v, struct files_set *s)
 {
 	for (size_t i = 0; i < s->n && !v->client.interrupted; i++) {
+		struct files_item *item = &s->items[i];
 		struct json_object *params = json_new();
 
 		if (args_flag(&v->args, "dry-run"))
 			json_add_bool(params, "dry_run", true);
-		files_call(v, &s->items[i], s->items[i].pool ? "pool.apply" : "vm.apply", params);
-		apply_strict(v, &s->items[i]);
+		if (item->folder && !item->pool)
+			json_add_str(params, "origin", item->folder);
+		files_call(v, item, item->pool ? "pool.apply" : "vm.apply", params);
+		apply_strict(v, item);
+	}
+}
+
+static int apply_all(struct vmctl *v, struct files_set *s, struct prune *p)
+{
+	bool pruned = false;
+
+	apply_files(v, s);
+	if (files_status(s) == EXIT_OK && !v->client.interrupted) {
+		pruned = true; /* also by a dry run, which prune_find was */
+		if (!args_flag(&v->args, "dry-run"))
+			prune_run(v, p);
 	}
 	if (v->client.interrupted) {
 		output_note(&v->out, "vmctl: interrupted; vmctl list shows what was applied");
 		return VMCTL_EXIT_INTERRUPTED;
 	}
 	files_print_errors(v, s, "apply");
+	if (pruned)
+		prune_print_errors(v, p);
+	else if (p->n)
+		output_note(&v->out, "vmctl: no VM was deleted");
 	if (v->out.format == OUTPUT_JSON)
-		apply_print_json(v, s, files_row);
+		apply_print_json(v, s, pruned ? p : NULL, files_row);
 	for (size_t i = 0; v->out.format != OUTPUT_JSON && i < s->n; i++)
 		if (s->items[i].status == EXIT_OK)
 			files_print_applied(v, &s->items[i]);
-	return files_status(s);
+	if (pruned && v->out.format != OUTPUT_JSON)
+		prune_print(v, p);
+	return pruned ? prune_status(p, EXIT_OK) : files_status(s);
 }
 
 /* One status of all that are bad, or the first of several; never EXIT_PARTIAL: nothing was done at all. */
-static int apply_refuse(struct vmctl *v, const struct files_set *s)
+static int apply_refuse(struct vmctl *v, const struct files_set *s, const struct prune *p)
 {
 	int status = EXIT_OK;
 
 	files_print_errors(v, s, "apply");
+	prune_print_errors(v, p);
 	if (v->out.format == OUTPUT_JSON)
-		apply_print_json(v, s, files_row);
+		apply_print_json(v, s, p, files_row);
 	else if (s->bad < s->n)
 		output_note(&v->out, "vmctl: nothing was applied");
 	for (size_t i = 0; i < s->n; i++)
 		if (s->items[i].status != EXIT_OK)
 			status = s->items[i].status;
+	for (size_t i = 0; i < p->n && status == EXIT_OK; i++)
+		status = p->items[i].status;
 	return status;
+}
+
+/* Which VMs go, and may they? */
+static int apply_prepare(struct vmctl *v, const struct files_set *s, bool ask, struct prune *p)
+{
+	int status = EXIT_OK;
+
+	if (!args_flag(&v->args, "prune"))
+		return EXIT_OK;
+	status = prune_find(v, s, p);
+	if (status != EXIT_OK || !p->n || args_flag(&v->args, "dry-run"))
+		return status;
+	if (p->bad)
+		return apply_refuse(v, s, p);
+	prune_announce(v, p);
+	return ask ? vmctl_confirm(v) : EXIT_OK;
+}
+
+/* --prune is for folders: in a single file, nothing says what is not there. */
+static int apply_check_options(struct vmctl *v, const struct files_set *s, bool *ret_ask)
+{
+	*ret_ask = false;
+	if (!args_flag(&v->args, "prune"))
+		return EXIT_OK;
+	if (!s->bad && s->unkept)
+		return vmctl_usage(v,
+				   "'--prune': '%s' is no path that vmd can keep: at most 4095 "
+				   "bytes of UTF-8 without control characters",
+				   s->unkept);
+	if (!s->bad && !s->nfolders)
+		return vmctl_usage(v, "'--prune' goes with a folder: vmctl apply -f DIR --prune");
+	return vmctl_must_ask(v, ret_ask);
 }
 
 int cmd_apply(struct vmctl *v)
 {
 	struct files_set set = { 0 };
+	struct prune prune = { 0 };
+	bool ask;
 	int status;
 
 	files_add_options(&set, &v->args);
-	if (set.bad) {
-		status = apply_refuse(v, &set);
-	} else {
+	status = apply_check_options(v, &set, &ask);
+	if (status == EXIT_OK && set.bad) {
+		status = apply_refuse(v, &set, &prune);
+	} else if (status == EXIT_OK) {
 		status = vmctl_connect(v);
 		if (status == EXIT_OK)
-			status = apply_all(v, &set);
+			status = apply_prepare(v, &set, ask, &prune);
+		if (status == EXIT_OK)
+			status = apply_all(v, &set, &prune);
 	}
+	prune_fini(&prune);
 	files_fini(&set);
 	return status;
 }

@@ -8,6 +8,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "vmctl/files.h"
 #include "vmctl/table.h"
 #include "vmctl/vmctl.h"
 
@@ -216,12 +217,17 @@ static bool list_wanted(const struct args *a, struct json_object *vm)
 static struct json_object *list_params(struct vmctl *v, const struct list_column **columns,
 				       size_t n)
 {
-	struct json_object *fields = json_object_new_array();
+	struct json_object *fields = json_object_new_array(), *params = json_new();
+	const char *folder = args_str(&v->args, "origin", NULL);
+	AUTO_FREE char *real = folder ? files_real_folder(folder) : NULL;
 	bool table = v->out.format != OUTPUT_NAME;
 
+	/* it may be gone, and its VMs there */
+	if (folder)
+		json_add_str(params, "origin", real ? real : folder);
 	if (v->out.format == OUTPUT_JSON) {
 		json_object_put(fields);
-		return NULL;
+		return params;
 	}
 	json_object_array_add(fields, json_object_new_string("name"));
 	if (v->args.noperands)
@@ -232,7 +238,7 @@ static struct json_object *list_params(struct vmctl *v, const struct list_column
 		if (strcmp(field, "name") != 0)
 			json_object_array_add(fields, json_object_new_string(field));
 	}
-	return json_add(json_new(), "fields", fields);
+	return json_add(params, "fields", fields);
 }
 
 /* Only the VMs asked for; an operand that names none is an error. */

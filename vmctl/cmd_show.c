@@ -132,6 +132,8 @@ static void show_print(struct vmctl *v, struct json_object *vm)
 	table_pair(&table, "CPUs:", "%" PRId64, json_get_int(vm, "cpus", 0));
 	table_pair(&table, "Memory:", "%s",
 		   output_size((uint64_t)json_get_int(vm, "memory", 0), size));
+	if (json_get_str(vm, "origin", NULL))
+		table_pair(&table, "Applied from:", "%s", json_get_str(vm, "origin", ""));
 	show_boot(&table, json_get(json_get(vm, "config"), "boot"));
 	show_consoles(&table, json_get(vm, "consoles"));
 	show_time(&table, "Created:", json_get_str(vm, "created", NULL));

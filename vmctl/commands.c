@@ -54,6 +54,9 @@ static const struct args_option commands_apply[] = {
 	{ "file", 'f', ARGS_LIST, .required = true, .metavar = "FILE",
 	  .help = "VM file in YAML or JSON, a folder of them, or - for standard input; may be "
 		  "repeated" },
+	{ "prune", 0, ARGS_FLAG,
+	  .help = "delete VMs that came from the folder and are in no file any more" },
+	OPTION_YES,
 	OPTION_DRY_RUN,
 	{ 0 },
 };
@@ -86,6 +89,12 @@ static const struct args_option commands_edit[] = { OPTION_DRY_RUN, { 0 } };
 static const struct args_option commands_export[] = {
 	{ "revision", 'r', ARGS_NUMBER, .metavar = "REVISION",
 	  .help = "as it was in this revision" },
+	{ 0 },
+};
+
+static const struct args_option commands_list[] = {
+	{ "origin", 0, ARGS_STRING, .metavar = "DIR",
+	  .help = "only VMs that were applied from this folder" },
 	{ 0 },
 };
 
@@ -192,6 +201,7 @@ const struct command commands[] = {
 	  "make VMs be what files say",
 	  .options = commands_apply,
 	  .access = COMMAND_WRITE,
+	  .ask = true,
 	  .run = cmd_apply },
 	{ NULL,
 	  "validate",
@@ -254,6 +264,7 @@ const struct command commands[] = {
 	  "list",
 	  { "ls", "ps" },
 	  "list VMs",
+	  .options = commands_list,
 	  .operands = "[VM...]",
 	  .access = COMMAND_READ,
 	  .run = cmd_list },

@@ -232,7 +232,7 @@ static const struct {
 	{ "FILE", complete_files },	  { "PATH", complete_files },
 	{ "ERROR|KEY", complete_errors }, { "REVISION", complete_revisions },
 	{ "JOB", complete_jobs },	  { "SHELL", complete_shells },
-	{ "ADDRESS", complete_pci },
+	{ "ADDRESS", complete_pci },	  { "DIR", complete_files },
 };
 
 static void complete_kind(struct complete *c, const char *word, size_t len)

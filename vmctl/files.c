@@ -104,6 +104,53 @@ static void files_add_file(struct files_set *s, const char *path)
 	free(files); /* what they own has moved */
 }
 
+static bool files_is_utf8(const char *text)
+{
+	size_t left = strlen(text), n = 1;
+
+	for (; left && n; text += n, left -= n)
+		n = json_utf8_len(text, left);
+	return n;
+}
+
+char *files_real_folder(const char *path)
+{
+	char *real = realpath(path, NULL);
+
+	if (!real || (files_is_utf8(real) && schema_format_valid("path", real)))
+		return real;
+	free(real);
+	return NULL;
+}
+
+/* The set's own string of it. */
+static const char *files_add_folder(struct files_set *s, const char *path)
+{
+	char *real = files_real_folder(path);
+
+	for (size_t i = 0; real && i < s->nfolders; i++) {
+		if (strcmp(s->folders[i], real) != 0)
+			continue;
+		free(real);
+		return s->folders[i];
+	}
+	if (!real)
+		return NULL;
+	s->folders = realloc(s->folders, (s->nfolders + 1) * sizeof(*s->folders));
+	if (!s->folders)
+		abort();
+	s->folders[s->nfolders++] = real;
+	return real;
+}
+
+bool files_has_vm(const struct files_set *s, const char *name)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (!s->items[i].pool && !strcmp(files_vm_name(&s->items[i]), name))
+			return true;
+	return false;
+}
+
 static int files_is_vm_file(const struct dirent *d)
 {
 	const char *dot = strrchr(d->d_name, '.');
@@ -116,7 +163,8 @@ static void files_add_dir(struct files_set *s, const char *path)
 {
 	struct dirent **names;
 	int n = scandir(path, &names, files_is_vm_file, alphasort);
-	size_t len = strlen(path);
+	size_t len = strlen(path), first = s->n;
+	const char *folder;
 	struct err e;
 
 	if (n <= 0) {
@@ -139,6 +187,11 @@ static void files_add_dir(struct files_set *s, const char *path)
 		free(names[i]);
 	}
 	free(names);
+	folder = files_add_folder(s, path);
+	if (!folder)
+		s->unkept = path;
+	for (size_t i = first; i < s->n; i++)
+		s->items[i].folder = folder;
 }
 
 void files_add(struct files_set *s, const char *path)
@@ -165,6 +218,9 @@ void files_fini(struct files_set *s)
 			vmfile_fini(&s->items[i].file);
 		client_reply_fini(&s->items[i].reply);
 	}
+	for (size_t i = 0; i < s->nfolders; i++)
+		free(s->folders[i]);
+	free(s->folders);
 	free(s->items);
 	schema_set_free(s->schemas);
 	*s = (struct files_set){ 0 };

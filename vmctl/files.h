@@ -14,7 +14,8 @@
 
 /* One document, or a file that could not be read. */
 struct files_item {
-	char *path; /* owned; as typed, or of a file in the folder that was */
+	char *path;	    /* owned; as typed, or of a file in the folder that was */
+	const char *folder; /* its real path, of the set's; NULL: it was named itself */
 	struct vmfile file;
 	bool loaded;
 	bool pool;  /* of kind pool; else a VM's */
@@ -27,6 +28,9 @@ struct files_set {
 	struct files_item *items;   /* owned */
 	struct schema_set *schemas; /* owned; NULL: none yet */
 	size_t n, bad;		    /* bad: those that have failed when they were read */
+	char **folders;		    /* owned, and the strings: real paths, each once */
+	size_t nfolders;
+	const char *unkept; /* a folder as typed whose real path vmd could not keep; NULL: none */
 };
 
 /* Read what a path names. What is wrong with it is kept in the items. */
@@ -35,6 +39,10 @@ void files_add(struct files_set *s, const char *path);
 void files_add_options(struct files_set *s, const struct args *a);
 void files_fini(struct files_set *s);
 
+/* The real path of a folder, malloc'ed; NULL: there is none, or vmd could not keep its name. */
+char *files_real_folder(const char *path);
+/* Is there a definition of this VM? */
+bool files_has_vm(const struct files_set *s, const char *name);
 /* The name of the VM or pool, "?" when that is unknown. */
 const char *files_vm_name(const struct files_item *item);
 void files_fail(struct files_item *item, const struct err *e);

@@ -22,7 +22,8 @@ struct list {
 	struct call *call;
 	uv_timer_t timer; /* the next turn */
 	unsigned int fields, rows;
-	char last[64]; /* the name that the next turn begins behind */
+	const char *origin; /* of the call; NULL: all */
+	char last[64];	    /* the name that the next turn begins behind */
 	struct buf text;
 };
 
@@ -50,7 +51,9 @@ static int list_add(struct list *l, struct err *e)
 	int ret;
 
 	l->rows = 0;
-	ret = state_vm_list(l->d->state, l->last, LIST_TURN, list_one, l, e);
+	ret = l->origin ? state_vm_list_origin(l->d->state, l->origin, l->last, LIST_TURN, list_one,
+					       l, e)
+			: state_vm_list(l->d->state, l->last, LIST_TURN, list_one, l, e);
 	if (ret >= 0 && l->rows == LIST_TURN)
 		return 1;
 	if (ret >= 0)
@@ -89,6 +92,7 @@ void method_vm_list(struct daemon *d, struct call *call)
 	}
 	l->d = d;
 	l->call = call;
+	l->origin = json_get_str(call->params, "origin", NULL);
 	l->fields = vm_row_fields(json_get(call->params, "fields"));
 	buf_init(&l->text, CONN_OUT_MAX);
 	buf_add(&l->text, "[", 1);

@@ -94,6 +94,7 @@ struct vm_apply {
 	struct json_object *changes;			  /* owned */
 	struct state_vm vm;
 	bool exists;
+	const char *origin; /* the call's; NULL: it stays what it is */
 	const char *result;
 };
 
@@ -158,6 +159,8 @@ static int vm_apply_write(struct vm_apply *a, struct err *e)
 	if (ret >= 0)
 		ret = a->exists ? state_vm_update(s, &a->vm, definition, config, &actor, e)
 				: state_vm_insert(s, &a->vm, definition, config, &actor, e);
+	if (ret >= 0 && a->origin)
+		ret = state_vm_set_origin(s, a->vm.id, a->origin, e);
 	json_add_int(data, "revision", a->vm.revision);
 	if (ret >= 0)
 		ret = event_add(a->d->events, a->exists ? "vm.updated" : "vm.created", a->vm.id,
@@ -180,6 +183,14 @@ static void vm_apply_columns(struct vm_apply *a)
 		 json_get_str(a->config, "profile", ""));
 	a->vm.vcpus = json_get_int(a->config, "vcpus", 1);
 	a->vm.memory = json_get_int(json_get(a->config, "memory"), "size", 0);
+}
+
+/* Its definition stays, and is in a file of another folder now: no revision, and nothing that is told. */
+static int vm_apply_move(const struct vm_apply *a, bool dry_run, struct err *e)
+{
+	if (dry_run || !a->origin)
+		return 0;
+	return state_vm_set_origin(a->d->state, a->vm.id, a->origin, e);
 }
 
 static int vm_apply(struct vm_apply *a, struct schema_error *where, struct err *e)
@@ -207,7 +218,7 @@ static int vm_apply(struct vm_apply *a, struct schema_error *where, struct err *
 			state_uuid(a->vm.id);
 	} else if (!json_object_array_length(a->changes)) {
 		a->result = "unchanged";
-		return 0;
+		return vm_apply_move(a, dry_run, e);
 	}
 	vm_apply_columns(a);
 	if (!dry_run)
@@ -236,7 +247,8 @@ void method_vm_apply(struct daemon *d, struct call *call)
 {
 	struct vm_apply a = { .d = d,
 			      .call = call,
-			      .definition = json_get(call->params, "definition") };
+			      .definition = json_get(call->params, "definition"),
+			      .origin = json_get_str(call->params, "origin", NULL) };
 	struct schema_error where = { 0 };
 	struct err e;
 
@@ -315,12 +327,14 @@ void method_vm_get(struct daemon *d, struct call *call)
 {
 	AUTO_JSON struct json_object *definition = NULL, *config = NULL;
 	char created[EVENT_TIME_SIZE], updated[EVENT_TIME_SIZE];
+	AUTO_FREE char *origin = NULL;
 	struct json_object *o;
 	struct state_vm vm;
 	struct err e;
 
 	if (state_vm_find(d->state, json_get_str(call->params, "vm", ""), &vm, &e) < 0 ||
-	    vm_load(d, &vm, &definition, &config, &e) < 0) {
+	    vm_load(d, &vm, &definition, &config, &e) < 0 ||
+	    state_vm_origin(d->state, vm.id, &origin, &e) < 0) {
 		call_fail(call, &e, NULL);
 		return;
 	}
@@ -330,6 +344,8 @@ void method_vm_get(struct daemon *d, struct call *call)
 	json_add_str(o, "created", created);
 	json_add_str(o, "updated", updated);
 	json_add(o, "consoles", vm_consoles(config));
+	if (origin)
+		json_add_str(o, "origin", origin);
 	vm_add_leases(d, vm.id, o);
 	json_add(o, "definition", TAKE_PTR(definition));
 	call_reply(call, json_add(o, "config", TAKE_PTR(config)));

@@ -101,6 +101,47 @@ static void test_insert_get_update_delete(void **state)
 	assert_int_equal(state_revision_get(f->s, vm.id, 1, NULL, NULL, &e), -ERR_VM_NO_REVISION);
 }
 
+static int take_name(void *arg, const struct state_vm *vm)
+{
+	strcat(arg, vm->name);
+	return 0;
+}
+
+/* names: of the VMs of that origin, one after the other */
+static void expect_origin(struct state *s, const char *origin, const char *after, int64_t limit,
+			  const char *names)
+{
+	char got[64] = "";
+
+	assert_int_equal(state_vm_list_origin(s, origin, after, limit, take_name, got, NULL), 0);
+	assert_string_equal(got, names);
+}
+
+static void test_origin(void **state)
+{
+	struct fixture *f = *state;
+	struct state_vm a = add_vm(f->s, "a"), b = add_vm(f->s, "b"), c = add_vm(f->s, "c");
+	char *origin = NULL;
+
+	assert_int_equal(state_vm_origin(f->s, a.id, &origin, NULL), 0);
+	assert_null(origin);
+	expect_origin(f->s, "/x", "", 10, "");
+	assert_int_equal(state_vm_set_origin(f->s, c.id, "/x", NULL), 0);
+	assert_int_equal(state_vm_set_origin(f->s, a.id, "/x", NULL), 0);
+	assert_int_equal(state_vm_set_origin(f->s, b.id, "/y", NULL), 0);
+	expect_origin(f->s, "/x", "", 10, "ac");
+	expect_origin(f->s, "/x", "", 1, "a");
+	expect_origin(f->s, "/x", "a", 10, "c");
+	assert_int_equal(state_vm_set_origin(f->s, b.id, "/x", NULL), 0);
+	expect_origin(f->s, "/x", "", 10, "abc");
+	expect_origin(f->s, "/y", "", 10, "");
+	/* a change of the definition is none of the origin */
+	assert_int_equal(state_vm_update(f->s, &b, "{}", "{}", &actor, NULL), 0);
+	assert_int_equal(state_vm_origin(f->s, b.id, &origin, NULL), 0);
+	assert_string_equal(origin, "/x");
+	free(origin);
+}
+
 struct numbers {
 	size_t n, stop;
 	int64_t at[STATE_REVISIONS_MAX + 8];
@@ -740,6 +781,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_insert_get_update_delete),
+		T(test_origin),
 		T(test_revisions),
 		T(test_revisions_are_bounded),
 		T(test_names_are_unique),

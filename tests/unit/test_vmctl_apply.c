@@ -45,7 +45,7 @@ static void test_files_that_cannot_be_read(void **state)
 		   "code: E1006 (file.unusable)\n");
 	peer_check(NULL, "apply", NULL, 2, "",
 		   "vmctl: 'apply' needs --file FILE\nhint: vmctl apply -f FILE\n"
-		   "usage: vmctl apply --file=FILE... [--dry-run]\n");
+		   "usage: vmctl apply --file=FILE... [--prune] [--yes] [--dry-run]\n");
 }
 
 static void test_results(void **state)

@@ -22,6 +22,15 @@ static void test_list_fields(void **state)
 		{ "vm.list", .params = "{\"fields\":[\"name\",\"id\"]}", .result = PEER_LIST },
 		{ 0 }
 	};
+	static const struct peer_row of_folder[] = {
+		{ "vm.list", .params = "{\"origin\":\"/\",\"fields\":[\"name\"]}",
+		  .result = PEER_LIST },
+		{ 0 }
+	};
+	static const struct peer_row of_none[] = {
+		{ "vm.list", .params = "{\"origin\":\"/no/such/folder\"}", .result = PEER_LIST },
+		{ 0 }
+	};
 	static const struct peer_row pids[] = { { "vm.list",
 						  .params = "{\"fields\":[\"name\",\"observed\"]}",
 						  .result = PEER_LIST },
@@ -34,6 +43,8 @@ static void test_list_fields(void **state)
 		   "web1   stopped     1   64.0M  micro\n",
 		   "");
 	peer_check(names, "list -o name 0f3", NULL, 0, "hello\n", "");
+	peer_check(of_folder, "list -q --origin /etc/..", NULL, 0, "hello\nweb1\nweb2\n", "");
+	peer_check(of_none, "list --json --origin /no/such/folder", NULL, 0, NULL, "");
 	peer_check(pids, "list -c pid", NULL, 0, "PID\n 77\n  -\n  -\n", "");
 }
 

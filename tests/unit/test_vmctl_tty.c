@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* vmctl on a terminal: raw mode and the way back from it, questions, colours. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/tempdir.h"
 #include "tests/lib/test.h"
 #include "tests/unit/vmctl_peer.h"
 #include "tests/lib/skip.h"
@@ -107,6 +109,47 @@ static void test_confirmation(void **state)
 	peer_run_free(&r);
 }
 
+/* What goes is shown and asked for before a file is applied. */
+static void test_prune_asks(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.list", .result = "{\"vms\":[{\"id\":\"1a\",\"name\":\"a\",\"revision\":7},"
+				       "{\"id\":\"2b\",\"name\":\"old\",\"revision\":3}]}" },
+		{ "vm.delete", .result = "{\"name\":\"old\",\"removed\":[\"definition\"]}" },
+		{ "vm.apply", .result = "{\"name\":\"a\",\"result\":\"unchanged\"}" },
+		{ 0 }
+	};
+	char *dir = tempdir_new(), args[200], requests[1000];
+	struct peer_run r;
+	bool restored = false;
+	int n;
+
+	(void)state;
+	tempdir_file(dir, "a.yaml", "name: a\nboot:\n  kernel: /k\n");
+	snprintf(args, sizeof(args), "apply -f %s --prune", dir);
+	n = snprintf(requests, sizeof(requests),
+		     "vm.list {\"origin\":\"%s\",\"fields\":[\"id\",\"name\",\"revision\"]}\n"
+		     "vm.delete {\"vm\":\"2b\",\"if_revision\":3,\"dry_run\":true}\n",
+		     dir);
+	peer_run_tty(script, args, "[y/N] ", "\n", &r, &restored);
+	assert_int_equal(r.status, 1);
+	assert_non_null(strstr(r.out, "vmctl: not confirmed: nothing was done\r\n"));
+	assert_string_equal(r.requests, requests);
+	peer_run_free(&r);
+	snprintf(requests + n, sizeof(requests) - (size_t)n,
+		 "vm.apply {\"origin\":\"%s\",\"definition\":{\"name\":\"a\",\"boot\":{\"kernel\":"
+		 "\"/k\"}}}\n"
+		 "vm.delete {\"vm\":\"2b\",\"if_revision\":3}\n",
+		 dir);
+	peer_run_tty(script, args, "[y/N] ", "y\n", &r, &restored);
+	assert_int_equal(r.status, 0);
+	assert_non_null(strstr(r.out, "'old' is in no file: delete removes: definition\r\n"));
+	assert_non_null(strstr(r.out, "a: unchanged\r\nold: deleted\r\n"));
+	assert_string_equal(r.requests, requests);
+	peer_run_free(&r);
+	tempdir_remove(dir);
+}
+
 static void test_colours(void **state)
 {
 	static const struct peer_row script[] = {
@@ -163,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_a_signal_restores_the_terminal),
 		cmocka_unit_test(test_output_begins_at_the_left),
 		cmocka_unit_test(test_confirmation),
+		cmocka_unit_test(test_prune_asks),
 		cmocka_unit_test(test_colours),
 		cmocka_unit_test(test_logs_are_clean),
 	};

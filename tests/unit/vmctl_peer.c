@@ -110,7 +110,8 @@ static bool peer_request(struct peer *p, int fd, const char *line, size_t len)
 	if (json_parse(line, len, &msg, &e) < 0 || rpc_msg_parse(msg, &m, &e) < 0)
 		return false;
 	fprintf(p->requests, "%s %s\n", m.method,
-		json_object_to_json_string_ext(m.params, JSON_C_TO_STRING_PLAIN));
+		json_object_to_json_string_ext(m.params, JSON_C_TO_STRING_PLAIN |
+								 JSON_C_TO_STRING_NOSLASHESCAPE));
 	row = peer_find(p, &m);
 	if (!row)
 		row = &unknown;
