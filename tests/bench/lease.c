@@ -26,19 +26,10 @@ static void lease_vf(unsigned int n, char out[static 20])
 
 static void lease_make(struct harness *h, unsigned int vfs)
 {
-	static struct harness_output o;
-	char program[4096], root[256], number[16], step[128];
-	char *argv[] = { program,     (char *)"--make",
-			 root,	      (char *)"--pfs",
-			 (char *)"1", (char *)"--vfs",
-			 number,      (char *)"--nvmes",
-			 (char *)"0", NULL };
+	char number[16], step[128];
 
-	harness_program("vmd-hostsim", program, sizeof(program));
-	snprintf(root, sizeof(root), "%s", simhost_root(h));
 	snprintf(number, sizeof(number), "%u", vfs);
-	if (harness_run(NULL, &o, argv))
-		errx(1, "vmd-hostsim --make: %s", o.err);
+	simhost_new(h, "1", number, "0");
 	snprintf(step, sizeof(step), "{'op':'vfs','pf':'0000:10:00.0','count':%u,'autoprobe':true}",
 		 vfs);
 	json_object_put(simhost_step(h, step));

@@ -56,20 +56,25 @@ void simhost_vfs(struct harness *h)
 		simhost_step(h, "{'op':'vfs','pf':'0000:90:00.0','count':4,'autoprobe':false}"));
 }
 
-const char *simhost_make(struct harness *h)
+void simhost_new(struct harness *h, const char *pfs, const char *vfs, const char *nvmes)
 {
 	static struct harness_output o;
 	char program[4096], root[256];
-	char *argv[] = { program,     (char *)"--make",
-			 root,	      (char *)"--pfs",
-			 (char *)"1", (char *)"--vfs",
-			 (char *)"8", (char *)"--nvmes",
-			 (char *)"1", NULL };
+	char *argv[] = { program,	(char *)"--make",
+			 root,		(char *)"--pfs",
+			 (char *)pfs,	(char *)"--vfs",
+			 (char *)vfs,	(char *)"--nvmes",
+			 (char *)nvmes, NULL };
 
 	harness_program("vmd-hostsim", program, sizeof(program));
 	snprintf(root, sizeof(root), "%s", simhost_root(h));
 	if (harness_run(NULL, &o, argv))
 		fail_msg("vmd-hostsim --make: %s", o.err);
+}
+
+const char *simhost_make(struct harness *h)
+{
+	simhost_new(h, "1", "8", "1");
 	simhost_vfs(h);
 	return simhost_root(h);
 }
@@ -118,22 +123,43 @@ static void simhost_say(char *out, const char *text)
 	snprintf(out + at, SIMHOST_SNAPSHOT - at, "%s", text);
 }
 
-static void simhost_say_device(struct harness *h, const char *pci, char *out)
+/* The first line of a file of "bus/pci/devices/…" or "class/net/…"; "" when there is none of that name. */
+static const char *simhost_text(struct harness *h, const char *folder, const char *name,
+				const char *file, char out[static 64])
 {
-	char path[600], line[900], override[64] = "";
+	char path[600];
 	int fd;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s/driver_override", simhost_root(h),
-		 pci);
+	snprintf(path, sizeof(path), "%s/sys/%s/%s/%s", simhost_root(h), folder, name, file);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, override, sizeof(override) - 1);
-	override[MAX(n, 0)] = '\0';
+	n = fd < 0 ? 0 : read(fd, out, 63);
+	out[MAX(n, 0)] = '\0';
 	if (fd >= 0)
 		close(fd);
-	override[strcspn(override, "\n")] = '\0';
-	snprintf(line, sizeof(line), "%s driver '%s' override '%s'\n", pci, simhost_driver(h, pci),
-		 override);
+	out[strcspn(out, "\n")] = '\0';
+	return out;
+}
+
+static void simhost_say_device(struct harness *h, const char *pci, char *out)
+{
+	static const char folder[] = "bus/pci/devices";
+	char line[1024], override[64], vfs[64], autoprobe[64];
+
+	snprintf(line, sizeof(line), "%s driver '%s' override '%s' VFs '%s' probed '%s'\n", pci,
+		 simhost_driver(h, pci), simhost_text(h, folder, pci, "driver_override", override),
+		 simhost_text(h, folder, pci, "sriov_numvfs", vfs),
+		 simhost_text(h, folder, pci, "sriov_drivers_autoprobe", autoprobe));
+	simhost_say(out, line);
+}
+
+/* The PFs' interfaces; those of VFs are what their drivers make of them. */
+static void simhost_say_link(struct harness *h, const char *netdev, char *out)
+{
+	char line[128], flags[64];
+
+	snprintf(line, sizeof(line), "%s '%s'\n", netdev,
+		 simhost_text(h, "class/net", netdev, "flags", flags));
 	simhost_say(out, line);
 }
 
@@ -141,8 +167,12 @@ static void simhost_say_vfs(struct harness *h, const char *op, const char *pf, c
 {
 	for (int vf = 0; vf < SIMHOST_VFS; vf++) {
 		AUTO_JSON struct json_object *o = NULL;
-		char step[128];
+		char step[512];
 
+		snprintf(step, sizeof(step), "%s/sys/bus/pci/devices/%s/virtfn%d", simhost_root(h),
+			 pf, vf);
+		if (access(step, F_OK))
+			return;
 		snprintf(step, sizeof(step), "{'op':'%s','pf':'%s','vf':%d}", op, pf, vf);
 		o = simhost_step(h, step);
 		simhost_say(out, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
@@ -166,6 +196,9 @@ void simhost_snapshot(struct harness *h, char out[static SIMHOST_SNAPSHOT])
 	}
 	if (n >= 0)
 		free(names);
+	simhost_say_link(h, "ens1", out);
+	simhost_say_link(h, "ens2", out);
 	simhost_say_vfs(h, "vf-get", "0000:10:00.0", out);
+	simhost_say_vfs(h, "vf-get", "0000:20:00.0", out);
 	simhost_say_vfs(h, "nvme-get", "0000:90:00.0", out);
 }

@@ -12,6 +12,11 @@
 
 /* Make it; its root, valid until the next call. */
 const char *simhost_make(struct harness *h);
+/*
+ * Another one: NICs 0000:10:00.0, 0000:20:00.0, … that can have so many VFs each, on NUMA nodes 0, 1, …, and NVMe PFs
+ * from 0000:90:00.0 on. They have no VFs yet.
+ */
+void simhost_new(struct harness *h, const char *pfs, const char *vfs, const char *nvmes);
 const char *simhost_root(struct harness *h);
 /* A step (vmd/hostio.h), ' for ": its result, owned. A failure fails the test. */
 struct json_object *simhost_step(struct harness *h, const char *step);
@@ -20,7 +25,10 @@ void simhost_faults(struct harness *h, const char *faults);
 /* The machine is started anew: other boot id, no VFs; simhost_vfs makes them. */
 void simhost_reboot(struct harness *h);
 void simhost_vfs(struct harness *h);
-/* Driver and override of each device, settings of each VF: what is to be as it was. */
+/*
+ * Driver and override of each device, VFs, autoprobe and link of each PF, settings of each VF: what is to be as
+ * it was.
+ */
 void simhost_snapshot(struct harness *h, char out[static SIMHOST_SNAPSHOT]);
 /* "igbvf", "" for none; valid until the next call. */
 const char *simhost_driver(struct harness *h, const char *pci);
