@@ -24,15 +24,23 @@ static bool audit_admit(struct audit *a, const struct log *log, uint64_t now_ms)
 	return false;
 }
 
-/* The VM that it was about, as it was written; what is no part of a name ends it. */
+/* What it was about, as it was written: a VM, a pool, a device, a job. What is no part of a name ends it. */
 static void audit_target(const struct call *call, char out[static 65])
 {
-	struct json_object *definition = json_get(call->params, "definition");
-	const char *name = json_get_str(definition, "name", "");
+	static const char *const places[] = { "/vm",	    "/definition/name",
+					      "/pool/name", "/name",
+					      "/pci",	    "/job" };
+	const char *name = "";
 	size_t n = 0;
 
-	name = json_get_str(call->params, "vm", name);
-	while (n < 64 && (isalnum((unsigned char)name[n]) || (name[n] && strchr("._-", name[n])))) {
+	for (size_t i = 0; i < ARRAY_SIZE(places) && !name[0]; i++) {
+		struct json_object *value = json_at(call->params, places[i]);
+
+		if (json_object_is_type(value, json_type_string))
+			name = json_object_get_string(value);
+	}
+	while (n < 64 &&
+	       (isalnum((unsigned char)name[n]) || (name[n] && strchr("._-:", name[n])))) {
 		out[n] = name[n];
 		n++;
 	}

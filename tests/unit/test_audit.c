@@ -91,6 +91,40 @@ static void test_lines(void **state)
 		"info vmd: audit: vm.start 'two' (dry run): ok; uid 1000, pid 12, program a b\n");
 }
 
+/* Each kind of thing that a method is about. */
+static void test_targets(void **state)
+{
+	static const struct {
+		const char *method, *params, *target;
+	} cases[] = {
+		{ "vm.revert", "{\"vm\":\"db1\",\"to\":3}", "db1" },
+		{ "vm.apply", "{\"definition\":{\"name\":\"web\"}}", "web" },
+		{ "pool.apply", "{\"pool\":{\"kind\":\"pool\",\"name\":\"front\"}}", "front" },
+		{ "pool.delete", "{\"name\":\"front\"}", "front" },
+		{ "sriov.pf.set", "{\"pci\":\"0000:3b:00.0\",\"vfs\":4}", "0000:3b:00.0" },
+		{ "pci.release", "{\"pci\":\"0000:3b:02.1\"}", "0000:3b:02.1" },
+		{ "job.cancel", "{\"job\":\"j-1a2b3c4d\"}", "j-1a2b3c4d" },
+		{ "pool.apply", "{\"pool\":7,\"name\":[],\"vm\":{}}", "" },
+		{ "pool.delete", "{\"name\":\"x': ok; uid 0\"}", "x" },
+	};
+	struct fixture *f = *state;
+	char want[200];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		json_object_put(f->call.params);
+		assert_int_equal(json_parse(cases[i].params, strlen(cases[i].params),
+					    &f->call.params, NULL),
+				 0);
+		f->call.method = method_find(cases[i].method);
+		assert_non_null(f->call.method);
+		audit(f, 0, NULL);
+		snprintf(want, sizeof(want),
+			 "info vmd: audit: %s '%s': ok; uid 1000, pid 12, program vmctl\n",
+			 cases[i].method, cases[i].target);
+		assert_string_equal(written(f), want);
+	}
+}
+
 static void test_rate(void **state)
 {
 	struct fixture *f = *state;
@@ -113,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_targets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
 	};
 
