@@ -17,6 +17,13 @@
 #include "vmd/guest.h"
 #include "vmd/vmlog.h"
 
+/* A debug port has no other backend, and no member for it. */
+static bool guest_is_console(struct json_object *device)
+{
+	return !strcmp(json_get_str(device, "backend", ""), "console") ||
+	       !strcmp(json_get_str(device, "type", ""), "debug-port");
+}
+
 const char *guest_console_at(struct json_object *config, size_t n)
 {
 	struct json_object *devices = json_get(config, "devices");
@@ -24,7 +31,7 @@ const char *guest_console_at(struct json_object *config, size_t n)
 	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
 		struct json_object *device = json_object_array_get_idx(devices, i);
 
-		if (!strcmp(json_get_str(device, "backend", ""), "console") && !n--)
+		if (guest_is_console(device) && !n--)
 			return json_get_str(device, "id", NULL);
 	}
 	return NULL;

@@ -287,7 +287,7 @@ static void assert_descriptors(struct harness *h, pid_t pid)
 		{ "anon_inode:kvm-vcpu:", "", 2 },
 		{ "anon_inode:[io_uring]", "", 1 },
 		{ "anon_inode:[eventpoll]", "", 3 }, /* control loop, shared worker, the disk's */
-		{ "socket:", "", 4 },		     /* listens; vmd; the logs of two consoles */
+		{ "socket:", "", 5 },		     /* listens; vmd; the logs of three consoles */
 		{ "pipe:", "", 8 },		     /* libuv's signals, of each loop, both ends */
 		{ "anon_inode:[eventfd]", "", 0 },   /* loops, queues, vectors: counted below */
 	};

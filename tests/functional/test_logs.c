@@ -64,8 +64,8 @@ static void wait_for(struct client *c, const char *regex)
 	json_object_put(client_result(c, "vm.wait", params));
 }
 
-/* All records: "kind text|" each. Pages are put together. */
-static void all_records(struct client *c, char *out, size_t size)
+/* All records of a console (NULL: the first): "kind text|" each. Pages are put together. */
+static void all_records(struct client *c, const char *console, char *out, size_t size)
 {
 	int64_t after = 0;
 	char last[32] = "";
@@ -78,7 +78,9 @@ static void all_records(struct client *c, char *out, size_t size)
 		struct json_object *records;
 		char params[128];
 
-		snprintf(params, sizeof(params), "{'vm': 'one', 'after': %lld}", (long long)after);
+		snprintf(params, sizeof(params), "{'vm': 'one', 'after': %lld%s%s%s}",
+			 (long long)after, console ? ", 'console': '" : "", console ? console : "",
+			 console ? "'" : "");
 		page = client_result(c, "vm.logs", params);
 		records = json_get(page, "records");
 		for (size_t i = 0; i < json_object_array_length(records); i++) {
@@ -117,7 +119,7 @@ static struct client *begin_counting(struct harness *h, const char *cmdline)
 	c = connect_to(h);
 	snprintf(params, sizeof(params),
 		 "{'definition': {'name': 'one', 'memory': '16MiB', 'boot': {'kernel': '%s', "
-		 "'cmdline': '%s'}}}",
+		 "'cmdline': '%s'}, 'devices': [{'type': 'debug-port'}]}}",
 		 kernel, cmdline);
 	json_object_put(client_result(c, "vm.apply", params));
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
@@ -125,13 +127,13 @@ static struct client *begin_counting(struct harness *h, const char *cmdline)
 }
 
 /* Each number once and in order; how many. Lines may be in pieces. */
-static unsigned int count_lines(struct client *c)
+static unsigned int count_lines(struct client *c, const char *console)
 {
 	static char text[1 << 20];
 	char last[256] = "", want[32];
 	unsigned int n = 0;
 
-	all_records(c, text, sizeof(text));
+	all_records(c, console, text, sizeof(text));
 	assert_int_equal(strncmp(text, "begin |", 7), 0);
 	for (char *p = text + 7, *end; (end = strchr(p, '|')); p = end + 1) {
 		bool line = !strncmp(p, "line ", 5);
@@ -163,7 +165,7 @@ static void test_counting_over_restarts(void **state)
 	kill_vmd(h, &c);
 	wait_for(c, "^n 200$");
 	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
-	assert_true(count_lines(c) >= 200);
+	assert_true(count_lines(c, NULL) >= 200);
 }
 
 /* The guest goes on counting while no vmd is there, and ends before there is one again. */
@@ -176,7 +178,7 @@ static void test_end_while_vmd_is_away(void **state)
 
 	if (!harness_has_kvm())
 		SKIP_BECAUSE("no /dev/kvm");
-	c = begin_counting(h, "limit=1000");
+	c = begin_counting(h, "limit=1000 debug=1");
 	wait_for(c, "^n 50$");
 	vm = client_result(c, "vm.get", "{'vm': 'one'}");
 	pidfd = harness_pidfd((pid_t)json_get_int(json_get(vm, "observed"), "pid", 0));
@@ -185,7 +187,8 @@ static void test_end_while_vmd_is_away(void **state)
 	harness_wait_pidfd(pidfd);
 	harness_vmd(h, NULL, NULL);
 	c = connect_to(h);
-	assert_int_equal(count_lines(c), 1000);
+	assert_int_equal(count_lines(c, NULL), 1000);
+	assert_int_equal(count_lines(c, "debug0"), 1000);
 	json_object_put(vm);
 	vm = client_result(c, "vm.get", "{'vm': 'one'}");
 	assert_string_equal(json_get_str(json_get(json_get(vm, "observed"), "exit"), "reason", ""),
@@ -205,7 +208,7 @@ static void test_gaps_and_lies(void **state)
 	c = begin(h, "log-gap");
 	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));
 	/* "console\n", 100 that are missing, "behind\n", the first again, then what is no message */
-	all_records(c, text, sizeof(text));
+	all_records(c, NULL, text, sizeof(text));
 	assert_string_equal(text, "begin |line console|lost |line behind|");
 }
 
@@ -232,7 +235,7 @@ static void test_flood(void **state)
 	wait_for(c, "^the end$");
 	assert_true(size_of(c, h, "console-com1.log") + size_of(c, h, "console-com1.log.1") <=
 		    128 * 1024);
-	all_records(c, text, sizeof(text));
+	all_records(c, NULL, text, sizeof(text));
 	assert_non_null(strstr(text, "|line the end|"));
 	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));
 }
@@ -488,7 +491,7 @@ static void test_disk_full(void **state)
 	resumed = client_event(c, "console.log_resumed", NULL);
 	assert_non_null(resumed);
 	wait_for(c, "console");
-	all_records(c, text, sizeof(text));
+	all_records(c, NULL, text, sizeof(text));
 	assert_string_equal(text, "begin |line console|");
 	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));
 	client_close(h, c);

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * A guest that counts on COM1: "n 1", "n 2", …, slowly enough to be followed; for ever, or until limit=N
- * of its command line, where it powers off.
+ * A guest that counts on COM1, with debug=1 on the debug port too: "n 1", "n 2", …, slowly enough to be followed;
+ * for ever, or until limit=N of its command line, where it powers off.
  */
 #include "lib/guest.h"
 
 #define COM1 0x3f8
 
+static bool debug;
+
 static void say(const char *s)
 {
+	if (debug)
+		print(s);
 	while (*s)
 		outb(COM1, (uint8_t)*s++);
 }
@@ -30,6 +34,7 @@ int guest_main(const struct start_info *si)
 {
 	uint64_t limit = cmdline_number(si, "limit", 0);
 
+	debug = cmdline_number(si, "debug", 0);
 	for (unsigned int n = 1; !limit || n <= limit; n++) {
 		say("n ");
 		say_number(n);
