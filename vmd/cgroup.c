@@ -175,6 +175,18 @@ void cgroup_name(const struct cgroups *c, const char *vm, char out[static STATE_
 		snprintf(out, STATE_CGROUP_SIZE, "%s/%.64s-%.8s", c->base, vm, random);
 }
 
+void cgroup_counts(const char *name, char *out, size_t size)
+{
+	char slice[CGROUP_SLICE_SIZE];
+
+	if (name[0] == '/') {
+		snprintf(out, size, "%s", name);
+		return;
+	}
+	cgroup_slice(name, slice);
+	snprintf(out, size, CGROUP_MOUNT "/machine.slice/%s", slice);
+}
+
 void cgroup_slice(const char *scope, char out[static CGROUP_SLICE_SIZE])
 {
 	int len = (int)(strlen(scope) - strlen(".scope"));
@@ -283,7 +295,8 @@ int cgroup_remove(const char *name)
 int cgroup_of(pid_t pid, char *out, size_t size)
 {
 	AUTO_CLOSE int fd = -1;
-	char path[64], text[4096], *line;
+	static const char deleted[] = " (deleted)";
+	char path[64], text[4096], *line, *end;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
@@ -299,6 +312,10 @@ int cgroup_of(pid_t pid, char *out, size_t size)
 	if (!line)
 		return -ENOENT;
 	line[strcspn(line, "\n")] = '\0';
+	/* of a zombie whose group systemd was quick to remove */
+	end = line + strlen(line) - strlen(deleted);
+	if (end > line && !strcmp(end, deleted))
+		*end = '\0';
 	if (snprintf(out, size, CGROUP_MOUNT "%s", line) >= (int)size)
 		return -ENAMETOOLONG;
 	return 0;

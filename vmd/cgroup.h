@@ -46,6 +46,11 @@ int cgroups_init(struct cgroups *c, const char *option, struct err *e);
 void cgroup_name(const struct cgroups *c, const char *vm, char out[static STATE_CGROUP_SIZE]);
 /* The slice of a scope: "vmd-NAME-XXXXXXXX.scope" is in "machine-vmd_NAME_XXXXXXXX.slice". */
 void cgroup_slice(const char *scope, char out[static CGROUP_SLICE_SIZE]);
+/*
+ * The folder where what the kernel has counted of a group stays after its last process, until vmd removes it: its
+ * own, or that of a scope's slice.
+ */
+void cgroup_counts(const char *name, char *out, size_t size);
 /* Of a machine configuration; one from before there were limits has none. */
 void cgroup_limits(struct json_object *config, struct cgroup_limits *ret_limits);
 /* Can what the definition asks for be kept here? -ERR_LIMITS with a hint. */
@@ -58,7 +63,10 @@ int cgroup_make(const struct cgroups *c, const char *name, const struct cgroup_l
 /* End what is in there, remove it: 0 when it is gone, or was; -EBUSY: once more, later. Any thread. */
 int cgroup_remove(const char *name);
 
-/* The group of a process, its folder: "/sys/fs/cgroup/…". Small files of procfs. */
+/*
+ * The group of a process, its folder: "/sys/fs/cgroup/…". A zombie's is the last that it was in, gone or not. Small
+ * files of procfs.
+ */
 int cgroup_of(pid_t pid, char *out, size_t size);
 /* Is the folder that of a group with this name? */
 bool cgroup_is(const char *folder, const char *name);

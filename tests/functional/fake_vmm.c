@@ -19,6 +19,7 @@
  * no-button     says that it has none
  * bad-record    ends at the power button with a record that is too long and no JSON
  * greedy        takes memory once it runs, a GiB at most: for the lab, where there is a limit
+ * greedy-alone  takes it once vmd is gone
  * many          starts threads once it runs until it may not, and ends with their number as the code
  *
  * and those of fake_acts.c, which do something else than answer, at a request or at hello.
@@ -332,6 +333,8 @@ static void fake_serve(struct fake *f)
 		if (n <= 0) {
 			close(f->client);
 			f->client = -1; /* vmd is gone; the VM runs on */
+			if (fake_is(f, "greedy-alone"))
+				fake_eat();
 			return;
 		}
 		f->len += (size_t)n;

@@ -9,9 +9,12 @@
 #include <fcntl.h>
 #include <mntent.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "lib/errcat.h"
 #include "lib/fdio.h"
@@ -212,6 +215,71 @@ static void test_left_behind(void **state)
 	assert_none(g, c);
 }
 
+static void run_sql(struct groups *g, const char *sql)
+{
+	char path[200];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/state.db", g->h->state_dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* The database says that this is a group of the VM 'one'; it is a folder that looks like it. */
+static void write_group(struct groups *g, const char *name, int kills)
+{
+	char path[200], text[400], sql[700];
+
+	snprintf(path, sizeof(path), "%s/%s", g->h->dir, name);
+	assert_int_equal(mkdir(path, 0755), 0);
+	snprintf(path, sizeof(path), "%s/memory.events", name);
+	snprintf(text, sizeof(text), "low 0\nhigh 0\nmax 7\noom 1\noom_kill %d\n", kills);
+	snprintf(sql, sizeof(sql), "INSERT INTO cgroup SELECT '%s/%s', id FROM vm WHERE name='one'",
+		 g->h->dir, name);
+	harness_file(g->h, path, text);
+	run_sql(g, sql);
+}
+
+/* vmm is ended while no vmd is there: what the kernel has counted in its group tells the next one why. */
+static void test_memory_while_away(void **state)
+{
+	static const struct {
+		int kills[2]; /* of a group each; -1: there is none */
+		const char *reason;
+	} cases[] = { { { 1, -1 }, "oom" },
+		      { { 0, -1 }, "lost" },
+		      { { -1, -1 }, "lost" },
+		      { { 0, 1 }, "lost" } }; /* which of them is not known */
+	struct groups *g = *state;
+	struct client *c;
+	char name[20];
+	pid_t pid;
+
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	/* a process that PID 1 has not reaped yet is found again, and is in no group of ours */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	harness_vmd(g->h, "ok", "--cgroup", "none", NULL);
+	c = harness_client(g->h);
+	apply(g, c, "");
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+		pid = scene_pid(c, "one");
+		scene_end_all(g->h, c, "one");
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		run_sql(g, "DELETE FROM cgroup"); /* ours are none that could be removed */
+		for (unsigned int k = 0; k < 2 && cases[i].kills[k] >= 0; k++) {
+			snprintf(name, sizeof(name), "group%u%u", i, k);
+			write_group(g, name, cases[i].kills[k]);
+		}
+		harness_vmd(g->h, "ok", "--cgroup", "none", NULL);
+		c = harness_client(g->h);
+		scene_expect_exit(c, "one", cases[i].reason, NULL);
+	}
+	prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
 #define HINT "take 'limits' out of its definition, or see --cgroup in vmd(8)"
 
 static void test_limits_unkept(void **state)
@@ -275,8 +343,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		T(test_own_group),   T(test_failed_start),  T(test_outlives_vmd),
-		T(test_left_behind), T(test_limits_unkept), T(test_bad_option),
+		T(test_own_group),	   T(test_failed_start),  T(test_outlives_vmd),
+		T(test_left_behind),	   T(test_limits_unkept), T(test_bad_option),
+		T(test_memory_while_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

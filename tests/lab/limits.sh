@@ -53,6 +53,19 @@ limits_memory() {
 	[[ $why == *"at its memory limit; raise limits.memory_overhead" ]] && ctl delete greedy --yes
 }
 
+# limits_memory_away COMMAND END START...: as above, while there is no vmd: END is its end, START another one.
+limits_memory_away() {
+	local memory=16MiB pid
+	"$1" "$(limits_fake greedy-alone)" && limits_up alone "memory_overhead: 16MiB" || return 1
+	pid=$(vm_show alone .observed.pid)
+	"$2" || return 1
+	timeout 40 tail --pid="$pid" -f /dev/null || {
+		why="the monitor did not end within 40 s"
+		return 1
+	}
+	"${@:3}" && ends alone oom && ctl delete alone --yes
+}
+
 # The first of 16 tasks is the monitor itself.
 limits_tasks() {
 	"$@" "$(limits_fake many)" && limits_up many "tasks: 16" && ends many fault || return 1
