@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/auto.h"
 #include "vmm/vfio/iommufd_abi.h"
 
 #define FAKE_VFIO_SHIFT 40 /* a region's offset: its index, shifted */
@@ -52,7 +53,7 @@ static ssize_t fake_vfio_pread(const struct vfio_sys *s, int fd, void *data, siz
 	const uint8_t *at = fake_vfio_at(fv, off, len);
 
 	assert_true(fd == fv->device || fd == fv->sibling);
-	if (!at)
+	if (!at || (fv->rom_fails && off >> FAKE_VFIO_SHIFT == VFIO_PCI_ROM_REGION_INDEX))
 		return -EINVAL;
 	memcpy(data, at, len);
 	return (ssize_t)len;
@@ -137,12 +138,26 @@ static void fake_vfio_irqs_clear(struct fake_vfio *fv, unsigned int index)
 	for (unsigned int i = 0; i < fv->enabled[index]; i++)
 		close(fv->fds[index][i]);
 	fv->enabled[index] = 0;
+	if (index == VFIO_PCI_INTX_IRQ_INDEX && fv->unmask >= 0)
+		close(TAKE_FD(fv->unmask));
+}
+
+/* What ends an interrupt of the pin: only of one that is on. */
+static int fake_vfio_set_unmask(struct fake_vfio *fv, const struct vfio_irq_set *set)
+{
+	int fd;
+
+	if (set->index != VFIO_PCI_INTX_IRQ_INDEX || set->count != 1 || !fv->enabled[set->index])
+		return -EINVAL;
+	memcpy(&fd, set->data, sizeof(fd));
+	fv->unmask = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return 0;
 }
 
 static int fake_vfio_set_irqs(struct fake_vfio *fv, const struct vfio_irq_set *set)
 {
 	const int *fds = (const void *)set->data;
-	bool msi = set->index == VFIO_PCI_MSI_IRQ_INDEX || set->index == VFIO_PCI_MSIX_IRQ_INDEX;
+	bool one = set->index <= VFIO_PCI_MSIX_IRQ_INDEX;
 
 	assert_true(set->index < VFIO_PCI_NUM_IRQS);
 	assert_int_equal(set->start, 0);
@@ -150,14 +165,16 @@ static int fake_vfio_set_irqs(struct fake_vfio *fv, const struct vfio_irq_set *s
 		fake_vfio_irqs_clear(fv, set->index);
 		return 0;
 	}
+	if (set->flags == (VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK))
+		return fake_vfio_set_unmask(fv, set);
 	assert_int_equal(set->flags, VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER);
 	assert_int_equal(set->argsz, sizeof(*set) + set->count * sizeof(int));
 	if (!set->count || set->count > fv->irq_count[set->index])
 		return -EINVAL;
 	/* one of them at a time, as the kernel has it; and not twice without an end in between */
-	assert_false(msi && fv->enabled[VFIO_PCI_MSI_IRQ_INDEX]);
-	assert_false(msi && fv->enabled[VFIO_PCI_MSIX_IRQ_INDEX]);
-	if (msi && fv->irqs_max && set->count > fv->irqs_max)
+	for (unsigned int i = VFIO_PCI_INTX_IRQ_INDEX; i <= VFIO_PCI_MSIX_IRQ_INDEX; i++)
+		assert_false(one && fv->enabled[i]);
+	if (one && fv->irqs_max && set->count > fv->irqs_max)
 		return (int)fv->irqs_max;
 	for (unsigned int i = 0; i < set->count; i++)
 		fv->fds[set->index][i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
@@ -196,7 +213,7 @@ static int fake_vfio_map(struct fake_vfio *fv, uint64_t iova, uint64_t size, uin
 
 /* --- requests ----------------------------------------------------------------------------------------------- */
 
-static int fake_vfio_device_ioctl(struct fake_vfio *fv, unsigned long request, void *arg)
+static int fake_vfio_device_ioctl(struct fake_vfio *fv, int fd, unsigned long request, void *arg)
 {
 	struct vfio_device_info *info = arg;
 	struct iommufd_abi_device_bind *bind = arg;
@@ -219,7 +236,7 @@ static int fake_vfio_device_ioctl(struct fake_vfio *fv, unsigned long request, v
 	case VFIO_DEVICE_GET_IRQ_INFO:
 		return fake_vfio_irq_info(fv, arg);
 	case VFIO_DEVICE_SET_IRQS:
-		return fake_vfio_set_irqs(fv, arg);
+		return fd == fv->sibling ? 0 : fake_vfio_set_irqs(fv, arg);
 	case VFIO_DEVICE_RESET:
 		fv->resets++;
 		return 0;
@@ -283,7 +300,7 @@ static int fake_vfio_ioctl(const struct vfio_sys *s, int fd, unsigned long reque
 	if (request == fv->fail_request && !fv->fail_after--)
 		return -fv->fail_errno;
 	if (fd == fv->device || fd == fv->sibling)
-		return fake_vfio_device_ioctl(fv, request, arg);
+		return fake_vfio_device_ioctl(fv, fd, request, arg);
 	if (request == VFIO_GROUP_GET_STATUS || request == VFIO_GROUP_SET_CONTAINER ||
 	    request == VFIO_GROUP_GET_DEVICE_FD)
 		return fake_vfio_group_ioctl(fv, request, arg);
@@ -398,6 +415,7 @@ void fake_vfio_init(struct fake_vfio *fv)
 		.viable = true,
 		.cfg_size = PCI_CFG_SIZE,
 		.bound_to = -1,
+		.unmask = -1,
 		.irq_count = { 1, 4, FAKE_VFIO_VECTORS, 1, 1 },
 	};
 	fv->container = fake_vfio_fd("container");

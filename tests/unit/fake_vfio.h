@@ -51,6 +51,7 @@ struct fake_vfio {
 	struct fake_vfio_region regions[FAKE_VFIO_REGIONS];
 	uint32_t device_flags;
 	bool viable, cdev;
+	bool rom_fails; /* to be read */
 
 	struct fake_vfio_map maps[FAKE_VFIO_MAPS];
 	unsigned int nmaps;
@@ -62,6 +63,7 @@ struct fake_vfio {
 	unsigned int irq_count[VFIO_PCI_NUM_IRQS]; /* what the function has */
 	unsigned int enabled[VFIO_PCI_NUM_IRQS];
 	int fds[VFIO_PCI_NUM_IRQS][256]; /* copies */
+	int unmask;			 /* a copy, of the pin's; -1 */
 	unsigned int irqs_max;		 /* so many interrupts the host has left; 0: any number */
 
 	unsigned int cfg_writes;

@@ -313,7 +313,7 @@ static void the_header_is_the_devices_but_for_what_is_ours(void **state)
 	assert_int_equal(get(f, PCI_SUBSYSTEM_VENDOR_ID, 4), 0x00011af4);
 	assert_int_equal(get(f, PCI_HEADER_TYPE, 1), 0); /* one function */
 	assert_int_equal(get(f, PCI_LATENCY_TIMER, 1), 0);
-	assert_int_equal(get(f, PCI_INTERRUPT_PIN, 1), 0);
+	assert_int_equal(get(f, PCI_INTERRUPT_PIN, 1), 1);
 	assert_int_equal(get(f, PCI_ROM_ADDRESS, 4), 0);
 	put(f, PCI_ROM_ADDRESS, 4, UINT32_MAX);
 	assert_int_equal(get(f, PCI_ROM_ADDRESS, 4), 0);
@@ -329,7 +329,7 @@ static void the_header_is_the_devices_but_for_what_is_ours(void **state)
 
 static void bus_mastering_is_the_guests_and_decoding_stays(void **state)
 {
-	const uint16_t always = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_DISABLE;
+	const uint16_t always = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
 	struct fixture *f = *state;
 
 	plug(f);
@@ -456,10 +456,19 @@ static void a_bridge_is_refused(void **state)
 		"0000:3b:00.0 is a bridge, not a device");
 }
 
-static void a_pin_alone_is_refused(void **state)
+static void a_pin_alone_that_the_host_shares_is_refused(void **state)
 {
-	refused(state, PCI_CAPABILITY_LIST, 1, FAKE_VFIO_PCIE,
-		"0000:3b:00.0 has only a pin interrupt (INTx), neither MSI nor MSI-X");
+	struct fixture *f = *state;
+
+	/* MSI-X and MSI out of the list; then the first two to be asked for are the error's and the request's */
+	f->fv.cfg[FAKE_VFIO_PM + PCI_CAP_LIST_NEXT] = FAKE_VFIO_PCIE;
+	f->fv.fail_request = VFIO_DEVICE_SET_IRQS;
+	f->fv.fail_after = 2;
+	f->fv.fail_errno = EBUSY;
+	refused(state, PCI_LATENCY_TIMER, 1, 0,
+		"0000:3b:00.0 has only a pin interrupt (INTx), and the host has none for it: "
+		"Device or "
+		"resource busy");
 }
 
 static void an_impossible_table_is_refused(void **state)
@@ -607,6 +616,113 @@ static void msi_switches_the_hosts_interrupts(void **state)
 	assert_int_equal(f->fv.enabled[VFIO_PCI_MSIX_IRQ_INDEX], FAKE_VFIO_VECTORS);
 	f->d->class->reset(f->d);
 	assert_int_equal(f->fv.enabled[VFIO_PCI_MSIX_IRQ_INDEX], 0);
+}
+
+/* Slot 5, INTA#, as the board routes it. */
+static unsigned int pin_gsi(struct fixture *f)
+{
+	unsigned int gsi = get(f, PCI_INTERRUPT_LINE, 1);
+
+	assert_true(gsi >= 16 && gsi < 24);
+	return gsi;
+}
+
+static uint64_t unmasked(const struct fixture *f)
+{
+	uint64_t count = 0;
+
+	assert_true(f->fv.unmask >= 0);
+	return read(f->fv.unmask, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
+static void the_pin_holds_its_line_until_the_guest_has_ended_it(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int gsi;
+
+	plug(f);
+	gsi = pin_gsi(f);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 1);
+	assert_false(f->fb.irq[gsi]);
+	fake_vfio_interrupt(&f->fv, VFIO_PCI_INTX_IRQ_INDEX, 0);
+	fake_board_watched(&f->fb);
+	assert_true(f->fb.irq[gsi]);
+	assert_int_equal(unmasked(f), 0);
+	f->fb.board.ops->irq_ended(f->fb.board.arg, gsi);
+	assert_false(f->fb.irq[gsi]);
+	assert_int_equal(unmasked(f), 1);
+	/* it has still a reason */
+	fake_vfio_interrupt(&f->fv, VFIO_PCI_INTX_IRQ_INDEX, 0);
+	fake_board_watched(&f->fb);
+	assert_true(f->fb.irq[gsi]);
+}
+
+static void a_pin_that_the_guest_switches_off_is_off(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int gsi;
+
+	plug(f);
+	gsi = pin_gsi(f);
+	fake_vfio_interrupt(&f->fv, VFIO_PCI_INTX_IRQ_INDEX, 0);
+	fake_board_watched(&f->fb);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_DISABLE);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 0);
+	assert_true(device_cfg(f, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE);
+	assert_false(f->fb.irq[gsi]);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 1);
+	assert_false(device_cfg(f, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE);
+	/* what was signalled, and not seen yet, is gone with it */
+	fake_vfio_interrupt(&f->fv, VFIO_PCI_INTX_IRQ_INDEX, 0);
+	put(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2, 3);
+	fake_board_watched(&f->fb);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 0);
+	assert_false(f->fb.irq[gsi]);
+}
+
+static void messages_come_instead_of_the_pin(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f);
+	put(f, FAKE_VFIO_MSI + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 0);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSI_IRQ_INDEX], 1);
+	put(f, FAKE_VFIO_MSI + PCI_MSI_FLAGS, 2, 0);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSI_IRQ_INDEX], 0);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 1);
+	put(f, FAKE_VFIO_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 0);
+	f->d->class->reset(f->d);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 1);
+	assert_false(device_cfg(f, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE);
+}
+
+static void a_function_without_a_pin_of_vfios_has_none(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fv.irq_count[VFIO_PCI_INTX_IRQ_INDEX] = 0; /* a VF, whatever its register says */
+	plug(f);
+	assert_int_equal(get(f, PCI_INTERRUPT_PIN, 1), 0);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 0);
+	assert_true(device_cfg(f, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE);
+}
+
+/* With messages it works all the same. */
+static void a_pin_that_the_host_shares_is_done_without(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fv.fail_request = VFIO_DEVICE_SET_IRQS;
+	f->fv.fail_after = 2;
+	f->fv.fail_errno = EBUSY;
+	plug(f);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 0);
+	assert_int_equal(get(f, PCI_INTERRUPT_PIN, 1), 0);
+	put(f, FAKE_VFIO_MSI + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_MSI_IRQ_INDEX], 1);
 }
 
 static void a_host_with_few_interrupts_gives_what_it_has(void **state)
@@ -760,7 +876,7 @@ int main(void)
 		TEST(a_short_configuration_space_has_no_extended_part),
 		TEST(a_device_that_does_not_answer_is_refused),
 		TEST(a_bridge_is_refused),
-		TEST(a_pin_alone_is_refused),
+		TEST(a_pin_alone_that_the_host_shares_is_refused),
 		TEST(an_impossible_table_is_refused),
 		TEST(an_impossible_bar_is_refused),
 		TEST(bars_have_the_devices_kinds),
@@ -769,6 +885,11 @@ int main(void)
 		TEST(what_is_not_mapped_goes_through_the_descriptor),
 		TEST(msix_switches_the_hosts_interrupts),
 		TEST(msi_switches_the_hosts_interrupts),
+		TEST(the_pin_holds_its_line_until_the_guest_has_ended_it),
+		TEST(a_pin_that_the_guest_switches_off_is_off),
+		TEST(messages_come_instead_of_the_pin),
+		TEST(a_function_without_a_pin_of_vfios_has_none),
+		TEST(a_pin_that_the_host_shares_is_done_without),
 		TEST(a_host_with_few_interrupts_gives_what_it_has),
 		TEST(what_the_host_says_is_told),
 		TEST(flr_resets_the_device_and_what_the_guest_set),

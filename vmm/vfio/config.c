@@ -84,7 +84,10 @@ void vfio_config_command(struct vfio_pci *v)
 	if (v->asleep)
 		command &= (uint16_t)~PCI_COMMAND_MASTER;
 	/* what the guest decodes is for bars.c: a host mapping of something that is switched off would fault */
-	command |= PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_DISABLE;
+	command |= PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
+	/* VFIO masks the pin by this bit, too: irqs.c knows whether it is on */
+	if (v->irq_mode != VFIO_IRQ_INTX)
+		command |= PCI_COMMAND_INTX_DISABLE;
 	v->sys->pwrite(v->sys, v->fd, &command, sizeof(command), v->cfg_off + PCI_COMMAND);
 }
 

@@ -5,7 +5,9 @@
  * function on while the guest has MSI or MSI-X on: masking is between the eventfd and KVM, and that one which is
  * masked counts. From vCPUs, under machine.lock.
  *
- * INTx is not passed on yet.
+ * The pin is an eventfd that holds the line of the guest's I/O APIC (board_ops.level_irqfd); VFIO masks the
+ * interrupt on the host until the guest has ended it. It is on while neither MSI nor MSI-X is, and the guest lets it:
+ * PCI Local Bus 3.0, section 6.2.2.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -28,6 +30,7 @@ _Static_assert(offsetof(struct vfio_irq_fds, fds) == offsetof(struct vfio_irq_se
 	       "the eventfds are the data");
 
 static const unsigned int vfio_irq_index[] = {
+	[VFIO_IRQ_INTX] = VFIO_PCI_INTX_IRQ_INDEX,
 	[VFIO_IRQ_MSI] = VFIO_PCI_MSI_IRQ_INDEX,
 	[VFIO_IRQ_MSIX] = VFIO_PCI_MSIX_IRQ_INDEX,
 };
@@ -44,18 +47,24 @@ static int vfio_irqs_disable(struct vfio_pci *v, unsigned int index)
 }
 
 /* The first n eventfds of `fds` for the vectors from 0 on. > 0: the host has only so many. */
-static int vfio_irqs_enable(struct vfio_pci *v, unsigned int index, struct vfio_irq_fds *fds,
-			    unsigned int n)
+static int vfio_irqs_set(struct vfio_pci *v, unsigned int index, uint32_t action,
+			 struct vfio_irq_fds *fds, unsigned int n)
 {
 	const struct vfio_irq_set set = {
 		.argsz = (uint32_t)(sizeof(fds->set) + n * sizeof(fds->fds[0])),
-		.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+		.flags = VFIO_IRQ_SET_DATA_EVENTFD | action,
 		.index = index,
 		.count = n,
 	};
 
 	memcpy(fds->set, &set, sizeof(fds->set));
 	return vfio_ioctl(v, VFIO_DEVICE_SET_IRQS, fds);
+}
+
+static int vfio_irqs_enable(struct vfio_pci *v, unsigned int index, struct vfio_irq_fds *fds,
+			    unsigned int n)
+{
+	return vfio_irqs_set(v, index, VFIO_IRQ_SET_ACTION_TRIGGER, fds, n);
 }
 
 static int vfio_irqs_fd(struct vfio_pci *v, enum vfio_irq_mode mode, unsigned int vector)
@@ -85,6 +94,45 @@ static void vfio_irqs_on(struct vfio_pci *v, enum vfio_irq_mode mode, unsigned i
 			    r < 0 ? strerror(-r) : "the host has none left");
 }
 
+/* --- the pin ------------------------------------------------------------------------------------------------ */
+
+/* Nothing stays counted in an eventfd that is used again. */
+static void vfio_pin_forget(int fd)
+{
+	uint64_t count;
+
+	while (read(fd, &count, sizeof(count)) == sizeof(count))
+		continue;
+}
+
+/* The line is let go. */
+static void vfio_pin_off(struct vfio_pci *v)
+{
+	const struct board *b = v->dev.board;
+
+	vfio_pin_forget(v->raise_fd);
+	b->ops->irq_ended(b->arg, (unsigned int)v->gsi);
+	vfio_pin_forget(v->ended_fd);
+}
+
+static int vfio_pin_on(struct vfio_pci *v)
+{
+	struct vfio_irq_fds fds;
+	int r;
+
+	fds.fds[0] = v->raise_fd;
+	r = vfio_irqs_enable(v, VFIO_PCI_INTX_IRQ_INDEX, &fds, 1);
+	if (r < 0)
+		return r;
+	fds.fds[0] = v->ended_fd;
+	r = vfio_irqs_set(v, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_UNMASK, &fds, 1);
+	if (r < 0)
+		vfio_irqs_disable(v, VFIO_PCI_INTX_IRQ_INDEX);
+	return r;
+}
+
+/* --- which of them ----------------------------------------------------------------------------------------- */
+
 void vfio_irqs_off(struct vfio_pci *v)
 {
 	int r;
@@ -95,30 +143,54 @@ void vfio_irqs_off(struct vfio_pci *v)
 	if (r < 0)
 		log_limited(v->dev.board->log, &v->limit, "device '%s': interrupts of %s: %s",
 			    v->dev.id, v->door.host, strerror(-r));
+	if (v->irq_mode == VFIO_IRQ_INTX)
+		vfio_pin_off(v);
 	v->irq_mode = VFIO_IRQ_OFF;
 	v->irq_count = 0;
 }
 
 /* A guest must not have both on: MSI-X counts then. */
-void vfio_irqs_sync(struct vfio_pci *v)
+static enum vfio_irq_mode vfio_irqs_wanted(const struct vfio_pci *v, unsigned int *ret_count)
 {
-	enum vfio_irq_mode mode = VFIO_IRQ_OFF;
-	unsigned int count = 0;
+	*ret_count = msix_count(&v->pci);
+	if (msix_enabled(&v->pci))
+		return VFIO_IRQ_MSIX;
+	*ret_count = msi_count(&v->pci);
+	if (*ret_count)
+		return VFIO_IRQ_MSI;
+	if (v->gsi < 0 || v->asleep || pci_get16(&v->pci, PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE)
+		return VFIO_IRQ_OFF;
+	*ret_count = 1;
+	return VFIO_IRQ_INTX;
+}
 
-	if (msix_enabled(&v->pci)) {
-		mode = VFIO_IRQ_MSIX;
-		count = msix_count(&v->pci);
-	} else if (msi_count(&v->pci)) {
-		mode = VFIO_IRQ_MSI;
-		count = msi_count(&v->pci);
-	}
-	if (mode == v->irq_mode && count == v->irq_count)
+/* A pin that is not ours must not be unmasked in the command register: nobody on the host would listen. */
+static void vfio_irqs_switch(struct vfio_pci *v, enum vfio_irq_mode mode, unsigned int count)
+{
+	int r = mode == VFIO_IRQ_INTX ? vfio_pin_on(v) : 0;
+
+	if (r < 0) {
+		log_limited(v->dev.board->log, &v->limit, "device '%s': no pin interrupt of %s: %s",
+			    v->dev.id, v->door.host, strerror(-r));
 		return;
-	vfio_irqs_off(v);
-	if (mode != VFIO_IRQ_OFF)
+	}
+	if (mode == VFIO_IRQ_MSI || mode == VFIO_IRQ_MSIX)
 		vfio_irqs_on(v, mode, count);
 	v->irq_mode = mode;
 	v->irq_count = count;
+}
+
+void vfio_irqs_sync(struct vfio_pci *v)
+{
+	unsigned int count;
+	enum vfio_irq_mode was = v->irq_mode, mode = vfio_irqs_wanted(v, &count);
+
+	if (mode == was && count == v->irq_count)
+		return;
+	vfio_irqs_off(v);
+	vfio_irqs_switch(v, mode, count);
+	if ((was == VFIO_IRQ_INTX) != (v->irq_mode == VFIO_IRQ_INTX))
+		vfio_config_command(v);
 }
 
 /* --- what the host has to say -------------------------------------------------------------------------- */
@@ -218,22 +290,32 @@ static int vfio_irqs_msi(struct vfio_pci *v, const uint8_t *raw, unsigned int ca
 			   flags & PCI_MSI_FLAGS_MASKBIT, e);
 }
 
+/* A VF has none, whatever its register says: VFIO knows. */
+static int vfio_pin_init(struct vfio_pci *v, const uint8_t *raw, struct err *e)
+{
+	unsigned int pin = raw[PCI_INTERRUPT_PIN];
+
+	if (pin < 1 || pin > 4 || !vfio_irqs_count(v, VFIO_PCI_INTX_IRQ_INDEX))
+		return 0;
+	v->raise_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	v->ended_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (v->raise_fd < 0 || v->ended_fd < 0)
+		return err_errno(e, "eventfd");
+	pci_add_intx(&v->pci, pin);
+	return 0;
+}
+
 int vfio_irqs_init(struct vfio_pci *v, const uint8_t *raw, struct err *e)
 {
 	unsigned int msi = vfio_table_find(raw, PCI_CAP_ID_MSI);
 	unsigned int msix = vfio_table_find(raw, PCI_CAP_ID_MSIX);
-	int r = 0;
+	int r;
 
 	/* the table has hidden what does not fit */
 	msi = v->pci.cfg[msi] == PCI_CAP_ID_MSI ? msi : 0;
 	msix = v->pci.cfg[msix] == PCI_CAP_ID_MSIX ? msix : 0;
-	if (!msi && !msix && vfio_irqs_count(v, VFIO_PCI_INTX_IRQ_INDEX)) {
-		err_set(e, ERR_VFIO_DEVICE,
-			"%s has only a pin interrupt (INTx), neither MSI nor MSI-X", v->door.host);
-		return err_hint(e, "pass a function that has MSI or MSI-X: lspci -vs %s",
-				v->door.host);
-	}
-	if (msix)
+	r = vfio_pin_init(v, raw, e);
+	if (msix && r >= 0)
 		r = vfio_irqs_msix(v, raw, msix, e);
 	if (msi && r >= 0)
 		r = vfio_irqs_msi(v, raw, msi, e);
@@ -246,9 +328,58 @@ int vfio_irqs_init(struct vfio_pci *v, const uint8_t *raw, struct err *e)
 	return r;
 }
 
+static void vfio_pin_fini(struct vfio_pci *v)
+{
+	const struct board *b = v->dev.board;
+
+	if (v->gsi >= 0)
+		b->ops->level_irqfd(b->arg, (unsigned int)v->gsi, v->raise_fd, v->ended_fd, false,
+				    NULL);
+	v->gsi = -1;
+	if (v->raise_fd >= 0)
+		close(TAKE_FD(v->raise_fd));
+	if (v->ended_fd >= 0)
+		close(TAKE_FD(v->ended_fd));
+}
+
+/* The line is claimed once, on the control loop: vCPUs switch only VFIO's side. */
+int vfio_irqs_plugged(struct vfio_pci *v, struct err *e)
+{
+	const struct board *b = v->dev.board;
+	int gsi = pci_intx_gsi(&v->pci), r;
+
+	if (gsi < 0)
+		return 0;
+	r = b->ops->level_irqfd(b->arg, (unsigned int)gsi, v->raise_fd, v->ended_fd, true, e);
+	if (r < 0)
+		return r;
+	v->gsi = gsi;
+	r = vfio_pin_on(v);
+	if (r >= 0) {
+		v->irq_mode = VFIO_IRQ_INTX;
+		v->irq_count = 1;
+		vfio_config_command(v);
+		return 0;
+	}
+	if (v->pci.msi || v->pci.msix) {
+		log_info(b->log, "device '%s': no pin interrupt of %s: %s", v->dev.id, v->door.host,
+			 strerror(-r));
+		vfio_pin_fini(v);
+		v->pci.cfg[PCI_INTERRUPT_PIN] = v->pci.cfg[PCI_INTERRUPT_LINE] = 0;
+		return 0;
+	}
+	err_set(e, ERR_VFIO_DEVICE,
+		"%s has only a pin interrupt (INTx), and the host has none for it: %s",
+		v->door.host, strerror(-r));
+	return err_hint(
+		e, "another driver of the host shares the line, and this device cannot mask its "
+		   "own: see /proc/interrupts; another slot has another line");
+}
+
 void vfio_irqs_fini(struct vfio_pci *v)
 {
 	vfio_irqs_off(v);
+	vfio_pin_fini(v);
 	vfio_signal_fini(&v->error);
 	vfio_signal_fini(&v->request);
 }

@@ -56,6 +56,7 @@ void vfio_pci_guest_reset(struct vfio_pci *v)
 	pci_dev_reset(&v->pci);
 	pci_cfg_write(&v->pci, PCI_COMMAND, 2, 0);
 	vfio_config_reset(v);
+	vfio_irqs_sync(v);
 }
 
 static void vfio_pci_reset(struct device *d)
@@ -67,6 +68,7 @@ static void vfio_pci_reset(struct device *d)
 	pci_dev_reset(&v->pci);
 	vfio_config_reset(v);
 	vfio_bars_sync(v);
+	vfio_irqs_sync(v);
 }
 
 /* --- making it ------------------------------------------------------------------------------------------ */
@@ -119,7 +121,7 @@ static int vfio_pci_init(struct device *d, struct err *e)
 	struct vfio_pci_cfg *cfg = d->cfg;
 	int r;
 
-	v->fd = v->error.fd = v->request.fd = -1;
+	v->fd = v->error.fd = v->request.fd = v->raise_fd = v->ended_fd = v->gsi = -1;
 	v->sys = vfio_sys_of(d->board);
 	r = vfio_pci_join(v, cfg, e);
 	if (r < 0)
@@ -129,6 +131,8 @@ static int vfio_pci_init(struct device *d, struct err *e)
 		return r;
 	v->pci.ops = &vfio_pci_ops;
 	r = pci_plug(d->board->pci, &v->pci, cfg->address, e);
+	if (r >= 0)
+		r = vfio_irqs_plugged(v, e);
 	if (r < 0)
 		return r;
 	log_info(d->board->log, "device '%s': %s at %s%s", d->id, v->door.host, cfg->address,

@@ -44,7 +44,7 @@ struct vfio_msix_part {
 	uint64_t off, size;
 };
 
-enum vfio_irq_mode { VFIO_IRQ_OFF, VFIO_IRQ_MSI, VFIO_IRQ_MSIX };
+enum vfio_irq_mode { VFIO_IRQ_OFF, VFIO_IRQ_INTX, VFIO_IRQ_MSI, VFIO_IRQ_MSIX };
 
 /* An eventfd by which the host tells something. */
 struct vfio_signal {
@@ -83,6 +83,9 @@ struct vfio_pci {
 	struct vfio_msix_part table, pba;
 	enum vfio_irq_mode irq_mode;
 	unsigned int irq_count;
+	/* The pin: raise is VFIO's while INTx is on, and both are the board's as long as gsi is one. Owned. */
+	int raise_fd, ended_fd;
+	int gsi; /* -1: no pin, or not plugged */
 	struct vfio_signal error, request;
 };
 
@@ -117,8 +120,10 @@ void vfio_bars_sync(struct vfio_pci *v);
 
 /* irqs.c */
 int vfio_irqs_init(struct vfio_pci *v, const uint8_t *raw, struct err *e);
+/* The function has its slot, and with it the line of its pin. -ERR_VFIO_DEVICE: nothing interrupts at all. */
+int vfio_irqs_plugged(struct vfio_pci *v, struct err *e);
 void vfio_irqs_fini(struct vfio_pci *v);
-/* Make the host's side follow the guest's MSI and MSI-X capabilities. */
+/* Make the host's side follow the guest's command register, MSI and MSI-X capabilities. */
 void vfio_irqs_sync(struct vfio_pci *v);
 /* No interrupt comes any more. */
 void vfio_irqs_off(struct vfio_pci *v);
