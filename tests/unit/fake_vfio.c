@@ -365,6 +365,16 @@ static void fake_vfio_header(struct fake_vfio *fv)
 	fv->regions[4].sparse_size = 8 * KIB;
 }
 
+void fake_vfio_add_rom(struct fake_vfio *fv, uint64_t size)
+{
+	struct fake_vfio_region *r = &fv->regions[PCI_ROM];
+
+	*r = (struct fake_vfio_region){ .size = size, .flags = VFIO_REGION_INFO_FLAG_READ };
+	assert_int_equal(posix_memalign((void **)&r->mem, 4096, MAX(size, 4096ull)), 0);
+	for (uint64_t i = 0; i < size; i++)
+		r->mem[i] = (uint8_t)(0x55 + i * 7);
+}
+
 static void fake_vfio_cap(struct fake_vfio *fv, unsigned int at, uint8_t id, unsigned int next)
 {
 	fv->cfg[at] = id;
@@ -440,6 +450,7 @@ void fake_vfio_fini(struct fake_vfio *fv)
 struct vfio_pci_cfg fake_vfio_cfg(struct fake_vfio *fv, const char *address)
 {
 	struct vfio_pci_cfg cfg = { .host = FAKE_VFIO_HOST,
+				    .rom = true,
 				    .group = 12,
 				    .group_fd = -1,
 				    .container_fd = -1,

@@ -20,7 +20,7 @@
 
 #define FAKE_VFIO_HOST "0000:3b:00.0"
 #define FAKE_VFIO_SIBLING "0000:3b:00.1" /* in the same group, and the same in all else */
-#define FAKE_VFIO_REGIONS 7		 /* the BARs, and the ROM, which is not there */
+#define FAKE_VFIO_REGIONS 7		 /* the BARs, and the ROM: fake_vfio_add_rom */
 #define FAKE_VFIO_MAPS 16
 #define FAKE_VFIO_PM 0x40u
 #define FAKE_VFIO_MSI 0x48u
@@ -77,6 +77,8 @@ void fake_vfio_init(struct fake_vfio *fv);
 void fake_vfio_fini(struct fake_vfio *fv);
 /* A configuration of the device with copies of the descriptors, as vmd gives them. */
 struct vfio_pci_cfg fake_vfio_cfg(struct fake_vfio *fv, const char *address);
+/* An expansion ROM; what it has is in regions[PCI_ROM].mem. */
+void fake_vfio_add_rom(struct fake_vfio *fv, uint64_t size);
 /* Signal a vector as the device does. */
 void fake_vfio_interrupt(struct fake_vfio *fv, unsigned int index, unsigned int vector);
 

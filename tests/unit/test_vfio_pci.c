@@ -559,6 +559,71 @@ static void what_is_not_mapped_goes_through_the_descriptor(void **state)
 	assert_int_equal(fake_in(&f->fb, port + 4, 2), 0xabcd);
 }
 
+/* --- the expansion ROM ------------------------------------------------------------------------------ */
+
+static void the_guest_reads_a_copy_of_the_rom(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t first[8];
+	uint64_t rom, val;
+
+	fake_vfio_add_rom(&f->fv, 128 * KIB);
+	plug(f);
+	memcpy(first, f->fv.regions[PCI_ROM].mem, sizeof(first));
+	memset(f->fv.regions[PCI_ROM].mem, 0, 8); /* the device's is not asked again */
+	rom = get(f, PCI_ROM_ADDRESS, 4);
+	assert_int_equal(rom & PCI_ROM_ADDRESS_ENABLE, 0);
+	assert_int_equal(fake_mmio_read(&f->fb, rom, 4), UINT32_MAX);
+	put(f, PCI_ROM_ADDRESS, 4, UINT32_MAX & ~1u);
+	assert_int_equal(get(f, PCI_ROM_ADDRESS, 4), 0xfffe0000);
+	put(f, PCI_ROM_ADDRESS, 4, (uint32_t)rom | PCI_ROM_ADDRESS_ENABLE);
+	val = fake_mmio_read(&f->fb, rom, 8);
+	assert_memory_equal(&val, first, 8);
+	fake_mmio_write(&f->fb, rom, 4, 0);
+	assert_int_equal(fake_mmio_read(&f->fb, rom, 1), first[0]);
+	assert_int_equal(fake_mmio_read(&f->fb, rom + 128 * KIB - 1, 1),
+			 f->fv.regions[PCI_ROM].mem[128 * KIB - 1]);
+	f->d->class->reset(f->d);
+	assert_int_equal(get(f, PCI_ROM_ADDRESS, 4), rom);
+	assert_int_equal(fake_mmio_read(&f->fb, rom, 4), UINT32_MAX);
+}
+
+/* Without: the register is not there. */
+static void no_rom(struct fixture *f, bool wanted)
+{
+	struct vfio_pci_cfg cfg = fake_vfio_cfg(&f->fv, ADDRESS);
+
+	cfg.rom = wanted;
+	f->d = fake_board_add(&f->fb, &vfio_pci_class, "nic", &cfg);
+	put(f, PCI_ROM_ADDRESS, 4, UINT32_MAX);
+	assert_int_equal(get(f, PCI_ROM_ADDRESS, 4), 0);
+}
+
+static void a_rom_that_nobody_wants_is_not_there(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_vfio_add_rom(&f->fv, 64 * KIB);
+	no_rom(f, false);
+}
+
+static void a_rom_of_an_impossible_size_is_not_there(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_vfio_add_rom(&f->fv, 3 * KIB);
+	no_rom(f, true);
+}
+
+static void a_rom_that_cannot_be_read_is_not_there(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_vfio_add_rom(&f->fv, 64 * KIB);
+	f->fv.rom_fails = true;
+	no_rom(f, true);
+}
+
 /* --- interrupts --------------------------------------------------------------------------------------- */
 
 static const struct fake_irqfd *route_of(const struct fixture *f, int fd)
@@ -883,6 +948,10 @@ int main(void)
 		TEST(bars_are_memory_but_for_the_table),
 		TEST(a_bar_is_followed),
 		TEST(what_is_not_mapped_goes_through_the_descriptor),
+		TEST(the_guest_reads_a_copy_of_the_rom),
+		TEST(a_rom_that_nobody_wants_is_not_there),
+		TEST(a_rom_of_an_impossible_size_is_not_there),
+		TEST(a_rom_that_cannot_be_read_is_not_there),
 		TEST(msix_switches_the_hosts_interrupts),
 		TEST(msi_switches_the_hosts_interrupts),
 		TEST(the_pin_holds_its_line_until_the_guest_has_ended_it),

@@ -112,6 +112,8 @@ void vfio_bar_moved(struct pci_dev *p, unsigned int bar, uint64_t old_base, bool
 
 	(void)old_base;
 	(void)old_mapped;
+	if (bar == PCI_ROM)
+		return;
 	vfio_bar_unplace(&v->bars[bar]);
 	if (p->bars[bar].mapped && !v->asleep)
 		vfio_bar_place(&v->bars[bar], p->bars[bar].region.base);

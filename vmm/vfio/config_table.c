@@ -34,7 +34,7 @@ struct vfio_cap_row {
 #define ROWS(r) (r), ARRAY_SIZE(r)
 #define REST UINT16_MAX /* up to the capability's end */
 
-/* Command, BARs, line and cache line size are pci.c's; latencies, BIST, CIS, ROM and INTx are not there. */
+/* Command, BARs, ROM, cache line size and the pin are vmm/pci's; latencies, BIST and CIS are not there. */
 static const struct vfio_cfg_row vfio_header_rows[] = {
 	{ PCI_VENDOR_ID, 4, VFIO_CFG_OURS },
 	{ PCI_STATUS, 2, VFIO_CFG_THROUGH },

@@ -130,6 +130,8 @@ static int vfio_pci_init(struct device *d, struct err *e)
 	if (r < 0)
 		return r;
 	v->pci.ops = &vfio_pci_ops;
+	if (cfg->rom)
+		vfio_rom_init(v);
 	r = pci_plug(d->board->pci, &v->pci, cfg->address, e);
 	if (r >= 0)
 		r = vfio_irqs_plugged(v, e);
@@ -149,6 +151,7 @@ static void vfio_pci_fini(struct device *d)
 	vfio_irqs_fini(v);
 	pci_dev_fini(&v->pci);
 	vfio_bars_fini(v);
+	vfio_rom_fini(v);
 	vfio_dma_leave(d->board, &v->door, TAKE_FD(v->fd));
 }
 
@@ -161,14 +164,21 @@ static const struct field vfio_pci_fields[] = {
 	FIELD_FD("container_fd", struct vfio_pci_cfg, container_fd),
 	FIELD_FD("device_fd", struct vfio_pci_cfg, device_fd),
 	FIELD_FD("iommu_fd", struct vfio_pci_cfg, iommu_fd),
+	FIELD_BOOL("rom", struct vfio_pci_cfg, rom),
 	FIELD_END,
 };
+
+static void vfio_pci_cfg_defaults(void *cfg)
+{
+	((struct vfio_pci_cfg *)cfg)->rom = true;
+}
 
 const struct device_class vfio_pci_class = {
 	.type = "vfio-pci",
 	.size = sizeof(struct vfio_pci),
 	.cfg_size = sizeof(struct vfio_pci_cfg),
 	.cfg_fields = vfio_pci_fields,
+	.cfg_defaults = vfio_pci_cfg_defaults,
 	.init = vfio_pci_init,
 	.start = vfio_pci_start,
 	.reset = vfio_pci_reset,

@@ -2,7 +2,7 @@
 /*
  * A PCI function of the host in the guest: device class vfio-pci. Linux Documentation/driver-api/vfio.rst and
  * <linux/vfio.h>. For the files of vmm/vfio/: pci.c is the class, config.c and config_table.c the configuration
- * space, bars.c the registers and memory, irqs.c the interrupts. Under machine.lock.
+ * space, bars.c the registers and memory, rom.c the expansion ROM, irqs.c the interrupts. Under machine.lock.
  */
 #ifndef VMM_VFIO_VFIO_PCI_H
 #define VMM_VFIO_VFIO_PCI_H
@@ -61,6 +61,7 @@ struct vfio_pci_cfg {
 	char pci[PCI_ADDR_SIZE];  /* the same, of a definition that nobody has opened */
 	uint32_t group;
 	int group_fd, container_fd, device_fd, iommu_fd;
+	bool rom; /* the guest sees the expansion ROM, if there is one */
 };
 
 struct vfio_pci {
@@ -80,6 +81,7 @@ struct vfio_pci {
 	unsigned int cap_pm, cap_pcie, cap_af; /* offsets; 0: not there */
 
 	struct vfio_bar bars[PCI_BARS];
+	uint8_t *rom; /* owned: a copy; NULL: none */
 	struct vfio_msix_part table, pba;
 	enum vfio_irq_mode irq_mode;
 	unsigned int irq_count;
@@ -117,6 +119,10 @@ void vfio_bars_fini(struct vfio_pci *v);
 void vfio_bar_moved(struct pci_dev *p, unsigned int bar, uint64_t old_base, bool old_mapped);
 /* Memory of the device in the guest's address space, or not (it sleeps). */
 void vfio_bars_sync(struct vfio_pci *v);
+
+/* rom.c: one that cannot be read is not there, and said in the log */
+void vfio_rom_init(struct vfio_pci *v);
+void vfio_rom_fini(struct vfio_pci *v);
 
 /* irqs.c */
 int vfio_irqs_init(struct vfio_pci *v, const uint8_t *raw, struct err *e);
