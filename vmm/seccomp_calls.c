@@ -78,6 +78,9 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "KVM_SET_DEVICE_ATTR", KVM_SET_DEVICE_ATTR, CONTROL, "a passed-through device leaves" },
 	{ "VFIO_DEVICE_SET_IRQS", VFIO_DEVICE_SET_IRQS, CONTROL | VCPU,
 	  "the guest switches a passed-through device's interrupts" },
+	{ "VFIO_IOMMU_MAP_DMA", VFIO_IOMMU_MAP_DMA, CONTROL | VCPU,
+	  "the memory of a passed-through device, for the others" },
+	{ "VFIO_IOMMU_UNMAP_DMA", VFIO_IOMMU_UNMAP_DMA, CONTROL | VCPU, "the same, moved" },
 	{ "VFIO_DEVICE_RESET", VFIO_DEVICE_RESET, CONTROL | VCPU,
 	  "the guest, or the machine, resets a passed-through device" },
 

@@ -211,6 +211,17 @@ static int fake_vfio_map(struct fake_vfio *fv, uint64_t iova, uint64_t size, uin
 	return 0;
 }
 
+/* As the kernel has it: what was mapped at once, whole. */
+static int fake_vfio_unmap(struct fake_vfio *fv, uint64_t iova, uint64_t size)
+{
+	for (unsigned int i = 0; i < fv->nmaps; i++)
+		if (fv->maps[i].iova == iova && fv->maps[i].size == size) {
+			fv->maps[i] = fv->maps[--fv->nmaps];
+			return 0;
+		}
+	return -ENOENT;
+}
+
 /* --- requests ----------------------------------------------------------------------------------------------- */
 
 static int fake_vfio_device_ioctl(struct fake_vfio *fv, int fd, unsigned long request, void *arg)
@@ -273,6 +284,7 @@ static int fake_vfio_group_ioctl(struct fake_vfio *fv, unsigned long request, vo
 static int fake_vfio_space_ioctl(struct fake_vfio *fv, unsigned long request, void *arg)
 {
 	const struct vfio_iommu_type1_dma_map *map = arg;
+	const struct vfio_iommu_type1_dma_unmap *unmap = arg;
 	const struct iommufd_abi_ioas_map *ioas_map = arg;
 	struct iommufd_abi_ioas_alloc *alloc = arg;
 
@@ -282,6 +294,8 @@ static int fake_vfio_space_ioctl(struct fake_vfio *fv, unsigned long request, vo
 	case VFIO_IOMMU_MAP_DMA:
 		assert_true(fv->has_iommu);
 		return fake_vfio_map(fv, map->iova, map->size, map->vaddr);
+	case VFIO_IOMMU_UNMAP_DMA:
+		return fake_vfio_unmap(fv, unmap->iova, unmap->size);
 	case IOMMUFD_ABI_IOAS_ALLOC:
 		alloc->out_ioas_id = 7;
 		return 0;

@@ -48,6 +48,20 @@ static void plug(struct fixture *f)
 	/* the second device's copies, and what was not taken, are the core's to close */
 }
 
+static struct device *plug_sibling(struct fixture *f)
+{
+	struct vfio_pci_cfg cfg = fake_vfio_cfg(&f->fv, "00:06.0");
+	struct device *two;
+
+	memcpy(cfg.host, FAKE_VFIO_SIBLING, sizeof(FAKE_VFIO_SIBLING));
+	two = fake_board_add(&f->fb, &vfio_pci_class, "two", &cfg);
+	two->class->start(two);
+	/* the first one's are taken already: these are the core's to close */
+	close(cfg.group_fd);
+	close(cfg.container_fd);
+	return two;
+}
+
 static void unplug(struct fixture *f)
 {
 	if (!f->d)
@@ -260,15 +274,12 @@ static void the_two_ways_do_not_mix(void **state)
 static void functions_of_one_group_share_it(void **state)
 {
 	struct fixture *f = *state;
-	struct vfio_pci_cfg cfg;
 	struct device *two;
 	unsigned int maps;
 
 	plug(f);
 	maps = f->fv.nmaps;
-	cfg = fake_vfio_cfg(&f->fv, "00:06.0");
-	memcpy(cfg.host, FAKE_VFIO_SIBLING, sizeof(FAKE_VFIO_SIBLING));
-	two = fake_board_add(&f->fb, &vfio_pci_class, "two", &cfg);
+	two = plug_sibling(f);
 	/* the container has both: nothing is attached or mapped twice */
 	assert_int_equal(f->fv.nmaps, maps);
 	assert_int_equal(f->fb.vfio_files, 1);
@@ -278,8 +289,6 @@ static void functions_of_one_group_share_it(void **state)
 	f->d = two;
 	assert_int_equal(f->fb.vfio_files, 1);
 	assert_int_equal(guest_pci_read(&f->fb, 6, PCI_VENDOR_ID, 4), 0x10ca8086);
-	close(cfg.group_fd);
-	close(cfg.container_fd);
 }
 
 static void a_definition_that_nobody_opened_is_refused(void **state)
@@ -557,6 +566,97 @@ static void what_is_not_mapped_goes_through_the_descriptor(void **state)
 	fake_out(&f->fb, port + 4, 2, 0xabcd);
 	assert_int_equal(f->fv.regions[3].mem[4], 0xcd);
 	assert_int_equal(fake_in(&f->fb, port + 4, 2), 0xabcd);
+}
+
+/* --- memory for the VM's other devices --------------------------------------------------------------- */
+
+static const struct fake_vfio_map *map_at(const struct fixture *f, uint64_t iova)
+{
+	for (unsigned int i = 0; i < f->fv.nmaps; i++)
+		if (f->fv.maps[i].iova == iova)
+			return &f->fv.maps[i];
+	return NULL;
+}
+
+static void memory_of_a_device_at_work_is_there_for_others(void **state)
+{
+	struct fixture *f = *state;
+	struct device *two;
+	unsigned int alone;
+	uint64_t bar;
+
+	plug(f);
+	bar = guest_pci_bar(&f->fb, SLOT, 0);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	alone = f->fv.nmaps; /* nobody else is there */
+	assert_null(map_at(f, bar));
+	two = plug_sibling(f);
+	assert_int_equal(f->fv.nmaps,
+			 alone + 3); /* not the second one's: its driver is not at work */
+	assert_int_equal(map_at(f, bar)->size, 0x2000);
+	assert_int_equal(map_at(f, bar)->host, (uintptr_t)f->fv.regions[0].mem);
+	assert_int_equal(map_at(f, bar + 0x4000)->size, 0xc000);
+	assert_non_null(map_at(f, guest_pci_bar(&f->fb, SLOT, 4) + 0x1000));
+	guest_pci_write(&f->fb, 6, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(f->fv.nmaps, alone + 6);
+	put(f, PCI_BASE_ADDRESS_0, 4, (uint32_t)bar + 0x100000);
+	assert_null(map_at(f, bar));
+	assert_non_null(map_at(f, bar + 0x100000));
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	assert_int_equal(f->fv.nmaps, alone + 3);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(f->fv.nmaps, alone + 6);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_int_equal(f->fv.nmaps, alone + 3);
+	fake_board_remove(&f->fb, two);
+	assert_int_equal(f->fv.nmaps, alone);
+}
+
+/* Its own driver works on, and the VM too. */
+static void memory_that_others_cannot_reach_is_no_failure(void **state)
+{
+	struct fixture *f = *state;
+	struct device *two;
+	unsigned int alone;
+	uint64_t bar;
+
+	plug(f);
+	alone = f->fv.nmaps;
+	two = plug_sibling(f);
+	bar = guest_pci_bar(&f->fb, SLOT, 0);
+	f->fv.fail_request = VFIO_IOMMU_MAP_DMA;
+	f->fv.fail_errno = EFAULT;
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_null(map_at(f, bar));
+	assert_int_equal(f->fv.nmaps, alone + 2); /* the fake fails once */
+	assert_non_null(fake_slot_at(&f->fb, bar));
+	fake_board_remove(&f->fb, two);
+	put(f, PCI_COMMAND, 2, 0);
+	assert_int_equal(f->fv.nmaps, alone);
+}
+
+/* It would refuse, and the cage does not let it. */
+static void iommufd_is_not_asked_for_memory_of_devices(void **state)
+{
+	struct fixture *f = *state;
+	struct vfio_pci_cfg cfg;
+	struct device *two;
+	unsigned int alone;
+	int device;
+
+	f->fv.cdev = true;
+	plug(f);
+	alone = f->fv.nmaps;
+	device = f->fv.device;
+	cfg = fake_vfio_cfg(&f->fv, "00:06.0");
+	f->fv.sibling = f->fv.device;
+	f->fv.device = device;
+	f->fv.bound_to = -1;
+	two = fake_board_add(&f->fb, &vfio_pci_class, "two", &cfg);
+	close(cfg.iommu_fd);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(f->fv.nmaps, alone);
+	fake_board_remove(&f->fb, two);
 }
 
 /* --- the expansion ROM ------------------------------------------------------------------------------ */
@@ -948,6 +1048,9 @@ int main(void)
 		TEST(bars_are_memory_but_for_the_table),
 		TEST(a_bar_is_followed),
 		TEST(what_is_not_mapped_goes_through_the_descriptor),
+		TEST(memory_of_a_device_at_work_is_there_for_others),
+		TEST(memory_that_others_cannot_reach_is_no_failure),
+		TEST(iommufd_is_not_asked_for_memory_of_devices),
 		TEST(the_guest_reads_a_copy_of_the_rom),
 		TEST(a_rom_that_nobody_wants_is_not_there),
 		TEST(a_rom_of_an_impossible_size_is_not_there),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * BARs of a passed-through function: PCI Local Bus 3.0, section 6.2.5. What the host lets map is the guest's
- * memory while the BAR is decoded there; the rest, and all of what is smaller than a page, goes through the
+ * memory while the BAR is decoded there, and the memory of the VM's other devices (peer-to-peer DMA) while its
+ * driver is at work; the rest, and all of what is smaller than a page, goes through the
  * device's descriptor. The pages of the MSI-X table and PBA are never mapped: those are msix.c's. From vCPUs,
  * under machine.lock.
  */
@@ -77,32 +78,70 @@ static const struct region_ops vfio_bar_ops = {
 
 /* --- mapped pieces --------------------------------------------------------------------------------------- */
 
+static bool vfio_area_wanted(const struct vfio_pci *v)
+{
+	/* not earlier than the driver: to map a large BAR takes long, and a kernel that looks for BARs moves them */
+	return vfio_dma_shares(v->dev.board) && pci_is_master(&v->pci);
+}
+
+static void vfio_area_unshare(struct vfio_bar *b, struct vfio_area *a)
+{
+	if (a->shared_at)
+		vfio_dma_unshare(b->v->dev.board, a->shared_at, a->size);
+	a->shared_at = 0;
+}
+
+static void vfio_area_share(struct vfio_bar *b, struct vfio_area *a, uint64_t gpa)
+{
+	struct vfio_pci *v = b->v;
+	int r;
+
+	if (a->shared_at)
+		return;
+	r = vfio_dma_share(v->dev.board, gpa, a->size, a->host);
+	if (r >= 0)
+		a->shared_at = gpa;
+	else /* most devices do not want to */
+		log_limited(v->dev.board->log, &v->limit,
+			    "device '%s': the VM's other devices do not reach its BAR %u: %s",
+			    v->dev.id, (unsigned int)(b - v->bars), strerror(-r));
+}
+
 static void vfio_bar_unplace(struct vfio_bar *b)
 {
 	const struct board *board = b->v->dev.board;
 
 	for (unsigned int i = 0; i < b->nareas; i++) {
+		vfio_area_unshare(b, &b->areas[i]);
 		if (b->areas[i].slot >= 0)
 			board->ops->mem_unmap(board->arg, b->areas[i].slot);
 		b->areas[i].slot = -1;
 	}
 }
 
-static void vfio_bar_place(struct vfio_bar *b, uint64_t base)
+static void vfio_area_place(struct vfio_bar *b, struct vfio_area *a, uint64_t gpa)
 {
 	const struct board *board = b->v->dev.board;
+	struct err e = { 0 };
 
+	if (a->slot >= 0)
+		return;
+	a->slot = board->ops->mem_map(board->arg, gpa, a->size, a->host, &e);
+	/* it works without, an exit an access */
+	if (a->slot < 0)
+		log_limited(board->log, &b->v->limit, "device '%s': slow: %s", b->v->dev.id, e.msg);
+}
+
+static void vfio_bar_place(struct vfio_bar *b, uint64_t base)
+{
 	for (unsigned int i = 0; i < b->nareas; i++) {
 		struct vfio_area *a = &b->areas[i];
-		struct err e = { 0 };
 
-		if (a->slot >= 0)
-			continue;
-		a->slot = board->ops->mem_map(board->arg, base + a->off, a->size, a->host, &e);
-		/* it works without, an exit an access */
-		if (a->slot < 0)
-			log_limited(board->log, &b->v->limit, "device '%s': slow: %s", b->v->dev.id,
-				    e.msg);
+		vfio_area_place(b, a, base + a->off);
+		if (vfio_area_wanted(b->v))
+			vfio_area_share(b, a, base + a->off);
+		else
+			vfio_area_unshare(b, a);
 	}
 }
 
@@ -129,6 +168,12 @@ void vfio_bars_sync(struct vfio_pci *v)
 		else
 			vfio_bar_place(&v->bars[i], bar->region.base);
 	}
+}
+
+void vfio_bars_master(struct pci_dev *p, bool on)
+{
+	(void)on;
+	vfio_bars_sync(vfio_pci_of(p));
 }
 
 /* --- what there is to map ------------------------------------------------------------------------------- */

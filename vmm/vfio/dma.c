@@ -58,6 +58,30 @@ static int vfio_dma_map(const struct vfio_dma *v, uint64_t gpa, uint64_t len, vo
 	return vfio_dma_ioctl(v, v->fd, VFIO_IOMMU_MAP_DMA, &map);
 }
 
+bool vfio_dma_shares(const struct board *b)
+{
+	return b->vfio->users > 1 && !b->vfio->iommufd;
+}
+
+int vfio_dma_share(struct board *b, uint64_t gpa, uint64_t size, void *host)
+{
+	return vfio_dma_map(b->vfio, gpa, size, host);
+}
+
+void vfio_dma_unshare(struct board *b, uint64_t gpa, uint64_t size)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = gpa,
+		.size = size,
+	};
+	int r = vfio_dma_ioctl(b->vfio, b->vfio->fd, VFIO_IOMMU_UNMAP_DMA, &unmap);
+
+	if (r < 0)
+		log_warn(b->log, "VFIO: memory of a device at 0x%llx stays mapped for others: %s",
+			 (unsigned long long)gpa, strerror(-r));
+}
+
 static int vfio_dma_refused(const struct gmem *g, uint64_t gpa, int ret, struct err *e)
 {
 	struct rlimit limit = { 0 };

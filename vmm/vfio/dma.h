@@ -17,6 +17,8 @@
 /* At most so much is pinned by one call: progress is told in between. */
 #define VFIO_DMA_CHUNK GIB
 
+struct vfio_pci;
+
 struct vfio_group {
 	uint32_t number;
 	int fd; /* owned */
@@ -30,6 +32,7 @@ struct vfio_dma {
 	uint32_t ioas; /* iommufd: the address space */
 	bool ready;    /* the guest's memory is in it */
 	unsigned int users;
+	struct vfio_pci *members; /* borrowed: those that are there as a whole */
 	struct vfio_group groups[VFIO_GROUPS_MAX];
 	unsigned int ngroups;
 };
@@ -49,6 +52,15 @@ struct vfio_door {
  */
 int vfio_dma_join(struct board *b, struct vfio_door *d, struct err *e);
 void vfio_dma_leave(struct board *b, const struct vfio_door *d, int take_device_fd);
+
+/* Are there others, that memory of a device can be mapped for? iommufd maps none (Linux 6.12). */
+bool vfio_dma_shares(const struct board *b);
+/*
+ * Memory of one device at its guest address, for the DMA of the VM's others. The same range back. -errno: they do
+ * not reach it then. Any thread.
+ */
+int vfio_dma_share(struct board *b, uint64_t gpa, uint64_t size, void *host);
+void vfio_dma_unshare(struct board *b, uint64_t gpa, uint64_t size);
 
 /* The calls of board b. */
 const struct vfio_sys *vfio_sys_of(const struct board *b);

@@ -22,6 +22,7 @@ int vfio_ioctl(struct vfio_pci *v, unsigned long request, void *arg)
 
 static const struct pci_dev_ops vfio_pci_ops = {
 	.bar_moved = vfio_bar_moved,
+	.master = vfio_bars_master,
 	.cfg_reading = vfio_config_reading,
 	.cfg_written = vfio_config_written,
 };
@@ -115,6 +116,28 @@ static int vfio_pci_join(struct vfio_pci *v, struct vfio_pci_cfg *cfg, struct er
 	return vfio_pci_ask(v, e);
 }
 
+/* One of the VM's: the others' memory is for it, too. */
+static void vfio_pci_enter(struct vfio_pci *v)
+{
+	struct vfio_dma *dma = v->dev.board->vfio;
+
+	v->next = dma->members;
+	dma->members = v;
+	for (struct vfio_pci *m = dma->members; m; m = m->next)
+		vfio_bars_sync(m);
+}
+
+/* One that never was is fine. */
+static void vfio_pci_exit(struct vfio_pci *v)
+{
+	struct vfio_pci **link = &v->dev.board->vfio->members;
+
+	while (*link && *link != v)
+		link = &(*link)->next;
+	if (*link)
+		*link = v->next;
+}
+
 static int vfio_pci_init(struct device *d, struct err *e)
 {
 	struct vfio_pci *v = container_of(d, struct vfio_pci, dev);
@@ -137,6 +160,7 @@ static int vfio_pci_init(struct device *d, struct err *e)
 		r = vfio_irqs_plugged(v, e);
 	if (r < 0)
 		return r;
+	vfio_pci_enter(v);
 	log_info(d->board->log, "device '%s': %s at %s%s", d->id, v->door.host, cfg->address,
 		 v->resettable ? "" : ", which the host cannot reset");
 	return 0;
@@ -148,6 +172,7 @@ static void vfio_pci_fini(struct device *d)
 
 	if (v->fd < 0)
 		return;
+	vfio_pci_exit(v);
 	vfio_irqs_fini(v);
 	pci_dev_fini(&v->pci);
 	vfio_bars_fini(v);

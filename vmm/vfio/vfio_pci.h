@@ -26,8 +26,9 @@ enum vfio_cfg_how {
 /* A part of a BAR that the guest reaches without an exit. */
 struct vfio_area {
 	uint64_t off, size;
-	void *host; /* owned mapping */
-	int slot;   /* of the guest's memory; -1: not there now */
+	void *host;	    /* owned mapping */
+	int slot;	    /* of the guest's memory; -1: not there now */
+	uint64_t shared_at; /* where the VM's other devices reach it; 0: they do not */
 };
 
 struct vfio_bar {
@@ -69,10 +70,11 @@ struct vfio_pci {
 	struct pci_dev pci;
 	const struct vfio_sys *sys; /* borrowed */
 	struct vfio_door door;
-	int fd;		 /* owned; -1 until it has joined */
-	bool resettable; /* the host can reset it */
-	bool started;	 /* the guest has run: it is no longer as the kernel opened it */
-	bool asleep;	 /* the guest has put it into D3hot */
+	struct vfio_pci *next; /* of vfio_dma.members */
+	int fd;		       /* owned; -1 until it has joined */
+	bool resettable;       /* the host can reset it */
+	bool started;	       /* the guest has run: it is no longer as the kernel opened it */
+	bool asleep;	       /* the guest has put it into D3hot */
 	struct log_limit limit;
 
 	uint64_t cfg_off, cfg_size; /* in the descriptor */
@@ -117,7 +119,11 @@ unsigned int vfio_table_find(const uint8_t *raw, uint8_t id);
 int vfio_bars_init(struct vfio_pci *v, const uint8_t *raw, struct err *e);
 void vfio_bars_fini(struct vfio_pci *v);
 void vfio_bar_moved(struct pci_dev *p, unsigned int bar, uint64_t old_base, bool old_mapped);
-/* Memory of the device in the guest's address space, or not (it sleeps). */
+void vfio_bars_master(struct pci_dev *p, bool on);
+/*
+ * Memory of the device in the guest's address space, or not (it sleeps); and in that of the VM's other devices,
+ * while its driver is at work: a bus master.
+ */
 void vfio_bars_sync(struct vfio_pci *v);
 
 /* rom.c: one that cannot be read is not there, and said in the log */
