@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
@@ -66,7 +67,9 @@ ssize_t fdio_pread(int fd, void *data, size_t len, off_t off)
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = pread(fd, (char *)data + done, len - done, off + (off_t)done);
+		/* preadv: vmm's sandbox has no second call for the same */
+		struct iovec iov = { (char *)data + done, len - done };
+		ssize_t n = preadv(fd, &iov, 1, off + (off_t)done);
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -28,7 +28,9 @@ static int vfio_sys_ioctl_value(const struct vfio_sys *s, int fd, unsigned long 
 static ssize_t vfio_sys_pread(const struct vfio_sys *s, int fd, void *data, size_t len,
 			      uint64_t off)
 {
-	ssize_t n = pread(fd, data, len, (off_t)off);
+	/* the one way of reading and writing at a place that the sandbox has, for disks and the kernel too */
+	struct iovec iov = { data, len };
+	ssize_t n = preadv(fd, &iov, 1, (off_t)off);
 
 	(void)s;
 	return n < 0 ? -errno : n;
@@ -37,7 +39,6 @@ static ssize_t vfio_sys_pread(const struct vfio_sys *s, int fd, void *data, size
 static ssize_t vfio_sys_pwrite(const struct vfio_sys *s, int fd, const void *data, size_t len,
 			       uint64_t off)
 {
-	/* the one way of writing that the sandbox has for disks, too */
 	struct iovec iov = { (void *)data, len };
 	ssize_t n = pwritev2(fd, &iov, 1, (off_t)off, 0);
 
