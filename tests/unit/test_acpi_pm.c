@@ -149,6 +149,36 @@ static void timer_overflow(void **state)
 	assert_int_equal(fake_in(&f->fb, STS, 2), 0x001);
 }
 
+/* 4.8.4.1: a status bit waits for its enable bit, and is cleared by writing it */
+static void general_purpose_events(void **state)
+{
+	struct fixture *f = *state;
+
+	acpi_pm_gpe(f->d, 1);
+	assert_int_equal(fake_in(&f->fb, MAP_GPE0, 2), 0x0002);
+	assert_false(f->fb.irq[MAP_GSI_SCI]);
+	fake_out8(&f->fb, MAP_GPE0 + 1, 0x06);
+	assert_true(f->fb.irq[MAP_GSI_SCI]);
+	fake_out8(&f->fb, MAP_GPE0, 0x04);
+	assert_true(f->fb.irq[MAP_GSI_SCI]);
+	/* the fixed events share the line */
+	acpi_pm_power_button(f->d);
+	fake_out(&f->fb, EN, 2, 0x100);
+	fake_out8(&f->fb, MAP_GPE0, 0x02);
+	assert_true(f->fb.irq[MAP_GSI_SCI]);
+	fake_out(&f->fb, STS, 2, 0x100);
+	assert_false(f->fb.irq[MAP_GSI_SCI]);
+	assert_int_equal(fake_in(&f->fb, MAP_GPE0, 2), 0x0600);
+	acpi_pm_gpe(f->d, 2);
+	assert_true(f->fb.irq[MAP_GSI_SCI]);
+	fake_out(&f->fb, MAP_GPE0, 2, 0x0004); /* both at once */
+	assert_false(f->fb.irq[MAP_GSI_SCI]);
+	assert_int_equal(fake_in(&f->fb, MAP_GPE0, 2), 0);
+	acpi_pm_gpe(f->d, 7);
+	f->d->class->reset(f->d);
+	assert_int_equal(fake_in(&f->fb, MAP_GPE0, 2), 0);
+}
+
 static void random_accesses(void **state)
 {
 	struct fixture *f = *state;
@@ -166,8 +196,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(power_button), T(byte_accesses),  T(sleep_control),
-		T(timer_rate),	 T(timer_overflow), T(random_accesses),
+		T(power_button),   T(byte_accesses),   T(sleep_control),	  T(timer_rate),
+		T(timer_overflow), T(random_accesses), T(general_purpose_events),
 	};
 #undef T
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// ACPI fixed hardware: PM1 event and control registers and the PM timer. ACPI 6.4, section 4.8; the reset
-// register (0xCF9) belongs to the PCI host bridge. The timer is read from the board's clock; it costs a
-// host timer only while a guest has enabled its overflow. Under machine.lock.
+// ACPI fixed hardware: PM1 event and control registers, the PM timer, and a block of general-purpose events.
+// ACPI 6.4, section 4.8; the reset register (0xCF9) belongs to the PCI host bridge. The timer is read from the
+// board's clock; it costs a host timer only while a guest has enabled its overflow. Under machine.lock.
 #include "vmm/dev/acpi_pm.h"
+
+#include <assert.h>
 
 #include "vmm/dev/dev.h"
 #include "vmm/x86/map.h"
@@ -31,13 +33,17 @@ enum acpi_pm_reg {
 	ACPI_PM_PM1_SIZE = 6,
 };
 
+/* GPE0_BLK, section 4.8.4.1: a byte of status, one of enable bits */
+enum acpi_pm_gpe_reg { ACPI_PM_GPE_STATUS, ACPI_PM_GPE_ENABLE, ACPI_PM_GPE_SIZE };
+
 struct acpi_pm {
 	struct device dev; /* first */
-	struct region pm1, timer;
+	struct region pm1, timer, gpe;
 	struct irq_line sci;
 	struct board_timer overflow;
 	uint64_t last_ticks; /* up to which the overflow has been looked at */
 	uint16_t status, enable, control;
+	uint8_t gpes[ACPI_PM_GPE_SIZE];
 };
 
 static uint64_t acpi_pm_ticks(const struct acpi_pm *p)
@@ -62,7 +68,8 @@ static void acpi_pm_update(struct acpi_pm *p)
 	if (ticks >> 31 != p->last_ticks >> 31)
 		p->status |= ACPI_PM1_TMR;
 	p->last_ticks = ticks;
-	irq_line_set(&p->sci, p->status & p->enable & ACPI_PM1_EVENTS);
+	irq_line_set(&p->sci, p->status & p->enable & ACPI_PM1_EVENTS ||
+				      p->gpes[ACPI_PM_GPE_STATUS] & p->gpes[ACPI_PM_GPE_ENABLE]);
 	if (p->enable & ACPI_PM1_TMR && !(p->status & ACPI_PM1_TMR))
 		board_timer_arm(p->dev.board, &p->overflow,
 				acpi_pm_tick_ns(((ticks >> 31) + 1) << 31));
@@ -80,6 +87,15 @@ void acpi_pm_power_button(struct device *d)
 	struct acpi_pm *p = container_of(d, struct acpi_pm, dev);
 
 	p->status |= ACPI_PM1_PWRBTN;
+	acpi_pm_update(p);
+}
+
+void acpi_pm_gpe(struct device *d, unsigned int gpe)
+{
+	struct acpi_pm *p = container_of(d, struct acpi_pm, dev);
+
+	assert(gpe < 8);
+	p->gpes[ACPI_PM_GPE_STATUS] |= (uint8_t)BIT(gpe);
 	acpi_pm_update(p);
 }
 
@@ -171,6 +187,35 @@ static void acpi_pm_timer_write(void *dev, uint64_t off, unsigned int size, uint
 	(void)val;
 }
 
+static uint64_t acpi_pm_gpe_read(void *dev, uint64_t off, unsigned int size)
+{
+	const struct acpi_pm *p = dev;
+	uint64_t val = 0;
+
+	for (unsigned int i = 0; i < size; i++)
+		val |= (uint64_t)p->gpes[off + i] << i * 8;
+	return val;
+}
+
+static void acpi_pm_gpe_write(void *dev, uint64_t off, unsigned int size, uint64_t val)
+{
+	struct acpi_pm *p = dev;
+
+	for (unsigned int i = 0; i < size; i++, val >>= 8)
+		if (off + i == ACPI_PM_GPE_STATUS)
+			p->gpes[off + i] &= (uint8_t)~val; /* write 1 to clear */
+		else
+			p->gpes[off + i] = (uint8_t)val;
+	acpi_pm_update(p);
+}
+
+static const struct region_ops acpi_pm_gpe_ops = {
+	.read = acpi_pm_gpe_read,
+	.write = acpi_pm_gpe_write,
+	.min_size = 1,
+	.max_size = 2,
+};
+
 static const struct region_ops acpi_pm_ops = {
 	.read = acpi_pm_read,
 	.write = acpi_pm_write,
@@ -190,6 +235,7 @@ static void acpi_pm_reset(struct device *d)
 	struct acpi_pm *p = container_of(d, struct acpi_pm, dev);
 
 	p->status = p->enable = p->control = 0;
+	p->gpes[ACPI_PM_GPE_STATUS] = p->gpes[ACPI_PM_GPE_ENABLE] = 0;
 	p->last_ticks = acpi_pm_ticks(p);
 	acpi_pm_update(p);
 }
@@ -209,8 +255,15 @@ static int acpi_pm_init(struct device *d, struct err *e)
 	p->timer = (struct region){
 		.name = d->id, .base = MAP_PM_TMR, .size = 4, .ops = &acpi_pm_timer_ops, .dev = p
 	};
+	p->gpe = (struct region){ .name = d->id,
+				  .base = MAP_GPE0,
+				  .size = ACPI_PM_GPE_SIZE,
+				  .ops = &acpi_pm_gpe_ops,
+				  .dev = p };
 	ret = bus_add(d->board->pio, &p->pm1, e);
-	return ret < 0 ? ret : bus_add(d->board->pio, &p->timer, e);
+	if (ret >= 0)
+		ret = bus_add(d->board->pio, &p->timer, e);
+	return ret < 0 ? ret : bus_add(d->board->pio, &p->gpe, e);
 }
 
 static void acpi_pm_fini(struct device *d)
@@ -220,6 +273,7 @@ static void acpi_pm_fini(struct device *d)
 	board_timer_cancel(d->board, &p->overflow);
 	bus_del(d->board->pio, &p->pm1);
 	bus_del(d->board->pio, &p->timer);
+	bus_del(d->board->pio, &p->gpe);
 }
 
 const struct device_class acpi_pm_class = {

@@ -10,5 +10,10 @@ struct device;
  * status bit waits. d is of acpi_pm_class. Under machine.lock.
  */
 void acpi_pm_power_button(struct device *d);
+/*
+ * A general-purpose event, 0 to 7: sections 4.8.4.1 and 5.6.4. The guest runs \_GPE._Exx once it has enabled it; until
+ * then the status bit waits. d is of acpi_pm_class. Under machine.lock.
+ */
+void acpi_pm_gpe(struct device *d, unsigned int gpe);
 
 #endif

@@ -316,6 +316,9 @@ static void acpi_fadt_ports(struct acpi_fadt *f)
 	f->pm_tmr = MAP_PM_TMR;
 	f->pm_tmr_len = 4;
 	f->x_pm_tmr = acpi_port(MAP_PM_TMR, 32, 3);
+	f->gpe0 = MAP_GPE0;
+	f->gpe0_len = 2;
+	f->x_gpe0 = acpi_port(MAP_GPE0, 16, 1);
 	f->reset_reg = acpi_port(MAP_RESET_REG, 8, 1);
 	f->reset_value = MAP_RESET_VALUE;
 }

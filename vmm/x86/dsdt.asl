@@ -169,7 +169,7 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
             Name (_UID, 0)
             Name (_CRS, ResourceTemplate ()
             {
-                IO (Decode16, 0x0600, 0x0600, 1, 0x0C)              // MAP_PM1_EVT to MAP_PM_TMR
+                IO (Decode16, 0x0600, 0x0600, 1, 0x0E)              // MAP_PM1_EVT to MAP_GPE0
                 Memory32Fixed (ReadWrite, 0xE0000000, 0x10000000)   // GMEM_ECAM_START
                 Memory32Fixed (ReadWrite, 0xFEC00000, 0x00001000)   // GMEM_IOAPIC_BASE
                 Memory32Fixed (ReadWrite, 0xFEE00000, 0x00001000)   // GMEM_LAPIC_BASE

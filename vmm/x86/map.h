@@ -19,6 +19,7 @@
 #define MAP_PM1_EVT 0x600   /* PM1a_EVT_BLK, 4 bytes */
 #define MAP_PM1_CNT 0x604   /* PM1a_CNT_BLK, 2 bytes */
 #define MAP_PM_TMR 0x608    /* PM_TMR_BLK, 4 bytes, 3.579545 MHz, 32 bits wide */
+#define MAP_GPE0 0x60c	    /* GPE0_BLK, 2 bytes: status and enable of 8 events */
 #define MAP_RESET_REG 0xcf9 /* RESET_REG; RESET_VALUE 6 */
 #define MAP_RESET_VALUE 6
 #define MAP_S5_SLP_TYP 5 /* \_S5: what SLP_TYP means soft off */
