@@ -104,6 +104,8 @@ struct board_ops {
 	struct board_watch *(*watch)(void *arg, int fd, void (*ready)(void *ready_arg),
 				     void *ready_arg, struct err *e);
 	void (*unwatch)(void *arg, struct board_watch *w); /* before fd is closed; NULL is fine */
+	/* Optional: the guest has let go of functions that it was asked for: pci_hotplug_gone */
+	void (*pci_gone)(void *arg);
 	/* On the control loop: something that goes on and that whoever runs the VM should know. */
 	void (*notice)(void *arg, const char *type, const char *msg);
 	/* Optional: nanoseconds of UTC since 1970, for the RTC; NULL: CLOCK_REALTIME. */
@@ -114,9 +116,9 @@ struct board {
 	struct gmem *gmem;
 	struct bus *pio, *mmio;
 	struct gmem_window pci64; /* for BARs of 64 bits */
-	struct pci_host *pci;	  /* set by the pci-host device, the first in every profile */
-	struct ioapic *ioapic;	  /* set by the ioapic device; NULL with the in-kernel one */
-	struct vfio_dma *vfio;	  /* what vfio-pci devices share; theirs; NULL without any */
+	struct pci_host *pci;  /* set by the pci-host device, the first in every profile */
+	struct ioapic *ioapic; /* set by the ioapic device; NULL with the in-kernel one */
+	struct vfio_dma *vfio; /* what vfio-pci devices share; theirs; NULL without any */
 	const struct vfio_sys *vfio_sys; /* VFIO in a unit test; NULL: the kernel's */
 	const struct log *log;
 	const struct board_ops *ops;

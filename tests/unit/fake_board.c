@@ -296,6 +296,13 @@ void fake_board_watched(struct fake_board *fb)
 	}
 }
 
+static void fake_pci_gone(void *arg)
+{
+	struct fake_board *fb = arg;
+
+	fb->gone++;
+}
+
 static void fake_notice(void *arg, const char *type, const char *msg)
 {
 	struct fake_board *fb = arg;
@@ -327,6 +334,7 @@ static const struct board_ops fake_board_ops = {
 	.vfio_file = fake_vfio_file,
 	.watch = fake_watch,
 	.unwatch = fake_unwatch,
+	.pci_gone = fake_pci_gone,
 	.notice = fake_notice,
 };
 

@@ -101,6 +101,7 @@ struct fake_board {
 	int vfio_files;	  /* added and not removed */
 	char notice[256]; /* the last one: "type: message" */
 	unsigned int nnotices;
+	unsigned int gone; /* pci_gone was called */
 	struct fake_console consoles[FAKE_CONSOLES];
 	unsigned int nconsoles;
 

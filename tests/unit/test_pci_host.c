@@ -12,6 +12,7 @@
 
 #include "tests/unit/guest_virtio.h"
 #include "vmm/devices.h"
+#include "vmm/pci/hotplug.h"
 #include "vmm/pci/pci.h"
 #include "vmm/x86/map.h"
 
@@ -437,6 +438,106 @@ static void test_rom(void **state)
 	pci_dev_fini(&c);
 }
 
+/* --- hot-plug ---------------------------------------------------------------------------------------- */
+
+#define CAME MAP_PCI_HOTPLUG
+#define TO_GO (MAP_PCI_HOTPLUG + 4)
+#define PRESENT (MAP_PCI_HOTPLUG + 8)
+#define EJECT (MAP_PCI_HOTPLUG + 12)
+
+/* Function c, once a guest runs. */
+static struct pci_host *hot_plug(struct pci_fixture *f, struct pci_dev *c, const char *address)
+{
+	static const struct pci_ids ids = { 0x1234 };
+	struct err e = { 0 };
+
+	f->host->class->start(f->host);
+	pci_dev_init(c, "c", &ids, NULL);
+	pci_add_bar(c, 0, 4096, false, &bar_ops, TAG_B0);
+	pci_add_bar(c, 2, MIB, true, &bar_ops, TAG_A2);
+	assert_int_equal(pci_plug(f->fb.board.pci, c, address, &e), 0);
+	return f->fb.board.pci;
+}
+
+/* What comes later has no addresses until the guest gives it some; after a reset it is like the others. */
+static void test_hot_is_bare(void **state)
+{
+	struct pci_fixture *f = *state;
+	struct pci_dev c;
+
+	hot_plug(f, &c, "00:05.0");
+	assert_int_equal(rd(f, 5, PCI_COMMAND, 2), 0);
+	assert_int_equal(rd(f, 5, BAR0, 4), 0);
+	assert_int_equal(rd(f, 5, BAR2, 4), PCI_BASE_ADDRESS_MEM_TYPE_64);
+	assert_int_equal(rd(f, 5, BAR2 + 4, 4), 0);
+	wr(f, 5, BAR0, 4, 0xd0000000);
+	wr(f, 5, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	expect_at(f, 0xd0000000, TAG_B0);
+	pci_dev_reset(&c); /* a function-level reset: bare again */
+	assert_int_equal(rd(f, 5, BAR0, 4), 0);
+	expect_at(f, 0xd0000000, NOBODY);
+	f->host->class->reset(f->host);
+	pci_dev_reset(&c);
+	assert_int_equal(rd(f, 5, PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
+	assert_true(c.bars[0].home && c.bars[0].home != guest_pci_bar(&f->fb, 4, 0));
+	expect_at(f, c.bars[0].home, TAG_B0);
+	pci_dev_fini(&c);
+}
+
+static void test_hot_registers(void **state)
+{
+	struct pci_fixture *f = *state;
+	struct pci_dev c;
+	struct pci_host *h = hot_plug(f, &c, "00:1f.0");
+	uint32_t bit = BIT(31);
+
+	assert_int_equal(pci_hotplug_find(h, "c"), 31);
+	assert_int_equal(pci_hotplug_find(h, "a"), 3);
+	assert_int_equal(pci_hotplug_find(h, "pci"), -1); /* the bridge does not go */
+	assert_int_equal(fake_in(&f->fb, PRESENT, 4), bit | BIT(3) | BIT(4));
+	assert_int_equal(fake_in(&f->fb, CAME, 4), 0);
+	pci_hotplug_came(h, 31);
+	fake_out(&f->fb, CAME, 4, ~bit);
+	assert_int_equal(fake_in(&f->fb, CAME, 4), bit);
+	fake_out(&f->fb, CAME, 4, bit);
+	assert_int_equal(fake_in(&f->fb, CAME, 4), 0);
+	/* not asked for: nothing goes */
+	fake_out(&f->fb, EJECT, 4, UINT32_MAX);
+	assert_int_equal(pci_hotplug_gone(h), 0);
+	assert_int_equal(fake_in(&f->fb, TO_GO, 4), 0);
+	pci_hotplug_ask(h, 31);
+	assert_int_equal(fake_in(&f->fb, TO_GO, 4), bit);
+	fake_out(&f->fb, TO_GO, 4, bit);
+	assert_int_equal(fake_in(&f->fb, TO_GO, 4), 0);
+	assert_int_equal(pci_hotplug_asked(h), bit);
+	/* asked again: the guest hears it again */
+	pci_hotplug_ask(h, 31);
+	assert_int_equal(fake_in(&f->fb, TO_GO, 4), bit);
+	assert_int_equal(f->fb.gone, 0);
+	fake_out(&f->fb, EJECT, 4, UINT32_MAX);
+	assert_int_equal(pci_hotplug_gone(h), bit);
+	assert_int_equal(f->fb.gone, 1);
+	fake_out(&f->fb, EJECT, 4, bit);
+	assert_int_equal(f->fb.gone, 1);
+	/* it answers to nothing any more, by neither mechanism */
+	assert_int_equal(fake_in(&f->fb, PRESENT, 4), BIT(3) | BIT(4));
+	assert_int_equal(rd(f, 31, 0, 4), UINT32_MAX);
+	assert_int_equal(fake_mmio_read(&f->fb, GMEM_ECAM_START + (31 << 15), 4), UINT32_MAX);
+	assert_int_equal(fake_in(&f->fb, EJECT, 4), 0);
+	pci_dev_fini(&c);
+	assert_int_equal(pci_hotplug_asked(h) | pci_hotplug_gone(h), 0);
+	assert_int_equal(fake_in(&f->fb, TO_GO, 4), 0);
+	/* the slot is as new */
+	hot_plug(f, &c, "00:1f.0");
+	assert_int_equal(rd(f, 31, 0, 2), 0x1234);
+	pci_hotplug_came(h, 31);
+	pci_hotplug_ask(h, 31);
+	f->host->class->reset(f->host);
+	assert_int_equal(fake_in(&f->fb, CAME, 4) | fake_in(&f->fb, TO_GO, 4), 0);
+	assert_int_equal(pci_hotplug_asked(h), 0);
+	pci_dev_fini(&c);
+}
+
 #define IRQ3 (MAP_GSI_PCI + 3)
 
 /* Functions at slots 3 and 11, which share a line, and 4. */
@@ -551,11 +652,13 @@ static void test_reset_control(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_host_bridge), T(test_mechanism_1), T(test_ecam),		 T(test_read_only),
-		T(test_placed),	     T(test_sizing),	  T(test_decode),	 T(test_move_64),
-		T(test_over_ram),    T(test_overlap),	  T(test_noise),	 T(test_reset),
-		T(test_plug_errors), T(test_unplug),	  T(test_reset_control), T(test_intx),
-		T(test_window_64),   T(test_rom),
+		T(test_host_bridge), T(test_mechanism_1),   T(test_ecam),
+		T(test_read_only),   T(test_placed),	    T(test_sizing),
+		T(test_decode),	     T(test_move_64),	    T(test_over_ram),
+		T(test_overlap),     T(test_noise),	    T(test_reset),
+		T(test_plug_errors), T(test_unplug),	    T(test_reset_control),
+		T(test_intx),	     T(test_window_64),	    T(test_rom),
+		T(test_hot_is_bare), T(test_hot_registers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

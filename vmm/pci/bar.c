@@ -130,7 +130,7 @@ void pci_bars_home(struct pci_dev *p)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(p->bars); i++) {
 		const struct pci_bar *b = &p->bars[i];
-		uint64_t mask = pci_bar_mask(b);
+		uint64_t mask = pci_bar_mask(b), home = p->hot ? 0 : b->home;
 		uint32_t flags = b->io ? PCI_BASE_ADDRESS_SPACE_IO : 0;
 
 		if (!b->region.size)
@@ -139,12 +139,12 @@ void pci_bars_home(struct pci_dev *p)
 			flags |= PCI_BASE_ADDRESS_MEM_TYPE_64;
 		if (b->prefetch)
 			flags |= PCI_BASE_ADDRESS_MEM_PREFETCH;
-		pci_set32(p, pci_bar_off(i), (uint32_t)b->home | flags);
+		pci_set32(p, pci_bar_off(i), (uint32_t)home | flags);
 		if (i == PCI_ROM)
 			mask |= PCI_ROM_ADDRESS_ENABLE;
 		memcpy(p->wmask + pci_bar_off(i), &mask, b->is64 ? 8 : 4);
 		if (b->is64)
-			pci_set32(p, pci_bar_off(i + 1), (uint32_t)(b->home >> 32));
+			pci_set32(p, pci_bar_off(i + 1), (uint32_t)(home >> 32));
 	}
 }
 

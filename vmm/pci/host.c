@@ -28,7 +28,7 @@
 /* bus 8 bits, device 5, function 3, as both mechanisms have it; NULL: nothing answers */
 static struct pci_dev *pci_host_find(const struct pci_host *h, uint32_t bdf)
 {
-	if (bdf >> 8 || bdf & 7)
+	if (bdf >> 8 || bdf & 7 || h->gone & BIT(bdf >> 3))
 		return NULL;
 	return h->slots[bdf >> 3];
 }
@@ -141,6 +141,8 @@ static int pci_host_init(struct device *d, struct err *e)
 	if (ret < 0)
 		return ret;
 	ret = bus_add(d->board->mmio, &h->ecam, e);
+	if (ret >= 0)
+		ret = pci_hotplug_init(h, e);
 	if (ret < 0)
 		return ret;
 	pci_dev_init(&h->bridge, d->id, &ids, NULL);
@@ -154,7 +156,13 @@ static void pci_host_reset(struct device *d)
 
 	h->config_address = 0;
 	h->reset_control = 0;
+	pci_hotplug_reset(h);
 	pci_dev_reset(&h->bridge);
+}
+
+static void pci_host_start(struct device *d)
+{
+	container_of(d, struct pci_host, dev)->live = true;
 }
 
 static void pci_host_fini(struct device *d)
@@ -164,6 +172,7 @@ static void pci_host_fini(struct device *d)
 	pci_dev_fini(&h->bridge);
 	if (d->board->pci == h)
 		d->board->pci = NULL;
+	bus_del(d->board->pio, &h->hotplug);
 	bus_del(d->board->mmio, &h->ecam);
 	bus_del(d->board->pio, &h->ports);
 }
@@ -172,6 +181,7 @@ const struct device_class pci_host_class = {
 	.type = "pci-host",
 	.size = sizeof(struct pci_host),
 	.init = pci_host_init,
+	.start = pci_host_start,
 	.reset = pci_host_reset,
 	.fini = pci_host_fini,
 };

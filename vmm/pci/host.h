@@ -4,6 +4,7 @@
 #define VMM_PCI_HOST_H
 
 #include "vmm/device.h"
+#include "vmm/pci/hotplug.h"
 #include "vmm/pci/pci.h"
 #include "vmm/x86/map.h"
 
@@ -17,6 +18,13 @@ struct pci_host {
 	uint8_t reset_control;		 /* 0xcf9 */
 	uint32_t pullers[MAP_GSI_PCI_N]; /* by interrupt line: a bit for each slot that pulls it */
 	struct log_limit bar_limit;
+
+	/* hotplug.c: a bit a slot */
+	struct region hotplug;
+	uint32_t came, to_go; /* registers */
+	uint32_t asked;	      /* the guest was asked to let it go, and may */
+	uint32_t gone;	      /* it has */
+	bool live;	      /* a guest runs: what is plugged now comes hot */
 };
 
 /* bar.c */
@@ -27,6 +35,11 @@ void pci_bars_sync(struct pci_dev *p);
 /* Write the homes into the BAR registers. */
 void pci_bars_home(struct pci_dev *p);
 void pci_bars_unmap(struct pci_dev *p);
+
+/* hotplug.c: of the host bridge, and for pci_dev_fini */
+int pci_hotplug_init(struct pci_host *h, struct err *e);
+void pci_hotplug_reset(struct pci_host *h); /* before the functions are reset: all are cold now */
+void pci_hotplug_left(struct pci_host *h, unsigned int slot);
 
 /* intx.c */
 void pci_intx_sync(struct pci_dev *p); /* after a change of the registers that it depends on */

@@ -43,6 +43,7 @@ void pci_dev_fini(struct pci_dev *p)
 		pci_intx_set(p, false);
 		pci_bars_unmap(p);
 		p->host->slots[p->slot] = NULL;
+		pci_hotplug_left(p->host, p->slot);
 		p->host = NULL;
 	}
 	msi_free(p);
@@ -116,6 +117,7 @@ int pci_plug(struct pci_host *h, struct pci_dev *p, const char *address, struct 
 		return ret;
 	p->host = h;
 	p->slot = (unsigned int)slot;
+	p->hot = h->live;
 	h->slots[slot] = p;
 	pci_dev_reset(p);
 	return 0;
@@ -142,7 +144,7 @@ void pci_dev_reset(struct pci_dev *p)
 	msi_reset(p);
 	msix_reset(p);
 	pci_bars_home(p);
-	for (unsigned int i = 0; i < PCI_BARS; i++)
+	for (unsigned int i = 0; i < PCI_BARS && !p->hot; i++)
 		if (p->bars[i].region.size)
 			command |= p->bars[i].io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 	pci_set16(p, PCI_COMMAND, command);

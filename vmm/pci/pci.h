@@ -56,6 +56,7 @@ struct pci_dev {
 	struct msix *msix;		   /* the same */
 	bool master;			   /* the command register as last told */
 	bool intx;			   /* it wants to interrupt; see pci_intx_set */
+	bool hot;			   /* plugged while a guest runs, no reset since */
 	unsigned int next_cap;		   /* where the next capability goes */
 	unsigned int last_cap;
 };
@@ -84,9 +85,12 @@ void pci_add_bar(struct pci_dev *p, unsigned int bar, uint64_t size, bool is64,
 void pci_add_rom(struct pci_dev *p, uint64_t size, const struct region_ops *ops, void *dev);
 /* Room for a capability of len bytes (with its id and next bytes); its offset. Read-only until wmask says else. */
 unsigned int pci_add_cap(struct pci_dev *p, uint8_t id, unsigned int len);
-/* address "00:03.0". -EEXIST names the other device; -ENOSPC: no room for its BARs. */
+/*
+ * address "00:03.0". -EEXIST names the other device; -ENOSPC: no room for its BARs. One that is plugged while a guest
+ * runs (hotplug.h) keeps its room for the next reset, and has no addresses until then but those that the guest gives.
+ */
 int pci_plug(struct pci_host *h, struct pci_dev *p, const char *address, struct err *e);
-/* To power-on state: writable bits are 0, BARs at home and decoded, MSI-X off and nothing pending. */
+/* To power-on state: writable bits are 0, BARs at home and decoded (if not hot), MSI-X off and nothing pending. */
 void pci_dev_reset(struct pci_dev *p);
 
 /* A guest's access to configuration space, 1, 2 or 4 bytes. Beyond its end: all ones, ignored. */

@@ -19,6 +19,15 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
     // Soft off: SLP_TYP is MAP_S5_SLP_TYP
     Name (\_S5, Package () { 5, 5, 0, 0 })
 
+    // MAP_GPE_PCI; its status bit is cleared before: what comes meanwhile runs it again
+    Scope (\_GPE)
+    {
+        Method (_E01, 0, Serialized)
+        {
+            \_SB.PCI0.PHPE ()
+        }
+    }
+
     Scope (\_SB)
     {
         Device (PCI0)
@@ -135,6 +144,294 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
                 Package () { 0x001FFFFF, 2, 0, 17 }, Package () { 0x001FFFFF, 3, 0, 18 }
             })
 
+            // Hot-plug, pci/hotplug.h: a bit a slot. A device check (section 5.6.6) has the guest look at
+            // a slot, an eject request has it let the function go and run _EJ0 (section 6.3.3)
+            OperationRegion (PCHP, SystemIO, 0x0610, 0x10)
+            Field (PCHP, DWordAcc, NoLock, WriteAsZeros)
+            {
+                PCIU, 32,       // has come; write 1 to clear
+                PCID, 32,       // is to go; write 1 to clear
+                PCIP, 32,       // is there
+                PCIE, 32        // written: the guest has let it go
+            }
+
+            Method (PSTA, 1, NotSerialized)
+            {
+                If (And (ShiftRight (PCIP, Arg0), 1))
+                {
+                    Return (0x0F)
+                }
+                Return (0)
+            }
+
+            Method (PEJT, 1, NotSerialized)
+            {
+                Store (ShiftLeft (1, Arg0), PCIE)
+            }
+
+            Device (S001)
+            {
+                Name (_ADR, 0x00010000)
+                Name (_SUN, 1)
+                Method (_STA) { Return (PSTA (1)) }
+                Method (_EJ0, 1) { PEJT (1) }
+            }
+            Device (S002)
+            {
+                Name (_ADR, 0x00020000)
+                Name (_SUN, 2)
+                Method (_STA) { Return (PSTA (2)) }
+                Method (_EJ0, 1) { PEJT (2) }
+            }
+            Device (S003)
+            {
+                Name (_ADR, 0x00030000)
+                Name (_SUN, 3)
+                Method (_STA) { Return (PSTA (3)) }
+                Method (_EJ0, 1) { PEJT (3) }
+            }
+            Device (S004)
+            {
+                Name (_ADR, 0x00040000)
+                Name (_SUN, 4)
+                Method (_STA) { Return (PSTA (4)) }
+                Method (_EJ0, 1) { PEJT (4) }
+            }
+            Device (S005)
+            {
+                Name (_ADR, 0x00050000)
+                Name (_SUN, 5)
+                Method (_STA) { Return (PSTA (5)) }
+                Method (_EJ0, 1) { PEJT (5) }
+            }
+            Device (S006)
+            {
+                Name (_ADR, 0x00060000)
+                Name (_SUN, 6)
+                Method (_STA) { Return (PSTA (6)) }
+                Method (_EJ0, 1) { PEJT (6) }
+            }
+            Device (S007)
+            {
+                Name (_ADR, 0x00070000)
+                Name (_SUN, 7)
+                Method (_STA) { Return (PSTA (7)) }
+                Method (_EJ0, 1) { PEJT (7) }
+            }
+            Device (S008)
+            {
+                Name (_ADR, 0x00080000)
+                Name (_SUN, 8)
+                Method (_STA) { Return (PSTA (8)) }
+                Method (_EJ0, 1) { PEJT (8) }
+            }
+            Device (S009)
+            {
+                Name (_ADR, 0x00090000)
+                Name (_SUN, 9)
+                Method (_STA) { Return (PSTA (9)) }
+                Method (_EJ0, 1) { PEJT (9) }
+            }
+            Device (S010)
+            {
+                Name (_ADR, 0x000A0000)
+                Name (_SUN, 10)
+                Method (_STA) { Return (PSTA (10)) }
+                Method (_EJ0, 1) { PEJT (10) }
+            }
+            Device (S011)
+            {
+                Name (_ADR, 0x000B0000)
+                Name (_SUN, 11)
+                Method (_STA) { Return (PSTA (11)) }
+                Method (_EJ0, 1) { PEJT (11) }
+            }
+            Device (S012)
+            {
+                Name (_ADR, 0x000C0000)
+                Name (_SUN, 12)
+                Method (_STA) { Return (PSTA (12)) }
+                Method (_EJ0, 1) { PEJT (12) }
+            }
+            Device (S013)
+            {
+                Name (_ADR, 0x000D0000)
+                Name (_SUN, 13)
+                Method (_STA) { Return (PSTA (13)) }
+                Method (_EJ0, 1) { PEJT (13) }
+            }
+            Device (S014)
+            {
+                Name (_ADR, 0x000E0000)
+                Name (_SUN, 14)
+                Method (_STA) { Return (PSTA (14)) }
+                Method (_EJ0, 1) { PEJT (14) }
+            }
+            Device (S015)
+            {
+                Name (_ADR, 0x000F0000)
+                Name (_SUN, 15)
+                Method (_STA) { Return (PSTA (15)) }
+                Method (_EJ0, 1) { PEJT (15) }
+            }
+            Device (S016)
+            {
+                Name (_ADR, 0x00100000)
+                Name (_SUN, 16)
+                Method (_STA) { Return (PSTA (16)) }
+                Method (_EJ0, 1) { PEJT (16) }
+            }
+            Device (S017)
+            {
+                Name (_ADR, 0x00110000)
+                Name (_SUN, 17)
+                Method (_STA) { Return (PSTA (17)) }
+                Method (_EJ0, 1) { PEJT (17) }
+            }
+            Device (S018)
+            {
+                Name (_ADR, 0x00120000)
+                Name (_SUN, 18)
+                Method (_STA) { Return (PSTA (18)) }
+                Method (_EJ0, 1) { PEJT (18) }
+            }
+            Device (S019)
+            {
+                Name (_ADR, 0x00130000)
+                Name (_SUN, 19)
+                Method (_STA) { Return (PSTA (19)) }
+                Method (_EJ0, 1) { PEJT (19) }
+            }
+            Device (S020)
+            {
+                Name (_ADR, 0x00140000)
+                Name (_SUN, 20)
+                Method (_STA) { Return (PSTA (20)) }
+                Method (_EJ0, 1) { PEJT (20) }
+            }
+            Device (S021)
+            {
+                Name (_ADR, 0x00150000)
+                Name (_SUN, 21)
+                Method (_STA) { Return (PSTA (21)) }
+                Method (_EJ0, 1) { PEJT (21) }
+            }
+            Device (S022)
+            {
+                Name (_ADR, 0x00160000)
+                Name (_SUN, 22)
+                Method (_STA) { Return (PSTA (22)) }
+                Method (_EJ0, 1) { PEJT (22) }
+            }
+            Device (S023)
+            {
+                Name (_ADR, 0x00170000)
+                Name (_SUN, 23)
+                Method (_STA) { Return (PSTA (23)) }
+                Method (_EJ0, 1) { PEJT (23) }
+            }
+            Device (S024)
+            {
+                Name (_ADR, 0x00180000)
+                Name (_SUN, 24)
+                Method (_STA) { Return (PSTA (24)) }
+                Method (_EJ0, 1) { PEJT (24) }
+            }
+            Device (S025)
+            {
+                Name (_ADR, 0x00190000)
+                Name (_SUN, 25)
+                Method (_STA) { Return (PSTA (25)) }
+                Method (_EJ0, 1) { PEJT (25) }
+            }
+            Device (S026)
+            {
+                Name (_ADR, 0x001A0000)
+                Name (_SUN, 26)
+                Method (_STA) { Return (PSTA (26)) }
+                Method (_EJ0, 1) { PEJT (26) }
+            }
+            Device (S027)
+            {
+                Name (_ADR, 0x001B0000)
+                Name (_SUN, 27)
+                Method (_STA) { Return (PSTA (27)) }
+                Method (_EJ0, 1) { PEJT (27) }
+            }
+            Device (S028)
+            {
+                Name (_ADR, 0x001C0000)
+                Name (_SUN, 28)
+                Method (_STA) { Return (PSTA (28)) }
+                Method (_EJ0, 1) { PEJT (28) }
+            }
+            Device (S029)
+            {
+                Name (_ADR, 0x001D0000)
+                Name (_SUN, 29)
+                Method (_STA) { Return (PSTA (29)) }
+                Method (_EJ0, 1) { PEJT (29) }
+            }
+            Device (S030)
+            {
+                Name (_ADR, 0x001E0000)
+                Name (_SUN, 30)
+                Method (_STA) { Return (PSTA (30)) }
+                Method (_EJ0, 1) { PEJT (30) }
+            }
+            Device (S031)
+            {
+                Name (_ADR, 0x001F0000)
+                Name (_SUN, 31)
+                Method (_STA) { Return (PSTA (31)) }
+                Method (_EJ0, 1) { PEJT (31) }
+            }
+
+            Method (PNTF, 2, NotSerialized)
+            {
+                If (And (Arg0, 0x00000002)) { Notify (S001, Arg1) }
+                If (And (Arg0, 0x00000004)) { Notify (S002, Arg1) }
+                If (And (Arg0, 0x00000008)) { Notify (S003, Arg1) }
+                If (And (Arg0, 0x00000010)) { Notify (S004, Arg1) }
+                If (And (Arg0, 0x00000020)) { Notify (S005, Arg1) }
+                If (And (Arg0, 0x00000040)) { Notify (S006, Arg1) }
+                If (And (Arg0, 0x00000080)) { Notify (S007, Arg1) }
+                If (And (Arg0, 0x00000100)) { Notify (S008, Arg1) }
+                If (And (Arg0, 0x00000200)) { Notify (S009, Arg1) }
+                If (And (Arg0, 0x00000400)) { Notify (S010, Arg1) }
+                If (And (Arg0, 0x00000800)) { Notify (S011, Arg1) }
+                If (And (Arg0, 0x00001000)) { Notify (S012, Arg1) }
+                If (And (Arg0, 0x00002000)) { Notify (S013, Arg1) }
+                If (And (Arg0, 0x00004000)) { Notify (S014, Arg1) }
+                If (And (Arg0, 0x00008000)) { Notify (S015, Arg1) }
+                If (And (Arg0, 0x00010000)) { Notify (S016, Arg1) }
+                If (And (Arg0, 0x00020000)) { Notify (S017, Arg1) }
+                If (And (Arg0, 0x00040000)) { Notify (S018, Arg1) }
+                If (And (Arg0, 0x00080000)) { Notify (S019, Arg1) }
+                If (And (Arg0, 0x00100000)) { Notify (S020, Arg1) }
+                If (And (Arg0, 0x00200000)) { Notify (S021, Arg1) }
+                If (And (Arg0, 0x00400000)) { Notify (S022, Arg1) }
+                If (And (Arg0, 0x00800000)) { Notify (S023, Arg1) }
+                If (And (Arg0, 0x01000000)) { Notify (S024, Arg1) }
+                If (And (Arg0, 0x02000000)) { Notify (S025, Arg1) }
+                If (And (Arg0, 0x04000000)) { Notify (S026, Arg1) }
+                If (And (Arg0, 0x08000000)) { Notify (S027, Arg1) }
+                If (And (Arg0, 0x10000000)) { Notify (S028, Arg1) }
+                If (And (Arg0, 0x20000000)) { Notify (S029, Arg1) }
+                If (And (Arg0, 0x40000000)) { Notify (S030, Arg1) }
+                If (And (Arg0, 0x80000000)) { Notify (S031, Arg1) }
+            }
+
+            Method (PHPE, 0, Serialized)
+            {
+                Store (PCIU, Local0)
+                Store (Local0, PCIU)
+                PNTF (Local0, 1)
+                Store (PCID, Local0)
+                Store (Local0, PCID)
+                PNTF (Local0, 3)
+            }
+
             // PCI Firmware 3.2, section 4.5.1: the guest may have what PCI Express offers
             Method (_OSC, 4, NotSerialized)
             {
@@ -169,7 +466,7 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
             Name (_UID, 0)
             Name (_CRS, ResourceTemplate ()
             {
-                IO (Decode16, 0x0600, 0x0600, 1, 0x0E)              // MAP_PM1_EVT to MAP_GPE0
+                IO (Decode16, 0x0600, 0x0600, 1, 0x20)              // MAP_PM1_EVT to MAP_PCI_HOTPLUG
                 Memory32Fixed (ReadWrite, 0xE0000000, 0x10000000)   // GMEM_ECAM_START
                 Memory32Fixed (ReadWrite, 0xFEC00000, 0x00001000)   // GMEM_IOAPIC_BASE
                 Memory32Fixed (ReadWrite, 0xFEE00000, 0x00001000)   // GMEM_LAPIC_BASE

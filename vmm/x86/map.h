@@ -23,9 +23,11 @@
 #define MAP_RESET_REG 0xcf9 /* RESET_REG; RESET_VALUE 6 */
 #define MAP_RESET_VALUE 6
 #define MAP_S5_SLP_TYP 5 /* \_S5: what SLP_TYP means soft off */
+#define MAP_GPE_PCI 1	 /* \_GPE._E01: a PCI function comes or is to go */
 
 /* Ports */
 #define MAP_COM1 0x3f8
+#define MAP_PCI_HOTPLUG 0x610 /* 16 bytes: pci/hotplug.h */
 #define MAP_COM2 0x2f8
 #define MAP_COM3 0x3e8
 #define MAP_COM4 0x2e8
