@@ -44,6 +44,9 @@ enum errcat_exit {
 	X(ERR_VM_REVISION, 1203, "vm.revision_mismatch", EXIT_CONFLICT, false)     \
 	X(ERR_VM_NO_CONSOLE, 1204, "vm.no_console", EXIT_NOT_FOUND, false)         \
 	X(ERR_VM_NO_REVISION, 1220, "vm.no_revision", EXIT_NOT_FOUND, false)       \
+	X(ERR_VM_NO_DEVICE, 1230, "vm.no_device", EXIT_NOT_FOUND, false)           \
+	X(ERR_VM_DEVICE_EXISTS, 1231, "vm.device_exists", EXIT_CONFLICT, false)    \
+	X(ERR_VM_DEVICE_FIXED, 1232, "vm.device_fixed", EXIT_PRECONDITION, false)  \
 	X(ERR_KVM, 1300, "host.kvm_unusable", EXIT_PRECONDITION, false)            \
 	X(ERR_MEMORY, 1301, "host.memory_short", EXIT_PRECONDITION, true)          \
 	X(ERR_CPUS, 1302, "host.cpus_short", EXIT_PRECONDITION, false)             \

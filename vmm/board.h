@@ -116,6 +116,7 @@ struct board {
 	struct gmem *gmem;
 	struct bus *pio, *mmio;
 	struct gmem_window pci64; /* for BARs of 64 bits */
+	bool caged; /* no thread and no ring can be made any more (seccomp.h), no limit read */
 	struct pci_host *pci;  /* set by the pci-host device, the first in every profile */
 	struct ioapic *ioapic; /* set by the ioapic device; NULL with the in-kernel one */
 	struct vfio_dma *vfio; /* what vfio-pci devices share; theirs; NULL without any */

@@ -141,6 +141,16 @@ static void control_machine_event(void *arg, const char *type, const char *messa
 	control_notify(c, type, message);
 }
 
+static void control_machine_removed(void *arg, const char *id)
+{
+	struct control *c = arg;
+
+	if (c->client)
+		conn_send(&c->client->conn,
+			  rpc_notification("device.removed", json_add_str(json_new(), "id", id)),
+			  NULL);
+}
+
 static void control_machine_marked(void *arg)
 {
 	struct control *c = arg;
@@ -172,6 +182,7 @@ static void control_machine_thread(void *arg, enum seccomp_table kind)
 
 static const struct machine_ops control_machine_ops = {
 	.event = control_machine_event,
+	.removed = control_machine_removed,
 	.marked = control_machine_marked,
 	.ended = control_machine_ended,
 	.thread = control_machine_thread,
@@ -294,6 +305,51 @@ static int control_power_button(struct control *c, struct control_call *call,
 	return control_with_machine(c, machine_power_button, ret_result, e);
 }
 
+static int control_device_add(struct control *c, struct control_call *call,
+			      struct json_object **ret_result, struct err *e)
+{
+	struct json_object *device = json_get(call->params, "device");
+	int r;
+
+	if (!c->machine || c->ended)
+		return err_set(e, ERR_VM_STATE, "the machine is %s", control_state(c));
+	if (!json_object_is_type(device, json_type_object))
+		return err_set(e, ERR_RPC_PARAMS, "'device' is no object");
+	r = machine_device_add(c->machine, device, call->fds, e);
+	if (r >= 0)
+		*ret_result = json_add_str(json_new(), "id", json_get_str(device, "id", ""));
+	return r;
+}
+
+static int control_device_remove(struct control *c, struct control_call *call,
+				 struct json_object **ret_result, struct err *e)
+{
+	const char *id = json_get_str(call->params, "id", "");
+	int r;
+
+	if (!c->machine || c->ended)
+		return err_set(e, ERR_VM_STATE, "the machine is %s", control_state(c));
+	r = machine_device_remove(c->machine, id, e);
+	if (r >= 0)
+		*ret_result = json_add_str(json_new(), "id", id);
+	return r;
+}
+
+static struct json_object *control_devices(const struct control *c)
+{
+	struct json_object *list = json_object_new_array();
+	struct machine_device device;
+
+	for (unsigned int i = 0; c->machine && machine_device_at(c->machine, i, &device); i++) {
+		struct json_object *o = json_add_str(json_new(), "id", device.id);
+
+		if (device.ejecting)
+			json_add(o, "ejecting", json_object_new_boolean(true));
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
 static int control_get_status(struct control *c, struct control_call *call,
 			      struct json_object **ret_result, struct err *e)
 {
@@ -306,6 +362,7 @@ static int control_get_status(struct control *c, struct control_call *call,
 	for (unsigned int i = 0; c->machine && (console = machine_console_at(c->machine, i)); i++)
 		json_object_array_add(consoles, json_object_new_string(console_id(console)));
 	json_add(o, "consoles", consoles);
+	json_add(o, "devices", control_devices(c));
 	json_add(o, "timeline", control_timeline_json(c));
 	if (c->ended)
 		json_add(o, "exit", lastwords_json(&c->words));
@@ -371,6 +428,8 @@ static const struct control_method control_methods[] = {
 	{ "machine.status", control_get_status },
 	{ "machine.quit", control_quit },
 	{ "console.attach", control_console_attach },
+	{ "device.add", control_device_add },
+	{ "device.remove", control_device_remove },
 };
 
 /* --- the connection ----------------------------------------------------------------------------------- */

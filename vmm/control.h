@@ -7,13 +7,16 @@
  *	<- vmm.hello {version, pid, state}				notification, first
  *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}, console_tail?: {fd}}	once; config as in lib/vmdef.h
  *	-> machine.start | pause | resume | reset | power_button {}	-> {state}
- *	-> machine.status {}		-> {state, name, consoles: [id], exit?, timeline}
+ *	-> machine.status {}		-> {state, name, consoles: [id], devices: [{id, ejecting?}], exit?, timeline}
  *	-> machine.quit {}		-> {state}; then the process ends, reason "killed"
+ *	-> device.add {device}		-> {id}; device as in the configuration, with its descriptors
+ *	-> device.remove {id}		-> {id}; the guest is asked, and again if it was asked before
  *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
  *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification
  *		"pinning": "guest memory 37%", while configure maps it for devices; "device": what the host says of
  *		one that is passed through
+ *	<- device.removed {id}	notification: the guest has let it go, or was reset; its descriptors are closed
  *	<- machine.timeline {memory?, machine?, kernel?, start?, console?, kick?}	notification
  *
  * A timeline says when each part of the first start was over (machine.h), CLOCK_MONOTONIC in

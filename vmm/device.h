@@ -21,7 +21,8 @@ struct device;
 
 struct device_class {
 	const char *type;
-	size_t size;			 /* of the instance; struct device is its first member */
+	bool hotplug; /* a PCI function that may come and go while the machine runs (machine.h) */
+	size_t size;  /* of the instance; struct device is its first member */
 	size_t cfg_size;		 /* of the configuration struct, may be 0 */
 	const struct field *cfg_fields;	 /* type, id and enabled are the core's; NULL: no others */
 	void (*cfg_defaults)(void *cfg); /* optional; before: all zero, every FIELD_FD -1 */

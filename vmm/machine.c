@@ -162,14 +162,24 @@ static int machine_boot(struct machine *m, struct err *e)
 	return r;
 }
 
+void machine_go_on(struct machine *m)
+{
+	bool ends;
+
+	pthread_mutex_lock(&m->cause_lock);
+	ends = m->cause.cause != MACHINE_CAUSE_NONE; /* the guest asked: the loop is about to see */
+	pthread_mutex_unlock(&m->cause_lock);
+	/* a guest whose reset waits for its turn does not run until then */
+	if (m->state == MACHINE_RUNNING && !ends && !uv_is_active((uv_handle_t *)&m->throttle))
+		vcpus_release(&m->vcpus);
+}
+
 static void machine_run(struct machine *m)
 {
 	machine_devices_start(m);
 	m->state = MACHINE_RUNNING;
 	machine_mark(m, MACHINE_MARK_START); /* before the guest can do anything */
-	/* a guest whose reset waits for its turn does not run until then */
-	if (!uv_is_active((uv_handle_t *)&m->throttle))
-		vcpus_release(&m->vcpus);
+	machine_go_on(m);
 }
 
 /* --- the end ------------------------------------------------------------------------------------------ */
@@ -269,6 +279,7 @@ int machine_reset(struct machine *m, struct err *e)
 		return r;
 	machine_forget_cause(m);
 	uv_timer_stop(&m->throttle);
+	machine_unplug_asked(m);
 	machine_devices_reset(m);
 	r = kvm_irqchip_reset(&m->kvm, e);
 	if (r >= 0)
@@ -464,6 +475,7 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 		return r;
 	}
 	machine_mark(m, MACHINE_MARK_MACHINE);
+	m->board.caged = true; /* soon; what comes from now on has to do with that */
 	*ret_machine = m;
 	return 0;
 }

@@ -22,6 +22,8 @@ enum machine_state { MACHINE_CREATED, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_E
 struct machine_ops {
 	/* Something happened that goes on: "reset"; message may be NULL. */
 	void (*event)(void *arg, const char *type, const char *message);
+	/* Optional: the guest has let this device go; it is no more, and its descriptors are closed. */
+	void (*removed)(void *arg, const char *id);
 	/* Optional: machine_marks has one more. */
 	void (*marked)(void *arg);
 	/* It has ended for good. The owner calls machine_close, now or later. */
@@ -53,6 +55,27 @@ int machine_reset(struct machine *m, struct err *e);
 int machine_power_button(struct machine *m, struct err *e);
 /* End now: LASTWORDS_KILLED with the reason. */
 void machine_kill(struct machine *m, const char *message);
+
+/*
+ * Add a PCI device while the machine is there, running or paused: its JSON, its descriptors as in lib/field.h. The
+ * guest is told, and gives it addresses when it likes. -ERR_VM_STATE, -ERR_VM_DEVICE_EXISTS, -ERR_VM_DEVICE_FIXED: not one
+ * that can come and go; what the device itself says.
+ */
+int machine_device_add(struct machine *m, struct json_object *json, struct fdset *fds,
+		       struct err *e);
+/*
+ * Ask the guest to let it go; asking again is fine. machine_ops.removed follows once it has, or when it is reset; a
+ * guest may never. -ERR_VM_STATE, -ERR_VM_NO_DEVICE, -ERR_VM_DEVICE_FIXED
+ */
+int machine_device_remove(struct machine *m, const char *id, struct err *e);
+
+struct machine_device {
+	const char *id; /* borrowed */
+	bool ejecting;	/* the guest was asked, and has it still */
+};
+
+/* The devices by number; false behind the last. */
+bool machine_device_at(const struct machine *m, unsigned int index, struct machine_device *ret);
 
 /* What its first start took: when each was over, CLOCK_MONOTONIC in microseconds; 0: has not come. */
 enum machine_mark {

@@ -346,6 +346,7 @@ static void machine_wake_cb(uv_async_t *a)
 	pthread_mutex_lock(&m->lock);
 	machine_timer_update(m);
 	pthread_mutex_unlock(&m->lock);
+	machine_unplug_gone(m);
 }
 
 /* --- workers and consoles -------------------------------------------------------------------------------- */
@@ -366,6 +367,14 @@ static struct worker *machine_worker(void *arg, bool dedicated, struct err *e)
 
 	if (!dedicated && m->shared_worker)
 		return m->shared_worker;
+	/* one that comes later shares, whoever it is with */
+	if (m->board.caged && m->nworkers)
+		return m->workers[0];
+	if (m->board.caged) {
+		err_set(e, ERR_VM_DEVICE_FIXED, "the VM runs without an I/O thread");
+		err_hint(e, "add the device to the definition, and restart the VM");
+		return NULL;
+	}
 	if (m->nworkers == MACHINE_WORKERS_MAX) {
 		err_set(e, ERR_INVALID, "more than %d I/O workers", MACHINE_WORKERS_MAX);
 		return NULL;
@@ -418,6 +427,7 @@ const struct board_ops machine_board_ops = {
 	.vfio_file = machine_vfio_file,
 	.watch = machine_watch,
 	.unwatch = machine_unwatch,
+	.pci_gone = machine_pci_gone,
 	.notice = machine_notice,
 };
 

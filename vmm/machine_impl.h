@@ -63,6 +63,7 @@ struct machine {
 	struct worker *shared_worker;		     /* one of them */
 	unsigned int nworkers;
 	struct vcpus vcpus;
+	atomic_bool slots_gone; /* the guest has let functions go: machine_unplug_gone */
 	_Atomic uint64_t marks[MACHINE_MARKS]; /* microseconds; each is set once */
 	bool kick_told;
 
@@ -94,5 +95,13 @@ bool machine_mark(struct machine *m, enum machine_mark mark);
 
 /* machine.c: on the loop, a cause was raised */
 void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot);
+/* After vcpus_hold, for something that the guest does not see: its vCPUs run again, if they did. */
+void machine_go_on(struct machine *m);
+
+/* machine_hotplug.c: vCPUs are held; functions that the guest was asked for: no guest uses them after a reset */
+void machine_unplug_asked(struct machine *m);
+/* On the loop: those that the guest has let go, if there are any. */
+void machine_unplug_gone(struct machine *m);
+void machine_pci_gone(void *arg); /* board_ops.pci_gone */
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "lib/util.h"
+#include "vmm/vfio/iommufd_abi.h"
 
 #define CONTROL BIT(SECCOMP_CONTROL)
 #define VCPU BIT(SECCOMP_VCPU)
@@ -51,6 +52,7 @@ static const struct seccomp_call seccomp_calls[] = {
 	{ "recvmsg", CONTROL, "requests, and console clients' descriptors" },
 	{ "sendmsg", CONTROL, "answers and events" },
 	{ "mremap", CONTROL, "a message that grows" },
+	{ "eventfd2", CONTROL, "doorbells and interrupts of a device that comes later" },
 	{ "fstat", CONTROL, "how large the kernel is" },
 	{ "newfstatat", CONTROL, "the same, in glibc before 2.39", SECCOMP_EQUAL, 3,
 	  AT_EMPTY_PATH },
@@ -60,7 +62,7 @@ static const struct seccomp_call seccomp_calls[] = {
 	  "disks without a ring; registers of a passed-through device; the kernel, at each reset" },
 	{ "pwritev2", ALL, "disks without a ring; registers of a passed-through device" },
 	{ "fdatasync", WORKER, "disks without a ring: flush" },
-	{ "fallocate", WORKER, "disks without a ring: discard, zeroes" },
+	{ "fallocate", LOOPS, "disks without a ring: discard, zeroes; is there discard?" },
 	{ "getrandom", WORKER, "the entropy device" },
 };
 
@@ -74,7 +76,8 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "KVM_IOEVENTFD", KVM_IOEVENTFD, CONTROL | VCPU, "doorbells follow their BAR" },
 	{ "KVM_SET_USER_MEMORY_REGION", KVM_SET_USER_MEMORY_REGION, CONTROL | VCPU,
 	  "the memory of a passed-through device follows its BAR" },
-	{ "KVM_SET_DEVICE_ATTR", KVM_SET_DEVICE_ATTR, CONTROL, "a passed-through device leaves" },
+	{ "KVM_SET_DEVICE_ATTR", KVM_SET_DEVICE_ATTR, CONTROL,
+	  "a passed-through device comes or leaves" },
 	{ "VFIO_DEVICE_SET_IRQS", VFIO_DEVICE_SET_IRQS, CONTROL | VCPU,
 	  "the guest switches a passed-through device's interrupts" },
 	{ "VFIO_IOMMU_MAP_DMA", VFIO_IOMMU_MAP_DMA, CONTROL | VCPU,
@@ -82,6 +85,31 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "VFIO_IOMMU_UNMAP_DMA", VFIO_IOMMU_UNMAP_DMA, CONTROL | VCPU, "the same, moved" },
 	{ "VFIO_DEVICE_RESET", VFIO_DEVICE_RESET, CONTROL | VCPU,
 	  "the guest, or the machine, resets a passed-through device" },
+
+	{ "KVM_CREATE_DEVICE", KVM_CREATE_DEVICE, CONTROL, "hot-plug: KVM learns of VFIO" },
+	{ "VFIO_GROUP_GET_STATUS", VFIO_GROUP_GET_STATUS, CONTROL,
+	  "hot-plug: a group is looked at" },
+	{ "VFIO_GROUP_SET_CONTAINER", VFIO_GROUP_SET_CONTAINER, CONTROL,
+	  "hot-plug: a group joins" },
+	{ "VFIO_GROUP_GET_DEVICE_FD", VFIO_GROUP_GET_DEVICE_FD, CONTROL,
+	  "hot-plug: a device of a group" },
+	{ "VFIO_GET_API_VERSION", VFIO_GET_API_VERSION, CONTROL, "hot-plug: the first group" },
+	{ "VFIO_CHECK_EXTENSION", VFIO_CHECK_EXTENSION, CONTROL, "hot-plug: the first group" },
+	{ "VFIO_SET_IOMMU", VFIO_SET_IOMMU, CONTROL, "hot-plug: the first group" },
+	{ "VFIO_IOMMU_MAP_DMA", VFIO_IOMMU_MAP_DMA, CONTROL,
+	  "hot-plug: the first group has the guest's memory pinned" },
+	{ "IOMMU_IOAS_ALLOC", IOMMUFD_ABI_IOAS_ALLOC, CONTROL, "hot-plug: the first device" },
+	{ "IOMMU_IOAS_MAP", IOMMUFD_ABI_IOAS_MAP, CONTROL,
+	  "hot-plug: the first device has the guest's memory pinned" },
+	{ "VFIO_DEVICE_BIND_IOMMUFD", IOMMUFD_ABI_DEVICE_BIND, CONTROL,
+	  "hot-plug: a device joins" },
+	{ "VFIO_DEVICE_ATTACH_IOMMUFD_PT", IOMMUFD_ABI_DEVICE_ATTACH, CONTROL,
+	  "hot-plug: a device joins" },
+	{ "VFIO_DEVICE_GET_INFO", VFIO_DEVICE_GET_INFO, CONTROL, "hot-plug: what a device has" },
+	{ "VFIO_DEVICE_GET_REGION_INFO", VFIO_DEVICE_GET_REGION_INFO, CONTROL,
+	  "hot-plug: what a device has" },
+	{ "VFIO_DEVICE_GET_IRQ_INFO", VFIO_DEVICE_GET_IRQ_INFO, CONTROL,
+	  "hot-plug: what a device has" },
 
 	{ "KVM_SET_SREGS", KVM_SET_SREGS, CONTROL, "reset of a vCPU" },
 	{ "KVM_SET_REGS", KVM_SET_REGS, CONTROL, "reset of a vCPU" },
@@ -102,6 +130,10 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "TCGETS", TCGETS, CONTROL, "is a console's client a terminal?" },
 	{ "TCSETS", TCSETS, CONTROL, "the terminal as it was" },
 	{ "BLKDISCARD", BLKDISCARD, WORKER, "discard on a block device" },
+	{ "BLKGETSIZE64", BLKGETSIZE64, CONTROL, "hot-plug: a block device's size" },
+	{ "BLKSSZGET", BLKSSZGET, CONTROL, "hot-plug: its sectors" },
+	{ "BLKPBSZGET", BLKPBSZGET, CONTROL, "hot-plug: its sectors" },
+	{ "BLKROGET", BLKROGET, CONTROL, "hot-plug: may it be written?" },
 };
 
 const char *seccomp_table_name(enum seccomp_table table)

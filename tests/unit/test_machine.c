@@ -690,6 +690,58 @@ static void control_refuses_by_name(void **state)
 	client_fini(&c, path, 4);
 }
 
+static struct json_object *client_rng(const char *type, const char *id, const char *address)
+{
+	struct json_object *d = json_add_str(json_new(), "type", type);
+
+	json_add_str(json_add_str(d, "id", id), "address", address);
+	return json_add(json_new(), "device", d);
+}
+
+static void client_remove(struct client *c, const char *id)
+{
+	client_call(c, "device.remove", json_add_str(json_new(), "id", id), NULL);
+}
+
+/* What is refused, and why. What is done: tests/functional/test_hotplug.c */
+static void control_adds_and_removes_devices(void **state)
+{
+	int kvm_fd = guest_kvm(), record[2];
+	char path[64];
+	struct client c;
+
+	(void)state;
+	assert_int_equal(pipe(record), 0);
+	client_init(&c, path);
+	client_call(&c, "device.add", client_rng("virtio-rng", "rng0", "00:05.0"), NULL);
+	client_expect(&c, "/error/message", "the machine is empty");
+	client_configure(&c, guest_halt, sizeof(guest_halt), kvm_fd, record[1]);
+	client_expect(&c, "/result/state", "created");
+	client_call(&c, "device.add", client_rng("virtio-rng", "rng0", "00:05.0"), NULL);
+	client_expect(&c, "/error/message", "cannot add a device: the VM is created");
+	client_call(&c, "machine.start", json_new(), NULL);
+	client_expect(&c, "/result/state", "running");
+	/* it has no device with an I/O thread, and gets none now */
+	client_call(&c, "device.add", client_rng("virtio-rng", "rng0", "00:05.0"), NULL);
+	client_expect(&c, "/error/message", "device 'rng0': the VM runs without an I/O thread");
+	client_call(&c, "device.add", client_rng("serial", "com2", "00:05.0"), NULL);
+	client_expect(&c, "/error/code", "1232");
+	client_call(&c, "device.add", client_rng("virtio-rng", "com1", "00:05.0"), NULL);
+	client_expect(&c, "/error/message", "the VM has a device 'com1' already");
+	client_call(&c, "device.add", NULL, NULL);
+	client_expect(&c, "/error/message", "'device' is no object");
+	client_remove(&c, "rng0");
+	client_expect(&c, "/error/message", "the VM has no device 'rng0'");
+	client_remove(&c, "pci");
+	client_expect(&c, "/error/message",
+		      "device 'pci' of type pci-host cannot be removed from a VM that runs");
+	client_call(&c, "machine.quit", NULL, NULL);
+	client_expect(&c, "/params/type", "killed");
+	client_expect(&c, "/result/state", "ended");
+	client_fini(&c, path, 4);
+	close(record[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -709,6 +761,7 @@ int main(void)
 		cmocka_unit_test(control_tells_the_timeline),
 		cmocka_unit_test(control_reports_the_end),
 		cmocka_unit_test(control_refuses_by_name),
+		cmocka_unit_test(control_adds_and_removes_devices),
 	};
 
 	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);

@@ -82,9 +82,10 @@ void vfio_dma_unshare(struct board *b, uint64_t gpa, uint64_t size)
 			 (unsigned long long)gpa, strerror(-r));
 }
 
-static int vfio_dma_refused(const struct gmem *g, uint64_t gpa, int ret, struct err *e)
+static int vfio_dma_refused(const struct board *b, uint64_t gpa, int ret, struct err *e)
 {
-	struct rlimit limit = { 0 };
+	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
+	const struct gmem *g = b->gmem;
 	char size[32], allowed[32];
 
 	json_size_format(g->size, size, sizeof(size));
@@ -92,7 +93,8 @@ static int vfio_dma_refused(const struct gmem *g, uint64_t gpa, int ret, struct 
 		return err_set(e, ERR_VFIO_PINNING,
 			       "cannot map the guest's memory at 0x%llx for devices: %s",
 			       (unsigned long long)gpa, strerror(-ret));
-	getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (!b->caged)
+		getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= g->size) {
 		err_set(e, ERR_VFIO_PINNING,
 			"cannot pin the guest's %s of memory: the host has not enough free", size);
@@ -148,7 +150,7 @@ static int vfio_dma_pin(struct board *b, const struct vfio_dma *v, struct err *e
 					     g->base + region->offset + at);
 
 			if (r < 0)
-				return vfio_dma_refused(g, region->gpa + at, r, e);
+				return vfio_dma_refused(b, region->gpa + at, r, e);
 			done += len;
 			/* a tenth at a time: who listens takes a few words in a second */
 			if (done / (g->size / 10 + 1) == told)

@@ -200,6 +200,7 @@ static void vfio_pci_cfg_defaults(void *cfg)
 
 const struct device_class vfio_pci_class = {
 	.type = "vfio-pci",
+	.hotplug = true,
 	.size = sizeof(struct vfio_pci),
 	.cfg_size = sizeof(struct vfio_pci_cfg),
 	.cfg_fields = vfio_pci_fields,

@@ -373,10 +373,12 @@ static int blk_init(struct device *d, struct err *e)
 	};
 	struct blk *blk = container_of(d, struct blk, v.dev);
 	struct blk_cfg *cfg = d->cfg;
+	/* a ring is made before the cage or never */
+	enum block_engine_type engine = d->board->caged ? BLOCK_ENGINE_PSYNC : BLOCK_ENGINE_AUTO;
 	int ret;
 
 	snprintf(blk->serial, sizeof(blk->serial), "%.20s", cfg->serial[0] ? cfg->serial : d->id);
-	ret = block_open(TAKE_FD(cfg->fd), cfg->readonly, BLOCK_ENGINE_AUTO, &blk->block, e);
+	ret = block_open(TAKE_FD(cfg->fd), cfg->readonly, engine, &blk->block, e);
 	if (ret < 0)
 		return ret;
 	blk->pool = calloc(BLK_QUEUE_MAX, sizeof(*blk->pool));
@@ -405,6 +407,7 @@ static const struct field blk_fields[] = {
 
 const struct device_class virtio_blk_class = {
 	.type = "virtio-blk",
+	.hotplug = true,
 	.size = sizeof(struct blk),
 	.cfg_size = sizeof(struct blk_cfg),
 	.cfg_fields = blk_fields,

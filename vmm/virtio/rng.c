@@ -64,6 +64,7 @@ static const struct field rng_fields[] = {
 
 const struct device_class virtio_rng_class = {
 	.type = "virtio-rng",
+	.hotplug = true,
 	.size = sizeof(struct rng),
 	.cfg_size = sizeof(struct rng_cfg),
 	.cfg_fields = rng_fields,
