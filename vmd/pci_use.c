@@ -59,11 +59,25 @@ static void pci_use_route(struct pci_use_nets *n, const char *name)
 		snprintf(n->routes[n->n_routes++], sizeof(n->routes[0]), "%s", name);
 }
 
+/* Of the host, which is where its init is: vmd itself may be in a network namespace without any route. */
+static char *pci_use_net_file(const struct hostfs *h, const char *name)
+{
+	char path[40];
+	char *text;
+
+	snprintf(path, sizeof(path), "proc/1/net/%s", name);
+	text = pci_use_file(h, path);
+	if (text)
+		return text;
+	snprintf(path, sizeof(path), "proc/net/%s", name);
+	return pci_use_file(h, path);
+}
+
 /* proc/net/route: interface, destination, gateway, flags, …, mask in the 8th column. */
 static void pci_use_routes(struct pci_use_nets *n)
 {
-	AUTO_FREE char *v4 = pci_use_file(n->r->h, "proc/net/route");
-	AUTO_FREE char *v6 = pci_use_file(n->r->h, "proc/net/ipv6_route");
+	AUTO_FREE char *v4 = pci_use_net_file(n->r->h, "route");
+	AUTO_FREE char *v6 = pci_use_net_file(n->r->h, "ipv6_route");
 	char name[32], to[40], mask[16];
 	unsigned int prefix;
 

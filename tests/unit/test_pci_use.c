@@ -133,6 +133,31 @@ static void test_default_route(void **state)
 		   "! network interface eth2 has the default route\n");
 }
 
+/* vmd is in a network namespace of its own, as under its unit: the routes that count are those of the host's init. */
+static void test_default_route_of_the_host(void **state)
+{
+	static const char head[] =
+		"Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n";
+	char text[512];
+
+	pci_tree_netdev(*state, "0000:04:01.0", "eth1", "52:54:00:00:00:01\n", 1);
+	pci_tree_netdev(*state, "0000:04:02.0", "eth2", "52:54:00:00:00:02\n", 1);
+	tempdir_file(*state, "proc/net/route", head);
+	snprintf(text, sizeof(text),
+		 "%seth1\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n", head);
+	tempdir_file(*state, "proc/1/net/route", text);
+	check_uses(*state, "0000:04:01.0",
+		   "network interface eth1 (up)\n"
+		   "! network interface eth1 has the default route\n");
+	tempdir_file(
+		*state, "proc/1/net/ipv6_route",
+		"00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+		"fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth2\n");
+	check_uses(*state, "0000:04:02.0",
+		   "network interface eth2 (up)\n"
+		   "! network interface eth2 has the default route\n");
+}
+
 static void mounts(const char *dir, const char *text)
 {
 	tempdir_file(dir, "proc/self/mountinfo", text);
@@ -304,6 +329,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_netdevs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_default_route, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_default_route_of_the_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stacks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_btrfs, setup, teardown),
