@@ -23,6 +23,7 @@ static void guest_leased(void *arg, struct lease_take *t, const struct err *why)
 	} else if (g->vm.phase != VM_PHASE_OPENING) {
 		guest_input(g, VM_IN_FAILED); /* not wanted any more */
 	} else {
+		timeline_mark(&g->timeline, TIMELINE_DEVICES);
 		lease_take_fill(t, g->config);
 		guest_ops_progress(g);
 		guest_gather(g);

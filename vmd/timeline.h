@@ -15,10 +15,12 @@ struct daemon;
 
 #define TIMELINE_PHASES(X)                                                 \
 	X(PLAN, "plan")	      /* the definition was read */                \
+	X(DEVICES, "devices") /* devices of the host were taken */         \
 	X(FDS, "fds")	      /* files were opened */                      \
 	X(SPAWN, "spawn")     /* the process was written down, and made */ \
 	X(HELLO, "hello")     /* it has said hello */                      \
 	X(MEMORY, "memory")   /* vmm: guest memory is there */             \
+	X(PINNED, "pinned")   /* vmm: and pinned for these devices */      \
 	X(MACHINE, "machine") /* vmm: and KVM, devices, vCPUs */           \
 	X(KERNEL, "kernel")   /* vmm: kernel and tables are loaded */      \
 	X(START, "start")     /* vmm: the vCPUs run */                     \

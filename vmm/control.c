@@ -69,7 +69,7 @@ static struct json_object *control_state_json(const struct control *c)
 
 static struct json_object *control_timeline_json(const struct control *c)
 {
-	static const char *const names[MACHINE_MARKS] = { "memory", "machine", "kernel",
+	static const char *const names[MACHINE_MARKS] = { "memory", "pinned",  "machine", "kernel",
 							  "start",  "console", "kick" };
 	struct json_object *o = json_new();
 

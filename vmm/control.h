@@ -17,7 +17,7 @@
  *		"pinning": "guest memory 37%", while configure maps it for devices; "device": what the host says of
  *		one that is passed through
  *	<- device.removed {id}	notification: the guest has let it go, or was reset; its descriptors are closed
- *	<- machine.timeline {memory?, machine?, kernel?, start?, console?, kick?}	notification
+ *	<- machine.timeline {memory?, pinned?, machine?, kernel?, start?, console?, kick?}	notification
  *
  * A timeline says when each part of the first start was over (machine.h), CLOCK_MONOTONIC in
  * microseconds. It is also the member "timeline" of configure's and start's answers; the notification

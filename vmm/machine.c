@@ -421,6 +421,8 @@ static int machine_make_parts(struct machine *m, struct fdset *fds, struct err *
 		m->board.pci64 = gmem_pci64(&m->gmem, cpu_phys_bits(&support));
 		r = machine_devices_new(m, fds, e);
 	}
+	if (r >= 0 && m->board.vfio)
+		machine_mark(m, MACHINE_MARK_PINNED);
 	if (r >= 0)
 		r = machine_make_vcpus(m, &support, e);
 	cpu_support_fini(&support);

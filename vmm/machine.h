@@ -80,6 +80,7 @@ bool machine_device_at(const struct machine *m, unsigned int index, struct machi
 /* What its first start took: when each was over, CLOCK_MONOTONIC in microseconds; 0: has not come. */
 enum machine_mark {
 	MACHINE_MARK_MEMORY,  /* the guest's memory is there */
+	MACHINE_MARK_PINNED,  /* and pinned, for devices of the host: only where it has any */
 	MACHINE_MARK_MACHINE, /* and KVM's VM, devices, vCPUs */
 	MACHINE_MARK_KERNEL,  /* kernel and tables are loaded */
 	MACHINE_MARK_START,   /* the vCPUs run */

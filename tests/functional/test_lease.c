@@ -157,6 +157,20 @@ static void test_events(void **state)
 	assert_string_equal(json_get_str(json_get(released, "data"), "device", ""), "pci0");
 }
 
+/* The time that they took is a phase of its own. */
+static void test_phase(void **state)
+{
+	struct world *w = *state;
+	AUTO_JSON struct json_object *o = NULL;
+
+	NEEDS_KVM;
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'one'}"));
+	o = client_result(w->c, "vm.timeline", "{'vm': 'one'}");
+	assert_string_equal(json_get_str(json_at(o, "/starts/0/phases/0"), "phase", ""), "plan");
+	assert_string_equal(json_get_str(json_at(o, "/starts/0/phases/1"), "phase", ""), "devices");
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'one'}"));
+}
+
 /* --- refused ---------------------------------------------------------------------------------------- */
 
 static void test_refused(void **state)
@@ -320,6 +334,7 @@ int main(void)
 		T(test_kill_restart_and_crash),
 		T(test_dry_run),
 		T(test_events),
+		T(test_phase),
 		T(test_vmctl),
 		T(test_memlock),
 		T(test_refused),
