@@ -86,6 +86,10 @@ static void progress_text(const struct progress *p, struct json_object *jobs, ch
 	if (p->nvms > 1)
 		snprintf(out, size, "%s: %zu of %zu VMs%s%s", p->v->args.command->name, p->ended,
 			 p->nvms, phase ? ", " : "", phase ? phase : "");
+	else if (job && total && !strcmp(json_get_str(job, "unit", ""), "%"))
+		snprintf(out, size, "%s %s: %s %lld%%", json_get_str(job, "op", ""),
+			 json_get_str(job, "name", ""), phase,
+			 (long long)json_get_int(job, "done", 0));
 	else if (job && total)
 		snprintf(out, size, "%s %s: %s, %lld of %lld %s", json_get_str(job, "op", ""),
 			 json_get_str(job, "name", ""), phase,

@@ -304,6 +304,7 @@ static void guest_configure(struct guest *g)
 	AUTO_JSON struct json_object *config = json_object_get(g->config);
 	struct json_object *params = json_new();
 
+	g->pinned = 0;
 	json_add(params, "config", TAKE_PTR(g->config));
 	json_add(params, "kvm", json_add_int(json_new(), "fd", g->kvm));
 	json_add(params, "exit_record", json_add_int(json_new(), "fd", g->record));
@@ -528,10 +529,31 @@ static void guest_proc_hello(void *arg, const char *state)
 	guest_put(g);
 }
 
+/*
+ * How far a configure is that pins much memory for devices. It has its time anew as long as it gets further, which is
+ * a hundred times at the most.
+ */
+static void guest_pinning(struct guest *g, const char *message)
+{
+	unsigned int percent;
+
+	if (g->vm.phase != VM_PHASE_CONFIGURING ||
+	    sscanf(message, "guest memory %3u%%", &percent) != 1 || percent <= g->pinned ||
+	    percent > 100)
+		return;
+	g->pinned = percent;
+	vmproc_prolong(g->proc);
+	guest_ops_progress(g);
+}
+
 static void guest_proc_event(void *arg, const char *type, const char *message)
 {
 	struct guest *g = arg;
 
+	if (!strcmp(type, "pinning")) {
+		guest_pinning(g, message);
+		return;
+	}
 	log_info(&g->d->log, "VM '%s': %s%s%s", g->name, type, message[0] ? ": " : "", message);
 	if (!strcmp(type, "reset"))
 		event_emit(g->d->events, "vm.reset", g->id,

@@ -78,6 +78,7 @@ struct guest {
 	struct fdset fds;	    /* owned, likewise */
 	unsigned int kvm, record, tail;
 	uint64_t memlock;    /* bytes that vmm has to lock for devices of the host; 0: none */
+	unsigned int pinned; /* percent of its memory, of CONFIGURING */
 	bool leasing;	     /* devices of the host are being taken; OPENING or ABANDONED */
 	char kernel[256];    /* its path, for messages */
 	char run[64];	     /* its process's name in its logs; "" while it has none */
@@ -179,7 +180,7 @@ struct guest_op *guest_op_running(const struct guest *g);
 struct guest_op *guest_op_of(const struct guest *g, bool ending);
 /* Until it is over at the latest: a stop, which the guest has some time for. -1: not known. */
 int64_t guest_op_left_ms(const struct guest_op *op);
-/* The phase has changed. */
+/* The phase has changed, or is g->pinned further. */
 void guest_ops_progress(struct guest *g);
 /* End those for whom it is decided; it is written with what else is to be written of the VM. */
 void guest_ops_decide(struct guest *g);

@@ -152,6 +152,11 @@ void guest_ops_progress(struct guest *g)
 {
 	enum vm_phase phase = g->vm.phase;
 
+	if (phase == VM_PHASE_CONFIGURING && g->pinned) {
+		for (struct guest_op *op = g->ops; op; op = op->next)
+			job_progress(op->job, "pinning guest memory", g->pinned, 100, "%");
+		return;
+	}
 	for (struct guest_op *op = g->ops; op; op = op->next)
 		job_progress(op->job, g->leasing ? "devices" : guest_op_phases[phase].name,
 			     guest_op_phases[phase].done, guest_op_phases[phase].total,

@@ -99,6 +99,8 @@ void vmproc_call(struct vmproc *p, const char *method, struct json_object *take_
 		 struct fdset *take_fds, unsigned int timeout_ms,
 		 void (*done)(void *arg, struct json_object *result, const struct err *why),
 		 void *arg);
+/* It moves, as is seen elsewhere: what was asked has its time once more. */
+void vmproc_prolong(struct vmproc *p);
 void vmproc_kill(struct vmproc *p);
 
 /*

@@ -100,6 +100,13 @@ void vmproc_call(struct vmproc *p, const char *method, struct json_object *take_
 	uv_timer_start(&call->timer, vmproc_call_timeout, timeout_ms, 0);
 }
 
+void vmproc_prolong(struct vmproc *p)
+{
+	for (struct vmproc_call *call = p->calls; call; call = call->next)
+		if (!call->unsent)
+			uv_timer_start(&call->timer, vmproc_call_timeout, call->timeout_ms, 0);
+}
+
 /* The same for text whose LFs stay. */
 static void vmproc_printable_lines(char *text)
 {

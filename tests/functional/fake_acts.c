@@ -3,6 +3,7 @@
 #include "tests/functional/fake_vmm.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -225,6 +226,36 @@ static bool fake_act_late(struct fake *f, const struct rpc_msg *m)
 	return false;
 }
 
+static void fake_pinned(struct fake *f, unsigned int percent)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "guest memory %u%%", percent);
+	fake_send(f, rpc_notification("machine.event",
+				      json_add_str(json_add_str(json_new(), "type", "pinning"),
+						   "message", text)));
+	poll(NULL, 0, 500); /* the work */
+}
+
+/* Takes three seconds, and says how far it is. */
+static bool fake_act_pins(struct fake *f, const struct rpc_msg *m)
+{
+	for (unsigned int percent = 16; percent < 100; percent += 16)
+		fake_pinned(f, percent);
+	fake_answer(f, m->id);
+	return true;
+}
+
+/* Says so for ever, and gets no further; or what cannot be. */
+static bool fake_act_pins_stuck(struct fake *f, const struct rpc_msg *m)
+{
+	(void)m;
+	fake_pinned(f, 101);
+	while (f->client >= 0)
+		fake_pinned(f, 16);
+	return true;
+}
+
 static bool fake_act_deafen(struct fake *f, const struct rpc_msg *m)
 {
 	f->state = "running";
@@ -316,6 +347,8 @@ static const struct fake_act {
 	{ "long-line", "machine.configure", fake_act_long_line },
 	{ "deep", "machine.configure", fake_act_deep },
 	{ "wrong-ids", "machine.configure", fake_act_wrong_ids },
+	{ "pins", "machine.configure", fake_act_pins },
+	{ "pins-stuck", "machine.configure", fake_act_pins_stuck },
 	{ "error-types", "machine.configure", fake_act_error_types },
 	{ "error-long", "machine.configure", fake_act_error_long },
 	{ "close-start", "machine.start", fake_act_close },

@@ -220,6 +220,43 @@ static void test_flood_of_events(void **state)
 	json_object_put(client_result(d, "vm.stop", "{'vm': 'one'}"));
 }
 
+/* A configure that takes longer than a step may, and says that it moves. */
+static void test_pins_slowly(void **state)
+{
+	struct client *c;
+
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	c = scene_begin(*state, "pins", "2");
+	json_object_put(client_result(c, "event.subscribe", "{'types': ['job.progress']}"));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	for (int64_t done = 0; done < 32;) {
+		AUTO_JSON struct json_object *event = client_event(c, "job.progress", NULL);
+		struct json_object *data = json_get(event, "data");
+
+		if (strcmp(json_get_str(data, "phase", ""), "pinning guest memory") != 0)
+			continue;
+		assert_true(json_get_int(data, "done", 0) >= done);
+		done = json_get_int(data, "done", 0);
+		assert_int_equal(json_get_int(data, "total", 0), 100);
+		assert_string_equal(json_get_str(data, "unit", ""), "%");
+	}
+	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));
+}
+
+/* To say it again does not help. */
+static void test_pins_no_further(void **state)
+{
+	struct client *c;
+
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	c = scene_begin(*state, "pins-stuck", "1");
+	client_expect_error(c, "vm.start", "{'vm': 'one'}", ERR_TIMEOUT,
+			    "vmm has not answered machine.configure within 1.0 s", "");
+	scene_expect_state(c, "one", "stopped");
+}
+
 static void test_late_answer(void **state)
 {
 	struct client *c;
@@ -278,7 +315,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_starts_that_fail), T(test_starts_that_succeed), T(test_records),
-		T(test_flood_of_events),  T(test_late_answer),	       T(test_never_reads),
+		T(test_flood_of_events),  T(test_pins_slowly),	       T(test_pins_no_further),
+		T(test_late_answer),	  T(test_never_reads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@
 #define FAKE_VFIO_HOST "0000:3b:00.0"
 #define FAKE_VFIO_SIBLING "0000:3b:00.1" /* in the same group, and the same in all else */
 #define FAKE_VFIO_REGIONS 7		 /* the BARs, and the ROM: fake_vfio_add_rom */
-#define FAKE_VFIO_MAPS 16
+#define FAKE_VFIO_MAPS 32
 #define FAKE_VFIO_PM 0x40u
 #define FAKE_VFIO_MSI 0x48u
 #define FAKE_VFIO_MSIX 0x60u

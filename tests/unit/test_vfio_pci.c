@@ -160,15 +160,15 @@ static void much_memory_is_mapped_in_pieces_and_told(void **state)
 						      .offset = 3 * GIB };
 	f->fb.gmem.nregions = 2;
 	plug(f);
-	assert_int_equal(f->fv.nmaps, 6);
-	assert_int_equal(f->fv.maps[2].iova, 2 * GIB);
-	assert_int_equal(f->fv.maps[2].size, GIB);
-	assert_int_equal(f->fv.maps[3].iova, GMEM_HOLE_END);
-	assert_int_equal(f->fv.maps[3].host, (uintptr_t)f->fb.mem + 3 * GIB);
-	assert_int_equal(f->fv.maps[5].iova, GMEM_HOLE_END + 2 * GIB);
-	assert_int_equal(f->fv.maps[5].size, 4096);
-	assert_true(f->fb.nnotices >= 3);
-	assert_string_equal(f->fb.notice, "pinning: guest memory 99%");
+	assert_int_equal(f->fv.nmaps, 21);
+	assert_int_equal(f->fv.maps[8].iova, 2 * GIB);
+	assert_int_equal(f->fv.maps[8].size, 256 * MIB);
+	assert_int_equal(f->fv.maps[12].iova, GMEM_HOLE_END);
+	assert_int_equal(f->fv.maps[12].host, (uintptr_t)f->fb.mem + 3 * GIB);
+	assert_int_equal(f->fv.maps[20].iova, GMEM_HOLE_END + 2 * GIB);
+	assert_int_equal(f->fv.maps[20].size, 4096);
+	assert_in_range(f->fb.nnotices, 9, 21);
+	assert_string_equal(f->fb.notice, "pinning: guest memory 94%");
 	unplug(f);
 	f->fb.gmem = real;
 }

@@ -19,8 +19,12 @@
 #include "lib/json.h"
 #include "vmm/vfio/iommufd_abi.h"
 
-/* Progress is told of more memory than this: less takes no time. */
+/*
+ * Progress is told of each tenth of more memory than this, which takes no time; and of whatever takes a second: who
+ * listens waits only while it moves.
+ */
 #define VFIO_DMA_SILENT (4 * GIB)
+#define VFIO_DMA_TELL_MS 1000
 
 const struct vfio_sys *vfio_sys_of(const struct board *b)
 {
@@ -109,22 +113,32 @@ static int vfio_dma_refused(const struct board *b, uint64_t gpa, int ret, struct
 			"raise it: ulimit -l unlimited, as root; LimitMEMLOCK=infinity in a unit");
 }
 
-static void vfio_dma_progress(struct board *b, uint64_t done)
-{
-	char msg[64];
-
-	if (b->gmem->size <= VFIO_DMA_SILENT)
-		return;
-	snprintf(msg, sizeof(msg), "guest memory %u%%", (unsigned int)(done * 100 / b->gmem->size));
-	b->ops->notice(b->arg, "pinning", msg);
-}
-
 static uint64_t vfio_dma_ms(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* How far it is, and what was told of that. */
+struct vfio_dma_told {
+	uint64_t done, tenth, at_ms;
+};
+
+static void vfio_dma_progress(struct board *b, struct vfio_dma_told *t)
+{
+	uint64_t tenth = t->done / (b->gmem->size / 10 + 1), now = vfio_dma_ms();
+	char msg[64];
+
+	if (now - t->at_ms < VFIO_DMA_TELL_MS &&
+	    (tenth == t->tenth || b->gmem->size <= VFIO_DMA_SILENT))
+		return;
+	t->tenth = tenth;
+	t->at_ms = now;
+	snprintf(msg, sizeof(msg), "guest memory %u%%",
+		 (unsigned int)(t->done * 100 / b->gmem->size));
+	b->ops->notice(b->arg, "pinning", msg);
 }
 
 static void vfio_dma_pinned(const struct board *b, uint64_t ms)
@@ -136,31 +150,35 @@ static void vfio_dma_pinned(const struct board *b, uint64_t ms)
 		 (unsigned long long)ms);
 }
 
-static int vfio_dma_pin(struct board *b, const struct vfio_dma *v, struct err *e)
+static int vfio_dma_pin_region(struct board *b, const struct vfio_dma *v,
+			       const struct gmem_region *region, struct vfio_dma_told *told,
+			       struct err *e)
 {
 	const struct gmem *g = b->gmem;
-	uint64_t done = 0, told = 0, began = vfio_dma_ms();
 
-	for (unsigned int i = 0; i < g->nregions; i++) {
-		const struct gmem_region *region = &g->regions[i];
+	for (uint64_t at = 0; at < region->size; at += VFIO_DMA_CHUNK) {
+		uint64_t len = MIN(VFIO_DMA_CHUNK, region->size - at);
+		int r = vfio_dma_map(v, region->gpa + at, len, g->base + region->offset + at);
 
-		for (uint64_t at = 0; at < region->size; at += VFIO_DMA_CHUNK) {
-			uint64_t len = MIN(VFIO_DMA_CHUNK, region->size - at);
-			int r = vfio_dma_map(v, region->gpa + at, len,
-					     g->base + region->offset + at);
-
-			if (r < 0)
-				return vfio_dma_refused(b, region->gpa + at, r, e);
-			done += len;
-			/* a tenth at a time: who listens takes a few words in a second */
-			if (done / (g->size / 10 + 1) == told)
-				continue;
-			told = done / (g->size / 10 + 1);
-			vfio_dma_progress(b, done);
-		}
+		if (r < 0)
+			return vfio_dma_refused(b, region->gpa + at, r, e);
+		told->done += len;
+		vfio_dma_progress(b, told);
 	}
-	vfio_dma_pinned(b, vfio_dma_ms() - began);
 	return 0;
+}
+
+static int vfio_dma_pin(struct board *b, const struct vfio_dma *v, struct err *e)
+{
+	uint64_t began = vfio_dma_ms();
+	struct vfio_dma_told told = { .at_ms = began };
+	int r = 0;
+
+	for (unsigned int i = 0; i < b->gmem->nregions && r >= 0; i++)
+		r = vfio_dma_pin_region(b, v, &b->gmem->regions[i], &told, e);
+	if (r >= 0)
+		vfio_dma_pinned(b, vfio_dma_ms() - began);
+	return r;
 }
 
 /* --- container and groups ------------------------------------------------------------------------------ */

@@ -15,7 +15,7 @@
 
 #define VFIO_GROUPS_MAX 32
 /* At most so much is pinned by one call: progress is told in between. */
-#define VFIO_DMA_CHUNK GIB
+#define VFIO_DMA_CHUNK (256 * MIB)
 
 struct vfio_pci;
 
