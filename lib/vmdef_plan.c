@@ -13,6 +13,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/vmdef_memory.h"
 
 /* The definition's lists of devices, in the order of the machine's. */
 static const char *const vmdef_lists[] = { "devices", "passthrough" };
@@ -301,6 +302,50 @@ static int vmdef_check_irqchip(const struct vmdef_planner *r)
 	return 0;
 }
 
+static const struct vmdef_slot *vmdef_plan_find(const struct vmdef_plan *p, const char *type)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->slots[i].off && !strcmp(p->slots[i].type, type))
+			return &p->slots[i];
+	return NULL;
+}
+
+static int vmdef_refuse_balloon(const struct vmdef_planner *r, const struct vmdef_slot *s,
+				const struct vmdef_slot *vfio)
+{
+	if (vfio)
+		return vmdef_slot_refuse(r->where, r->e, s, "type",
+					 "all memory is pinned for '%s', a device of the host: a "
+					 "balloon could give none back",
+					 vfio->id);
+	return vmdef_slot_refuse(r->where, r->e, s, "type",
+				 "memory of huge pages stays the guest's: a balloon could give "
+				 "none back");
+}
+
+/* The profile's goes without a word where it is of no use, one that the definition asks for is refused. */
+static int vmdef_check_balloon(const struct vmdef_planner *r)
+{
+	const struct vmdef_slot *vfio = vmdef_plan_find(r->p, VMDEF_VFIO);
+	bool useless = vfio || vmdef_memory(r->def).hugepages;
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < r->p->n; i++) {
+		struct vmdef_slot *s = &r->p->slots[i];
+
+		if (s->off || strcmp(s->type, VMDEF_BALLOON) != 0)
+			continue;
+		s->off = useless && !s->entry;
+		if (useless && s->entry)
+			return vmdef_refuse_balloon(r, s, vfio);
+		n += !s->off;
+		if (n > 1)
+			return vmdef_slot_refuse(r->where, r->e, s, "id",
+						 "a machine has one balloon");
+	}
+	return 0;
+}
+
 static int vmdef_plan_fill(struct vmdef_planner *r)
 {
 	int ret = vmdef_plan_presets(r);
@@ -309,6 +354,8 @@ static int vmdef_plan_fill(struct vmdef_planner *r)
 		ret = vmdef_plan_list(r, vmdef_lists[i]);
 	if (!ret)
 		ret = vmdef_check_irqchip(r);
+	if (!ret)
+		ret = vmdef_check_balloon(r);
 	return ret ? ret : vmdef_check_shared(r);
 }
 

@@ -5,6 +5,8 @@
 
 #include "lib/util.h"
 
+#define VMDEF_BALLOON "virtio-balloon"
+
 struct vmdef_preset {
 	const char *type, *id;
 	bool needed;	    /* the profile does not work without it */

@@ -18,6 +18,7 @@
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/machine.h"
+#include "vmm/virtio/balloon.h"
 
 /* The last message may wait for vmd to read no longer than this */
 #define CONTROL_LINGER_MS 3000
@@ -370,6 +371,46 @@ static int control_get_status(struct control *c, struct control_call *call,
 	return 0;
 }
 
+/* {size, target, actual, driver, stats?}: bytes that the guest has, shall have, and by its driver's word has */
+static struct json_object *control_balloon_json(uint64_t all, const struct balloon_info *b)
+{
+	struct json_object *o = json_add_int(json_new(), "size", (int64_t)all), *stats;
+
+	json_add_int(o, "target", (int64_t)(all - b->target));
+	json_add_int(o, "actual", (int64_t)(all - b->actual));
+	json_add_bool(o, "driver", b->driver);
+	if (!b->has_stats)
+		return o;
+	stats = json_add_int(json_new(), "age_ms", (int64_t)b->stats_age_ms);
+	for (unsigned int i = 0; i < BALLOON_STATS; i++)
+		if (b->stats[i] >= 0)
+			json_add_int(stats, balloon_stat_name(i), b->stats[i]);
+	return json_add(o, "stats", stats);
+}
+
+static int control_memory(struct control *c, struct control_call *call,
+			  struct json_object **ret_result, struct err *e)
+{
+	struct json_object *size = json_get(call->params, "size");
+	struct balloon_info balloon;
+	int64_t bytes = -1;
+	int r = 0;
+
+	if (!c->machine || c->ended)
+		return err_set(e, ERR_VM_STATE, "the machine is %s", control_state(c));
+	if (size && (!json_int(size, &bytes) || bytes < 0))
+		return err_set(e, ERR_RPC_PARAMS, "'size' is no number of bytes");
+	if (size)
+		r = machine_set_memory(c->machine, (uint64_t)bytes, e);
+	if (r < 0)
+		return r;
+	*ret_result =
+		machine_get_balloon(c->machine, &balloon)
+			? control_balloon_json(machine_memory(c->machine), &balloon)
+			: json_add_int(json_new(), "size", (int64_t)machine_memory(c->machine));
+	return 0;
+}
+
 static int control_quit(struct control *c, struct control_call *call,
 			struct json_object **ret_result, struct err *e)
 {
@@ -425,6 +466,7 @@ static const struct control_method control_methods[] = {
 	{ "machine.resume", control_resume },
 	{ "machine.reset", control_reset },
 	{ "machine.power_button", control_power_button },
+	{ "machine.memory", control_memory },
 	{ "machine.status", control_get_status },
 	{ "machine.quit", control_quit },
 	{ "console.attach", control_console_attach },

@@ -18,6 +18,7 @@ extern const struct device_class debug_port_class;
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;
 extern const struct device_class virtio_rng_class;
+extern const struct device_class virtio_balloon_class;
 /* vmm/vfio */
 extern const struct device_class vfio_pci_class;
 

@@ -5,6 +5,7 @@
  */
 #include "vmm/gmem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,8 @@ int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err 
 	/* a core dump of the monitor is not the place for the guest's secrets */
 	madvise(base, size, MADV_DONTDUMP);
 	*g = (struct gmem){ .base = base, .size = size, .mapped = true };
+	/* a page that went back to the pool may be another's when the guest wants it again: SIGBUS */
+	atomic_init(&g->kept, hugepage_size > 0);
 	gmem_layout(g);
 	return 0;
 }
@@ -165,6 +168,28 @@ void *gmem_ptr(const struct gmem *g, uint64_t gpa, uint64_t len)
 			return g->base + r->offset + (gpa - r->gpa);
 	}
 	return NULL;
+}
+
+void gmem_keep(struct gmem *g)
+{
+	atomic_store(&g->kept, true);
+}
+
+int gmem_discard(const struct gmem *g, void *p, uint64_t len)
+{
+	uint64_t off = (uint64_t)((uint8_t *)p - g->base), skip = -off % GMEM_PAGE;
+
+	assert(range_fits(off, len, g->size));
+	if (atomic_load(&g->kept))
+		return -EBUSY;
+	len = len > skip ? align_down(len - skip, GMEM_PAGE) : 0;
+	if (!len)
+		return 0;
+	if (!g->mapped)
+		memset((uint8_t *)p + skip, 0, len);
+	else if (madvise((uint8_t *)p + skip, len, MADV_DONTNEED))
+		return -errno;
+	return 0;
 }
 
 int gmem_read(const struct gmem *g, uint64_t gpa, void *data, size_t len)

@@ -8,6 +8,7 @@
 #ifndef VMM_GMEM_H
 #define VMM_GMEM_H
 
+#include <stdatomic.h>
 #include "lib/err.h"
 
 /* The guest's physical address map; ACPI (x86/acpi.c), e820 and the devices all take it from here. */
@@ -39,6 +40,7 @@ struct gmem {
 	uint8_t *base; /* owned when mapped, else a caller's buffer */
 	uint64_t size;
 	bool mapped;
+	atomic_bool kept; /* nothing is given back: pinned, or of the host's pool of huge pages */
 	struct gmem_region
 		regions[2]; /* ascending; the single list that KVM slots and e820 come from */
 	unsigned int nregions;
@@ -61,6 +63,16 @@ struct gmem_window gmem_pci64(const struct gmem *g, unsigned int phys_bits);
 
 /* Pointer to [gpa, gpa + len), or NULL when not all of it is RAM in one region. len 0 is allowed. */
 void *gmem_ptr(const struct gmem *g, uint64_t gpa, uint64_t len);
+/*
+ * Give pages back to the host, those that lie wholly in [p, p + len), which is guest memory (of gmem_ptr, or of a
+ * request): they are zero afterwards. -EBUSY: this memory is kept. Any thread.
+ */
+int gmem_discard(const struct gmem *g, void *p, uint64_t len);
+/*
+ * From now on all of it stays where it is: whoever has its pages pinned (VFIO, registered buffers) would go on with
+ * those, and the guest with others.
+ */
+void gmem_keep(struct gmem *g);
 /* Copies; -EFAULT when not all of the range is RAM (nothing is copied then). */
 int gmem_read(const struct gmem *g, uint64_t gpa, void *data, size_t len);
 int gmem_write(const struct gmem *g, uint64_t gpa, const void *data, size_t len);

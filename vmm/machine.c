@@ -15,6 +15,7 @@
 #include "vmm/console.h"
 #include "vmm/dev/acpi_pm.h"
 #include "vmm/devices.h"
+#include "vmm/virtio/balloon.h"
 #include "vmm/x86/acpi.h"
 #include "vmm/x86/boot.h"
 #include "vmm/x86/cpu.h"
@@ -22,6 +23,8 @@
 /* A vCPU parks within microseconds, unless the host's KVM does not let it go */
 #define MACHINE_HOLD_MS 5000
 #define MACHINE_END_HOLD_MS 1000
+/* No balloon takes more: what a definition must have at least */
+#define MACHINE_MEMORY_MIN (16 * MIB)
 
 static const char *const machine_state_names[] = { "created", "running", "paused", "ended" };
 
@@ -33,6 +36,11 @@ enum machine_state machine_get_state(const struct machine *m)
 const char *machine_state_name(enum machine_state state)
 {
 	return machine_state_names[state];
+}
+
+uint64_t machine_memory(const struct machine *m)
+{
+	return m->config.memory.size;
 }
 
 const char *machine_name(const struct machine *m)
@@ -297,19 +305,62 @@ int machine_reset(struct machine *m, struct err *e)
 	return 0;
 }
 
+/* The first of a class, or NULL. */
+static struct device *machine_device_of(struct machine *m, const struct device_class *class)
+{
+	for (unsigned int i = 0; i < m->ndevices; i++)
+		if (m->devices[i]->class == class)
+			return m->devices[i];
+	return NULL;
+}
+
 int machine_power_button(struct machine *m, struct err *e)
 {
+	struct device *d = machine_device_of(m, &acpi_pm_class);
+
 	if (m->state != MACHINE_RUNNING && m->state != MACHINE_PAUSED)
 		return machine_wrong_state(m, "press the power button", e);
-	for (unsigned int i = 0; i < m->ndevices; i++) {
-		if (m->devices[i]->class != &acpi_pm_class)
-			continue;
-		pthread_mutex_lock(&m->lock);
-		acpi_pm_power_button(m->devices[i]);
-		pthread_mutex_unlock(&m->lock);
-		return 0;
+	if (!d)
+		return err_set(e, ERR_VM_STATE, "the VM has no power button (no acpi-pm device)");
+	pthread_mutex_lock(&m->lock);
+	acpi_pm_power_button(d);
+	pthread_mutex_unlock(&m->lock);
+	return 0;
+}
+
+int machine_set_memory(struct machine *m, uint64_t size, struct err *e)
+{
+	struct device *d = machine_device_of(m, &virtio_balloon_class);
+	uint64_t all = m->config.memory.size;
+	char least[32], most[32];
+
+	if (m->state == MACHINE_ENDED)
+		return machine_wrong_state(m, "change its memory", e);
+	if (!d)
+		return err_set(e, ERR_VM_STATE, "the VM has no balloon (no virtio-balloon device)");
+	if (size < MACHINE_MEMORY_MIN || size > all) {
+		json_size_format(MACHINE_MEMORY_MIN, least, sizeof(least));
+		json_size_format(all, most, sizeof(most));
+		return err_set(e, ERR_RPC_PARAMS,
+			       "the VM can have %s to %s of memory, not %llu bytes", least, most,
+			       (unsigned long long)size);
 	}
-	return err_set(e, ERR_VM_STATE, "the VM has no power button (no acpi-pm device)");
+	pthread_mutex_lock(&m->lock);
+	balloon_set(d, all - size);
+	pthread_mutex_unlock(&m->lock);
+	return 0;
+}
+
+bool machine_get_balloon(struct machine *m, struct balloon_info *ret)
+{
+	struct device *d = machine_device_of(m, &virtio_balloon_class);
+
+	if (!d)
+		return false;
+	pthread_mutex_lock(&m->lock);
+	balloon_get(d, ret);
+	pthread_mutex_unlock(&m->lock);
+	return true;
 }
 
 /*

@@ -53,6 +53,14 @@ int machine_pause(struct machine *m, struct err *e);
 int machine_resume(struct machine *m, struct err *e);
 int machine_reset(struct machine *m, struct err *e);
 int machine_power_button(struct machine *m, struct err *e);
+/*
+ * The memory that the guest shall have, in bytes: a balloon takes the rest. -ERR_VM_STATE when the VM has none,
+ * -ERR_RPC_PARAMS for what it cannot have.
+ */
+int machine_set_memory(struct machine *m, uint64_t size, struct err *e);
+struct balloon_info;
+/* False: it has no balloon. */
+bool machine_get_balloon(struct machine *m, struct balloon_info *ret);
 /* End now: LASTWORDS_KILLED with the reason. */
 void machine_kill(struct machine *m, const char *message);
 
@@ -91,6 +99,7 @@ enum machine_mark {
 
 uint64_t machine_get_mark(const struct machine *m, enum machine_mark mark);
 
+uint64_t machine_memory(const struct machine *m); /* of the configuration, bytes */
 enum machine_state machine_get_state(const struct machine *m);
 const char *machine_state_name(enum machine_state state);
 const char *machine_name(const struct machine *m);

@@ -26,7 +26,7 @@ static const struct seccomp_call seccomp_calls[] = {
 	{ "brk", ALL, "the heap" },
 	{ "mmap", ALL, "the heap; never to be executed", SECCOMP_WITHOUT, 2, PROT_EXEC },
 	{ "munmap", ALL, "the heap; a ring or a vCPU's page that goes" },
-	{ "madvise", ALL, "a thread's stack is given back when it ends" },
+	{ "madvise", ALL, "the balloon; a thread's stack, when it ends" },
 	{ "rt_sigprocmask", ALL, "pthread_kill, and the end of a thread" },
 	{ "rt_sigreturn", ALL, "out of the handler of the signal that parks vCPUs" },
 	{ "restart_syscall", ALL, "a wait that SIGSTOP and SIGCONT interrupted" },

@@ -160,7 +160,7 @@ static void test_events(void **state)
 /* The time that they took is a phase of its own. */
 static void test_phase(void **state)
 {
-	struct world *w = *state;
+	struct leases_world *w = *state;
 	AUTO_JSON struct json_object *o = NULL;
 
 	NEEDS_KVM;

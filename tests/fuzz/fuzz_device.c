@@ -26,7 +26,8 @@
 #define FUZZ_DEVICES_MAX 16
 #define FUZZ_OPS_MAX 2048
 #define FUZZ_RING 0x1000
-#define FUZZ_VIRTIO_SLOTS 3
+#define FUZZ_VIRTIO_SLOTS 4
+#define FUZZ_QUEUES 4
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,13 +40,14 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"rtc\",\"id\":\"rtc\",\"base\":\"utc\"}",
 	"{\"type\":\"serial\",\"id\":\"com1\",\"port\":\"com1\",\"backend\":\"console\"}",
 	"{\"type\":\"debug-port\",\"id\":\"debug\"}",
-	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:04.0\",\"host\":\"" FAKE_VFIO_HOST
+	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:05.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:01.0\",\"path\":{\"fd\":0},"
 	"\"readonly\":false}",
 	"{\"type\":\"virtio-console\",\"id\":\"hvc0\",\"address\":\"00:02.0\",\"backend\":"
 	"\"console\"}",
 	"{\"type\":\"virtio-rng\",\"id\":\"rng\",\"address\":\"00:03.0\"}",
+	"{\"type\":\"virtio-balloon\",\"id\":\"balloon\",\"address\":\"00:04.0\"}",
 };
 
 struct fuzz {
@@ -223,7 +225,7 @@ static void fuzz_driver(struct fuzz *f)
 	guest_virtio_write(g, VIRTIO_PCI_COMMON_GF, 4,
 			   features & (uint32_t)guest_virtio_features(g));
 	guest_virtio_write(g, VIRTIO_PCI_COMMON_STATUS, 1, 11);
-	for (unsigned int q = 0; q < 2; q++) {
+	for (unsigned int q = 0; q < FUZZ_QUEUES; q++) {
 		struct guest_ring *r = &g->rings[q];
 
 		guest_ring_init(r, f->fb.mem, GUEST_VIRTIO_RING_SIZE, FUZZ_RING + 0x1000 * q);
@@ -240,7 +242,7 @@ static void fuzz_driver(struct fuzz *f)
 /* A descriptor of the driver's ring, as the input says. */
 static void fuzz_descriptor(struct fuzz *f)
 {
-	unsigned int q = (unsigned int)fuzz_take(f, 1) % 2;
+	unsigned int q = (unsigned int)fuzz_take(f, 1) % FUZZ_QUEUES;
 	unsigned int i = (unsigned int)fuzz_take(f, 1) % GUEST_VIRTIO_RING_SIZE;
 	uint64_t addr = fuzz_take(f, 2);
 	uint32_t len = (uint32_t)fuzz_take(f, 2);
@@ -252,7 +254,7 @@ static void fuzz_descriptor(struct fuzz *f)
 
 static void fuzz_available(struct fuzz *f)
 {
-	unsigned int q = (unsigned int)fuzz_take(f, 1) % 2;
+	unsigned int q = (unsigned int)fuzz_take(f, 1) % FUZZ_QUEUES;
 	uint16_t head = (uint16_t)(fuzz_take(f, 1) % (GUEST_VIRTIO_RING_SIZE + 1));
 
 	if (f->driver.rings[q].mem)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <cmocka.h>
 
 #include "lib/errcat.h"
@@ -152,6 +153,52 @@ static void pci_window(void **state)
 	expect_window(pci64(0, 32), 0, 0);
 }
 
+/* Does the page hold this byte everywhere? */
+static bool page_is(const uint8_t *page, uint8_t byte)
+{
+	for (unsigned int i = 0; i < 4096; i++)
+		if (page[i] != byte)
+			return false;
+	return true;
+}
+
+static uint64_t resident(const struct gmem *g)
+{
+	unsigned char in[64];
+	uint64_t n = 0;
+
+	assert_int_equal(mincore(g->base, sizeof(in) * 4096ull, in), 0);
+	for (size_t i = 0; i < sizeof(in); i++)
+		n += in[i] & 1;
+	return n;
+}
+
+/* Whole pages go, the host has them, and they come back as zeroes. */
+static void given_back(void **state)
+{
+	struct gmem g;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(gmem_init(&g, 64 * 4096, 0, &e), 0);
+	(void)madvise(g.base, g.size, MADV_NOHUGEPAGE); /* so that pages can be counted */
+	memset(g.base, 0xaa, g.size);
+	assert_int_equal(resident(&g), 64);
+	assert_int_equal(gmem_discard(&g, g.base + 4095, 2 + 2 * 4096), 0);
+	assert_int_equal(resident(&g), 62);
+	assert_true(page_is(g.base, 0xaa));
+	assert_true(page_is(g.base + 4096, 0));
+	assert_true(page_is(g.base + 8192, 0));
+	assert_true(page_is(g.base + 12288, 0xaa));
+	assert_int_equal(gmem_discard(&g, g.base + 12289, 4095), 0);
+	assert_int_equal(gmem_discard(&g, g.base + g.size, 0), 0);
+	assert_true(page_is(g.base + 12288, 0xaa));
+	gmem_keep(&g);
+	assert_int_equal(gmem_discard(&g, g.base, g.size), -EBUSY);
+	assert_true(page_is(g.base, 0xaa));
+	gmem_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +209,7 @@ int main(void)
 		cmocka_unit_test(more_than_the_host_has),
 		cmocka_unit_test(huge_page_shortage_is_named),
 		cmocka_unit_test(pci_window),
+		cmocka_unit_test(given_back),
 	};
 
 	return cmocka_run_group_tests_name("gmem", tests, NULL, NULL);

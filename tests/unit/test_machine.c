@@ -113,17 +113,17 @@ static int guest_kvm(void)
 }
 
 static const char guest_config[] =
-	"{\"name\":\"t\",\"profile\":\"micro\",\"vcpus\":%u,\"memory\":{\"size\":16777216},"
+	"{\"name\":\"t\",\"profile\":\"micro\",\"vcpus\":%u,\"memory\":{\"size\":33554432},"
 	"\"irqchip\":\"%s\",\"on_reboot\":\"%s\",\"on_crash\":\"stop\","
 	"\"boot\":{\"kernel\":{\"fd\":0}},"
 	"\"devices\":[{\"type\":\"pci-host\",\"id\":\"pci\"},%s{\"type\":\"acpi-pm\",\"id\":"
-	"\"acpi\"},"
+	"\"acpi\"},%s"
 	"{\"type\":\"serial\",\"id\":\"com1\",\"port\":\"com1\"},"
 	"{\"type\":\"debug-port\",\"id\":\"debug\"}]}";
 
 struct options {
 	unsigned int vcpus;
-	bool kernel_irqchip, stop_on_reboot;
+	bool kernel_irqchip, stop_on_reboot, balloon;
 };
 
 static struct json_object *guest_json(const struct options *o)
@@ -134,7 +134,10 @@ static struct json_object *guest_json(const struct options *o)
 
 	snprintf(text, sizeof(text), guest_config, o->vcpus ? o->vcpus : 1,
 		 o->kernel_irqchip ? "kernel" : "split", o->stop_on_reboot ? "stop" : "reset",
-		 o->kernel_irqchip ? "" : "{\"type\":\"ioapic\",\"id\":\"ioapic\"},");
+		 o->kernel_irqchip ? "" : "{\"type\":\"ioapic\",\"id\":\"ioapic\"},",
+		 o->balloon ? "{\"type\":\"virtio-balloon\",\"id\":\"b\",\"address\":"
+			      "\"00:01.0\"},"
+			    : "");
 	assert_int_equal(json_parse(text, strlen(text), &json, &e), 0);
 	return json;
 }
@@ -545,7 +548,7 @@ static void client_configure(struct client *c, const uint8_t *code, size_t len, 
 	fdset_add(&fds, guest_kernel(code, len));
 	fdset_add(&fds, kvm_fd);
 	fdset_add(&fds, exit_fd);
-	json_add(params, "config", guest_json(&(struct options){ .vcpus = 1 }));
+	json_add(params, "config", guest_json(&(struct options){ .vcpus = 1, .balloon = true }));
 	json_add(params, "kvm", client_fd(1));
 	json_add(params, "exit_record", client_fd(2));
 	client_call(c, "machine.configure", params, &fds);
@@ -670,6 +673,43 @@ static void control_reports_the_end(void **state)
 	close(record[0]);
 }
 
+/* The memory that a guest shall have: what cannot be is refused, and nothing is said of a driver that is not there. */
+static void control_sets_the_memory(void **state)
+{
+	static const char *const wrong[] = { "16777215", "33554433", "9007199254740991" };
+	int kvm_fd = guest_kvm(), record[2];
+	char path[64];
+	struct client c;
+
+	(void)state;
+	assert_int_equal(pipe(record), 0);
+	client_init(&c, path);
+	client_call(&c, "machine.memory", NULL, NULL);
+	client_expect(&c, "/error/message", "the machine is empty");
+	client_configure(&c, guest_halt, sizeof(guest_halt), kvm_fd, record[1]);
+	client_expect(&c, "/result/state", "created");
+	client_call(&c, "machine.memory", NULL, NULL);
+	client_expect(&c, "/result",
+		      "{ \"size\": 33554432, \"target\": 33554432, \"actual\": 33554432, "
+		      "\"driver\": false }");
+	client_call(&c, "machine.memory", json_add_int(json_new(), "size", 16777216), NULL);
+	client_expect(&c, "/result/target", "16777216");
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		client_call(&c, "machine.memory",
+			    json_add_int(json_new(), "size", strtoll(wrong[i], NULL, 10)), NULL);
+		client_expect(&c, "/error/data/name", "rpc.invalid_params");
+	}
+	client_call(&c, "machine.memory", json_add_str(json_new(), "size", "1GiB"), NULL);
+	client_expect(&c, "/error/message", "'size' is no number of bytes");
+	client_call(&c, "machine.memory", NULL, NULL);
+	client_expect(&c, "/result/target", "16777216");
+	client_call(&c, "machine.quit", NULL, NULL);
+	client_expect(&c, "/params/type", "killed");
+	client_expect(&c, "/result/state", "ended");
+	client_fini(&c, path, 4);
+	close(record[0]);
+}
+
 static void control_refuses_by_name(void **state)
 {
 	char path[64];
@@ -760,6 +800,7 @@ int main(void)
 		cmocka_unit_test(control_lives_through_a_lost_connection),
 		cmocka_unit_test(control_tells_the_timeline),
 		cmocka_unit_test(control_reports_the_end),
+		cmocka_unit_test(control_sets_the_memory),
 		cmocka_unit_test(control_refuses_by_name),
 		cmocka_unit_test(control_adds_and_removes_devices),
 	};
