@@ -4,8 +4,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmctl/lease.h"
+#include "vmctl/stats.h"
 #include "vmctl/table.h"
 #include "vmctl/vmctl.h"
 
@@ -117,8 +119,25 @@ static void show_leases(struct vmctl *v, struct json_object *leases)
 	lease_table(v, leases, false);
 }
 
+/* Of one that runs, what it uses; NULL where that cannot be had, which is no failure of `show`. */
+static struct json_object *show_stats(struct vmctl *v, struct json_object *vm)
+{
+	struct json_object *stats = NULL;
+	struct client_reply reply;
+
+	if (!json_get(json_get(vm, "observed"), "pid"))
+		return NULL;
+	if (client_call(&v->client, "vm.stats",
+			json_add_str(json_new(), "vm", json_get_str(vm, "id", "")), &reply,
+			NULL) >= 0)
+		stats = json_object_get(reply.result);
+	client_reply_fini(&reply);
+	return stats;
+}
+
 static void show_print(struct vmctl *v, struct json_object *vm)
 {
+	AUTO_JSON struct json_object *stats = show_stats(v, vm);
 	struct table table;
 	char size[24];
 
@@ -134,6 +153,7 @@ static void show_print(struct vmctl *v, struct json_object *vm)
 		   output_size((uint64_t)json_get_int(vm, "memory", 0), size));
 	if (json_get_str(vm, "origin", NULL))
 		table_pair(&table, "Applied from:", "%s", json_get_str(vm, "origin", ""));
+	stats_pairs(&table, stats);
 	show_boot(&table, json_get(json_get(vm, "config"), "boot"));
 	show_consoles(&table, json_get(vm, "consoles"));
 	show_time(&table, "Created:", json_get_str(vm, "created", NULL));

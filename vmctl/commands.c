@@ -166,6 +166,14 @@ static const struct args_option commands_timeline[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_top[] = {
+	{ "interval", 'd', ARGS_TIME, .metavar = "TIME",
+	  .help = "from round to round (default 2s)" },
+	{ "count", 'n', ARGS_NUMBER, .metavar = "N",
+	  .help = "N rounds, 0 for ever (default: on a terminal 0, else 1)" },
+	{ 0 },
+};
+
 static const struct args_option commands_events[] = {
 	{ "follow", 'f', ARGS_FLAG, .help = "go on with what happens from now on" },
 	{ "since", 0, ARGS_NUMBER, .metavar = "SEQ", .help = "begin behind this number" },
@@ -422,6 +430,26 @@ const struct command commands[] = {
 	  .max = 1,
 	  .access = COMMAND_READ,
 	  .run = cmd_jobs },
+	{ NULL,
+	  "balloon",
+	  { 0 },
+	  "say how much of its memory a VM shall have, or show what it has",
+	  .options = commands_dry_run,
+	  .operands = "VM [SIZE]",
+	  .min = 1,
+	  .max = 2,
+	  .access = COMMAND_WRITE,
+	  .states = "running paused",
+	  .run = cmd_balloon },
+	{ NULL,
+	  "top",
+	  { 0 },
+	  "show what running VMs use: CPU, memory, balloon",
+	  .options = commands_top,
+	  .operands = "[VM...]",
+	  .access = COMMAND_READ,
+	  .states = "running paused",
+	  .run = cmd_top },
 	{ "job",
 	  "show",
 	  { 0 },

@@ -57,6 +57,7 @@ const char *vmctl_schema(const struct vmctl *v, char *out, size_t out_size);
 
 /* Handlers of the table, in cmd_<verb>.c */
 int cmd_apply(struct vmctl *v);
+int cmd_balloon(struct vmctl *v);
 int cmd_completion(struct vmctl *v);
 int cmd_console(struct vmctl *v);
 int cmd_daemon_ping(struct vmctl *v);
@@ -90,6 +91,7 @@ int cmd_sriov_lease(struct vmctl *v);
 int cmd_sriov_pf(struct vmctl *v);
 int cmd_sriov_pool(struct vmctl *v);
 int cmd_timeline(struct vmctl *v);
+int cmd_top(struct vmctl *v);
 int cmd_validate(struct vmctl *v);
 int cmd_version(struct vmctl *v);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
@@ -104,11 +105,16 @@ int host_kvm_open(const struct hostfs *h, struct host_kvm *ret_kvm, struct err *
 	return TAKE_FD(fd);
 }
 
-int host_process_start(pid_t pid, uint64_t *ret_ticks, struct err *e)
+/* Of /proc/PID/stat: utime, stime and starttime, fields 14, 15 and 22, in clock ticks; rss, field 24, in pages. */
+struct host_stat {
+	unsigned long long utime, stime, starttime;
+	long rss;
+};
+
+static int host_process_stat(pid_t pid, struct host_stat *ret, struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
 	char path[64], text[1024];
-	unsigned long long ticks;
 	const char *p;
 	ssize_t n;
 
@@ -120,14 +126,40 @@ int host_process_start(pid_t pid, uint64_t *ret_ticks, struct err *e)
 	if (n < 0)
 		return err_ret(e, (int)n, "cannot read '%s'", path);
 	text[n] = '\0';
-	/* the name may hold anything but ends with the last ')'; starttime is field 22, state field 3 */
+	/* the name may hold anything but ends with the last ')'; the state, field 3, follows */
 	p = strrchr(text, ')');
-	if (!p || sscanf(p + 1,
-			 " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
-			 "%*d %llu",
-			 &ticks) != 1)
+	if (!p ||
+	    sscanf(p + 1,
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d "
+		   "%*d %llu %*u %ld",
+		   &ret->utime, &ret->stime, &ret->starttime, &ret->rss) != 4)
 		return err_set(e, EINVAL, "cannot understand '%s'", path);
-	*ret_ticks = ticks;
+	return 0;
+}
+
+int host_process_start(pid_t pid, uint64_t *ret_ticks, struct err *e)
+{
+	struct host_stat stat;
+	int r = host_process_stat(pid, &stat, e);
+
+	if (r >= 0)
+		*ret_ticks = stat.starttime;
+	return r;
+}
+
+int host_process_usage(pid_t pid, uint64_t start_ticks, struct host_usage *ret, struct err *e)
+{
+	uint64_t tick_us = 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+	struct host_stat stat;
+	int r = host_process_stat(pid, &stat, e);
+
+	if (r < 0)
+		return r;
+	if (stat.starttime != start_ticks)
+		return err_set(e, ESRCH, "process %d is another one by now", (int)pid);
+	*ret = (struct host_usage){ .cpu_us = (stat.utime + stat.stime) * tick_us,
+				    .rss = (uint64_t)MAX(stat.rss, 0) *
+					   (uint64_t)sysconf(_SC_PAGESIZE) };
 	return 0;
 }
 

@@ -21,6 +21,12 @@ int host_boot_id(const struct hostfs *h, char *out, size_t size, struct err *e);
 int host_kvm_open(const struct hostfs *h, struct host_kvm *ret_kvm, struct err *e);
 /* When a process of this host started, in clock ticks after boot: with the pid, its identity. */
 int host_process_start(pid_t pid, uint64_t *ret_ticks, struct err *e);
+/* What it has used: CPU time of all its threads, and memory of its own that is there. */
+struct host_usage {
+	uint64_t cpu_us, rss; /* bytes */
+};
+/* -ESRCH when it is not the process that started then. */
+int host_process_usage(pid_t pid, uint64_t start_ticks, struct host_usage *ret, struct err *e);
 /* The process that a pidfd stands for; -ESRCH when it has been reaped, -EINVAL when fd is no pidfd. */
 int host_pidfd_pid(int fd, pid_t *ret_pid);
 /*

@@ -429,20 +429,31 @@ static int power_console_open(struct guest *g, struct call *call, struct err *e)
 	return 0;
 }
 
-void method_vm_console(struct daemon *d, struct call *call)
+struct guest *method_running_guest(struct daemon *d, struct call *call)
 {
 	struct guest *g = power_guest(d, call);
 	struct err e;
 
-	if (!g)
-		return;
+	if (!g || (g->vm.phase != VM_PHASE_OFF && g->proc && g->up))
+		return g;
 	if (g->vm.phase == VM_PHASE_OFF) {
 		power_refuse(g, VM_IN_RESET, call);
-	} else if (!g->proc || !g->up) {
+	} else {
 		vm_refusal(&g->vm, VM_IN_RESET, g->name, uv_now(&d->loop), &e);
 		call_fail(call, &e, NULL);
-	} else if (power_console_open(g, call, &e) < 0) {
-		call_fail(call, &e, NULL);
 	}
+	guest_put(g);
+	return NULL;
+}
+
+void method_vm_console(struct daemon *d, struct call *call)
+{
+	struct guest *g = method_running_guest(d, call);
+	struct err e;
+
+	if (!g)
+		return;
+	if (power_console_open(g, call, &e) < 0)
+		call_fail(call, &e, NULL);
 	guest_put(g);
 }

@@ -97,6 +97,11 @@ void method_vm_kill(struct daemon *d, struct call *call);
 void method_vm_wait(struct daemon *d, struct call *call);
 void method_vm_timeline(struct daemon *d, struct call *call);
 void method_vm_console(struct daemon *d, struct call *call);
+/* The guest that params.vm names, held, whose monitor can be asked; NULL: the call has been answered. */
+struct guest *method_running_guest(struct daemon *d, struct call *call);
+/* method_memory.c: what it has and uses */
+void method_vm_balloon(struct daemon *d, struct call *call);
+void method_vm_stats(struct daemon *d, struct call *call);
 /* method_pci.c: what can be passed through */
 void method_pci_list(struct daemon *d, struct call *call);
 void method_pci_get(struct daemon *d, struct call *call);

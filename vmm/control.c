@@ -392,6 +392,7 @@ static int control_memory(struct control *c, struct control_call *call,
 			  struct json_object **ret_result, struct err *e)
 {
 	struct json_object *size = json_get(call->params, "size");
+	bool dry_run = json_get_bool(call->params, "dry_run", false), changed = false;
 	struct balloon_info balloon;
 	int64_t bytes = -1;
 	int r = 0;
@@ -401,13 +402,15 @@ static int control_memory(struct control *c, struct control_call *call,
 	if (size && (!json_int(size, &bytes) || bytes < 0))
 		return err_set(e, ERR_RPC_PARAMS, "'size' is no number of bytes");
 	if (size)
-		r = machine_set_memory(c->machine, (uint64_t)bytes, e);
+		r = machine_set_memory(c->machine, (uint64_t)bytes, dry_run, &changed, e);
 	if (r < 0)
 		return r;
-	*ret_result =
-		machine_get_balloon(c->machine, &balloon)
-			? control_balloon_json(machine_memory(c->machine), &balloon)
-			: json_add_int(json_new(), "size", (int64_t)machine_memory(c->machine));
+	if (machine_get_balloon(c->machine, &balloon))
+		*ret_result = control_balloon_json(machine_memory(c->machine), &balloon);
+	else
+		*ret_result = json_add_int(json_new(), "size", (int64_t)machine_memory(c->machine));
+	if (size)
+		json_add_bool(*ret_result, "changed", changed);
 	return 0;
 }
 

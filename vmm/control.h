@@ -8,8 +8,9 @@
  *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}, console_tail?: {fd}}	once; config as in lib/vmdef.h
  *	-> machine.start | pause | resume | reset | power_button {}	-> {state}
  *	-> machine.status {}		-> {state, name, consoles: [id], devices: [{id, ejecting?}], exit?, timeline}
- *	-> machine.memory {size?}	-> {size, target?, actual?, driver?, stats?}: bytes; the last four with a balloon.
- *		size: that the guest shall have. actual: by its driver's word. stats: the driver's last ones, age_ms old, each a
+ *	-> machine.memory {size?, dry_run?}	-> {size, target?, actual?, driver?, stats?, changed?}: bytes; target and so
+ *		on with a balloon. size: that the guest shall have; changed: that is (would be) new. actual: by its
+ *		driver's word. stats: the driver's last ones, age_ms old, each a
  *		number up to 2^53; asking makes it send new ones
  *	-> machine.quit {}		-> {state}; then the process ends, reason "killed"
  *	-> device.add {device}		-> {id}; device as in the configuration, with its descriptors

@@ -328,7 +328,8 @@ int machine_power_button(struct machine *m, struct err *e)
 	return 0;
 }
 
-int machine_set_memory(struct machine *m, uint64_t size, struct err *e)
+int machine_set_memory(struct machine *m, uint64_t size, bool dry_run, bool *ret_changed,
+		       struct err *e)
 {
 	struct device *d = machine_device_of(m, &virtio_balloon_class);
 	uint64_t all = m->config.memory.size;
@@ -341,12 +342,12 @@ int machine_set_memory(struct machine *m, uint64_t size, struct err *e)
 	if (size < MACHINE_MEMORY_MIN || size > all) {
 		json_size_format(MACHINE_MEMORY_MIN, least, sizeof(least));
 		json_size_format(all, most, sizeof(most));
-		return err_set(e, ERR_RPC_PARAMS,
+		return err_set(e, ERR_INVALID,
 			       "the VM can have %s to %s of memory, not %llu bytes", least, most,
 			       (unsigned long long)size);
 	}
 	pthread_mutex_lock(&m->lock);
-	balloon_set(d, all - size);
+	*ret_changed = balloon_set(d, all - size, dry_run);
 	pthread_mutex_unlock(&m->lock);
 	return 0;
 }

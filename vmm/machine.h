@@ -55,9 +55,10 @@ int machine_reset(struct machine *m, struct err *e);
 int machine_power_button(struct machine *m, struct err *e);
 /*
  * The memory that the guest shall have, in bytes: a balloon takes the rest. -ERR_VM_STATE when the VM has none,
- * -ERR_RPC_PARAMS for what it cannot have.
+ * -ERR_INVALID for what it cannot have. *ret_changed: it is (dry_run: would be) another size than before.
  */
-int machine_set_memory(struct machine *m, uint64_t size, struct err *e);
+int machine_set_memory(struct machine *m, uint64_t size, bool dry_run, bool *ret_changed,
+		       struct err *e);
 struct balloon_info;
 /* False: it has no balloon. */
 bool machine_get_balloon(struct machine *m, struct balloon_info *ret);

@@ -106,6 +106,17 @@ static bool fake_act_twice(struct fake *f, const struct rpc_msg *m)
 	return true;
 }
 
+/* More than a balloon can be, and other things than numbers. */
+static bool fake_act_memory_lie(struct fake *f, const struct rpc_msg *m)
+{
+	struct json_object *o = json_add_int(json_new(), "target", -5);
+
+	json_add_str(o, "actual", "all of it");
+	json_add_str(o, "stats", "none");
+	fake_send(f, rpc_result(m->id, o));
+	return true;
+}
+
 static bool fake_act_string_result(struct fake *f, const struct rpc_msg *m)
 {
 	f->state = "running";
@@ -358,6 +369,7 @@ static const struct fake_act {
 	{ "flood", "machine.start", fake_act_flood },
 	{ "fds", "machine.start", fake_act_fds },
 	{ "deafen", "machine.start", fake_act_deafen },
+	{ "memory-lie", "machine.memory", fake_act_memory_lie },
 	{ "drop-pause", "machine.pause", fake_act_drop_once },
 	{ "drop-paused", "machine.pause", fake_act_drop_paused },
 	{ "late-pause", "machine.pause", fake_act_late },

@@ -697,7 +697,7 @@ static void control_sets_the_memory(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		client_call(&c, "machine.memory",
 			    json_add_int(json_new(), "size", strtoll(wrong[i], NULL, 10)), NULL);
-		client_expect(&c, "/error/data/name", "rpc.invalid_params");
+		client_expect(&c, "/error/data/name", "definition.invalid");
 	}
 	client_call(&c, "machine.memory", json_add_str(json_new(), "size", "1GiB"), NULL);
 	client_expect(&c, "/error/message", "'size' is no number of bytes");

@@ -289,10 +289,12 @@ static void test_target(void **state)
 
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), 0);
 	guest_virtio_irqs(&f->g, 0);
-	balloon_set(f->dev, 64 * KIB + 4095);
+	assert_true(balloon_set(f->dev, 64 * KIB + 4095, true));
+	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), 0);
+	assert_true(balloon_set(f->dev, 64 * KIB + 4095, false));
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), 16);
 	assert_int_equal(guest_virtio_irqs(&f->g, 0), 1);
-	balloon_set(f->dev, 64 * KIB);
+	assert_false(balloon_set(f->dev, 64 * KIB, false));
 	assert_int_equal(guest_virtio_irqs(&f->g, 0), 0); /* nothing new */
 	/* the driver cannot write it, but say how far it is */
 	fake_mmio_write(&f->fb, f->g.device, 4, 1);
@@ -304,7 +306,7 @@ static void test_target(void **state)
 	fake_mmio_write(&f->fb, f->g.device + 4, 4, UINT32_MAX);
 	balloon_get(f->dev, &info);
 	assert_int_equal(info.actual, MEM); /* whatever it says */
-	balloon_set(f->dev, UINT64_MAX);
+	balloon_set(f->dev, UINT64_MAX, false);
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), MEM / 4096);
 }
 
@@ -313,7 +315,7 @@ static void test_reset_keeps_the_target(void **state)
 	struct balloon_fixture *f = *state;
 	struct balloon_info info;
 
-	balloon_set(f->dev, 64 * KIB);
+	balloon_set(f->dev, 64 * KIB, false);
 	fake_mmio_write(&f->fb, f->g.device + 4, 4, 10);
 	f->dev->class->stop(f->dev);
 	f->dev->class->reset(f->dev);

@@ -97,6 +97,12 @@ static void test_list_of_none(void **state)
 		   "");
 }
 
+#define STATS(rss, target)                                                                        \
+	"{\"name\":\"hello\",\"state\":\"running\",\"cpus\":2,\"memory\":4294967296,\"cpu_us\":"  \
+	"1500000,\"rss\":" rss ",\"balloon\":{\"target\":" target                                 \
+	",\"actual\":2147483648,\"driver\":true,\"stats\":{\"age_ms\":7100,\"total\":4294967296," \
+	"\"free\":1073741824,\"available\":3221225472}}}"
+
 static void test_show(void **state)
 {
 	static const struct peer_row script[] = {
@@ -107,6 +113,7 @@ static void test_show(void **state)
 		  "\"devices\":[{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":"
 		  "\"00:03.0\",\"path\":\"/d\"},{\"type\":\"serial\",\"id\":\"com1\","
 		  "\"port\":\"com1\",\"backend\":\"console\"}]}}" },
+		{ "vm.stats", .result = STATS("3221225472", "1610612736") },
 		{ 0 }
 	};
 	struct peer_run r;
@@ -121,8 +128,40 @@ static void test_show(void **state)
 	assert_non_null(strstr(r.out, "DEVICE  TYPE        ADDRESS  BACKEND\n"
 				      "disk0   virtio-blk  00:03.0  /d\n"
 				      "com1    serial      com1     console\n"));
-	assert_string_equal(r.requests, "vm.get {\"vm\":\"hello\"}\n");
+	assert_non_null(strstr(r.out, "CPU time:      1.50 s\n"
+				      "Resident:      3.0G\n"
+				      "Balloon:       the guest has 2.0G and shall have 1.5G\n"
+				      "In the guest:  4.0G, 1.0G free, available 3.0G, 7s ago\n"));
+	assert_string_equal(r.requests, "vm.get {\"vm\":\"hello\"}\nvm.stats {\"vm\":\"0f3c\"}\n");
 	peer_run_free(&r);
+}
+
+/* One that ends meanwhile is left out; what is not known is no number. */
+static void test_top(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.list", "{\"fields\":[\"id\",\"name\",\"state\"]}",
+		  .result = "{\"vms\":[{\"id\":\"01\",\"name\":\"a\",\"state\":\"running\"},"
+			    "{\"id\":\"02\",\"name\":\"b\",\"state\":\"stopped\"},"
+			    "{\"id\":\"03\",\"name\":\"c\",\"state\":\"paused\"},"
+			    "{\"id\":\"04\",\"name\":\"d\",\"state\":\"running\"}]}" },
+		{ "vm.stats", "{\"vm\":\"01\"}", .result = STATS("1048576", "2097152") },
+		{ "vm.stats", "{\"vm\":\"03\"}",
+		  .error = PEER_ERROR(1202, "VM 'c' is stopped", "vm.wrong_state", "") },
+		{ "vm.stats", "{\"vm\":\"04\"}",
+		  .result = "{\"name\":\"d\",\"state\":\"running\",\"cpu_us\":0,\"rss\":4096}" },
+		{ 0 }
+	};
+
+	(void)state;
+	peer_check(script, "top -d 100ms", NULL, 0,
+		   "NAME  STATE    CPU%  CPUS   RSS  MEMORY   HAS  FREE\n"
+		   "a     running   0.0     2  1.0M    4.0G  2.0G  1.0G\n"
+		   "d     running   0.0     0  4.0K       -     -     -\n",
+		   "");
+	peer_check(script, "top -d 100ms -q", NULL, 0, "a\nd\n", "");
+	peer_check(script, "top -d 100ms -q -n 2 d", NULL, 0, "d\nd\n", "");
+	peer_check(script, "top -d 10ms", NULL, 2, "", NULL);
 }
 
 int main(void)
@@ -133,6 +172,7 @@ int main(void)
 		cmocka_unit_test(test_list_default_fits_80_columns),
 		cmocka_unit_test(test_list_of_none),
 		cmocka_unit_test(test_show),
+		cmocka_unit_test(test_top),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,15 +236,18 @@ static void balloon_config_write(struct virtio_dev *v, size_t off, const void *d
 	}
 }
 
-void balloon_set(struct device *d, uint64_t bytes)
+bool balloon_set(struct device *d, uint64_t bytes, bool dry_run)
 {
 	struct balloon *b = container_of(d, struct balloon, v.dev);
 	uint32_t pages = htole32((uint32_t)(MIN(bytes, d->board->gmem->size) / BALLOON_PAGE));
 
 	if (balloon_config(b)->num_pages == pages)
-		return;
-	balloon_config(b)->num_pages = pages;
-	virtio_config_changed(&b->v);
+		return false;
+	if (!dry_run) {
+		balloon_config(b)->num_pages = pages;
+		virtio_config_changed(&b->v);
+	}
+	return true;
 }
 
 void balloon_get(struct device *d, struct balloon_info *ret)

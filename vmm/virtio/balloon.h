@@ -19,8 +19,11 @@ struct balloon_info {
 	int64_t stats[BALLOON_STATS]; /* at most BALLOON_STATS_MAX; -1: not told */
 };
 
-/* bytes is rounded down to 4 KiB; what is more than the guest's memory is cut. */
-void balloon_set(struct device *d, uint64_t bytes);
+/*
+ * bytes is rounded down to 4 KiB; what is more than the guest's memory is cut. True when that is another size than
+ * before; dry_run: nothing is done.
+ */
+bool balloon_set(struct device *d, uint64_t bytes, bool dry_run);
 /* What is known now. The driver is asked for new statistics when the last ones are old, for a next time. */
 void balloon_get(struct device *d, struct balloon_info *ret);
 /* "swap_in", "free", …: counters and bytes, as the driver has them */

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+/* vm.balloon and vm.stats, vmctl balloon, show and top: a real guest that does what its balloon says, and monitors that lie. */
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/errcat.h"
+#include "tests/functional/scene.h"
+
+#define MIB_64 (64 * MIB)
+#define DIRTY (64ull * MIB) /* that the guest has written to */
+
+static int setup(void **state)
+{
+	*state = harness_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	harness_free(*state);
+	return 0;
+}
+
+/* 'one' runs, with 128 MiB, of which it has written to 64. */
+static struct client *begin(struct harness *h, const char *devices)
+{
+	char params[4400], path[4096];
+	struct client *c;
+
+	harness_vmd(h, NULL, NULL);
+	c = harness_client(h);
+	harness_program("../tests/guest/balloon", path, sizeof(path));
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'one', 'memory': '128MiB', 'profile': 'micro', 'boot': "
+		 "{'kernel': "
+		 "'%s', 'cmdline': 'dirty=64 serve=1'}, 'devices': [%s]}}",
+		 path, devices);
+	json_object_put(client_result(c, "vm.apply", params));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	return c;
+}
+
+static struct json_object *balloon(struct json_object *stats)
+{
+	return json_get(stats, "balloon");
+}
+
+/* The statistics once the guest has this much; each question is some turns of vmd's loop. */
+static struct json_object *wait_actual(struct client *c, int64_t actual)
+{
+	for (int i = 0; i < 200000; i++) {
+		struct json_object *o = client_result(c, "vm.stats", "{'vm': 'one'}");
+
+		if (json_get_bool(balloon(o), "driver", false) &&
+		    json_get_int(balloon(o), "actual", -1) == actual)
+			return o;
+		json_object_put(o);
+	}
+	fail_msg("the guest does not get to %lld bytes", (long long)actual);
+	return NULL;
+}
+
+/* What the process holds once the guest has written to all that it wants to. */
+static int64_t wait_rss(struct client *c, int64_t least)
+{
+	for (int i = 0; i < 200000; i++) {
+		AUTO_JSON struct json_object *o = client_result(c, "vm.stats", "{'vm': 'one'}");
+
+		if (json_get_int(o, "rss", 0) >= least)
+			return json_get_int(o, "rss", 0);
+	}
+	fail_msg("the guest does not touch its memory");
+	return 0;
+}
+
+static void test_memory_goes_back(void **state)
+{
+	AUTO_JSON struct json_object *small = NULL, *large = NULL, *answer = NULL;
+	struct harness *h = *state;
+	int64_t before;
+	struct client *c;
+
+	NEEDS_KVM;
+	c = begin(h, "{'type': 'virtio-balloon'}");
+	json_object_put(wait_actual(c, 128 * MIB)); /* its driver is there: behind what it writes */
+	before = wait_rss(c, DIRTY);
+	answer = client_result(c, "vm.balloon", "{'vm': 'one', 'size': '64MiB'}");
+	assert_true(json_get_bool(answer, "changed", false));
+	assert_int_equal(json_get_int(answer, "target", 0), MIB_64);
+	small = wait_actual(c, MIB_64);
+	assert_in_range(json_get_int(small, "rss", 0), 1, before - 60 * (int64_t)MIB);
+	assert_int_equal(json_get_int(json_get(balloon(small), "stats"), "free", 0), 1000 << 10);
+	assert_int_equal(json_get_int(json_get(balloon(small), "stats"), "total", 0), 2000 << 10);
+	assert_null(json_get(json_get(balloon(small), "stats"), "caches"));
+	json_object_put(client_result(c, "vm.balloon", "{'vm': 'one', 'size': 134217728}"));
+	large = wait_actual(c, 128 * MIB);
+	assert_int_equal(json_get_int(large, "cpus", 0), 1);
+	assert_int_equal(json_get_int(large, "memory", 0), 128 * MIB);
+	assert_true(json_get_int(large, "cpu_us", 0) > 0);
+}
+
+static void test_refusals(void **state)
+{
+	static const char *const sizes[] = { "'15MiB'", "'129MiB'", "0", "9007199254740991" };
+	AUTO_JSON struct json_object *dry = NULL, *same = NULL;
+	struct harness *h = *state;
+	char params[100];
+	struct client *c;
+
+	NEEDS_KVM;
+	c = begin(h, "{'type': 'virtio-balloon'}");
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		AUTO_JSON struct json_object *e = NULL;
+
+		snprintf(params, sizeof(params), "{'vm': 'one', 'size': %s}", sizes[i]);
+		e = client_error(c, "vm.balloon", params);
+		assert_int_equal(json_get_int(e, "code", 0), ERR_RPC_PARAMS);
+		assert_non_null(strstr(json_get_str(e, "message", ""),
+				       "the VM can have 16MiB to 128MiB of memory"));
+	}
+	client_expect_error(c, "vm.balloon", "{'vm': 'one', 'size': '1 ell'}", ERR_RPC_PARAMS,
+			    "vm.balloon: /size: expected a size such as \"4GiB\", got \"1 ell\"",
+			    "");
+	dry = client_result(c, "vm.balloon", "{'vm': 'one', 'size': '64MiB', 'dry_run': true}");
+	assert_false(json_get_bool(dry, "changed", true));
+	assert_string_equal(json_get_str(dry, "note", ""), "would be asked for");
+	same = client_result(c, "vm.balloon", "{'vm': 'one', 'size': '128MiB'}");
+	assert_false(json_get_bool(same, "changed", true)); /* the dry run did nothing */
+	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
+	client_expect_error(c, "vm.balloon", "{'vm': 'one', 'size': '64MiB'}", ERR_VM_STATE,
+			    "VM 'one' is stopped", "start it first: vmctl start one");
+	client_expect_error(c, "vm.stats", "{'vm': 'one'}", ERR_VM_STATE, "VM 'one' is stopped",
+			    "start it first: vmctl start one");
+}
+
+static void test_without_a_balloon(void **state)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	struct harness *h = *state;
+	struct client *c;
+
+	NEEDS_KVM;
+	c = begin(h, "");
+	client_expect_error(c, "vm.balloon", "{'vm': 'one', 'size': '64MiB'}", ERR_VM_STATE,
+			    "the VM has no balloon (no virtio-balloon device)", "");
+	o = client_result(c, "vm.stats", "{'vm': 'one'}");
+	assert_null(balloon(o));
+	assert_true(json_get_int(o, "rss", 0) > 0);
+}
+
+/* A monitor that says what cannot be, or nothing. */
+static void test_lies(void **state)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	struct client *c = scene_begin(*state, "memory-lie", SCENE_LONG);
+
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	client_expect_error(c, "vm.balloon", "{'vm': 'one', 'size': '32MiB'}", ERR_VMM_PROTOCOL,
+			    "vmm has not said how large the balloon is", "");
+	o = client_result(c, "vm.stats", "{'vm': 'one'}");
+	assert_null(balloon(o));
+	assert_true(json_get_int(o, "rss", 0) > 0);
+}
+
+static void test_vmctl(void **state)
+{
+	struct harness *h = *state;
+	struct harness_output out;
+	struct client *c;
+
+	NEEDS_KVM;
+	c = begin(h, "{'type': 'virtio-balloon'}");
+	json_object_put(wait_actual(c, 128 * MIB));
+	assert_int_equal(harness_vmctl(h, NULL, &out, "balloon", "one", "64MiB", NULL), 0);
+	assert_memory_equal(out.out, "one: shall have 64.0M, has ", 27);
+	json_object_put(wait_actual(c, MIB_64));
+	assert_int_equal(harness_vmctl(h, NULL, &out, "balloon", "one", "64MiB", NULL), 0);
+	assert_string_equal(out.err, "one: it shall have that much already\n");
+	assert_int_equal(harness_vmctl(h, NULL, &out, "balloon", "one", "64MiB", "--strict", NULL),
+			 4);
+	assert_int_equal(harness_vmctl(h, NULL, &out, "balloon", "one", NULL), 0);
+	assert_non_null(strstr(out.out, "the guest has 64.0M and shall have 64.0M\n"));
+	assert_int_equal(harness_vmctl(h, NULL, &out, "show", "one", NULL), 0);
+	assert_non_null(strstr(out.out, "the guest has 64.0M and shall have 64.0M\n"));
+	assert_non_null(strstr(out.out, " free, "));
+	assert_int_equal(harness_vmctl(h, NULL, &out, "top", "-d", "100ms", NULL), 0);
+	assert_memory_equal(out.out, "NAME  STATE    CPU%  CPUS", 25);
+	assert_non_null(strstr(out.out, "one   running"));
+	assert_non_null(strstr(out.out, "128M  64.0M  1000K\n"));
+	assert_int_equal(
+		harness_vmctl(h, NULL, &out, "top", "-d", "100ms", "-n", "2", "--json", NULL), 0);
+	assert_memory_equal(out.out, "{\"schema\":\"vmctl.top/1\",\"name\":\"one\"", 36);
+	assert_non_null(strstr(strchr(out.out, '\n') + 1, "\"cpu_percent\":"));
+	assert_int_equal(harness_vmctl(h, NULL, &out, "top", "-d", "1ms", NULL), 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_memory_goes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_without_a_balloon, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lies, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_vmctl, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
