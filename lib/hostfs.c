@@ -47,6 +47,16 @@ int hostfs_open(const struct hostfs *h, const char *path, int flags, struct err 
 	return fd < 0 ? err_errno(e, "cannot open '/%s'", path) : fd;
 }
 
+int hostfs_sub(const struct hostfs *h, const char *path, struct hostfs *ret_sub, struct err *e)
+{
+	int fd = hostfs_open(h, path, O_PATH | O_DIRECTORY, e);
+
+	if (fd < 0)
+		return fd;
+	*ret_sub = (struct hostfs){ .root = fd, .host = h->host };
+	return 0;
+}
+
 ssize_t hostfs_read(const struct hostfs *h, const char *path, char *out, size_t size, struct err *e)
 {
 	AUTO_CLOSE int fd = hostfs_open(h, path, O_RDONLY, e);

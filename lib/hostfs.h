@@ -16,6 +16,11 @@ struct hostfs {
 
 int hostfs_init(struct hostfs *h, const char *root, struct err *e);
 void hostfs_fini(struct hostfs *h);
+/*
+ * A folder of it as a hostfs of its own, for many files of one folder: their way there is gone only once. Links out of
+ * it can be read, and not followed. Paths in e begin at that folder.
+ */
+int hostfs_sub(const struct hostfs *h, const char *path, struct hostfs *ret_sub, struct err *e);
 /* A descriptor (CLOEXEC), or -errno; e says "cannot open '/proc/meminfo': …". */
 int hostfs_open(const struct hostfs *h, const char *path, int flags, struct err *e);
 /* The file's text without the white space at its end, cut to size. Its length, or -errno. */

@@ -37,22 +37,19 @@ struct host_pci_reader {
 	size_t n_slots;
 };
 
-/* "sys/bus/pci/devices/0000:3b:00.0/vendor" */
-static const char *host_pci_path(const struct pci_function *f, const char *file,
-				 char out[static 96])
+/* "sys/bus/pci/devices/0000:3b:00.0" */
+static const char *host_pci_path(const struct pci_function *f, char out[static 96])
 {
 	char addr[PCI_ADDR_SIZE];
 
-	snprintf(out, 96, HOST_PCI_DEVICES "/%s/%.40s", pci_addr_format(&f->addr, addr), file);
+	snprintf(out, 96, HOST_PCI_DEVICES "/%s", pci_addr_format(&f->addr, addr));
 	return out;
 }
 
 /* One line of a device's file; "" when it cannot be read. */
-static ssize_t host_pci_text(const struct hostfs *h, const struct pci_function *f, const char *file,
-			     char *out, size_t size)
+static ssize_t host_pci_text(const struct hostfs *folder, const char *file, char *out, size_t size)
 {
-	char path[96];
-	ssize_t n = hostfs_read(h, host_pci_path(f, file, path), out, size, NULL);
+	ssize_t n = hostfs_read(folder, file, out, size, NULL);
 
 	if (n < 0)
 		out[0] = '\0';
@@ -61,13 +58,13 @@ static ssize_t host_pci_text(const struct hostfs *h, const struct pci_function *
 }
 
 /* A number between min and max ("0x8086", "-1"), else fallback. */
-static long host_pci_number(const struct hostfs *h, const struct pci_function *f, const char *file,
-			    int base, long max, long fallback)
+static long host_pci_number(const struct hostfs *folder, const char *file, int base, long max,
+			    long fallback)
 {
 	char text[32], *end;
 	long value;
 
-	if (host_pci_text(h, f, file, text, sizeof(text)) <= 0)
+	if (host_pci_text(folder, file, text, sizeof(text)) <= 0)
 		return fallback;
 	errno = 0;
 	value = strtol(text, &end, base);
@@ -75,13 +72,12 @@ static long host_pci_number(const struct hostfs *h, const struct pci_function *f
 }
 
 /* The last part of where a device's link leads; "" when it is none. */
-static void host_pci_link(const struct hostfs *h, const struct pci_function *f, const char *link,
-			  char *out, size_t size)
+static void host_pci_link(const struct hostfs *folder, const char *link, char *out, size_t size)
 {
-	char path[96], target[512];
+	char target[512];
 	const char *name = "";
 
-	if (hostfs_readlink(h, host_pci_path(f, link, path), target, sizeof(target), NULL) > 0)
+	if (hostfs_readlink(folder, link, target, sizeof(target), NULL) > 0)
 		name = strrchr(target, '/') ? strrchr(target, '/') + 1 : target;
 	snprintf(out, size, "%.*s", (int)size - 1, name);
 }
@@ -130,12 +126,14 @@ static void host_pci_serial(const struct pci_config *c, char out[static 24])
 		 low & 0xff);
 }
 
-static void host_pci_config(const struct hostfs *h, struct pci_function *f)
+/* What a VF's capabilities say is its PF's: of it only the header is read. */
+static void host_pci_config(const struct hostfs *folder, struct pci_function *f)
 {
 	struct pci_config c;
 
 	f->header_type = f->class_code >> 8 == HOST_PCI_CLASS_BRIDGE;
-	if (pci_config_read(h, &f->addr, &c) < 0)
+	if (pci_config_read_part(folder, f->is_vf ? PCI_STD_HEADER_SIZEOF : PCI_CONFIG_SIZE, &c) <
+	    0)
 		return;
 	if (pci_config_dead(&c)) {
 		f->broken = true;
@@ -147,26 +145,33 @@ static void host_pci_config(const struct hostfs *h, struct pci_function *f)
 
 /* --- one function ---------------------------------------------------------------------------------- */
 
-static void host_pci_ids(const struct hostfs *h, struct pci_function *f)
+static void host_pci_ids(const struct hostfs *folder, struct pci_function *f)
 {
-	f->class_code = (uint32_t)host_pci_number(h, f, "class", 16, 0xffffff, 0);
-	f->revision = (uint8_t)host_pci_number(h, f, "revision", 16, 0xff, 0);
-	f->id.device = (uint16_t)host_pci_number(h, f, "device", 16, 0xffff, 0xffff);
-	f->id.subsystem_vendor = (uint16_t)host_pci_number(h, f, "subsystem_vendor", 16, 0xffff, 0);
-	f->id.subsystem_device = (uint16_t)host_pci_number(h, f, "subsystem_device", 16, 0xffff, 0);
+	struct pci_identity *id = &f->id;
+
+	f->class_code = (uint32_t)host_pci_number(folder, "class", 16, 0xffffff, 0);
+	f->revision = (uint8_t)host_pci_number(folder, "revision", 16, 0xff, 0);
+	id->device = (uint16_t)host_pci_number(folder, "device", 16, 0xffff, 0xffff);
+	id->subsystem_vendor = (uint16_t)host_pci_number(folder, "subsystem_vendor", 16, 0xffff, 0);
+	id->subsystem_device = (uint16_t)host_pci_number(folder, "subsystem_device", 16, 0xffff, 0);
 }
 
-static void host_pci_sriov(const struct hostfs *h, struct pci_function *f)
+static void host_pci_sriov(const struct hostfs *folder, struct pci_function *f)
 {
 	char name[64];
 
-	f->total_vfs = (unsigned int)host_pci_number(h, f, "sriov_totalvfs", 10, 0xffff, 0);
-	f->num_vfs = (unsigned int)host_pci_number(h, f, "sriov_numvfs", 10, 0xffff, 0);
-	f->autoprobe = host_pci_number(h, f, "sriov_drivers_autoprobe", 10, 1, 1) == 1;
-	f->is_pf = f->total_vfs > 0;
-	host_pci_link(h, f, "physfn", name, sizeof(name));
-	f->is_vf = host_pci_part(name, strlen(name), &f->pf);
 	f->id.vf_index = -1;
+	f->autoprobe = true;
+	host_pci_link(folder, "physfn", name, sizeof(name));
+	f->is_vf = host_pci_part(name, strlen(name), &f->pf);
+	if (f->is_vf) /* and has none of its own */
+		return;
+	f->total_vfs = (unsigned int)host_pci_number(folder, "sriov_totalvfs", 10, 0xffff, 0);
+	f->is_pf = f->total_vfs > 0;
+	if (!f->is_pf)
+		return;
+	f->num_vfs = (unsigned int)host_pci_number(folder, "sriov_numvfs", 10, 0xffff, 0);
+	f->autoprobe = host_pci_number(folder, "sriov_drivers_autoprobe", 10, 1, 1) == 1;
 }
 
 /* The part before its own in where its link leads: "…/0000:00:08.0/0000:01:00.0". */
@@ -175,9 +180,7 @@ static void host_pci_parent(const struct hostfs *h, struct pci_function *f)
 	char path[96], target[1024], *at;
 
 	f->parent.domain = UINT32_MAX;
-	host_pci_path(f, "", path);
-	path[strlen(path) - 1] = '\0';
-	if (hostfs_readlink(h, path, target, sizeof(target), NULL) < 0)
+	if (hostfs_readlink(h, host_pci_path(f, path), target, sizeof(target), NULL) < 0)
 		return;
 	at = strrchr(target, '/');
 	if (!at)
@@ -188,46 +191,79 @@ static void host_pci_parent(const struct hostfs *h, struct pci_function *f)
 		f->parent.domain = UINT32_MAX;
 }
 
-static void host_pci_binding(const struct hostfs *h, struct pci_function *f)
+static void host_pci_binding(const struct hostfs *folder, struct pci_function *f)
 {
-	char text[64], path[96], *end;
+	char text[64], *end;
 
-	host_pci_link(h, f, "driver", f->driver, sizeof(f->driver));
-	host_pci_text(h, f, "driver_override", f->override, sizeof(f->override));
+	host_pci_link(folder, "driver", f->driver, sizeof(f->driver));
+	host_pci_text(folder, "driver_override", f->override, sizeof(f->override));
 	if (!strcmp(f->override, "(null)"))
 		f->override[0] = '\0';
-	host_pci_link(h, f, "iommu_group", text, sizeof(text));
+	host_pci_link(folder, "iommu_group", text, sizeof(text));
 	f->iommu_group = (int)strtol(text, &end, 10);
 	if (end == text || *end || f->iommu_group < 0)
 		f->iommu_group = -1;
-	f->numa_node = (int)host_pci_number(h, f, "numa_node", 10, 0xffff, -1);
-	if (host_pci_text(h, f, "reset_method", f->reset_methods, sizeof(f->reset_methods)) < 0) {
-		AUTO_CLOSE int fd = hostfs_open(h, host_pci_path(f, "reset", path), O_PATH, NULL);
+	f->numa_node = (int)host_pci_number(folder, "numa_node", 10, 0xffff, -1);
+	if (host_pci_text(folder, "reset_method", f->reset_methods, sizeof(f->reset_methods)) < 0) {
+		AUTO_CLOSE int fd = hostfs_open(folder, "reset", O_PATH, NULL);
 
 		snprintf(f->reset_methods, sizeof(f->reset_methods), "%s", fd < 0 ? "" : "any");
 	}
+}
+
+static void host_pci_add_netdev(struct pci_function *f, const char *name)
+{
+	if (strlen(name) >= sizeof(f->netdevs[0]) || f->n_netdevs == HOST_PCI_NETDEVS)
+		return;
+	for (unsigned int i = 0; i < f->n_netdevs; i++)
+		if (!strcmp(f->netdevs[i], name))
+			return;
+	memcpy(f->netdevs[f->n_netdevs++], name, strlen(name) + 1);
+}
+
+static int host_pci_own_net(void *arg, const char *name)
+{
+	host_pci_add_netdev(arg, name);
+	return 0;
+}
+
+/* False: it has gone meanwhile. */
+static bool host_pci_read(const struct hostfs *h, const struct hostfs *folder,
+			  struct pci_function *f)
+{
+	char text[8];
+	long vendor;
+
+	host_pci_ids(folder, f);
+	host_pci_sriov(folder, f);
+	host_pci_binding(folder, f);
+	host_pci_parent(h, f);
+	host_pci_config(folder, f);
+	hostfs_each(folder, "net", host_pci_own_net, f, NULL);
+	/* last: while this is there, what was read before it was of a device that is */
+	if (host_pci_text(folder, "vendor", text, sizeof(text)) < 0)
+		return false;
+	vendor = host_pci_number(folder, "vendor", 16, 0xffff, -1);
+	f->id.vendor = vendor < 0 ? 0xffff : (uint16_t)vendor;
+	f->broken |= f->id.vendor == 0xffff;
+	return true;
 }
 
 static int host_pci_add(void *arg, const char *name)
 {
 	struct host_pci_reader *r = arg;
 	struct pci_function f = { 0 };
-	char text[8];
-	long vendor;
+	struct hostfs folder;
+	char path[96];
+	bool there;
 
-	if (!host_pci_part(name, strlen(name), &f.addr) || r->n == HOST_PCI_MAX)
+	if (!host_pci_part(name, strlen(name), &f.addr) || r->n == HOST_PCI_MAX ||
+	    hostfs_sub(r->h, host_pci_path(&f, path), &folder, NULL) < 0)
 		return 0;
-	host_pci_ids(r->h, &f);
-	host_pci_sriov(r->h, &f);
-	host_pci_binding(r->h, &f);
-	host_pci_parent(r->h, &f);
-	host_pci_config(r->h, &f);
-	/* last: while this is there, what was read before it was of a device that is */
-	if (host_pci_text(r->h, &f, "vendor", text, sizeof(text)) < 0)
+	there = host_pci_read(r->h, &folder, &f);
+	hostfs_fini(&folder);
+	if (!there)
 		return 0;
-	vendor = host_pci_number(r->h, &f, "vendor", 16, 0xffff, -1);
-	f.id.vendor = vendor < 0 ? 0xffff : (uint16_t)vendor;
-	f.broken |= f.id.vendor == 0xffff;
 	if (r->n == r->cap) {
 		size_t cap = r->cap ? 2 * r->cap : 64;
 		void *grown = realloc(r->functions, cap * sizeof(*r->functions));
@@ -280,16 +316,6 @@ static struct pci_function *host_pci_find(struct host_pci_reader *r, const struc
 	return f ? &r->functions[f - r->functions] : NULL;
 }
 
-static void host_pci_add_netdev(struct pci_function *f, const char *name)
-{
-	if (strlen(name) >= sizeof(f->netdevs[0]) || f->n_netdevs == HOST_PCI_NETDEVS)
-		return;
-	for (unsigned int i = 0; i < f->n_netdevs; i++)
-		if (!strcmp(f->netdevs[i], name))
-			return;
-	memcpy(f->netdevs[f->n_netdevs++], name, strlen(name) + 1);
-}
-
 /* By sys/class/net: virtio, USB and the like have devices of their own between. */
 static int host_pci_class_net(void *arg, const char *name)
 {
@@ -303,12 +329,6 @@ static int host_pci_class_net(void *arg, const char *name)
 		f = host_pci_find(r, &addr);
 	if (f)
 		host_pci_add_netdev(f, name);
-	return 0;
-}
-
-static int host_pci_own_net(void *arg, const char *name)
-{
-	host_pci_add_netdev(arg, name);
 	return 0;
 }
 
@@ -331,11 +351,12 @@ static bool host_pci_ask_mac(const char *netdev, char out[static 18])
 	return true;
 }
 
+/* A VF's is its PF's: see host_pci_number_vfs. */
 static void host_pci_mac(const struct hostfs *h, struct pci_function *f)
 {
-	char path[96], text[64], type[8];
+	char path[160], text[64], type[8], addr[PCI_ADDR_SIZE];
 
-	if (!f->n_netdevs || (h->host && host_pci_ask_mac(f->netdevs[0], f->id.mac)))
+	if (!f->n_netdevs || f->is_vf || (h->host && host_pci_ask_mac(f->netdevs[0], f->id.mac)))
 		return;
 	/* NET_ADDR_PERM; also where nothing is said of it */
 	snprintf(path, sizeof(path), "sys/class/net/%s/addr_assign_type", f->netdevs[0]);
@@ -343,10 +364,9 @@ static void host_pci_mac(const struct hostfs *h, struct pci_function *f)
 		return;
 	snprintf(path, sizeof(path), "sys/class/net/%s/address", f->netdevs[0]);
 	if (hostfs_read(h, path, text, sizeof(text), NULL) != 17) {
-		char file[40];
-
-		snprintf(file, sizeof(file), "net/%s/address", f->netdevs[0]);
-		if (host_pci_text(h, f, file, text, sizeof(text)) != 17)
+		snprintf(path, sizeof(path), HOST_PCI_DEVICES "/%s/net/%s/address",
+			 pci_addr_format(&f->addr, addr), f->netdevs[0]);
+		if (hostfs_read(h, path, text, sizeof(text), NULL) != 17)
 			return;
 	}
 	memcpy(f->id.mac, text, sizeof(f->id.mac));
@@ -355,13 +375,8 @@ static void host_pci_mac(const struct hostfs *h, struct pci_function *f)
 static void host_pci_nets(struct host_pci_reader *r)
 {
 	hostfs_each(r->h, "sys/class/net", host_pci_class_net, r, NULL);
-	for (size_t i = 0; i < r->n; i++) {
-		struct pci_function *f = &r->functions[i];
-		char path[96];
-
-		hostfs_each(r->h, host_pci_path(f, "net", path), host_pci_own_net, f, NULL);
-		host_pci_mac(r->h, f);
-	}
+	for (size_t i = 0; i < r->n; i++)
+		host_pci_mac(r->h, &r->functions[i]);
 }
 
 /* sys/bus/pci/slots/NAME/address: "0000:01:00", the device without its function. */
@@ -402,7 +417,8 @@ static void host_pci_slot_of(const struct host_pci_reader *r, struct pci_functio
 }
 
 /* The VFs of a PF learn their numbers, and what their identity has of it. */
-static void host_pci_number_vfs(struct host_pci_reader *r, const struct pci_function *pf)
+static void host_pci_number_vfs(struct host_pci_reader *r, const struct pci_function *pf,
+				const struct hostfs *folder)
 {
 	for (unsigned int i = 0; i < pf->total_vfs; i++) {
 		char link[32], name[64];
@@ -410,7 +426,7 @@ static void host_pci_number_vfs(struct host_pci_reader *r, const struct pci_func
 		struct pci_addr addr;
 
 		snprintf(link, sizeof(link), "virtfn%u", i);
-		host_pci_link(r->h, pf, link, name, sizeof(name));
+		host_pci_link(folder, link, name, sizeof(name));
 		if (!name[0] && i >= pf->num_vfs)
 			return;
 		if (!host_pci_part(name, strlen(name), &addr))
@@ -422,6 +438,21 @@ static void host_pci_number_vfs(struct host_pci_reader *r, const struct pci_func
 		memcpy(vf->id.serial, pf->id.serial, sizeof(vf->id.serial));
 		memcpy(vf->id.mac, pf->id.mac, sizeof(vf->id.mac));
 		memcpy(vf->id.slot, pf->id.slot, sizeof(vf->id.slot));
+	}
+}
+
+static void host_pci_number_all(struct host_pci_reader *r)
+{
+	struct hostfs folder;
+	char path[96];
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct pci_function *pf = &r->functions[i];
+
+		if (!pf->is_pf || hostfs_sub(r->h, host_pci_path(pf, path), &folder, NULL) < 0)
+			continue;
+		host_pci_number_vfs(r, pf, &folder);
+		hostfs_fini(&folder);
 	}
 }
 
@@ -440,9 +471,7 @@ int pci_inventory_read(const struct hostfs *h, struct pci_inventory *ret_invento
 	hostfs_each(h, "sys/bus/pci/slots", host_pci_add_slot, &r, NULL);
 	for (size_t i = 0; i < r.n; i++)
 		host_pci_slot_of(&r, &r.functions[i]);
-	for (size_t i = 0; i < r.n; i++)
-		if (r.functions[i].is_pf)
-			host_pci_number_vfs(&r, &r.functions[i]);
+	host_pci_number_all(&r);
 	free(r.slots);
 	*ret_inventory = (struct pci_inventory){ .functions = r.functions, .n = r.n };
 	return 0;

@@ -58,22 +58,34 @@ static const struct {
 };
 /* clang-format on */
 
-int pci_config_read(const struct hostfs *h, const struct pci_addr *addr,
-		    struct pci_config *ret_config)
+int pci_config_read_part(const struct hostfs *folder, size_t most, struct pci_config *ret_config)
 {
-	char path[96], text[PCI_ADDR_SIZE];
-	AUTO_CLOSE int fd = -1;
+	AUTO_CLOSE int fd = hostfs_open(folder, "config", O_RDONLY, NULL);
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/config", pci_addr_format(addr, text));
-	fd = hostfs_open(h, path, O_RDONLY, NULL);
 	if (fd < 0)
 		return fd;
-	n = fdio_read(fd, ret_config->bytes, sizeof(ret_config->bytes));
+	n = fdio_read(fd, ret_config->bytes, MIN(most, sizeof(ret_config->bytes)));
 	if (n < PCI_STD_HEADER_SIZEOF)
 		return n < 0 ? (int)n : -EIO;
 	ret_config->size = (size_t)n;
 	return 0;
+}
+
+int pci_config_read(const struct hostfs *h, const struct pci_addr *addr,
+		    struct pci_config *ret_config)
+{
+	char path[96], text[PCI_ADDR_SIZE];
+	struct hostfs folder;
+	int ret;
+
+	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s", pci_addr_format(addr, text));
+	ret = hostfs_sub(h, path, &folder, NULL);
+	if (ret < 0)
+		return ret;
+	ret = pci_config_read_part(&folder, PCI_CONFIG_SIZE, ret_config);
+	hostfs_fini(&folder);
+	return ret;
 }
 
 uint16_t pci_config_word(const struct pci_config *c, size_t at)

@@ -20,6 +20,8 @@ struct pci_config {
 /* 0, or -errno; fewer than the 64 bytes of a header are -EIO. */
 int pci_config_read(const struct hostfs *h, const struct pci_addr *addr,
 		    struct pci_config *ret_config);
+/* The same from the device's folder, and no more than that many bytes: each four of them are a cycle on its bus. */
+int pci_config_read_part(const struct hostfs *folder, size_t most, struct pci_config *ret_config);
 /* Zero beyond the end. */
 uint16_t pci_config_word(const struct pci_config *c, size_t at);
 uint32_t pci_config_dword(const struct pci_config *c, size_t at);

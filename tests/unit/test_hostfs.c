@@ -114,6 +114,31 @@ static void test_links_stay_inside(void **state)
 	hostfs_fini(&h);
 }
 
+/* A folder by itself: its files, its links as they are written, and no way out of it. */
+static void test_sub(void **state)
+{
+	const char *dir = *state;
+	char path[256], text[64];
+	struct hostfs h, folder;
+	struct err e = { 0 };
+
+	tempdir_file(dir, "sys/a/name", "first\n");
+	tempdir_file(dir, "sys/b/name", "second\n");
+	snprintf(path, sizeof(path), "%s/sys/a/other", dir);
+	assert_int_equal(symlink("../b", path), 0);
+	assert_int_equal(hostfs_init(&h, dir, &e), 0);
+	assert_int_equal(hostfs_sub(&h, "sys/none", &folder, &e), -ENOENT);
+	assert_int_equal(hostfs_sub(&h, "sys/a/name", &folder, &e), -ENOTDIR);
+	assert_int_equal(hostfs_sub(&h, "sys/a", &folder, &e), 0);
+	assert_true(hostfs_read(&folder, "name", text, sizeof(text), &e) > 0);
+	assert_string_equal(text, "first");
+	assert_int_equal(hostfs_readlink(&folder, "other", text, sizeof(text), &e), 4);
+	assert_string_equal(text, "../b");
+	assert_int_equal(hostfs_read(&folder, "other/name", text, sizeof(text), &e), -ENOENT);
+	hostfs_fini(&folder);
+	hostfs_fini(&h);
+}
+
 static int collect(void *arg, const char *name)
 {
 	strcat(arg, name);
@@ -168,6 +193,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_readlink, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links_stay_inside, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sub, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_openat2, setup, teardown),
 	};
