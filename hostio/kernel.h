@@ -27,6 +27,10 @@ struct kernel_ops {
 	/* What the PF's driver says of a VF. -ENODEV when it has no VF of that number. */
 	int (*vf_get)(struct kernel *k, const char *netdev, unsigned int vf, struct vf *ret_vf,
 		      struct err *e);
+	/* The MAC addresses of all of its VFs, by one question; each: < 0 ends it. */
+	int (*vf_macs)(struct kernel *k, const char *netdev,
+		       int (*each)(void *arg, unsigned int vf, const uint8_t mac[static 6]),
+		       void *arg, struct err *e);
 	/* One part of it; -errno as the PF's driver gave it, e has its own words if there are any. */
 	int (*vf_set)(struct kernel *k, const char *netdev, unsigned int vf, enum vf_part part,
 		      const struct vf *want, struct err *e);

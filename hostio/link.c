@@ -15,6 +15,7 @@
 
 #define LINK_RETRY_MS 1500 /* of a step of HOSTIO_MS */
 #define LINK_PAUSE_MS 10   /* doubled each time */
+#define LINK_MACS_MAX 2048 /* more than the kernel tells of */
 #define LINK_VFS_MAX 65535
 
 /* Flags of an interface, as /sys has them: "0x1003". */
@@ -100,6 +101,41 @@ int step_vf_get(struct kernel *k, struct json_object *step, struct json_object *
 	if (ret >= 0)
 		*ret_result = vf_json(&vf);
 	return ret;
+}
+
+static int link_add_mac(void *arg, unsigned int vf, const uint8_t mac[static 6])
+{
+	struct json_object *macs = arg;
+	char text[18] = "";
+
+	if (vf >= LINK_MACS_MAX)
+		return -E2BIG;
+	/* what the kernel leaves out has none */
+	while (json_object_array_length(macs) < vf)
+		json_object_array_add(macs, json_object_new_string(""));
+	if (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5])
+		snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
+			 mac[2], mac[3], mac[4], mac[5]);
+	json_object_array_put_idx(macs, vf, json_object_new_string(text));
+	return 0;
+}
+
+int step_vf_macs(struct kernel *k, struct json_object *step, struct json_object **ret_result,
+		 struct err *e)
+{
+	AUTO_JSON struct json_object *macs = json_object_new_array();
+	char netdev[STEP_NAME];
+	struct err why = { 0 };
+	int ret = step_netdev(k, k->device, netdev, e);
+
+	(void)step;
+	if (ret < 0)
+		return ret;
+	if (k->ops->vf_macs(k, netdev, link_add_mac, macs, &why) < 0)
+		return err_set(e, ERR_HOST_WRITE, "cannot read the VFs of %s (%s): %s", netdev,
+			       k->device, why.msg);
+	*ret_result = json_add(json_new(), "macs", TAKE_PTR(macs));
+	return 0;
 }
 
 struct link_change {

@@ -235,19 +235,9 @@ static int netlink_vf_info(const struct nlattr *attr, void *arg)
 	return v->this_one ? MNL_CB_STOP : MNL_CB_OK;
 }
 
-static int netlink_member(const struct nlattr *attr, void *arg)
+static int netlink_link_info(struct kernel *k, const char *netdev, union netlink_answer *in,
+			     struct err *e)
 {
-	if (mnl_attr_get_type(attr) != IFLA_VFINFO_LIST)
-		return MNL_CB_OK;
-	mnl_attr_parse_nested(attr, netlink_vf_info, arg);
-	return MNL_CB_STOP;
-}
-
-int netlink_vf_get(struct kernel *k, const char *netdev, unsigned int vf, struct vf *ret_vf,
-		   struct err *e)
-{
-	union netlink_answer in;
-	struct netlink_vf v = { .number = vf };
 	char out[NETLINK_REQUEST];
 	struct nlmsghdr *m;
 	int index, ret = netlink_index(k, netdev, &index, e);
@@ -256,14 +246,83 @@ int netlink_vf_get(struct kernel *k, const char *netdev, unsigned int vf, struct
 		return ret;
 	m = netlink_begin(out, RTM_GETLINK, 0, index, NULL);
 	mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS);
-	ret = netlink_ask(m, &in, e);
+	return netlink_ask(m, in, e);
+}
+
+/* Each VF's attributes, until one does not want to see more. */
+struct netlink_vfs {
+	mnl_attr_cb_t each;
+	void *arg;
+};
+
+static int netlink_member(const struct nlattr *attr, void *arg)
+{
+	const struct netlink_vfs *vfs = arg;
+
+	if (mnl_attr_get_type(attr) != IFLA_VFINFO_LIST)
+		return MNL_CB_OK;
+	mnl_attr_parse_nested(attr, vfs->each, vfs->arg);
+	return MNL_CB_STOP;
+}
+
+int netlink_vf_get(struct kernel *k, const char *netdev, unsigned int vf, struct vf *ret_vf,
+		   struct err *e)
+{
+	struct netlink_vf v = { .number = vf };
+	struct netlink_vfs vfs = { netlink_vf_info, &v };
+	union netlink_answer in;
+	int ret = netlink_link_info(k, netdev, &in, e);
+
 	if (ret < 0)
 		return ret;
-	mnl_attr_parse(&in.header, sizeof(struct ifinfomsg), netlink_member, &v);
+	mnl_attr_parse(&in.header, sizeof(struct ifinfomsg), netlink_member, &vfs);
 	if (!v.this_one)
 		return err_set(e, ENODEV, "%s has no VF %u", netdev, vf);
 	*ret_vf = v.vf;
 	return 0;
+}
+
+struct netlink_macs {
+	int (*each)(void *arg, unsigned int vf, const uint8_t mac[static 6]);
+	void *arg;
+	int ret;
+};
+
+static int netlink_macs_member(const struct nlattr *attr, void *arg)
+{
+	const struct ifla_vf_mac *mac;
+	struct netlink_macs *m = arg;
+
+	if (mnl_attr_get_type(attr) != IFLA_VF_MAC)
+		return MNL_CB_OK;
+	mac = netlink_payload(attr, sizeof(*mac));
+	if (mac)
+		m->ret = m->each(m->arg, mac->vf, mac->mac);
+	return MNL_CB_STOP;
+}
+
+static int netlink_macs_info(const struct nlattr *attr, void *arg)
+{
+	struct netlink_macs *m = arg;
+
+	if (mnl_attr_get_type(attr) == IFLA_VF_INFO)
+		mnl_attr_parse_nested(attr, netlink_macs_member, m);
+	return m->ret < 0 ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+int netlink_vf_macs(struct kernel *k, const char *netdev,
+		    int (*each)(void *arg, unsigned int vf, const uint8_t mac[static 6]), void *arg,
+		    struct err *e)
+{
+	struct netlink_macs m = { .each = each, .arg = arg };
+	struct netlink_vfs vfs = { netlink_macs_info, &m };
+	union netlink_answer in;
+	int ret = netlink_link_info(k, netdev, &in, e);
+
+	if (ret < 0)
+		return ret;
+	mnl_attr_parse(&in.header, sizeof(struct ifinfomsg), netlink_member, &vfs);
+	return m.ret < 0 ? err_ret(e, m.ret, "the VFs of %s", netdev) : 0;
 }
 
 /* --- changing ------------------------------------------------------------------------------- */

@@ -11,6 +11,9 @@
 int netlink_link(struct kernel *k, const char *netdev, bool up, struct err *e);
 int netlink_vf_get(struct kernel *k, const char *netdev, unsigned int vf, struct vf *ret_vf,
 		   struct err *e);
+int netlink_vf_macs(struct kernel *k, const char *netdev,
+		    int (*each)(void *arg, unsigned int vf, const uint8_t mac[static 6]), void *arg,
+		    struct err *e);
 int netlink_vf_set(struct kernel *k, const char *netdev, unsigned int vf, enum vf_part part,
 		   const struct vf *want, struct err *e);
 

@@ -42,6 +42,7 @@ static const struct kernel_ops real_ops = {
 	.write = real_write,
 	.link = netlink_link,
 	.vf_get = netlink_vf_get,
+	.vf_macs = netlink_vf_macs,
 	.vf_set = netlink_vf_set,
 	.nvme = real_nvme,
 };

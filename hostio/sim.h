@@ -90,6 +90,9 @@ int sim_break(struct kernel *k, const char *pci, struct err *e);
 int sim_link_up(struct kernel *k, const char *netdev, bool up, struct err *e);
 int sim_vf_get(struct kernel *k, const char *netdev, unsigned int vf, struct vf *ret_vf,
 	       struct err *e);
+int sim_vf_macs(struct kernel *k, const char *netdev,
+		int (*each)(void *arg, unsigned int vf, const uint8_t mac[static 6]), void *arg,
+		struct err *e);
 int sim_vf_set(struct kernel *k, const char *netdev, unsigned int vf, enum vf_part part,
 	       const struct vf *want, struct err *e);
 int sim_nvme(struct kernel *k, const char *name, struct kernel_nvme *cmd, struct err *e);

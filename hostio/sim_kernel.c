@@ -116,6 +116,7 @@ static const struct kernel_ops sim_ops = {
 	.write = sim_write,
 	.link = sim_link_up,
 	.vf_get = sim_vf_get,
+	.vf_macs = sim_vf_macs,
 	.vf_set = sim_vf_set,
 	.nvme = sim_nvme,
 };

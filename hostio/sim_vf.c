@@ -100,6 +100,28 @@ int sim_vf_get(struct kernel *k, const char *netdev, unsigned int vf, struct vf 
 	return lock < 0 ? lock : sim_vf_load(k, netdev, vf, pf, ret_vf, e);
 }
 
+int sim_vf_macs(struct kernel *k, const char *netdev,
+		int (*each)(void *arg, unsigned int vf, const uint8_t mac[static 6]), void *arg,
+		struct err *e)
+{
+	AUTO_CLOSE int lock = -1;
+	struct sim_fault fault;
+	char pf[SIM_NAME];
+	struct vf vf;
+	int ret = sim_fault(k, "vf-macs", &fault, e);
+
+	if (ret >= 0)
+		ret = lock = sim_lock(k, e);
+	if (ret >= 0)
+		ret = sim_owner(k, "net", netdev, pf, e);
+	for (unsigned int n = 0; ret >= 0 && sim_has_vf(k, pf, n); n++) {
+		ret = sim_vf_load(k, netdev, n, pf, &vf, e);
+		if (ret >= 0)
+			ret = each(arg, n, vf.mac);
+	}
+	return MIN(ret, 0);
+}
+
 static void sim_vf_take(struct vf *vf, enum vf_part part, const struct vf *want)
 {
 	switch (part) {

@@ -188,8 +188,8 @@ static const struct step_row {
 	{ "holders", step_holders, false, false }, { "link-down", step_link_down, true, true },
 	{ "link-up", step_link_up, true, true },   { "nvme-get", step_nvme_get, true, false },
 	{ "nvme-vf", step_nvme_vf, true, true },   { "reset", step_reset, false, true },
-	{ "vf-get", step_vf_get, true, false },	   { "vf-set", step_vf_set, true, true },
-	{ "vfs", step_vfs, true, true },
+	{ "vf-get", step_vf_get, true, false },	   { "vf-macs", step_vf_macs, true, false },
+	{ "vf-set", step_vf_set, true, true },	   { "vfs", step_vfs, true, true },
 };
 
 /*

@@ -70,6 +70,8 @@ int step_link_down(struct kernel *k, struct json_object *step, struct json_objec
 		   struct err *e);
 int step_vf_get(struct kernel *k, struct json_object *step, struct json_object **ret_result,
 		struct err *e);
+int step_vf_macs(struct kernel *k, struct json_object *step, struct json_object **ret_result,
+		 struct err *e);
 int step_vf_set(struct kernel *k, struct json_object *step, struct json_object **ret_result,
 		struct err *e);
 int step_nvme_get(struct kernel *k, struct json_object *step, struct json_object **ret_result,

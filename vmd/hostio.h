@@ -18,6 +18,7 @@
  *	{"op":"link-up","pf":PCI}			the PF's netdev up -> {"was":"down"}
  *	{"op":"link-down","pf":PCI}
  *	{"op":"vf-get","pf":PCI,"vf":N}			-> VF
+ *	{"op":"vf-macs","pf":PF}			-> {"macs":["52:54:00:…",…]} of all of its VFs, by number; "": none
  *	{"op":"vf-set","pf":PCI,"vf":N,"set":VF}	each member by itself, in the order below; bounded retry on EBUSY and EAGAIN;
  *							read back and compared
  *	{"op":"nvme-get","pf":PCI,"vf":N}		-> {"queues":N,"interrupts":N,"online":B}

@@ -18,7 +18,7 @@
 #include "vmd/hostio_priv.h"
 
 #define HOSTIO_ANSWER_MAX 65536
-#define HOSTIO_ANSWER_VALUES 1024
+#define HOSTIO_ANSWER_VALUES 4096
 
 static void hostio_helper_free(struct hostio_helper *h)
 {

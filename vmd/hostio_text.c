@@ -108,6 +108,8 @@ const char *hostio_text(struct json_object *step, char *out, size_t size)
 		hostio_say(&w, "set the network interface of %s %s", pf, op + strlen("link-"));
 	} else if (!strcmp(op, "vf-get") || !strcmp(op, "nvme-get")) {
 		hostio_say(&w, "read VF %" PRId64 " of %s", vf, pf);
+	} else if (!strcmp(op, "vf-macs")) {
+		hostio_say(&w, "read the addresses of the VFs of %s", pf);
 	} else if (!strcmp(op, "vf-set")) {
 		hostio_say(&w, "set ");
 		hostio_say_vf(&w, json_get(step, "set"));

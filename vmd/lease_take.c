@@ -117,6 +117,15 @@ static int lease_check_one(const struct lease_take *t, const struct lease_want *
 				e);
 }
 
+static bool lease_take_gives_mac(const struct lease_take *t)
+{
+	size_t i = 0;
+
+	while (i < t->wants.n && !t->wants.list[i].lease.mac[0])
+		i++;
+	return i < t->wants.n;
+}
+
 struct lease_net {
 	const struct lease_take *t;
 	struct err *e;
@@ -145,7 +154,7 @@ static void lease_take_check(uv_work_t *work)
 
 	for (size_t i = 0; i < t->wants.n && t->ret >= 0; i++)
 		t->ret = lease_check_one(t, &t->wants.list[i], &t->err);
-	if (t->ret >= 0)
+	if (t->ret >= 0 && lease_take_gives_mac(t))
 		t->ret = hostfs_each(&t->set->d->hostfs, "sys/class/net", lease_check_interface,
 				     &net, NULL);
 	if (t->ret == -ENOENT)
@@ -221,35 +230,56 @@ static void lease_take_plans(struct lease_take *t)
 
 static void lease_take_look(struct lease_take *t);
 
-static void lease_take_ask(struct lease_take *t, const char *op, const struct pci_function *vf,
+/* vf below 0: the step is about all of them. */
+static void lease_take_ask(struct lease_take *t, const char *op, const struct pci_addr *pf, int vf,
 			   void (*done)(void *arg, struct json_object *result,
 					const struct err *why))
 {
-	char pf[PCI_ADDR_SIZE];
+	char address[PCI_ADDR_SIZE];
 
 	json_object_put(t->step);
 	t->step = json_add_str(json_new(), "op", op);
-	json_add_str(t->step, "pf", pci_addr_format(&vf->pf, pf));
-	json_add_int(t->step, "vf", vf->id.vf_index);
+	json_add_str(t->step, "pf", pci_addr_format(pf, address));
+	if (vf >= 0)
+		json_add_int(t->step, "vf", vf);
 	hostio_do(t->set->d->hostio, t->step, done, t);
 }
 
 static void lease_take_scan(struct lease_take *t);
 
-/* What cannot be read of another's VF is no reason against this one. */
+/* One that this start takes has it of the VM that had it before, at most. */
+static bool lease_take_mac_is_anothers(const struct lease_take *t, const struct pci_function *pf,
+				       unsigned int vf, const char *mac, struct err *e)
+{
+	const struct pci_function *f;
+	char address[PCI_ADDR_SIZE];
+
+	for (size_t i = 0; mac && mac[0] && i < t->wants.n; i++) {
+		if (strcasecmp(t->wants.list[i].lease.mac, mac) != 0)
+			continue;
+		f = pci_inventory_vf(&t->inventory, pf, vf);
+		if (!f || lease_take_wants(t, f))
+			return false;
+		err_set(e, ERR_LEASE_MAC, "MAC address %s is that of VF %s", mac,
+			pci_addr_format(&f->addr, address));
+		return true;
+	}
+	return false;
+}
+
+/* What cannot be read of others' VFs is no reason against this one. */
 static void lease_take_scanned(void *arg, struct json_object *result, const struct err *why)
 {
 	struct lease_take *t = arg;
-	const struct pci_function *f = &t->inventory.functions[t->scan_at++];
-	const char *mac = why ? "" : json_get_str(result, "mac", "");
-	char address[PCI_ADDR_SIZE];
+	const struct pci_function *pf = &t->inventory.functions[t->scan_at++];
+	struct json_object *macs = why ? NULL : json_get(result, "macs");
 	struct err e;
 
-	for (size_t i = 0; i < t->wants.n; i++) {
-		if (!mac[0] || strcasecmp(t->wants.list[i].lease.mac, mac) != 0)
+	for (size_t i = 0; macs && i < json_object_array_length(macs); i++) {
+		const char *mac = json_object_get_string(json_object_array_get_idx(macs, i));
+
+		if (!lease_take_mac_is_anothers(t, pf, (unsigned int)i, mac, &e))
 			continue;
-		err_set(&e, ERR_LEASE_MAC, "MAC address %s is that of VF %s", mac,
-			pci_addr_format(&f->addr, address));
 		lease_take_end(t, &e);
 		return;
 	}
@@ -260,24 +290,13 @@ static void lease_take_scan(struct lease_take *t)
 {
 	for (; t->scan_at < t->inventory.n; t->scan_at++) {
 		const struct pci_function *f = &t->inventory.functions[t->scan_at];
-		const struct pci_function *pf =
-			f->is_vf ? pci_inventory_find(&t->inventory, &f->pf) : NULL;
 
-		if (!pf || !pf->n_netdevs || lease_take_wants(t, f))
+		if (!f->is_pf || !f->num_vfs || !f->n_netdevs)
 			continue;
-		lease_take_ask(t, "vf-get", f, lease_take_scanned);
+		lease_take_ask(t, "vf-macs", &f->addr, -1, lease_take_scanned);
 		return;
 	}
 	lease_take_plans(t);
-}
-
-static bool lease_take_gives_mac(const struct lease_take *t)
-{
-	size_t i = 0;
-
-	while (i < t->wants.n && !t->wants.list[i].lease.mac[0])
-		i++;
-	return i < t->wants.n;
 }
 
 static void lease_take_looked(void *arg, struct json_object *result, const struct err *why)
@@ -309,7 +328,7 @@ static void lease_take_look(struct lease_take *t)
 		if (!want->set || (op && !strcmp(op, "vf-get"))) {
 			if (!op)
 				continue;
-			lease_take_ask(t, op, &want->f, lease_take_looked);
+			lease_take_ask(t, op, &want->f.pf, want->f.id.vf_index, lease_take_looked);
 			return;
 		}
 		err_set(&e, ERR_INVALID,

@@ -266,6 +266,8 @@ static void test_vf_set(void **state)
 	ok(h, "{'op':'vf-get','pf':'" PF "','vf':3}",
 	   "{'mac':'52:54:00:12:34:56','vlan':100,'qos':0,'spoofchk':true,'trust':true,"
 	   "'min_tx_rate':0,'max_tx_rate':100,'link_state':'auto'}");
+	ok(h, "{'op':'vf-macs','pf':'" PF "'}",
+	   "{'macs':['','','','52:54:00:12:34:56','','','','']}");
 	/* what is so already is not touched */
 	faults(h, "[{'op':'vf-set','at':'mac','error':'EIO'},{'op':'vf-set','at':'vlan','error':'"
 		  "EIO'}]");
