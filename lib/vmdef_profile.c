@@ -47,7 +47,8 @@ static const struct vmdef_preset vmdef_modern[] = {
 	PRESET_RTC,
 	{ "virtio-console", "console0", false,
 	  "a console that is faster than a serial port, hvc0" },
-	{ VMDEF_BALLOON, "balloon0", false, "memory that the guest has free goes back to the host" },
+	{ VMDEF_BALLOON, "balloon0", false,
+	  "memory that the guest has free goes back to the host" },
 };
 
 static const struct vmdef_preset vmdef_legacy_pc[] = {
