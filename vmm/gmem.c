@@ -104,10 +104,23 @@ static void *gmem_map(uint64_t size, uint64_t hugepage_size)
 	return map + skip;
 }
 
+/*
+ * Transparent ones, but for the first: clearing 2 MiB is a tenth of the time that a start takes and more where caches
+ * are shared, every start writes there, and a guest uses only some of those pages.
+ */
+static void gmem_advise(uint8_t *base, uint64_t size)
+{
+	uint64_t low = MIN(size, GMEM_HUGE);
+
+	madvise(base, low, MADV_NOHUGEPAGE);
+	if (size > low)
+		madvise(base + low, size - low, MADV_HUGEPAGE);
+}
+
 int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err *e)
 {
 	int r = gmem_check_size(size, hugepage_size, e);
-	void *base;
+	uint8_t *base;
 
 	if (r < 0)
 		return r;
@@ -117,7 +130,7 @@ int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err 
 	if (base == MAP_FAILED)
 		return err_errno(e, "cannot map %.1f GiB of guest memory", gmem_gib(size));
 	if (!hugepage_size)
-		madvise(base, size, MADV_HUGEPAGE);
+		gmem_advise(base, size);
 	/* a core dump of the monitor is not the place for the guest's secrets */
 	madvise(base, size, MADV_DONTDUMP);
 	*g = (struct gmem){ .base = base, .size = size, .mapped = true };

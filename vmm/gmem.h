@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guest memory: one anonymous mapping, seen by the guest as RAM below and above the 32-bit hole. The host gives
- * it transparent huge pages where it has them: each small page costs the guest an exit on its first touch.
+ * it transparent huge pages where it has them: each small page costs the guest an exit on its first touch. The
+ * first 2 MiB are small pages: every start writes there, and would pay for all of it.
  * gmem_ptr is the only way from a guest address to a pointer. After gmem_init the layout never changes,
  * so that any thread may use it without a lock.
  */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "lib/errcat.h"
@@ -48,6 +49,42 @@ static void huge_pages_of_host_and_guest_meet(void **state)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(g); i++)
 		gmem_fini(&g[i]);
+}
+
+/* The flags of the mapping that begins there (proc(5), smaps), or "". */
+static const char *mapping_flags(const void *at, char *line, size_t size)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long begin, end;
+	bool here = false;
+
+	assert_non_null(f);
+	while (fgets(line, (int)size, f)) {
+		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+			here = begin == (uintptr_t)at;
+		else if (here && !strncmp(line, "VmFlags:", 8))
+			break;
+		line[0] = '\0';
+	}
+	fclose(f);
+	return line;
+}
+
+static void first_huge_page_is_small_ones(void **state)
+{
+	char line[256];
+	struct gmem g;
+	struct err e;
+
+	(void)state;
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) < 0)
+		SKIP_BECAUSE("the host has no transparent huge pages");
+	assert_int_equal(gmem_init(&g, 16 * MIB, 0, &e), 0);
+	assert_non_null(strstr(mapping_flags(g.base, line, sizeof(line)), " nh"));
+	assert_non_null(strstr(mapping_flags(g.base + 2 * MIB, line, sizeof(line)), " hg"));
+	gmem_fini(&g);
+	assert_int_equal(gmem_init(&g, MIB, 0, &e), 0);
+	gmem_fini(&g);
 }
 
 static void large_memory_goes_around_the_hole(void **state)
@@ -204,6 +241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(small_memory_is_one_region),
 		cmocka_unit_test(huge_pages_of_host_and_guest_meet),
+		cmocka_unit_test(first_huge_page_is_small_ones),
 		cmocka_unit_test(large_memory_goes_around_the_hole),
 		cmocka_unit_test(copies_are_all_or_nothing),
 		cmocka_unit_test(more_than_the_host_has),
