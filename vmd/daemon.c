@@ -138,6 +138,15 @@ static int daemon_setup_cgroups(struct daemon *d, struct err *e)
 	return d->scopes ? 0 : err_ret(e, -ENOMEM, "cannot start");
 }
 
+/* So that the first start has it too; without KVM, or with another one later, a start asks. */
+static void daemon_ask_kvm(struct daemon *d)
+{
+	AUTO_CLOSE int fd = host_kvm_open(&d->hostfs, NULL, NULL);
+
+	if (fd >= 0)
+		host_cpuid_refresh(&d->cpuid, fd, NULL);
+}
+
 static int daemon_setup_host(struct daemon *d, struct err *e)
 {
 	const struct daemon_options *o = d->options;
@@ -149,6 +158,8 @@ static int daemon_setup_host(struct daemon *d, struct err *e)
 		ret = daemon_make_dir(o->state_dir, 0700, e);
 	if (ret >= 0)
 		ret = daemon_make_dir(o->run_dir, 0711, e);
+	if (ret >= 0)
+		daemon_ask_kvm(d);
 	return ret;
 }
 
@@ -292,6 +303,7 @@ static void daemon_fini(struct daemon *d)
 	schema_set_free(d->schemas);
 	pci_policy_free(d->policy);
 	state_close(d->state);
+	host_cpuid_fini(&d->cpuid);
 	hostfs_fini(&d->hostfs);
 	activation_fini(&d->activation);
 	notify_fini(&d->notify);
@@ -321,6 +333,7 @@ int daemon_run(const struct daemon_options *options, int log_fd, int take_ready_
 {
 	struct daemon d = { .options = options,
 			    .hostfs = { .root = -1 },
+			    .cpuid = { .fd = -1 },
 			    .lock_fd = -1,
 			    .uid_lock_fd = -1,
 			    .ns = { -1, -1, -1, -1 },

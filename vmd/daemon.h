@@ -10,6 +10,7 @@
 #include "state/state.h"
 #include "vmd/activation.h"
 #include "vmd/cgroup.h"
+#include "vmd/host_cpuid.h"
 #include "vmd/notify.h"
 #include "vmd/role.h"
 
@@ -47,6 +48,7 @@ struct daemon {
 	uv_signal_t sigterm, sigint;
 	struct hostfs hostfs;
 	struct cgroups cgroups;
+	struct host_cpuid cpuid;    /* the newest that a start has made */
 	struct scope_bus *scopes;   /* owned; NULL without scopes */
 	struct state *state;	    /* owned */
 	struct event_hub *events;   /* owned */

@@ -15,6 +15,22 @@
 #include "vmd/host.h"
 #include "vmd/ident.h"
 
+static int gather_cpuid(struct gather *g, int kvm_fd, struct err *e)
+{
+	struct host_cpuid copy;
+	int ret = host_cpuid_refresh(&g->cpuids, kvm_fd, e);
+
+	if (ret < 0)
+		return ret;
+	g->asked = ret;
+	host_cpuid_copy(&g->cpuids, &copy);
+	ret = copy.fd < 0 ? -EMFILE : fdset_add(&g->fds, copy.fd);
+	if (ret < 0)
+		return err_ret(e, ret, "too many files");
+	g->cpuid = (unsigned int)ret;
+	return 0;
+}
+
 static int gather_kvm(struct gather *g, struct err *e)
 {
 	struct host_kvm kvm;
@@ -26,6 +42,11 @@ static int gather_kvm(struct gather *g, struct err *e)
 	if (ret < 0)
 		return err_ret(e, ret, "too many files");
 	g->kvm = (unsigned int)ret;
+	if (g->program.vmm) {
+		ret = gather_cpuid(g, fd, e);
+		if (ret < 0)
+			return ret;
+	}
 	return host_check_limits(g->host, &kvm, g->config, g->name, e);
 }
 
@@ -162,8 +183,11 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 	g->cgroups = process->cgroups;
 	snprintf(g->cgroup, sizeof(g->cgroup), "%s", process->cgroup);
 	cgroup_limits(g->config, &g->limits);
-	if (process->program)
+	host_cpuid_init(&g->cpuids);
+	if (process->program) {
 		g->program = *process->program;
+		host_cpuid_copy(process->cpuid, &g->cpuids);
+	}
 	fdset_init(&g->fds);
 	g->done = done;
 	g->arg = arg;
@@ -181,5 +205,6 @@ void gather_free(struct gather *g)
 	fdset_fini(&g->fds);
 	json_object_put(g->config);
 	vmproc_child_free(g->child);
+	host_cpuid_fini(&g->cpuids);
 	free(g);
 }

@@ -14,6 +14,7 @@
 #include "lib/json.h"
 #include "state/state.h"
 #include "vmd/cgroup.h"
+#include "vmd/host_cpuid.h"
 #include "vmd/vmproc.h"
 
 /* The process, borrowed: NULL when none is to be made, as for a dry run. */
@@ -21,6 +22,7 @@ struct gather_process {
 	const struct cgroups *cgroups; /* the daemon's; never changes while it lives */
 	const char *cgroup;	       /* that it will run in: its name; "" for none */
 	const struct vmproc_program *program;
+	const struct host_cpuid *cpuid; /* what is known: the gather has its own copy */
 };
 
 struct gather {
@@ -33,8 +35,10 @@ struct gather {
 	struct json_object *config; /* owned: the machine configuration, files as {"fd": n} after */
 	char kernel[256];	    /* its path, for messages; cut */
 	struct fdset fds;	    /* owned */
-	unsigned int kvm, record, tail; /* indices into fds */
-	uint64_t memlock;		/* gather_vfio.c */
+	unsigned int kvm, cpuid, record, tail; /* indices into fds */
+	struct host_cpuid cpuids;	       /* owned; after: as new as /dev/kvm */
+	bool asked;			       /* cpuids was renewed */
+	uint64_t memlock;		       /* gather_vfio.c */
 	const struct cgroups *cgroups;
 	char cgroup[STATE_CGROUP_SIZE];
 	struct cgroup_limits limits;

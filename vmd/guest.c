@@ -155,6 +155,10 @@ static void guest_gathered(struct gather *gather)
 
 	guest_hold(g);
 	g->gather = NULL;
+	if (gather->asked) {
+		host_cpuid_fini(&g->d->cpuid);
+		host_cpuid_copy(&gather->cpuids, &g->d->cpuid);
+	}
 	timeline_mark(&g->timeline, TIMELINE_FDS);
 	if (gather->ret < 0) {
 		guest_failed(g, &gather->err);
@@ -164,6 +168,7 @@ static void guest_gathered(struct gather *gather)
 		g->fds = gather->fds;
 		gather->fds.n = 0;
 		g->kvm = gather->kvm;
+		g->cpuid = gather->cpuid;
 		g->record = gather->record;
 		g->tail = gather->tail;
 		g->memlock = gather->memlock;
@@ -198,7 +203,7 @@ static int guest_load_config(struct guest *g, struct state_vm *ret_vm,
 void guest_gather(struct guest *g)
 {
 	struct vmproc_program program;
-	struct gather_process process = { &g->d->cgroups, g->cgroup, &program };
+	struct gather_process process = { &g->d->cgroups, g->cgroup, &program, &g->d->cpuid };
 	struct state_vm vm;
 	struct err e;
 
@@ -307,6 +312,7 @@ static void guest_configure(struct guest *g)
 	g->pinned = 0;
 	json_add(params, "config", TAKE_PTR(g->config));
 	json_add(params, "kvm", json_add_int(json_new(), "fd", g->kvm));
+	json_add(params, "cpuid", json_add_int(json_new(), "fd", g->cpuid));
 	json_add(params, "exit_record", json_add_int(json_new(), "fd", g->record));
 	json_add(params, "console_tail", json_add_int(json_new(), "fd", g->tail));
 	guest_ask(g, "machine.configure", params, &g->fds, g->d->options->step_timeout_ms);

@@ -76,7 +76,7 @@ struct guest {
 	struct vmproc *proc;	    /* NULL when there is none; ends itself */
 	struct json_object *config; /* owned, between open and configure */
 	struct fdset fds;	    /* owned, likewise */
-	unsigned int kvm, record, tail;
+	unsigned int kvm, cpuid, record, tail;
 	uint64_t memlock;    /* bytes that vmm has to lock for devices of the host; 0: none */
 	unsigned int pinned; /* percent of its memory, of CONFIGURING */
 	bool leasing;	     /* devices of the host are being taken; OPENING or ABANDONED */

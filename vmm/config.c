@@ -93,6 +93,7 @@ int config_parse(struct json_object *json, struct fdset *fds, struct machine_con
 	struct machine_config c = {
 		.vcpus = 1,
 		.on_crash = CONFIG_AFTER_STOP,
+		.cpuid_fd = -1,
 		.boot = { .kernel_fd = -1, .initrd_fd = -1 },
 	};
 	int r = config_bind(json, fds, &c, e);
@@ -116,7 +117,10 @@ void config_fini(struct machine_config *c)
 		close(c->boot.kernel_fd);
 	if (c->boot.initrd_fd >= 0)
 		close(c->boot.initrd_fd);
+	if (c->cpuid_fd >= 0)
+		close(c->cpuid_fd);
 	c->devices = NULL;
+	c->cpuid_fd = -1;
 	c->boot.kernel_fd = -1;
 	c->boot.initrd_fd = -1;
 }

@@ -37,6 +37,7 @@ struct machine_config {
 	int irqchip, on_reboot, on_crash;
 	struct config_memory memory;
 	struct config_boot boot;
+	int cpuid_fd;		     /* owned: what KVM can give a vCPU (x86/cpu.h); -1: ask it */
 	struct json_object *devices; /* owned: an array of objects, each for device_new */
 };
 

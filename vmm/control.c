@@ -213,6 +213,15 @@ static int control_make_machine(struct control *c, struct control_call *call, in
 		close(take_kvm_fd);
 		return r;
 	}
+	if (json_get(call->params, "cpuid")) {
+		config.cpuid_fd = control_take_fd(call, "cpuid", e);
+		r = MIN(config.cpuid_fd, 0);
+	}
+	if (r < 0) {
+		config_fini(&config);
+		close(take_kvm_fd);
+		return r;
+	}
 	snprintf(c->name, sizeof(c->name), "%s", config.name);
 	r = machine_new(c->loop, &config, call->fds, take_kvm_fd, c->log, &control_machine_ops, c,
 			&c->machine, e);

@@ -5,7 +5,8 @@
  * newest wins. JSON-RPC 2.0 through lib/conn.h:
  *
  *	<- vmm.hello {version, pid, state}				notification, first
- *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}, console_tail?: {fd}}	once; config as in lib/vmdef.h
+ *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}, cpuid?: {fd}, console_tail?: {fd}}
+ *		once; config as in lib/vmdef.h, cpuid as in x86/cpu.h
  *	-> machine.start | pause | resume | reset | power_button {}	-> {state}
  *	-> machine.status {}		-> {state, name, consoles: [id], devices: [{id, ejecting?}], exit?, timeline}
  *	-> machine.memory {size?, dry_run?}	-> {size, target?, actual?, driver?, stats?, changed?}: bytes; target and so

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmm/console.h"
 #include "vmm/dev/acpi_pm.h"
@@ -463,11 +464,11 @@ static int machine_make_vcpus(struct machine *m, const struct cpu_support *suppo
 	return r;
 }
 
-/* What KVM's CPUs can decides where devices may be, too: asked once, it takes long. */
+/* What KVM's CPUs can decides where devices may be, too. */
 static int machine_make_parts(struct machine *m, struct fdset *fds, struct err *e)
 {
 	struct cpu_support support = { 0 };
-	int r = cpu_support_get(&support, m->kvm.fd, e);
+	int r = cpu_support_get(&support, m->kvm.fd, TAKE_FD(m->config.cpuid_fd), e);
 
 	if (r >= 0) {
 		m->board.pci64 = gmem_pci64(&m->gmem, cpu_phys_bits(&support));
@@ -512,6 +513,7 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 	}
 	m->config = *take_config;
 	take_config->devices = NULL;
+	take_config->cpuid_fd = -1;
 	take_config->boot.kernel_fd = -1;
 	take_config->boot.initrd_fd = -1;
 	m->loop = loop;

@@ -121,7 +121,8 @@ static void fake_configure(struct fake *f, const struct rpc_msg *m)
 	struct err e;
 
 	f->record = fdset_take(&f->fds, (unsigned int)index);
-	if (f->record < 0 || !json_get(json_get(m->params, "config"), "devices"))
+	if (f->record < 0 || !json_get(m->params, "cpuid") ||
+	    !json_get(json_get(m->params, "config"), "devices"))
 		_exit(9);
 	if (fake_is(f, "die-configure"))
 		_exit(4);

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/errcat.h"
 #include "vmm/x86/cpu.h"
 #include "vmm/x86/map.h"
 #include "tests/lib/skip.h"
@@ -213,7 +214,7 @@ static int regs_setup(void **state)
 	assert_int_equal(ioctl(f->vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
 	ioctl(f->vm, KVM_SET_TSS_ADDR, GMEM_KVM_TSS);
 	assert_int_equal(ioctl(f->vm, KVM_ENABLE_CAP, &split), 0);
-	assert_int_equal(cpu_support_get(&support, f->kvm, &f->e), 0);
+	assert_int_equal(cpu_support_get(&support, f->kvm, -1, &f->e), 0);
 	for (unsigned int i = 0; i < 2; i++) {
 		f->cpu[i] = ioctl(f->vm, KVM_CREATE_VCPU, i);
 		assert_true(f->cpu[i] >= 0);
@@ -418,9 +419,60 @@ static void regs_used(void **state)
 
 #define REGS_TEST(f) cmocka_unit_test_setup_teardown(f, regs_setup, regs_teardown)
 
+/* --- the list that vmd hands over -------------------------------------------------------------- */
+
+/* A list that says nent, and has room bytes of entries; its support is taken with a KVM that cannot be asked. */
+static int cpuid_given(uint32_t nent, size_t room, struct cpu_support *ret_support, struct err *e)
+{
+	static const struct kvm_cpuid_entry2 first[2] = { { .function = 0, .eax = 0x10 },
+							  { .function = 1, .ecx = 5 } };
+	const struct kvm_cpuid2 head = { .nent = nent };
+	int fd = memfd_create("cpuid", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, &head, sizeof(head)), sizeof(head));
+	assert_int_equal(write(fd, first, MIN(room, sizeof(first))), MIN(room, sizeof(first)));
+	assert_int_equal(ftruncate(fd, (off_t)(sizeof(head) + room)), 0);
+	return cpu_support_get(ret_support, -1, fd, e);
+}
+
+static void cpuid_list_is_checked(void **state)
+{
+	size_t one = sizeof(struct kvm_cpuid_entry2);
+	const struct {
+		uint32_t nent;
+		size_t room;
+	} bad[] = {
+		{ 0, 0 },
+		{ 1, 0 },
+		{ 2, one },
+		{ 1, 2 * one },
+		{ 2, 2 * one - 1 },
+		{ CPU_CPUID_MAX + 1, (CPU_CPUID_MAX + 1) * one },
+		{ UINT32_MAX, 2 * one },
+	};
+	struct cpu_support support;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(cpuid_given(bad[i].nent, bad[i].room, &support, &e),
+				 ERR_RPC_PARAMS);
+		assert_string_equal(e.msg, "'cpuid' is no list of CPUID leaves");
+		assert_null(support.cpuid);
+	}
+	assert_int_equal(cpuid_given(2, 2 * one, &support, &e), 0);
+	assert_int_equal(support.cpuid->nent, 2);
+	assert_int_equal(support.cpuid->entries[1].ecx, 5);
+	cpu_support_fini(&support);
+	assert_int_equal(cpuid_given(CPU_CPUID_MAX, CPU_CPUID_MAX * one, &support, &e), 0);
+	cpu_support_fini(&support);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cpuid_list_is_checked),
 		cmocka_unit_test(cpuid_topology),
 		cmocka_unit_test(cpuid_one_cpu),
 		cmocka_unit_test(cpuid_features),

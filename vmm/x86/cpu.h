@@ -18,15 +18,17 @@ struct cpu_topology {
 };
 
 /*
- * What this host's KVM can give a vCPU, asked for once a machine: the kernel executes CPUID for each leaf, and on a
- * host that is a guest itself each of these is an exit to its hypervisor (a tenth of the time that vmm takes to start).
+ * What this host's KVM can give a vCPU, once a machine. To ask takes long: the kernel executes CPUID for each leaf, and
+ * on a host that is a guest itself each of these is an exit to its hypervisor. So vmd asks once and hands a file to all:
+ * a struct kvm_cpuid2 with nent entries and nothing behind them. ERR_RPC_PARAMS when it is anything else.
  */
 struct cpu_support {
 	struct kvm_cpuid2 *cpuid; /* owned */
 	bool tsc_deadline;
 };
 
-int cpu_support_get(struct cpu_support *s, int kvm_fd, struct err *e);
+/* take_list_fd: that file; -1: ask KVM */
+int cpu_support_get(struct cpu_support *s, int kvm_fd, int take_list_fd, struct err *e);
 void cpu_support_fini(struct cpu_support *s); /* also of what is all zero */
 
 /*

@@ -12,6 +12,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/fdio.h"
 #include "vmm/x86/cpu.h"
 
 #define CPUID_LAPIC_HZ 1000000000u /* KVM's LAPIC timer; Linux takes the crystal's rate for it */
@@ -201,19 +202,39 @@ static struct kvm_cpuid2 *cpuid_alloc(void)
 	return c;
 }
 
-int cpu_support_get(struct cpu_support *s, int kvm_fd, struct err *e)
+static int cpuid_ask(struct kvm_cpuid2 *c, int kvm_fd, struct err *e)
 {
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, c) < 0)
+		return err_errno(e, "KVM_GET_SUPPORTED_CPUID");
+	return 0;
+}
+
+static int cpuid_read(struct kvm_cpuid2 *c, int list_fd, struct err *e)
+{
+	size_t max = CPU_CPUID_MAX * sizeof(c->entries[0]);
+	ssize_t n = fdio_pread(list_fd, c, sizeof(*c) + max, 0);
+
+	if (n < 0)
+		return err_ret(e, (int)n, "cannot read the list of CPUID leaves");
+	if ((size_t)n < sizeof(*c) || c->nent > CPU_CPUID_MAX ||
+	    (size_t)n != sizeof(*c) + c->nent * sizeof(c->entries[0]) || !cpuid_find(c, 0))
+		return err_set(e, ERR_RPC_PARAMS, "'cpuid' is no list of CPUID leaves");
+	return 0;
+}
+
+int cpu_support_get(struct cpu_support *s, int kvm_fd, int take_list_fd, struct err *e)
+{
+	AUTO_CLOSE int list_fd = take_list_fd;
+	int r;
+
 	s->cpuid = cpuid_alloc();
 	if (!s->cpuid)
 		return err_set(e, ENOMEM, "no memory for CPUID");
 	s->tsc_deadline = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, s->cpuid) < 0) {
-		int r = err_errno(e, "KVM_GET_SUPPORTED_CPUID");
-
+	r = list_fd < 0 ? cpuid_ask(s->cpuid, kvm_fd, e) : cpuid_read(s->cpuid, list_fd, e);
+	if (r < 0)
 		cpu_support_fini(s);
-		return r;
-	}
-	return 0;
+	return r;
 }
 
 void cpu_support_fini(struct cpu_support *s)
