@@ -136,6 +136,26 @@ struct state_lease {
 	int64_t created_ms, updated_ms;
 };
 
+enum state_attachment_state {
+	STATE_ATTACHING,
+	STATE_ATTACHED,
+	STATE_DETACHING, /* the guest was asked, and has it still as far as anybody knows */
+	STATE_DETACHED,	 /* one of the definition: gone until the next start */
+};
+
+/* How a running VM's devices differ from those of its revision. JSON texts, valid during the callback. */
+struct state_attachment {
+	char vm[STATE_ID_SIZE];
+	char device[64]; /* its id in the VM */
+	enum state_attachment_state state;
+	bool defined;	   /* it is of the revision */
+	const char *entry; /* as a definition has it: {"devices": {…}} or {"passthrough": {…}} */
+	const char *config; /* as the machine configuration has it */
+	bool persist;	    /* what is being done goes into the definition, too */
+	char job[STATE_JOB_ID_SIZE];
+	int64_t time_ms;
+};
+
 /* A change of the host: JSON texts of its steps (vmd/hostio.h), valid during the callback. */
 struct state_journal {
 	int64_t seq;
@@ -321,6 +341,16 @@ int state_device_put(struct state *s, const char *vm, const char *address, const
 		     struct err *e);
 int state_device_get(struct state *s, const char *vm, const char *address, char *ret_identity,
 		     size_t size, struct err *e);
+
+/* Attachments: put adds or replaces; clear: all of a VM, whose process begins or is gone. */
+int state_attachment_put(struct state *s, const struct state_attachment *a, struct err *e);
+int state_attachment_delete(struct state *s, const char *vm, const char *device, struct err *e);
+int state_attachment_clear(struct state *s, const char *vm, struct err *e);
+/* Oldest first; vm: an id, or NULL for all. each must not write; < 0 ends the walk and is returned. */
+int state_attachment_list(struct state *s, const char *vm,
+			  int (*each)(void *arg, const struct state_attachment *a), void *arg,
+			  struct err *e);
+const char *state_attachment_name(enum state_attachment_state state);
 
 /* The journal: add a step that begins, and say what became of it. undo may be NULL. */
 int state_journal_add(struct state *s, const char *owner, const char *action, const char *undo,

@@ -21,6 +21,7 @@
 #include "vmd/cage.h"
 #include "vmd/event.h"
 #include "vmd/guest.h"
+#include "vmd/guest_plug.h"
 #include "vmd/host.h"
 #include "vmd/hostio.h"
 #include "vmd/job.h"
@@ -73,6 +74,7 @@ static void daemon_serve(struct daemon *d)
 {
 	pools_start(d);
 	guest_ops_resume(d);
+	guest_plugs_resume(d);
 	server_open(d->server);
 	log_info(&d->log, "vmd " VERSION " serves on '%s'", d->options->socket);
 	if (d->cgroups.why[0])

@@ -132,6 +132,13 @@ static int gather_process(struct gather *g, struct err *e)
 	return vmproc_prepare(g->dir, &g->program, &g->child, e);
 }
 
+static void gather_run_more(struct gather *g)
+{
+	g->ret = gather_files_as_owner(g, &g->err);
+	if (g->ret >= 0)
+		g->ret = gather_vfio(g, &g->err);
+}
+
 static void gather_run(struct gather *g)
 {
 	int ret = cgroup_check(g->cgroups, &g->limits, g->name, &g->err);
@@ -151,7 +158,12 @@ static void gather_run(struct gather *g)
 
 static void gather_work(uv_work_t *work)
 {
-	gather_run(container_of(work, struct gather, work));
+	struct gather *g = container_of(work, struct gather, work);
+
+	if (g->more)
+		gather_run_more(g);
+	else
+		gather_run(g);
 }
 
 static void gather_after(uv_work_t *work, int status)
@@ -163,10 +175,9 @@ static void gather_after(uv_work_t *work, int status)
 	g->done(g);
 }
 
-struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
-			    const char *dir, struct json_object *take_config,
-			    const struct gather_process *process, void (*done)(struct gather *g),
-			    void *arg)
+static struct gather *gather_new(const struct hostfs *host, const struct state_vm *vm,
+				 struct json_object *take_config, void (*done)(struct gather *g),
+				 void *arg)
 {
 	struct gather *g = calloc(1, sizeof(*g));
 
@@ -178,24 +189,52 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 	snprintf(g->name, sizeof(g->name), "%s", vm->name);
 	g->owner = vm->owner;
 	g->confined = vm->confined;
-	snprintf(g->dir, sizeof(g->dir), "%s", dir);
 	g->config = take_config;
+	fdset_init(&g->fds);
+	host_cpuid_init(&g->cpuids);
+	g->done = done;
+	g->arg = arg;
+	return g;
+}
+
+static struct gather *gather_queue(uv_loop_t *loop, struct gather *g)
+{
+	if (uv_queue_work(loop, &g->work, gather_work, gather_after) >= 0)
+		return g;
+	gather_free(g);
+	return NULL;
+}
+
+struct gather *gather_more(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
+			   struct json_object *take_config, void (*done)(struct gather *g),
+			   void *arg)
+{
+	struct gather *g = gather_new(host, vm, take_config, done, arg);
+
+	if (!g)
+		return NULL;
+	g->more = true;
+	return gather_queue(loop, g);
+}
+
+struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
+			    const char *dir, struct json_object *take_config,
+			    const struct gather_process *process, void (*done)(struct gather *g),
+			    void *arg)
+{
+	struct gather *g = gather_new(host, vm, take_config, done, arg);
+
+	if (!g)
+		return NULL;
+	snprintf(g->dir, sizeof(g->dir), "%s", dir);
 	g->cgroups = process->cgroups;
 	snprintf(g->cgroup, sizeof(g->cgroup), "%s", process->cgroup);
 	cgroup_limits(g->config, &g->limits);
-	host_cpuid_init(&g->cpuids);
 	if (process->program) {
 		g->program = *process->program;
 		host_cpuid_copy(process->cpuid, &g->cpuids);
 	}
-	fdset_init(&g->fds);
-	g->done = done;
-	g->arg = arg;
-	if (uv_queue_work(loop, &g->work, gather_work, gather_after) < 0) {
-		gather_free(g);
-		return NULL;
-	}
-	return g;
+	return gather_queue(loop, g);
 }
 
 void gather_free(struct gather *g)

@@ -31,6 +31,7 @@ struct gather {
 	char name[64];		    /* the VM's */
 	uid_t owner;		    /* the VM's */
 	bool confined;		    /* its files are opened with the owner's rights */
+	bool more;		    /* gather_more */
 	char dir[256];		    /* the VM's run directory; made if missing */
 	struct json_object *config; /* owned: the machine configuration, files as {"fd": n} after */
 	char kernel[256];	    /* its path, for messages; cut */
@@ -55,6 +56,13 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 			    const char *dir, struct json_object *take_config,
 			    const struct gather_process *process, void (*done)(struct gather *g),
 			    void *arg);
+/*
+ * The same for devices of a VM that runs: only their files are opened. take_config: {memory: {size}, devices, held: [the
+ * addresses of those of the host that it has already]}.
+ */
+struct gather *gather_more(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
+			   struct json_object *take_config, void (*done)(struct gather *g),
+			   void *arg);
 void gather_free(struct gather *g);
 
 /*

@@ -123,13 +123,25 @@ static int gather_device(struct gather *g, struct json_object *device, struct er
 
 	snprintf(pci, sizeof(pci), "%s", json_get_str(device, "pci", ""));
 	g->memlock += gather_bars(g, pci);
-	if (!g->dir[0])
+	if (!g->dir[0] && !g->more)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		json_object_object_del(device, ours[i]);
 	json_add_str(device, "host", pci);
 	ret = gather_cdev(g, device, pci, e);
 	return ret ? MIN(ret, 0) : gather_group(g, device, pci, e);
+}
+
+/* What a VM that runs has to be able to lock for those that it has. */
+static uint64_t gather_held(const struct gather *g)
+{
+	struct json_object *held = json_get(g->config, "held");
+	size_t count = held ? json_object_array_length(held) : 0;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += gather_bars(g, json_object_get_string(json_object_array_get_idx(held, i)));
+	return sum;
 }
 
 int gather_vfio(struct gather *g, struct err *e)
@@ -145,7 +157,7 @@ int gather_vfio(struct gather *g, struct err *e)
 			continue;
 		if (!g->memlock)
 			g->memlock =
-				GATHER_LOCK_MARGIN +
+				GATHER_LOCK_MARGIN + gather_held(g) +
 				(uint64_t)json_get_int(json_get(g->config, "memory"), "size", 0);
 		ret = gather_device(g, device, e);
 	}

@@ -16,6 +16,7 @@
 #include "vmd/cage.h"
 #include "vmd/event.h"
 #include "vmd/guest_cgroup.h"
+#include "vmd/guest_plug.h"
 #include "vmd/lease.h"
 #include "vmd/vmlog.h"
 
@@ -517,6 +518,7 @@ static void guest_heard(struct guest *g, const char *state)
 	guest_save(g, &e);
 	if (found && g->up)
 		guest_logs_adopt(g);
+	guest_plugs_hello(g);
 	guest_settle(g);
 }
 
@@ -600,12 +602,22 @@ static void guest_explain_start(struct guest *g, const struct state_exit *exit)
 	}
 }
 
+static void guest_proc_removed(void *arg, const char *device)
+{
+	struct guest *g = arg;
+
+	guest_hold(g);
+	guest_plug_removed(g, device);
+	guest_put(g);
+}
+
 static void guest_proc_gone(void *arg, const struct state_exit *exit)
 {
 	struct guest *g = arg;
 
 	guest_hold(g);
 	g->proc = NULL;
+	guest_plugs_gone(g);
 	guest_keep_pidfd(g);
 	g->found = false;
 	g->exit = *exit;
@@ -634,6 +646,7 @@ static void guest_proc_timeline(void *arg, struct json_object *said)
 const struct vmproc_ops guest_proc_ops = {
 	.hello = guest_proc_hello,
 	.event = guest_proc_event,
+	.removed = guest_proc_removed,
 	.timeline = guest_proc_timeline,
 	.lost = guest_proc_lost,
 	.gone = guest_proc_gone,

@@ -27,6 +27,8 @@
 #define GUEST_LOST_MS \
 	1000 /* from a broken connection to giving up: the process may just be ending */
 
+struct guest_plug;
+
 enum guest_op_kind { GUEST_START, GUEST_STOP, GUEST_RESTART, GUEST_KILL };
 
 /* A job on the VM. */
@@ -105,6 +107,8 @@ struct guest {
 	bool has_exit;
 	struct guest_wait *waits; /* owned */
 	struct guest_op *ops;	  /* owned */
+	struct guest_plug *plugs; /* owned: guest_plug.h */
+	bool return_waits;	  /* guest_return, for a device that is being taken or given back */
 	struct timeline timeline; /* of its last start */
 };
 

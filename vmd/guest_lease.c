@@ -10,6 +10,7 @@
 
 #include "lib/errcat.h"
 #include "vmd/guest.h"
+#include "vmd/guest_plug.h"
 #include "vmd/lease.h"
 
 static void guest_leased(void *arg, struct lease_take *t, const struct err *why)
@@ -53,6 +54,10 @@ static void guest_returned(void *arg)
 
 void guest_return(struct guest *g)
 {
+	/* never two who give back the same device */
+	g->return_waits = guest_plugs_leasing(g);
+	if (g->return_waits)
+		return;
 	lease_release(g->d, g->id, guest_returned, g);
 }
 

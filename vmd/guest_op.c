@@ -511,7 +511,8 @@ static int guest_op_take_row(void *arg, const struct state_job *row, const char 
 	if (!rows)
 		return -ENOMEM;
 	r->rows = rows;
-	if (row->vm[0]) /* else a pool's (vmd/pool_ask.c) */
+	/* else a pool's (vmd/pool_ask.c), or a device's (guest_plug.c) */
+	if (row->vm[0] && strcmp(row->op, "attach") != 0 && strcmp(row->op, "detach") != 0)
 		rows[r->n++] = *row;
 	return 0;
 }

@@ -16,6 +16,9 @@ static int guest_store_end(struct guest *g, struct err *e)
 	struct state *s = g->d->state;
 	int ret;
 
+	ret = state_attachment_clear(s, g->id, e);
+	if (ret < 0)
+		return ret;
 	if (g->up)
 		return state_exit_put(s, g->id, &g->exit, e);
 	ret = state_vm_set_desired(s, g->id, false, e);

@@ -16,6 +16,7 @@
 #include "vmd/event.h"
 #include "vmd/guest.h"
 #include "vmd/guest_cgroup.h"
+#include "vmd/guest_plug.h"
 #include "vmd/lease.h"
 
 #define GUESTS_ADOPT_MS 5000 /* vmd serves then even when a vmm has not said hello */
@@ -144,8 +145,8 @@ static void guest_end(struct guest *g)
 
 void guest_put(struct guest *g)
 {
-	bool idle = g->vm.phase == VM_PHASE_OFF && !g->waits && !g->ops && !g->gather && !g->proc &&
-		    (guest_saved(g) || g->d->guests->closing);
+	bool idle = g->vm.phase == VM_PHASE_OFF && !g->waits && !g->ops && !g->plugs &&
+		    !g->gather && !g->proc && (guest_saved(g) || g->d->guests->closing);
 
 	if (--g->holds == 0 && idle && !g->closing)
 		guest_end(g);
@@ -414,6 +415,7 @@ void guests_close(struct daemon *d)
 		next = g->next;
 		guest_hold(g);
 		guest_drop_waits(g);
+		guest_plugs_drop(g);
 		guest_cgroup_release(g);
 		/* the next vmd finds what is half started, sees that it never was up, and ends it too */
 		if (proc && !g->up)

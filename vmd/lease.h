@@ -53,6 +53,12 @@ bool lease_any(struct daemon *d, const char *vm);
  */
 void lease_release(struct daemon *d, const char *vm, void (*done)(void *arg), void *arg);
 /*
+ * One device of a VM that runs on, which its process has let go: 1, and done follows once, never from inside: why NULL: it
+ * is free, else it is in quarantine. 0: the VM has no such device of the host, and done is not called.
+ */
+int lease_release_device(struct daemon *d, const char *vm, const char *device,
+			 void (*done)(void *arg, const struct err *why), void *arg, struct err *e);
+/*
  * One device that is in quarantine: try again. done, once: why NULL: it is free. Negative: -ERR_LEASE_NOT_FOUND,
  * -ERR_LEASE_TAKEN, -ERR_BUSY, and done is not called. dry: nothing is done, and done is not called either.
  */

@@ -436,6 +436,38 @@ void lease_release(struct daemon *d, const char *vm, void (*done)(void *arg), vo
 	uv_timer_start(&b->timer, lease_back_next, 0, 0);
 }
 
+/* --- one of a VM that runs on -------------------------------------------------------------------------- */
+
+struct lease_of_device {
+	const char *device;
+	struct state_lease lease; /* generation 0: none */
+};
+
+static int lease_match_device(void *arg, const struct state_lease *lease)
+{
+	struct lease_of_device *of = arg;
+
+	if (!strcmp(lease->device, of->device) && lease->state != STATE_LEASE_QUARANTINED)
+		of->lease = *lease;
+	return 0;
+}
+
+int lease_release_device(struct daemon *d, const char *vm, const char *device,
+			 void (*done)(void *arg, const struct err *why), void *arg, struct err *e)
+{
+	struct lease_of_device of = { .device = device };
+	struct lease_back *b;
+	int ret = state_lease_list(d->state, vm, lease_match_device, &of, e);
+
+	if (ret < 0 || !of.lease.generation)
+		return ret;
+	b = lease_back_new(d, arg);
+	b->lease = of.lease;
+	b->done = done;
+	uv_timer_start(&b->timer, lease_back_retry, 0, 0);
+	return 1;
+}
+
 /* --- out of quarantine -------------------------------------------------------------------------------- */
 
 static int lease_release_find(struct daemon *d, const char *address, struct state_lease *ret_lease,

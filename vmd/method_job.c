@@ -92,6 +92,12 @@ void method_job_cancel(struct daemon *d, struct call *call)
 		call_fail(call, &e, NULL);
 		return;
 	}
+	if (!job->owner) {
+		err_set(&e, ERR_VM_STATE, "job %s (%s) of VM '%s' and ends by itself", id,
+			job->row.op, job->row.name);
+		call_fail(call, &e, NULL);
+		return;
+	}
 	op = job->owner;
 	g = op->g;
 	guest_hold(g);

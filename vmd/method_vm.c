@@ -13,6 +13,7 @@
 #include "vmd/diff.h"
 #include "vmd/event.h"
 #include "vmd/guest.h"
+#include "vmd/guest_plug.h"
 #include "vmd/history.h"
 #include "vmd/host.h"
 #include "vmd/lease.h"
@@ -323,6 +324,17 @@ static void vm_add_leases(struct daemon *d, const char *id, struct json_object *
 		json_object_put(list);
 }
 
+/* How the devices of one that runs differ from those of its revision. */
+static void vm_add_attachments(struct daemon *d, const char *id, struct json_object *o)
+{
+	struct json_object *list = guest_plugs_json(d, id);
+
+	if (json_object_array_length(list))
+		json_add(o, "attachments", list);
+	else
+		json_object_put(list);
+}
+
 void method_vm_get(struct daemon *d, struct call *call)
 {
 	AUTO_JSON struct json_object *definition = NULL, *config = NULL;
@@ -347,6 +359,7 @@ void method_vm_get(struct daemon *d, struct call *call)
 	if (origin)
 		json_add_str(o, "origin", origin);
 	vm_add_leases(d, vm.id, o);
+	vm_add_attachments(d, vm.id, o);
 	json_add(o, "definition", TAKE_PTR(definition));
 	call_reply(call, json_add(o, "config", TAKE_PTR(config)));
 }

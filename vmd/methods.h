@@ -57,6 +57,9 @@ void method_event_list(struct daemon *d, struct call *call);
 void method_event_subscribe(struct daemon *d, struct call *call);
 /* method_list.c */
 void method_vm_list(struct daemon *d, struct call *call);
+/* method_plug.c: devices while it runs */
+void method_vm_attach(struct daemon *d, struct call *call);
+void method_vm_detach(struct daemon *d, struct call *call);
 /* method_vm.c: definitions */
 void method_vm_validate(struct daemon *d, struct call *call);
 void method_vm_apply(struct daemon *d, struct call *call);

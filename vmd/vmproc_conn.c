@@ -115,6 +115,18 @@ static void vmproc_event(struct vmproc *p, struct json_object *params)
 	p->options.ops->event(p->options.arg, type, message);
 }
 
+static void vmproc_removed(struct vmproc *p, struct json_object *params)
+{
+	char device[64];
+
+	/* one that is dropped is found when the VM is asked what it has */
+	if (!vmproc_event_allowed(p))
+		return;
+	snprintf(device, sizeof(device), "%s", json_get_str(params, "id", ""));
+	vmproc_printable(device);
+	p->options.ops->removed(p->options.arg, device);
+}
+
 static void vmproc_message(struct conn *conn, struct json_object *msg, struct fdset *fds)
 {
 	struct vmproc *p = conn->arg;
@@ -137,6 +149,8 @@ static void vmproc_message(struct conn *conn, struct json_object *msg, struct fd
 		vmproc_answer(p, &m);
 	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "machine.event"))
 		vmproc_event(p, m.params);
+	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "device.removed"))
+		vmproc_removed(p, m.params);
 	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "machine.timeline") &&
 		 vmproc_event_allowed(p))
 		p->options.ops->timeline(p->options.arg, m.params);

@@ -263,6 +263,51 @@ static void fake_console(struct fake *f, const struct rpc_msg *m)
 	fake_send(f, rpc_result(m->id, json_add_str(json_new(), "console", "com1")));
 }
 
+/* --- devices that come and go: "add-refuse" takes none, "keeps" lets none go --- */
+
+static void fake_device_add(struct fake *f, const struct rpc_msg *m)
+{
+	const char *id = json_get_str(json_get(m->params, "device"), "id", "");
+	struct err e;
+
+	if (fake_is(f, "add-refuse")) {
+		err_set(&e, ERR_VFIO_DEVICE, "the fake does not like it");
+		fake_send(f, rpc_error(m->id, &e, NULL));
+		return;
+	}
+	json_object_array_add(f->devices, json_add_str(json_new(), "id", id));
+	fake_send(f, rpc_result(m->id, json_add_str(json_new(), "id", id)));
+}
+
+static void fake_device_remove(struct fake *f, const struct rpc_msg *m)
+{
+	const char *id = json_get_str(m->params, "id", "");
+
+	fake_send(f, rpc_result(m->id, json_add_str(json_new(), "id", id)));
+	for (size_t i = 0; i < json_object_array_length(f->devices); i++) {
+		struct json_object *d = json_object_array_get_idx(f->devices, i);
+
+		if (strcmp(json_get_str(d, "id", ""), id) != 0)
+			continue;
+		if (fake_is(f, "keeps")) {
+			json_add_bool(d, "ejecting", true);
+			return;
+		}
+		json_object_array_del_idx(f->devices, i, 1);
+		fake_send(f,
+			  rpc_notification("device.removed", json_add_str(json_new(), "id", id)));
+		return;
+	}
+}
+
+static void fake_status(struct fake *f, const struct rpc_msg *m)
+{
+	struct json_object *o = json_add_str(json_new(), "state", f->state);
+
+	json_add(o, "devices", json_object_get(f->devices));
+	fake_send(f, rpc_result(m->id, o));
+}
+
 static void fake_request(struct fake *f, const struct rpc_msg *m)
 {
 	if (fake_act(f, m->method, m))
@@ -275,6 +320,12 @@ static void fake_request(struct fake *f, const struct rpc_msg *m)
 		fake_power_button(f, m);
 	} else if (!strcmp(m->method, "console.attach")) {
 		fake_console(f, m);
+	} else if (!strcmp(m->method, "device.add")) {
+		fake_device_add(f, m);
+	} else if (!strcmp(m->method, "device.remove")) {
+		fake_device_remove(f, m);
+	} else if (!strcmp(m->method, "machine.status")) {
+		fake_status(f, m);
 	} else if (!strcmp(m->method, "machine.quit")) {
 		if (fake_is(f, "hang-quit"))
 			fake_hang();
@@ -353,6 +404,7 @@ int main(int argc, char **argv)
 	if (argc < 3 || strcmp(argv[1], "--control-fd"))
 		return 2;
 	f.listen = atoi(argv[2]);
+	f.devices = json_object_new_array();
 	signal(SIGPIPE, SIG_IGN);
 	for (;;)
 		fake_serve(&f);

@@ -18,6 +18,7 @@ struct fake {
 	char buf[1 << 20];
 	size_t len;
 	struct fdset fds;
+	struct json_object *devices; /* of machine.status: those that were added */
 };
 
 /* Is that how it misbehaves? */

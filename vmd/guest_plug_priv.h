@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Between vmd/guest_plug*.c. */
+#ifndef VMD_GUEST_PLUG_PRIV_H
+#define VMD_GUEST_PLUG_PRIV_H
+
+#include "vmd/guest_plug.h"
+#include "vmd/job.h"
+
+#define PLUG_RETRY_MS 250 /* vmm is asked again, or what could not be written is */
+
+enum plug_outcome { PLUG_OPEN, PLUG_CAME, PLUG_WENT, PLUG_FAILED };
+
+struct guest_plug {
+	struct guest_plug *next;
+	struct guest *g;
+	struct plug_plan plan; /* owned */
+	bool attach, persist;
+	struct job *job; /* NULL: nobody waits any more for a guest that lets nothing go */
+	char job_id[STATE_JOB_ID_SIZE];
+	struct err why;	    /* the first thing that went wrong; code 0: nothing has */
+	char note[256];	    /* for who waits */
+	bool leasing;	    /* lease.h works for it */
+	bool asked;	    /* vmm was sent device.add or device.remove, by this vmd */
+	unsigned int calls; /* callbacks of vmproc and gather that are to come */
+	struct gather *gather;
+	enum plug_outcome outcome; /* what is to be written */
+	bool dropped;
+	uv_timer_t retry, limit;
+	unsigned int handles;
+};
+
+/* guest_plug.c */
+struct guest_plug *plug_new(struct guest *g, bool attach, bool persist);
+/* Ask vmm what it has, in a moment, and decide. */
+void plug_look_later(struct guest_plug *p);
+/* The job's time runs. */
+void plug_limit(struct guest_plug *p);
+
+/* guest_plug_store.c: in the open transaction */
+int plug_put(const struct guest_plug *p, enum state_attachment_state state, struct err *e);
+/* p->outcome, in a transaction of its own: the row, the definition, the event, the end of the job. */
+int plug_store(struct guest_plug *p, struct err *e);
+
+#endif

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+/* See plug_plan.h. On the loop's thread. */
+#include "vmd/plug_plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "lib/vmdef_plan.h"
+#include "vmd/daemon.h"
+#include "vmd/event.h"
+
+/* A definition and what it expands to; both owned. */
+struct plug_pair {
+	struct json_object *definition, *config;
+};
+
+static void plug_pair_fini(struct plug_pair *p)
+{
+	json_object_put(p->definition);
+	json_object_put(p->config);
+}
+
+void plug_plan_fini(struct plug_plan *p)
+{
+	json_object_put(TAKE_PTR(p->entry));
+	json_object_put(TAKE_PTR(p->config));
+}
+
+static int plug_load(struct daemon *d, const char *vm, int64_t revision, struct plug_pair *ret,
+		     struct err *e)
+{
+	AUTO_FREE char *definition = NULL, *config = NULL;
+	int r = state_revision_get(d->state, vm, revision, &definition, &config, e);
+
+	if (r >= 0)
+		r = json_parse(definition, strlen(definition), &ret->definition, e);
+	return r < 0 ? r : json_parse(config, strlen(config), &ret->config, e);
+}
+
+static struct json_object *plug_device(struct json_object *config, const char *id)
+{
+	struct json_object *devices = json_get(config, "devices");
+
+	for (size_t i = 0; i < json_object_array_length(devices); i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+
+		if (!strcmp(json_get_str(d, "id", ""), id))
+			return d;
+	}
+	return NULL;
+}
+
+/* entry's one member is the list of the definition that it belongs to. */
+static void plug_append(struct json_object *definition, struct json_object *entry)
+{
+	json_object_object_foreach(entry, list, object) {
+		struct json_object *to = json_get(definition, list);
+
+		if (!to) {
+			to = json_object_new_array();
+			json_add(definition, list, to);
+		}
+		json_object_array_add(to, json_clone(object));
+	}
+}
+
+/* --- what runs --------------------------------------------------------------------------------------- */
+
+/*
+ * Attached devices are as if they were of the revision. One of the revision that is detached keeps its id and its place:
+ * the next start brings it back.
+ */
+static int plug_add_attachment(void *arg, const struct state_attachment *a)
+{
+	AUTO_JSON struct json_object *entry = NULL;
+	struct json_object *device = NULL;
+	struct plug_pair *pair = arg;
+
+	if (a->defined)
+		return 0;
+	if (json_parse(a->entry, strlen(a->entry), &entry, NULL) < 0 ||
+	    json_parse(a->config, strlen(a->config), &device, NULL) < 0)
+		return -EINVAL;
+	plug_append(pair->definition, entry);
+	json_object_array_add(json_get(pair->config, "devices"), device);
+	return 0;
+}
+
+static int plug_running(struct daemon *d, const char *vm, int64_t revision, struct plug_pair *ret,
+			struct err *e)
+{
+	int r = plug_load(d, vm, revision, ret, e);
+
+	return r < 0 ? r : state_attachment_list(d->state, vm, plug_add_attachment, ret, e);
+}
+
+/* --- attach ------------------------------------------------------------------------------------------- */
+
+/* The device of `with` that `config` has not. */
+static struct json_object *plug_new_device(struct json_object *with, struct json_object *config)
+{
+	struct json_object *devices = json_get(with, "devices");
+
+	for (size_t i = 0; i < json_object_array_length(devices); i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+
+		if (!plug_device(config, json_get_str(d, "id", "")))
+			return d;
+	}
+	return NULL;
+}
+
+/* Ids that are counted off must not change when a neighbour goes. */
+static struct json_object *plug_entry_with_id(struct json_object *entry, const char *id)
+{
+	struct json_object *copy = json_clone(entry);
+
+	json_object_object_foreach(copy, list, object) {
+		(void)list;
+		if (!json_get(object, "id"))
+			json_add_str(object, "id", id);
+	}
+	return copy;
+}
+
+/* The newest definition with the device; where it was in the guest it stays. */
+static int plug_with(struct daemon *d, const struct state_vm *vm, const struct plug_plan *p,
+		     struct plug_pair *ret, struct schema_error *where, struct err *e)
+{
+	struct plug_pair newest = { 0 };
+	int r = plug_load(d, vm->id, vm->revision, &newest, e);
+
+	if (r >= 0) {
+		plug_append(newest.definition, p->entry);
+		r = vmdef_check_in(d->schemas, newest.definition, where, e);
+	}
+	if (r >= 0) {
+		json_object_array_add(json_get(newest.config, "devices"), json_clone(p->config));
+		r = vmdef_expand_in(d->schemas, newest.definition, newest.config, &ret->config, e);
+		ret->definition = TAKE_PTR(newest.definition);
+	}
+	plug_pair_fini(&newest);
+	return r;
+}
+
+static int plug_check_persist(struct daemon *d, const struct state_vm *vm,
+			      const struct plug_plan *p, struct schema_error *where, struct err *e)
+{
+	struct plug_pair with = { 0 };
+	int r = plug_with(d, vm, p, &with, where, e);
+
+	plug_pair_fini(&with);
+	if (r == -ERR_INVALID)
+		err_because(e, "device '%s' does not fit into revision %lld of VM '%s'", p->device,
+			    (long long)vm->revision, vm->name);
+	return r;
+}
+
+static int plug_expand(struct daemon *d, struct plug_pair *running, struct json_object *entry,
+		       struct plug_plan *ret, struct schema_error *where, struct err *e)
+{
+	AUTO_JSON struct json_object *with = NULL;
+	struct json_object *device;
+	int r;
+
+	plug_append(running->definition, entry);
+	r = vmdef_check_in(d->schemas, running->definition, where, e);
+	if (r >= 0)
+		r = vmdef_expand_in(d->schemas, running->definition, running->config, &with, e);
+	if (r < 0)
+		return r;
+	device = plug_new_device(with, running->config);
+	if (!device) {
+		err_set(e, ERR_VM_DEVICE_EXISTS,
+			"the VM's profile has that device already, and this one has no name");
+		return err_hint(e, "give it an id of its own: --id NAME");
+	}
+	ret->config = json_object_get(device);
+	snprintf(ret->device, sizeof(ret->device), "%s", json_get_str(device, "id", ""));
+	ret->entry = plug_entry_with_id(entry, ret->device);
+	ret->memory = json_get_int(json_get(running->config, "memory"), "size", 0);
+	return 0;
+}
+
+int plug_plan_attach(struct daemon *d, const struct state_vm *vm, int64_t revision,
+		     struct json_object *entry, bool persist, struct plug_plan *ret,
+		     struct schema_error *where, struct err *e)
+{
+	struct plug_pair running = { 0 };
+	int r = plug_running(d, vm->id, revision, &running, e);
+
+	*ret = (struct plug_plan){ 0 };
+	if (r >= 0)
+		r = plug_expand(d, &running, entry, ret, where, e);
+	plug_pair_fini(&running);
+	if (r >= 0 && persist)
+		r = plug_check_persist(d, vm, ret, where, e);
+	if (r < 0)
+		plug_plan_fini(ret);
+	return r;
+}
+
+/* --- detach ------------------------------------------------------------------------------------------- */
+
+/* Take the entry of that id out: 1, or 0 when the definition has none; then the profile brings it, or nobody. */
+static int plug_cut(struct daemon *d, struct json_object *definition, const char *id, struct err *e)
+{
+	const struct vmdef_slot *cut = NULL;
+	struct json_object *list;
+	struct vmdef_plan plan;
+	int r = vmdef_plan_init(&plan, d->schemas, definition, NULL, e);
+
+	for (size_t i = 0; i < plan.n && r >= 0; i++)
+		if (!strcmp(plan.slots[i].id, id) && plan.slots[i].index >= 0 &&
+		    !plan.slots[i].preset)
+			cut = &plan.slots[i];
+	if (r < 0 || !cut)
+		return MIN(r, 0);
+	/* those behind it move up, and keep their names */
+	for (size_t i = 0; i < plan.n; i++) {
+		struct vmdef_slot *s = &plan.slots[i];
+
+		if (s->index > cut->index && !strcmp(s->list, cut->list) && !s->preset &&
+		    !json_get(s->entry, "id"))
+			json_add_str(s->entry, "id", s->id);
+	}
+	list = json_get(definition, cut->list);
+	json_object_array_del_idx(list, (size_t)cut->index, 1);
+	if (!json_object_array_length(list))
+		json_object_object_del(definition, cut->list);
+	return 1;
+}
+
+/* The newest definition without the device: 1, or 0 when it has none of that id. */
+static int plug_without(struct daemon *d, const struct state_vm *vm, const char *device,
+			struct plug_pair *ret, struct err *e)
+{
+	struct plug_pair newest = { 0 };
+	int r = plug_load(d, vm->id, vm->revision, &newest, e), cut;
+
+	cut = r < 0 ? r : plug_cut(d, newest.definition, device, e);
+	if (cut > 0) {
+		r = vmdef_check_in(d->schemas, newest.definition, NULL, e);
+		if (r >= 0)
+			r = vmdef_expand_in(d->schemas, newest.definition, newest.config,
+					    &ret->config, e);
+		ret->definition = TAKE_PTR(newest.definition);
+	}
+	/* the profile's own comes back by itself */
+	if (!cut && r >= 0 && plug_device(newest.config, device)) {
+		r = err_set(e, ERR_VM_DEVICE_FIXED,
+			    "device '%s' is of the profile, not of an entry of the definition",
+			    device);
+		err_hint(e, "switch it off there: {type: …, id: %s, enabled: false}", device);
+	}
+	plug_pair_fini(&newest);
+	return r < 0 ? r : cut;
+}
+
+static int plug_check_without(struct daemon *d, const struct state_vm *vm, const char *device,
+			      struct err *e)
+{
+	struct plug_pair without = { 0 };
+	int r = plug_without(d, vm, device, &without, e);
+
+	plug_pair_fini(&without);
+	return r;
+}
+
+int plug_plan_detach(struct daemon *d, const struct state_vm *vm, int64_t revision,
+		     const char *device, bool persist, struct plug_plan *ret, struct err *e)
+{
+	struct plug_pair of_revision = { 0 }, running = { 0 };
+	struct json_object *config;
+	int r = plug_load(d, vm->id, revision, &of_revision, e);
+
+	*ret = (struct plug_plan){ 0 };
+	if (r >= 0)
+		r = plug_running(d, vm->id, revision, &running, e);
+	config = r < 0 ? NULL : plug_device(running.config, device);
+	if (r >= 0 && !config) {
+		r = err_set(e, ERR_VM_NO_DEVICE, "VM '%s' has no device '%.60s'", vm->name, device);
+		err_hint(e, "vmctl show %s lists them", vm->name);
+	}
+	if (r >= 0) {
+		snprintf(ret->device, sizeof(ret->device), "%s", device);
+		ret->config = json_object_get(config);
+		ret->entry = json_new();
+		ret->defined = plug_device(of_revision.config, device);
+	}
+	plug_pair_fini(&of_revision);
+	plug_pair_fini(&running);
+	if (r >= 0 && persist)
+		r = plug_check_without(d, vm, device, e);
+	if (r < 0)
+		plug_plan_fini(ret);
+	return MIN(r, 0);
+}
+
+/* --- the definition ----------------------------------------------------------------------------------- */
+
+static int plug_write(struct daemon *d, struct state_vm *vm, const struct plug_pair *pair,
+		      const struct state_actor *actor, struct err *e)
+{
+	struct json_object *data;
+	int r = state_vm_update(
+		d->state, vm,
+		json_object_to_json_string_ext(pair->definition, JSON_C_TO_STRING_PLAIN),
+		json_object_to_json_string_ext(pair->config, JSON_C_TO_STRING_PLAIN), actor, e);
+
+	if (r < 0)
+		return r;
+	data = json_add_str(json_new(), "name", vm->name);
+	return event_add(d->events, "vm.updated", vm->id,
+			 json_add_int(data, "revision", vm->revision), e);
+}
+
+int64_t plug_plan_write(struct daemon *d, const char *vm, const struct plug_plan *p, bool attach,
+			const struct state_actor *actor, struct err *e)
+{
+	struct state_actor who = *actor;
+	struct plug_pair pair = { 0 };
+	struct state_vm row;
+	int r = state_vm_get(d->state, vm, &row, e);
+
+	if (r >= 0 && attach)
+		r = plug_with(d, &row, p, &pair, NULL, e);
+	else if (r >= 0)
+		r = plug_without(d, &row, p->device, &pair, e);
+	snprintf(who.note, sizeof(who.note), "%s %.20s", attach ? "attach" : "detach", p->device);
+	if (r >= 0 && pair.config)
+		r = plug_write(d, &row, &pair, &who, e);
+	else if (r >= 0)
+		row.revision = 0;
+	plug_pair_fini(&pair);
+	return r < 0 ? r : row.revision;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an attach or a detach means: the devices that a running VM has by now, the new one with its id and its place in
+ * the guest, checked as a definition is; and the definition with it, or without. Reads and writes the database; on the
+ * loop's thread.
+ */
+#ifndef VMD_PLUG_PLAN_H
+#define VMD_PLUG_PLAN_H
+
+#include "lib/json.h"
+#include "lib/schema.h"
+#include "state/state.h"
+
+struct daemon;
+
+struct plug_plan {
+	char device[64];
+	struct json_object
+		*entry; /* owned: {"devices": {…}} or {"passthrough": {…}}, its id written out */
+	struct json_object *config; /* owned: the device as in the machine configuration */
+	int64_t memory;		    /* the VM's, bytes */
+	bool defined;		    /* the device is of the revision that runs */
+};
+
+void plug_plan_fini(struct plug_plan *p);
+
+/*
+ * A device that is to come to a VM that runs this revision. entry: {"devices": {…}} or {"passthrough": {…}}. persist: it has
+ * to fit into the newest definition, too. -ERR_INVALID with where in the definition it would be.
+ */
+int plug_plan_attach(struct daemon *d, const struct state_vm *vm, int64_t revision,
+		     struct json_object *entry, bool persist, struct plug_plan *ret,
+		     struct schema_error *where, struct err *e);
+/* One that it has. -ERR_VM_NO_DEVICE; persist: -ERR_VM_DEVICE_FIXED, where the profile brings it. */
+int plug_plan_detach(struct daemon *d, const struct state_vm *vm, int64_t revision,
+		     const char *device, bool persist, struct plug_plan *ret, struct err *e);
+/*
+ * The newest definition with the device (attach), or without, as a new revision, in the open transaction. 0: it is as
+ * wanted already; else the number.
+ */
+int64_t plug_plan_write(struct daemon *d, const char *vm, const struct plug_plan *p, bool attach,
+			const struct state_actor *actor, struct err *e);
+
+#endif
