@@ -135,6 +135,31 @@ static struct json_object *show_stats(struct vmctl *v, struct json_object *vm)
 	return stats;
 }
 
+/* How the devices of one that runs differ from those of its revision. */
+static void show_attachments(struct vmctl *v, struct json_object *list)
+{
+	static const char *const columns[][2] = {
+		{ "DEVICE", "device" }, { "TYPE", "type" }, { "ADDRESS", "address" },
+		{ "STATE", "state" },	{ "PCI", "pci" },
+	};
+	struct table table;
+
+	if (!list || !json_object_array_length(list))
+		return;
+	table_init(&table);
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+		table_column(&table, columns[i][0], TABLE_LEFT);
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(columns); k++)
+			table_cell(&table,
+				   json_get_str(json_object_array_get_idx(list, i), columns[k][1],
+						NULL),
+				   NULL);
+	fputc('\n', v->out.out);
+	table_print(&table, v->out.out, v->out.header, false);
+	table_fini(&table);
+}
+
 static void show_print(struct vmctl *v, struct json_object *vm)
 {
 	AUTO_JSON struct json_object *stats = show_stats(v, vm);
@@ -161,6 +186,7 @@ static void show_print(struct vmctl *v, struct json_object *vm)
 	table_print(&table, v->out.out, false, false);
 	table_fini(&table);
 	show_devices(v, json_get(json_get(vm, "config"), "devices"));
+	show_attachments(v, json_get(vm, "attachments"));
 	show_leases(v, json_get(vm, "leases"));
 }
 

@@ -119,6 +119,33 @@ static const struct args_option commands_stop[] = {
 	{ 0 },
 };
 
+#define OPTION_PERSIST                                                                        \
+	{                                                                                     \
+		"persist", 0, ARGS_FLAG, .help = "change the VM's definition in the same way" \
+	}
+
+static const struct args_option commands_attach[] = {
+	{ "pool", 0, ARGS_STRING, .metavar = "POOL",
+	  .help = "pci: a virtual function of this pool" },
+	{ "id", 0, ARGS_STRING, .metavar = "ID", .help = "the device's name in the VM" },
+	{ "mac", 0, ARGS_STRING, .metavar = "MAC", .help = "pci: of a virtual function" },
+	{ "vlan", 0, ARGS_NUMBER, .metavar = "N", .help = "pci: of a virtual function" },
+	{ "serial", 0, ARGS_STRING, .metavar = "TEXT", .help = "disk: its serial number" },
+	{ "read-only", 'r', ARGS_FLAG, .help = "disk: the guest may not write" },
+	OPTION_PERSIST,
+	OPTION_DRY_RUN,
+	OPTION_NO_WAIT,
+	{ 0 },
+};
+
+static const struct args_option commands_detach[] = {
+	OPTION_TIMEOUT("how long the guest may take to let go (default 30s)"),
+	OPTION_PERSIST,
+	OPTION_DRY_RUN,
+	OPTION_NO_WAIT,
+	{ 0 },
+};
+
 static const struct args_option commands_dry_run[] = { OPTION_DRY_RUN, { 0 } };
 
 static const struct args_option commands_yes[] = { OPTION_YES, OPTION_DRY_RUN, { 0 } };
@@ -480,6 +507,30 @@ const struct command commands[] = {
 	  .max = 1,
 	  .access = COMMAND_WRITE,
 	  .run = cmd_job_cancel },
+	{ NULL,
+	  "attach",
+	  { 0 },
+	  "give a running VM a device: pci ADDRESS, disk PATH, rng",
+	  .options = commands_attach,
+	  .operands = "VM KIND [ADDRESS]",
+	  .min = 2,
+	  .max = 3,
+	  .access = COMMAND_WRITE,
+	  .done = "attached",
+	  .states = "running paused",
+	  .run = cmd_attach },
+	{ NULL,
+	  "detach",
+	  { 0 },
+	  "ask the guest to let go of a PCI device, and take it away",
+	  .options = commands_detach,
+	  .operands = "VM DEVICE",
+	  .min = 2,
+	  .max = 2,
+	  .access = COMMAND_WRITE,
+	  .done = "detached",
+	  .states = "running paused",
+	  .run = cmd_detach },
 	{ "lease",
 	  "list",
 	  { 0 },

@@ -146,6 +146,35 @@ static void complete_consoles(struct complete *c)
 		complete_offer(c, json_object_get_string(json_object_array_get_idx(ids, i)), NULL);
 }
 
+static void complete_device_list(struct complete *c, struct json_object *list, const char *key)
+{
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		const struct json_object *d = json_object_array_get_idx(list, i);
+		const char *type = json_get_str(d, "type", "");
+
+		if (!strncmp(type, "vfio-", 5) || !strcmp(type, "virtio-blk") ||
+		    !strcmp(type, "virtio-rng"))
+			complete_offer(c, json_get_str(d, key, ""), type);
+	}
+}
+
+/* What a VM can be asked to let go. */
+static void complete_devices(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(
+		c, "vm.get", json_add_str(json_new(), "vm", c->noperands ? c->operands[0] : ""));
+
+	complete_device_list(c, json_get(json_get(result, "config"), "devices"), "id");
+	complete_device_list(c, json_get(result, "attachments"), "device");
+}
+
+static void complete_attach_kinds(struct complete *c)
+{
+	complete_offer(c, "pci", "a device of the host");
+	complete_offer(c, "disk", "an image, by virtio-blk");
+	complete_offer(c, "rng", "entropy, by virtio-rng");
+}
+
 static void complete_methods(struct complete *c)
 {
 	AUTO_JSON struct json_object *result = complete_ask(c, "rpc.discover", json_new());
@@ -227,12 +256,20 @@ static const struct {
 	const char *word;
 	void (*offer)(struct complete *c);
 } complete_kinds[] = {
-	{ "VM", complete_vms },		  { "CONSOLE", complete_consoles },
-	{ "METHOD", complete_methods },	  { "COMMAND", complete_help },
-	{ "FILE", complete_files },	  { "PATH", complete_files },
-	{ "ERROR|KEY", complete_errors }, { "REVISION", complete_revisions },
-	{ "JOB", complete_jobs },	  { "SHELL", complete_shells },
-	{ "ADDRESS", complete_pci },	  { "DIR", complete_files },
+	{ "VM", complete_vms },
+	{ "CONSOLE", complete_consoles },
+	{ "METHOD", complete_methods },
+	{ "COMMAND", complete_help },
+	{ "FILE", complete_files },
+	{ "PATH", complete_files },
+	{ "ERROR|KEY", complete_errors },
+	{ "REVISION", complete_revisions },
+	{ "JOB", complete_jobs },
+	{ "SHELL", complete_shells },
+	{ "ADDRESS", complete_pci },
+	{ "DEVICE", complete_devices },
+	{ "KIND", complete_attach_kinds },
+	{ "DIR", complete_files },
 };
 
 static void complete_kind(struct complete *c, const char *word, size_t len)

@@ -57,11 +57,13 @@ const char *vmctl_schema(const struct vmctl *v, char *out, size_t out_size);
 
 /* Handlers of the table, in cmd_<verb>.c */
 int cmd_apply(struct vmctl *v);
+int cmd_attach(struct vmctl *v);
 int cmd_balloon(struct vmctl *v);
 int cmd_completion(struct vmctl *v);
 int cmd_console(struct vmctl *v);
 int cmd_daemon_ping(struct vmctl *v);
 int cmd_daemon_version(struct vmctl *v);
+int cmd_detach(struct vmctl *v);
 int cmd_diff(struct vmctl *v);
 int cmd_edit(struct vmctl *v);
 int cmd_events(struct vmctl *v);

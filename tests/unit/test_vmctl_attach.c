@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+/* vmctl attach and detach against a scripted vmd: what is asked, what is printed, with which status. */
+#include <string.h>
+
+#include "tests/lib/test.h"
+#include "tests/unit/vmctl_peer.h"
+
+#define VF_RESULT "{" VF_MEMBERS
+#define VF_MEMBERS                                                                            \
+	"\"name\":\"web\",\"device\":\"pci0\",\"type\":\"vfio-pci\",\"address\":\"00:05.0\"," \
+	"\"pci\":\"0000:3b:10.2\",\"job\":\"j-1\",\"changed\":true}"
+
+static void test_pci(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.attach",
+		  "{\"passthrough\":{\"pci\":\"0000:3b:10.2\",\"id\":\"pci0\"},\"vm\":\"web\"}",
+		  .result = VF_RESULT },
+		{ 0 }
+	};
+	static const struct peer_row pool[] = { { "vm.attach",
+						  "{\"passthrough\":{\"pool\":\"front\",\"mac\":"
+						  "\"52:54:00:12:34:56\",\"vlan\":100},"
+						  "\"vm\":\"web\",\"persist\":true,\"wait\":false}",
+						  .result = VF_RESULT },
+						{ 0 } };
+
+	(void)state;
+	peer_check(script, "attach web pci 0000:3b:10.2 --id pci0", NULL, 0,
+		   "web: pci0 attached (0000:3b:10.2)\n", "");
+	peer_check(script, "attach web pci 0000:3b:10.2 --id pci0 -q", NULL, 0, "pci0\n", "");
+	peer_check(script, "attach web pci 0000:3b:10.2 --id pci0 --json", NULL, 0,
+		   "{\"schema\":\"vmctl.attach/1\"," VF_MEMBERS "\n", "");
+	peer_check(pool,
+		   "attach web pci --pool front --mac 52:54:00:12:34:56 --vlan 100 --persist "
+		   "--no-wait",
+		   NULL, 0, "web: pci0 job j-1\n", "");
+}
+
+static void test_disk_and_rng(void **state)
+{
+	static const struct peer_row disk[] = {
+		{ "vm.attach",
+		  "{\"device\":{\"type\":\"virtio-blk\",\"serial\":\"s\",\"readonly\":true,"
+		  "\"path\":\"/d.img\"},\"vm\":\"web\",\"persist\":true}",
+		  .result = "{\"name\":\"web\",\"device\":\"disk1\",\"revision\":4,\"changed\":"
+			    "true}" },
+		{ 0 }
+	};
+	static const struct peer_row dry[] = {
+		{ "vm.attach",
+		  "{\"device\":{\"type\":\"virtio-rng\"},\"vm\":\"web\",\"dry_run\":true}",
+		  .result = "{\"name\":\"web\",\"device\":\"rng1\",\"note\":\"would be attached\","
+			    "\"changed\":false}" },
+		{ 0 }
+	};
+
+	(void)state;
+	peer_check(disk, "attach web disk /d.img -r --serial s --persist", NULL, 0,
+		   "web: disk1 attached\n", "written into the definition: revision 4\n");
+	peer_check(dry, "attach web rng -n", NULL, 0, "web: rng1 would be attached\n", "");
+}
+
+static void test_usage(void **state)
+{
+	static const struct peer_row none[] = { { 0 } };
+
+	(void)state;
+	peer_check(none, "attach web usb", NULL, 2, "",
+		   "vmctl: attach: 'usb' is not pci, disk or rng\n");
+	peer_check(none, "attach web pci", NULL, 2, "",
+		   "vmctl: attach VM pci: give the ADDRESS of a device, or --pool\n");
+	peer_check(none, "attach web pci 3b:10.2 --pool p", NULL, 2, "",
+		   "vmctl: attach VM pci: give the ADDRESS of a device, or --pool\n");
+	peer_check(none, "attach web disk", NULL, 2, "",
+		   "vmctl: attach VM disk: give the PATH of its image\n");
+	peer_check(none, "attach web disk /d --mac 1", NULL, 2, "",
+		   "vmctl: attach VM disk: --mac goes with pci\n");
+	peer_check(none, "attach web rng x", NULL, 2, "", "vmctl: attach VM rng: what is 'x'?\n");
+}
+
+static void test_detach(void **state)
+{
+	static const struct peer_row script[] = {
+		{ "vm.detach", "{\"device\":\"pci0\",\"timeout_ms\":5000,\"vm\":\"web\"}",
+		  .result = VF_RESULT },
+		{ 0 }
+	};
+	static const struct peer_row note[] = {
+		{ "vm.detach",
+		  .result = "{\"name\":\"web\",\"device\":\"pci0\",\"note\":\"0000:3b:10.2 is in "
+			    "quarantine: why\",\"changed\":true}" },
+		{ 0 }
+	};
+
+	(void)state;
+	peer_check(script, "detach web pci0 -t 5", NULL, 0, "web: pci0 detached (0000:3b:10.2)\n",
+		   "");
+	peer_check(note, "detach web pci0", NULL, 0, "web: pci0 detached\n",
+		   "0000:3b:10.2 is in quarantine: why\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pci),
+		cmocka_unit_test(test_disk_and_rng),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_detach),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+/* vmctl attach and detach: devices that come and go while a VM runs. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "lib/json.h"
+#include "vmctl/command.h"
+#include "vmctl/progress.h"
+#include "vmctl/vmctl.h"
+
+static void attach_str(const struct vmctl *v, struct json_object *o, const char *key)
+{
+	const char *value = args_str(&v->args, key, NULL);
+
+	if (value)
+		json_add_str(o, key, value);
+}
+
+/* vmd has another working directory. */
+static int attach_path(struct vmctl *v, struct json_object *o, const char *path)
+{
+	AUTO_FREE char *cwd = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	struct err e;
+
+	if (path[0] != '/' && !cwd) {
+		err_errno(&e, "cannot find the current folder");
+		return vmctl_fail(v, &e, NULL, "attach '%s'", path);
+	}
+	json_add_fmt(o, "path", "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", path);
+	return EXIT_OK;
+}
+
+static int attach_pci(struct vmctl *v, const char *what, struct json_object *params)
+{
+	const char *pool = args_str(&v->args, "pool", NULL);
+	struct json_object *o = json_new();
+	uint64_t vlan = args_number(&v->args, "vlan", UINT64_MAX);
+
+	json_add(params, "passthrough", o);
+	if (!what == !pool)
+		return vmctl_usage(v, "attach VM pci: give the ADDRESS of a device, or --pool");
+	if (what)
+		json_add_str(o, "pci", what);
+	attach_str(v, o, "pool");
+	attach_str(v, o, "id");
+	attach_str(v, o, "mac");
+	if (vlan != UINT64_MAX)
+		json_add_int(o, "vlan", (int64_t)MIN(vlan, (uint64_t)INT64_MAX));
+	return EXIT_OK;
+}
+
+static int attach_disk(struct vmctl *v, const char *what, struct json_object *params)
+{
+	struct json_object *o = json_add_str(json_new(), "type", "virtio-blk");
+
+	json_add(params, "device", o);
+	if (!what)
+		return vmctl_usage(v, "attach VM disk: give the PATH of its image");
+	attach_str(v, o, "id");
+	attach_str(v, o, "serial");
+	if (args_flag(&v->args, "read-only"))
+		json_add_bool(o, "readonly", true);
+	return attach_path(v, o, what);
+}
+
+static int attach_rng(struct vmctl *v, const char *what, struct json_object *params)
+{
+	struct json_object *o = json_add_str(json_new(), "type", "virtio-rng");
+
+	json_add(params, "device", o);
+	if (what)
+		return vmctl_usage(v, "attach VM rng: what is '%s'?", what);
+	attach_str(v, o, "id");
+	return EXIT_OK;
+}
+
+/* A kind, and the options that only it has. */
+static const struct {
+	const char *name;
+	int (*params)(struct vmctl *v, const char *what, struct json_object *params);
+	const char *options[4];
+} attach_kinds[] = {
+	{ "pci", attach_pci, { "pool", "mac", "vlan" } },
+	{ "disk", attach_disk, { "serial", "read-only" } },
+	{ "rng", attach_rng, { NULL } },
+};
+
+static bool attach_given(const struct vmctl *v, const char *name)
+{
+	for (size_t i = 0; i < v->args.nvalues; i++)
+		if (!strcmp(v->args.values[i].option->name, name))
+			return true;
+	return false;
+}
+
+static int attach_params(struct vmctl *v, struct json_object *params)
+{
+	const char *kind = v->args.operands[1];
+	const char *what = v->args.noperands > 2 ? v->args.operands[2] : NULL;
+	size_t of = ARRAY_SIZE(attach_kinds);
+
+	for (size_t i = 0; i < ARRAY_SIZE(attach_kinds); i++)
+		if (!strcmp(attach_kinds[i].name, kind))
+			of = i;
+	if (of == ARRAY_SIZE(attach_kinds))
+		return vmctl_usage(v, "attach: '%s' is not pci, disk or rng", kind);
+	for (size_t i = 0; i < ARRAY_SIZE(attach_kinds); i++)
+		for (const char *const *o = attach_kinds[i].options; i != of && *o; o++)
+			if (attach_given(v, *o))
+				return vmctl_usage(v, "attach VM %s: --%s goes with %s", kind, *o,
+						   attach_kinds[i].name);
+	return attach_kinds[of].params(v, what, params);
+}
+
+static void attach_print(struct vmctl *v, struct json_object *r, const char *done)
+{
+	const char *note = json_get_str(r, "note", NULL), *job = json_get_str(r, "job", NULL);
+	const char *device = json_get_str(r, "device", "?"), *pci = json_get_str(r, "pci", NULL);
+	bool changed = json_get_bool(r, "changed", true);
+	int64_t revision = json_get_int(r, "revision", 0);
+	char schema[32];
+
+	if (v->out.format == OUTPUT_JSON) {
+		output_json(&v->out, vmctl_schema(v, schema, sizeof(schema)), r);
+		return;
+	}
+	if (v->out.format == OUTPUT_NAME) {
+		fprintf(v->out.out, "%s\n", device);
+		return;
+	}
+	fprintf(v->out.out, "%s: %s", json_get_str(r, "name", "?"), device);
+	if (job && args_flag(&v->args, "no-wait"))
+		fprintf(v->out.out, " job %s\n", job);
+	else if (!changed)
+		fprintf(v->out.out, " %s\n", note ? note : "is as it was");
+	else
+		fprintf(v->out.out, " %s%s%s%s\n", done, pci ? " (" : "", pci ? pci : "",
+			pci ? ")" : "");
+	if (changed && note)
+		output_note(&v->out, "%s", note);
+	if (revision)
+		output_note(&v->out, "written into the definition: revision %lld",
+			    (long long)revision);
+}
+
+static int attach_call(struct vmctl *v, const char *method, struct json_object *take_params)
+{
+	struct json_object *params = take_params;
+	struct client_reply reply;
+	struct progress p;
+	char op[100];
+	struct err e;
+	int status = vmctl_connect(v), r;
+
+	json_add_str(params, "vm", v->args.operands[0]);
+	if (args_flag(&v->args, "dry-run"))
+		json_add_bool(params, "dry_run", true);
+	if (args_flag(&v->args, "persist"))
+		json_add_bool(params, "persist", true);
+	if (args_flag(&v->args, "no-wait"))
+		json_add_bool(params, "wait", false);
+	if (status != EXIT_OK) {
+		json_object_put(params);
+		return status;
+	}
+	snprintf(op, sizeof(op), "%s a device %s '%.40s'", v->args.command->name,
+		 strcmp(method, "vm.attach") ? "of" : "to", v->args.operands[0]);
+	progress_init(&p, v);
+	r = progress_wait(&p, client_send(&v->client, method, params), &reply, &e);
+	progress_fini(&p);
+	if (p.told)
+		status = VMCTL_EXIT_INTERRUPTED; /* and the job's id was said */
+	else if (r < 0)
+		status = vmctl_fail(v, &e, &reply, "%s", op);
+	else
+		attach_print(v, reply.result, v->args.command->done);
+	client_reply_fini(&reply);
+	return status;
+}
+
+int cmd_attach(struct vmctl *v)
+{
+	struct json_object *params = json_new();
+	int status = attach_params(v, params);
+
+	if (status == EXIT_OK)
+		return attach_call(v, "vm.attach", params);
+	json_object_put(params);
+	return status;
+}
+
+int cmd_detach(struct vmctl *v)
+{
+	struct json_object *params = json_add_str(json_new(), "device", v->args.operands[1]);
+	uint64_t timeout_ms = args_number(&v->args, "timeout", UINT64_MAX);
+
+	if (timeout_ms != UINT64_MAX)
+		json_add_int(params, "timeout_ms", (int64_t)MIN(timeout_ms, (uint64_t)INT64_MAX));
+	return attach_call(v, "vm.detach", params);
+}
