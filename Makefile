@@ -31,7 +31,7 @@ HARDEN := $(if $(SAN),-fno-omit-frame-pointer -fsanitize=$(SAN) $(if $(findstrin
 	-D_FORTIFY_SOURCE=2 -fstack-protector-strong $(if $(CLANG),,-ftrivial-auto-var-init=zero))
 LDHARDEN := -pie $(if $(SAN),-fsanitize=$(SAN),-Wl,-z,relro,-z,now)
 
-PKGS := json-c libuv sqlite3 liburing yaml-0.1 libpci libseccomp libmnl
+PKGS := json-c libuv sqlite3 liburing yaml-0.1 libpci libseccomp libmnl zlib
 # scopes for VMs by systemd's bus, where its library is there
 SYSTEMD := $(shell pkg-config --exists libsystemd 2>/dev/null && echo 1)
 SYSTEMD_LIBS := $(if $(SYSTEMD),-lsystemd)
@@ -80,8 +80,8 @@ $(BUILD)/bin/vmd-hostio $(BUILD)/bin/vmd-hostsim: LIBS := -lmnl -ljson-c -lyaml
 # millisecond and private pages, and would have to be in its empty root. VMM_STATIC=0: shared ones, for
 # packagers and sanitizers.
 VMM_STATIC ?= $(if $(SAN),0,1)
-VMM_ARCHIVES := $(if $(filter 1,$(VMM_STATIC)),$(call archives,libuv_a.a liburing.a libjson-c.a libyaml.a libc.a))
-$(BUILD)/bin/vmm: LIBS := $(if $(VMM_ARCHIVES),-static-pie $(VMM_ARCHIVES),-luv -luring -ljson-c -lyaml)
+VMM_ARCHIVES := $(if $(filter 1,$(VMM_STATIC)),$(call archives,libuv_a.a liburing.a libjson-c.a libyaml.a libz.a libc.a))
+$(BUILD)/bin/vmm: LIBS := $(if $(VMM_ARCHIVES),-static-pie $(VMM_ARCHIVES),-luv -luring -ljson-c -lyaml -lz)
 
 # libuv could ask for users' names, which needs shared libraries; vmm does not, and the linker need not say so
 $(BUILD)/bin/vmm:
@@ -161,7 +161,7 @@ TESTS += $(UNIT_BIN)
 
 $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(UNIT_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lpci -lmnl $(SYSTEMD_LIBS)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lz -lpci -lmnl $(SYSTEMD_LIBS)
 
 # it has helpers
 $(BUILD)/tests/unit/test_hostio: | $(BUILD)/bin/vmd-hostsim

@@ -61,7 +61,7 @@ static const struct seccomp_call seccomp_calls[] = {
 	{ "preadv", ALL,
 	  "disks without a ring; registers of a passed-through device; the kernel, at each reset" },
 	{ "pwritev2", ALL, "disks without a ring; registers of a passed-through device" },
-	{ "fdatasync", WORKER, "disks without a ring: flush" },
+	{ "fdatasync", LOOPS, "disks without a ring: flush; hot-plug: the header of an image" },
 	{ "fallocate", LOOPS, "disks without a ring: discard, zeroes; is there discard?" },
 	{ "getrandom", WORKER, "the entropy device" },
 };

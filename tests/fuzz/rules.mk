@@ -7,7 +7,7 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC))
 FUZZ_TARGETS ?= $(FUZZ_NAMES)
 FUZZ_SECONDS ?= 60
-FUZZ_LIBS := -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml
+FUZZ_LIBS := -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lz
 # the board and the driver's side of the unit tests
 FUZZ_HELPERS := $(call obj,$(addprefix tests/unit/,fake_board.c fake_vfio.c guest_virtio.c guest_ring.c))
 

@@ -88,6 +88,14 @@ static int temp_file(uint64_t size)
 	return fd;
 }
 
+static int open_image(int take_fd, bool readonly, enum block_engine_type type, struct block **ret,
+		      struct err *e)
+{
+	struct block_image image = { .fd = take_fd, .readonly = readonly, .engine = type };
+
+	return block_open(&image, ret, e);
+}
+
 static struct fixture *open_engine(enum block_engine_type type, bool readonly)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -96,7 +104,7 @@ static struct fixture *open_engine(enum block_engine_type type, bool readonly)
 
 	assert_non_null(f);
 	f->fd = temp_file(SIZE);
-	ret = block_open(dup(f->fd), readonly, type, &f->b, &e);
+	ret = open_image(dup(f->fd), readonly, type, &f->b, &e);
 	if (ret < 0 && type == BLOCK_ENGINE_URING && (e.code == ENOSYS || e.code == EPERM)) {
 		close(f->fd);
 		free(f);
@@ -445,7 +453,7 @@ static void assert_open_fails(int fd, bool readonly, int code, const char *msg)
 	struct block *b = NULL;
 	struct err e = { 0 };
 
-	assert_int_equal(block_open(fd, readonly, BLOCK_ENGINE_AUTO, &b, &e), -code);
+	assert_int_equal(open_image(fd, readonly, BLOCK_ENGINE_AUTO, &b, &e), -code);
 	assert_string_equal(e.msg, msg);
 	assert_null(b);
 	assert_int_equal(fcntl(fd, F_GETFD), -1); /* closed */
@@ -521,9 +529,9 @@ static int without_setup(void)
 	if (ftruncate(fd, SIZE))
 		return 1;
 	refuse(__NR_io_uring_setup);
-	if (block_open(dup(fd), false, BLOCK_ENGINE_URING, &b, NULL) != -EPERM)
+	if (open_image(dup(fd), false, BLOCK_ENGINE_URING, &b, NULL) != -EPERM)
 		return 2;
-	if (block_open(dup(fd), false, BLOCK_ENGINE_AUTO, &b, NULL))
+	if (open_image(dup(fd), false, BLOCK_ENGINE_AUTO, &b, NULL))
 		return 3;
 	if (strcmp(block_info(b)->engine, "psync"))
 		return 4;
@@ -535,7 +543,7 @@ static int without_enter(void)
 	int fd = memfd_create("disk", 0);
 	struct block *b;
 
-	if (ftruncate(fd, SIZE) || block_open(dup(fd), false, BLOCK_ENGINE_AUTO, &b, NULL))
+	if (ftruncate(fd, SIZE) || open_image(dup(fd), false, BLOCK_ENGINE_AUTO, &b, NULL))
 		return 1;
 	refuse(__NR_io_uring_enter);
 	return write_and_check(b, fd);

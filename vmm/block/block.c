@@ -10,11 +10,12 @@
 #include <limits.h>
 #include <linux/falloc.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "lib/auto.h"
+#include "lib/errcat.h"
 #include "vmm/block/engine.h"
 
-#define BLOCK_ZEROES MIB /* never touched, so never more than the kernel's zero page */
 #define BLOCK_RETRIES 16 /* of EINTR and EAGAIN in a row */
 
 /* --- the steps of a request ------------------------------------------------------------------------ */
@@ -61,9 +62,13 @@ static void block_first_step(const struct block *b, struct block_req *r)
 	r->pos = 0;
 	r->retries = 0;
 	r->error = block_check(b, r);
-	*s = (struct block_step){ .offset = r->offset, .len = r->len };
+	*s = (struct block_step){ .fd = b->fd, .offset = r->offset, .len = r->len };
 	if (r->error < 0)
 		return;
+	if (b->qcow2) {
+		s->kind = BLOCK_STEP_FORMAT;
+		return;
+	}
 	switch (r->op) {
 	case BLOCK_READ:
 	case BLOCK_WRITE:
@@ -108,6 +113,19 @@ static bool block_is_unsupported(int64_t res)
 	return res == -EOPNOTSUPP || res == -ENOSYS || res == -ENOTTY;
 }
 
+void block_iov_skip(struct iovec **iov, unsigned int *niov, uint64_t n)
+{
+	while (*niov && n >= (*iov)->iov_len) {
+		n -= (*iov)->iov_len;
+		(*iov)++;
+		(*niov)--;
+	}
+	if (!*niov)
+		return;
+	(*iov)->iov_base = (uint8_t *)(*iov)->iov_base + n;
+	(*iov)->iov_len -= n;
+}
+
 static bool block_transfer_done(struct block *b, struct block_req *r, uint64_t n)
 {
 	struct block_step *s = &r->step;
@@ -120,15 +138,9 @@ static bool block_transfer_done(struct block *b, struct block_req *r, uint64_t n
 		return false;
 	}
 	s->offset += n;
-	while (s->niov && n >= s->iov->iov_len) {
-		n -= s->iov->iov_len;
-		s->iov++;
-		s->niov--;
-	}
+	block_iov_skip(&s->iov, &s->niov, n);
 	if (!s->niov) /* len was more than the sum of iov */
 		return block_finish(r, -EINVAL);
-	s->iov->iov_base = (uint8_t *)s->iov->iov_base + n;
-	s->iov->iov_len -= n;
 	return false;
 }
 
@@ -155,8 +167,11 @@ bool block_step_done(struct block *b, struct block_req *r, int64_t res)
 	if ((res == -EINTR || res == -EAGAIN) && ++r->retries <= BLOCK_RETRIES)
 		return false;
 	r->retries = 0;
+	if (b->qcow2 && r->step.kind != BLOCK_STEP_FAIL)
+		return qcow2_step_done(b, r, res);
 	switch ((enum block_step_kind)r->step.kind) {
 	case BLOCK_STEP_FAIL:
+	case BLOCK_STEP_FORMAT: /* not reached: there is none */
 		return block_finish(r, r->error);
 	case BLOCK_STEP_READV:
 	case BLOCK_STEP_WRITEV:
@@ -171,6 +186,21 @@ bool block_step_done(struct block *b, struct block_req *r, int64_t res)
 		return block_finish(r, block_is_unsupported(res) ? 0 : (int)res);
 	}
 	return block_finish(r, -EINVAL);
+}
+
+int block_map(struct block *b, uint64_t pos, uint64_t len, struct block_extent *ret)
+{
+	if (pos >= b->info.size) {
+		*ret = (struct block_extent){ .kind = BLOCK_EXTENT_ZEROES, .len = len };
+		return 0;
+	}
+	len = MIN(len, b->info.size - pos);
+	if (b->qcow2)
+		return qcow2_map(b->qcow2, pos, len, ret);
+	*ret = (struct block_extent){
+		.kind = BLOCK_EXTENT_FILE, .fd = b->fd, .offset = pos, .len = len
+	};
+	return 0;
 }
 
 /* --- the queue ---------------------------------------------------------------------------------------- */
@@ -209,7 +239,7 @@ static bool block_run_here(struct block *b)
 	bool any = false;
 
 	while ((r = block_take(b))) {
-		while (!block_step_done(b, r, raw_step(b, &r->step)))
+		while (!block_step_done(b, r, b->step(b, &r->step)))
 			;
 		any = true;
 	}
@@ -250,40 +280,121 @@ void block_drain(struct block *b)
 
 /* --- life ----------------------------------------------------------------------------------------------- */
 
-static int block_setup(struct block *b, enum block_engine_type type, struct err *e)
+/* NULL: there is no memory */
+static struct block *block_new(int take_fd, bool readonly)
 {
-	int ret = raw_probe(b, e);
+	AUTO_CLOSE int fd = take_fd;
+	struct block *b = calloc(1, sizeof(*b));
 
-	if (ret < 0)
+	if (!b)
+		return NULL;
+	b->fd = TAKE_FD(fd);
+	b->info.readonly = readonly;
+	b->tail = &b->head;
+	b->step = raw_step;
+	b->info.engine = "psync";
+	return b;
+}
+
+static int block_set_format(struct block *b, enum block_format format, struct err *e)
+{
+	b->info.format = format == BLOCK_FORMAT_QCOW2 ? "qcow2" : "raw";
+	if (format == BLOCK_FORMAT_QCOW2)
+		return qcow2_open(b, e);
+	if (format == BLOCK_FORMAT_UNSAID && qcow2_probe(b)) {
+		err_set(e, ERR_FILE, "the disk image looks like a qcow2 image");
+		return err_hint(e, "say which it is: `format: qcow2`, or `format: raw`");
+	}
+	return raw_check_size(b, e);
+}
+
+static int block_backing_format(const char *name, enum block_format *ret, struct err *e)
+{
+	if (!strcmp(name, "qcow2") || !strcmp(name, "raw")) {
+		*ret = name[0] == 'q' ? BLOCK_FORMAT_QCOW2 : BLOCK_FORMAT_RAW;
+		return 0;
+	}
+	if (!name[0]) {
+		err_set(e, ERR_FILE, "the image does not say which format its backing file has");
+		return err_hint(e, "qemu-img rebase -u -b BACKING -F FORMAT IMAGE");
+	}
+	return err_set(e, ERR_FILE, "a backing file in the format '%s' is not supported", name);
+}
+
+/* Image number level of the chain, and all that is below. */
+static int block_open_level(struct block_image *image, unsigned int level, enum block_format format,
+			    struct block **ret_block, struct err *e)
+{
+	int *fd = level ? &image->backing[level - 1] : &image->fd, ret;
+	struct block *b = block_new(TAKE_FD(*fd), level || image->readonly), *below = NULL;
+	const char *name, *name_format = "";
+
+	if (!b)
+		return err_set(e, ENOMEM, "disk image: no memory");
+	*ret_block = b; /* with what there is of it */
+	ret = raw_probe(b, e);
+	if (ret >= 0)
+		ret = block_set_format(b, format, e);
+	name = ret >= 0 && b->qcow2 ? qcow2_backing(b->qcow2, &name_format) : NULL;
+	if (!name)
 		return ret;
+	if (level >= image->nbacking) {
+		err_set(e, ERR_FILE, "the image is based on '%.256s', and %s", name,
+			level ? "that is not given" : "no backing file is given");
+		return err_hint(e, "`backing: [PATH, …]` lists all that the image is based on");
+	}
+	ret = block_backing_format(name_format, &format, e);
+	if (ret >= 0)
+		ret = block_open_level(image, level + 1, format, &below, e);
+	if (ret < 0)
+		err_wrap(e, "backing file %u", level + 1);
+	qcow2_set_backing(b->qcow2, below);
+	return ret;
+}
+
+static unsigned int block_levels(const struct block *b)
+{
+	unsigned int n = 0;
+
+	while ((b = b->qcow2 ? qcow2_below(b->qcow2) : NULL))
+		n++;
+	return n;
+}
+
+static int block_setup(struct block *b, const struct block_image *image, struct err *e)
+{
+	int ret;
+
+	if (block_levels(b) < image->nbacking) {
+		err_set(e, ERR_FILE, "%u backing files are given, and the image is based on %u",
+			image->nbacking, block_levels(b));
+		return err_hint(e, "qemu-img info --backing-chain FILE shows them");
+	}
 	if (!b->info.readonly) {
 		b->zeroes = calloc(1, BLOCK_ZEROES);
 		if (!b->zeroes)
 			return err_set(e, ENOMEM, "disk image: no memory");
 	}
-	b->info.engine = "psync";
-	if (type == BLOCK_ENGINE_PSYNC)
+	if (image->engine == BLOCK_ENGINE_PSYNC)
 		return 0;
-	ret = block_uring_new(b, type == BLOCK_ENGINE_URING ? e : NULL);
+	ret = block_uring_new(b, image->engine == BLOCK_ENGINE_URING ? e : NULL);
 	if (ret < 0)
-		return type == BLOCK_ENGINE_URING ? ret : 0;
+		return image->engine == BLOCK_ENGINE_URING ? ret : 0;
 	b->info.engine = "io_uring";
 	return 0;
 }
 
-int block_open(int take_fd, bool readonly, enum block_engine_type type, struct block **ret_block,
-	       struct err *e)
+int block_open(const struct block_image *take_image, struct block **ret_block, struct err *e)
 {
-	AUTO_CLOSE int fd = take_fd;
-	struct block *b = calloc(1, sizeof(*b));
-	int ret;
+	struct block_image image = *take_image;
+	struct block *b = NULL;
+	int ret = block_open_level(&image, 0, image.format, &b, e);
 
-	if (!b)
-		return err_set(e, ENOMEM, "disk image: no memory");
-	b->fd = TAKE_FD(fd);
-	b->info.readonly = readonly;
-	b->tail = &b->head;
-	ret = block_setup(b, type, e);
+	if (ret >= 0)
+		ret = block_setup(b, &image, e);
+	for (unsigned int i = 0; i < image.nbacking; i++)
+		if (image.backing[i] >= 0)
+			close(image.backing[i]);
 	if (ret < 0) {
 		block_free(b);
 		return ret;
@@ -298,6 +409,7 @@ void block_free(struct block *b)
 		return;
 	assert(!b->loop);
 	block_uring_free(b->uring);
+	qcow2_free(b->qcow2);
 	free(b->zeroes);
 	close(b->fd);
 	free(b);
@@ -327,6 +439,8 @@ void block_detach(struct block *b)
 	if (!b->loop)
 		return;
 	block_drain(b);
+	if (b->qcow2)
+		qcow2_settle(b->qcow2);
 	if (b->uring)
 		block_uring_detach(b);
 	b->loop = NULL;

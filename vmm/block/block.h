@@ -3,9 +3,9 @@
  * A block backend: asynchronous requests on a descriptor, a regular file or a block device, that somebody
  * else has opened. block_open runs on the control loop; from block_attach to block_detach all calls are the
  * attached loop's thread's. Two engines: io_uring, and preadv/pwritev where the kernel or a sandbox does not
- * let us have a ring.
+ * let us have a ring. Two formats: raw, and qcow2 with backing files.
  *
- *	block_open(fd, readonly, BLOCK_ENGINE_AUTO, &b, e);
+ *	block_open(&(struct block_image){ .fd = fd, .format = BLOCK_FORMAT_RAW }, &b, e);
  *	block_attach(b, loop, batch_done, arg);
  *	block_queue(b, &r1); block_queue(b, &r2); block_submit(b);
  *		-> r1.done(&r1, 0); r2.done(&r2, -EIO); batch_done(arg);
@@ -19,10 +19,32 @@
 #include "lib/err.h"
 
 #define BLOCK_SECTOR 512 /* sizes and offsets are multiples of it */
+#define BLOCK_BACKING_MAX 8
 
 struct block;
 
 enum block_engine_type { BLOCK_ENGINE_AUTO, BLOCK_ENGINE_URING, BLOCK_ENGINE_PSYNC };
+
+enum block_format {
+	BLOCK_FORMAT_UNSAID, /* raw; but an image that begins like one in a format is refused */
+	BLOCK_FORMAT_RAW,
+	BLOCK_FORMAT_QCOW2,
+};
+
+/* What block_open takes */
+struct block_image {
+	int fd; /* open for reading, and for writing unless readonly */
+	bool readonly;
+	enum block_format format;
+	enum block_engine_type
+		engine; /* BLOCK_ENGINE_AUTO falls back, the others fail where they are not to be had */
+	/*
+	 * The images that this one is based on, nearest first, open for reading: as many as are named in them.
+	 * Which format they have is said by the image above.
+	 */
+	int backing[BLOCK_BACKING_MAX];
+	unsigned int nbacking;
+};
 
 enum block_op {
 	BLOCK_READ,
@@ -35,6 +57,7 @@ enum block_op {
 /* One system call's worth of a request: the engines' (engine.h) */
 struct block_step {
 	unsigned int kind; /* enum block_step_kind */
+	int fd;
 	struct iovec *iov;
 	unsigned int niov;
 	uint64_t offset, len;
@@ -64,6 +87,13 @@ struct block_req {
 	uint64_t pos;
 	unsigned int retries;
 	int error; /* of the check */
+
+	/* a format's: what is left of iov; where the step cut it, and what it cut off; what it must not free */
+	struct iovec *left_iov, *cut;
+	unsigned int nleft;
+	struct iovec cut_off;
+	unsigned int gen;
+	bool counted;
 };
 
 struct block_info {
@@ -71,16 +101,13 @@ struct block_info {
 	uint32_t logical_block;	 /* bytes: smallest write */
 	uint32_t physical_block; /* bytes: smallest write without a read */
 	bool readonly;
-	bool discard; /* DISCARD gives space back; without, it is done without effect */
-	const char *engine;
+	uint32_t discard_align; /* bytes: less than that is not given back */
+	bool discard;		/* DISCARD gives space back; without, it is done without effect */
+	const char *engine, *format;
 };
 
-/*
- * take_fd: opened for reading, and for writing unless readonly. BLOCK_ENGINE_AUTO falls back; the other
- * types fail with -errno where the engine is not to be had. On failure fd is closed.
- */
-int block_open(int take_fd, bool readonly, enum block_engine_type type, struct block **ret_block,
-	       struct err *e);
+/* The descriptors are block's from now on, or closed after a failure. */
+int block_open(const struct block_image *take_image, struct block **ret_block, struct err *e);
 void block_free(struct block *b); /* detached; NULL is fine */
 const struct block_info *block_info(const struct block *b);
 

@@ -2,7 +2,7 @@
 /*
  * Between block.c, which makes steps of requests and decides what a short or failed one leads to, and those
  * who carry the steps out: raw.c by a system call on the spot, uring.c in a ring. A step is what one system
- * call does.
+ * call does. Where the image has a format, that says which steps there are (qcow2.h).
  */
 #ifndef VMM_BLOCK_ENGINE_H
 #define VMM_BLOCK_ENGINE_H
@@ -16,15 +16,21 @@ enum block_step_kind {
 	BLOCK_STEP_SYNC,      /* fdatasync */
 	BLOCK_STEP_FALLOCATE, /* mode, offset, len */
 	BLOCK_STEP_DISCARD,   /* ioctl BLKDISCARD: no ring can do it before Linux 6.12 */
+	BLOCK_STEP_FORMAT,    /* nothing: the format says what comes first */
 };
 
-#define BLOCK_DEPTH 256 /* most steps in flight in the ring */
+#define BLOCK_ZEROES MIB /* never touched, so never more than the kernel's zero page */
+#define BLOCK_DEPTH 256	 /* most steps in flight in the ring */
 
 struct block_uring;
+struct qcow2;
 
 struct block {
 	int fd; /* owned */
 	struct block_info info;
+	/* Carry out a step: raw_step, or a test's own that fails. */
+	int64_t (*step)(const struct block *b, const struct block_step *s);
+	struct qcow2 *qcow2; /* owned; NULL: raw */
 	bool is_device;
 	bool no_punch, no_zero_range;	/* the kernel said EOPNOTSUPP once */
 	uint8_t *zeroes;		/* owned: BLOCK_ZEROES of them; NULL when readonly */
@@ -38,8 +44,49 @@ struct block {
 
 /* raw.c: what the descriptor is (size, block sizes, …) into b->info and the flags. */
 int raw_probe(struct block *b, struct err *e);
+int raw_check_size(const struct block *b, struct err *e); /* that of a raw image */
 /* raw.c: do a step here and now; what the system call returned, or -errno. */
 int64_t raw_step(const struct block *b, const struct block_step *s);
+
+/* The same until all is done. 0 or -errno. Behind the end of the file are zeroes. */
+int raw_read(const struct block *b, void *buf, uint64_t len, uint64_t offset);
+int raw_read_fd(const struct block *b, int fd, void *buf, uint64_t len, uint64_t offset);
+int raw_write(const struct block *b, struct iovec *iov, unsigned int niov, uint64_t offset);
+int raw_write_buf(const struct block *b, const void *buf, uint64_t len, uint64_t offset);
+int raw_sync(const struct block *b);
+
+/* Where some bytes of a disk are: of as many as are in one place. */
+struct block_extent {
+	enum { BLOCK_EXTENT_ZEROES, BLOCK_EXTENT_FILE, BLOCK_EXTENT_BYTES } kind;
+	int fd; /* FILE: there, at offset */
+	uint64_t offset;
+	const uint8_t *bytes; /* BYTES: good until the next question */
+	uint64_t len;
+};
+
+/* block.c: waits for the disk where the format's tables are not in memory. Past the end are zeroes. */
+int block_map(struct block *b, uint64_t pos, uint64_t len, struct block_extent *ret);
+
+/*
+ * qcow2.c. Open: b is probed; backing becomes the format's, and may be NULL where qcow2_backing says so. After
+ * a failure too, it is freed by qcow2_free.
+ */
+int qcow2_open(struct block *b, struct err *e);
+void qcow2_free(struct qcow2 *q);
+/* The name of the backing file in the image, and the format that the image says it has; NULL: there is none */
+const char *qcow2_backing(const struct qcow2 *q, const char **ret_format);
+void qcow2_set_backing(struct qcow2 *q, struct block *take_backing);
+const struct block *qcow2_below(const struct qcow2 *q); /* what was set, or NULL */
+bool qcow2_probe(const struct block *b);		/* it begins like one */
+/* qcow2_map.c: block_map */
+int qcow2_map(struct qcow2 *q, uint64_t pos, uint64_t len, struct block_extent *ret);
+/* qcow2_request.c: as block_step_done. */
+bool qcow2_step_done(struct block *b, struct block_req *r, int64_t res);
+/* qcow2.c: all requests are done: what is only in memory is written. */
+int qcow2_settle(struct qcow2 *q);
+
+/* block.c: forward by n bytes, which are there. */
+void block_iov_skip(struct iovec **iov, unsigned int *niov, uint64_t n);
 
 /* block.c: a step returned res. True: r is complete, its done was called; else r->step is the next step. */
 bool block_step_done(struct block *b, struct block_req *r, int64_t res);

@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -67,8 +69,14 @@ int raw_probe(struct block *b, struct err *e)
 			       "the disk image is neither a regular file nor a block device");
 	if (ret < 0)
 		return ret;
+	b->info.discard_align = b->info.physical_block;
 	if (b->info.size == 0)
 		return err_set(e, ERR_FILE, "the disk image is empty");
+	return 0;
+}
+
+int raw_check_size(const struct block *b, struct err *e)
+{
 	if (b->info.size % BLOCK_SECTOR) {
 		err_set(e, ERR_FILE, "the disk image's size, %llu bytes, is not a multiple of %d",
 			(unsigned long long)b->info.size, BLOCK_SECTOR);
@@ -82,24 +90,94 @@ int64_t raw_step(const struct block *b, const struct block_step *s)
 	uint64_t range[2] = { s->offset, s->len };
 	int64_t ret = 0;
 
+	(void)b;
 	switch ((enum block_step_kind)s->kind) {
 	case BLOCK_STEP_FAIL:
+	case BLOCK_STEP_FORMAT:
 		return 0;
 	case BLOCK_STEP_READV:
-		ret = preadv(b->fd, s->iov, (int)s->niov, (off_t)s->offset);
+		ret = preadv(s->fd, s->iov, (int)s->niov, (off_t)s->offset);
 		break;
 	case BLOCK_STEP_WRITEV:
-		ret = pwritev2(b->fd, s->iov, (int)s->niov, (off_t)s->offset, s->mode);
+		ret = pwritev2(s->fd, s->iov, (int)s->niov, (off_t)s->offset, s->mode);
 		break;
 	case BLOCK_STEP_SYNC:
-		ret = fdatasync(b->fd);
+		ret = fdatasync(s->fd);
 		break;
 	case BLOCK_STEP_FALLOCATE:
-		ret = fallocate(b->fd, s->mode, (off_t)s->offset, (off_t)s->len);
+		ret = fallocate(s->fd, s->mode, (off_t)s->offset, (off_t)s->len);
 		break;
 	case BLOCK_STEP_DISCARD:
-		ret = ioctl(b->fd, BLKDISCARD, range);
+		ret = ioctl(s->fd, BLKDISCARD, range);
 		break;
 	}
 	return ret < 0 ? -errno : ret;
+}
+
+int raw_read(const struct block *b, void *buf, uint64_t len, uint64_t offset)
+{
+	return raw_read_fd(b, b->fd, buf, len, offset);
+}
+
+int raw_read_fd(const struct block *b, int fd, void *buf, uint64_t len, uint64_t offset)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+
+	while (iov.iov_len) {
+		struct block_step s = {
+			.kind = BLOCK_STEP_READV, .fd = fd, .iov = &iov, .niov = 1, .offset = offset
+		};
+		int64_t n = b->step(b, &s);
+
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return (int)n;
+		if (n == 0) {
+			memset(iov.iov_base, 0, iov.iov_len);
+			break;
+		}
+		offset += (uint64_t)n;
+		iov.iov_base = (uint8_t *)iov.iov_base + n;
+		iov.iov_len -= (size_t)n;
+	}
+	return 0;
+}
+
+int raw_write(const struct block *b, struct iovec *iov, unsigned int niov, uint64_t offset)
+{
+	while (niov) {
+		struct block_step s = { .kind = BLOCK_STEP_WRITEV,
+					.fd = b->fd,
+					.iov = iov,
+					.niov = MIN(niov, IOV_MAX),
+					.offset = offset };
+		int64_t n = b->step(b, &s);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+		offset += (uint64_t)n;
+		block_iov_skip(&iov, &niov, (uint64_t)n);
+	}
+	return 0;
+}
+
+int raw_write_buf(const struct block *b, const void *buf, uint64_t len, uint64_t offset)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
+
+	return raw_write(b, &iov, 1, offset);
+}
+
+int raw_sync(const struct block *b)
+{
+	struct block_step s = { .kind = BLOCK_STEP_SYNC, .fd = b->fd };
+	int64_t ret;
+
+	do
+		ret = b->step(b, &s);
+	while (ret == -EINTR);
+	return (int)ret;
 }

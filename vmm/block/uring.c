@@ -153,26 +153,26 @@ int block_uring_attach(struct block *b)
 
 /* --- the ring's side ------------------------------------------------------------------------------------ */
 
-static void block_uring_prepare(const struct block *b, struct io_uring_sqe *sqe,
-				struct block_req *r)
+static void block_uring_prepare(struct io_uring_sqe *sqe, struct block_req *r)
 {
 	const struct block_step *s = &r->step;
 
 	switch ((enum block_step_kind)s->kind) {
 	case BLOCK_STEP_READV:
-		io_uring_prep_readv(sqe, b->fd, s->iov, s->niov, s->offset);
+		io_uring_prep_readv(sqe, s->fd, s->iov, s->niov, s->offset);
 		break;
 	case BLOCK_STEP_WRITEV:
-		io_uring_prep_writev2(sqe, b->fd, s->iov, s->niov, s->offset, s->mode);
+		io_uring_prep_writev2(sqe, s->fd, s->iov, s->niov, s->offset, s->mode);
 		break;
 	case BLOCK_STEP_SYNC:
-		io_uring_prep_fsync(sqe, b->fd, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, s->fd, IORING_FSYNC_DATASYNC);
 		break;
 	case BLOCK_STEP_FALLOCATE:
-		io_uring_prep_fallocate(sqe, b->fd, s->mode, (off_t)s->offset, (off_t)s->len);
+		io_uring_prep_fallocate(sqe, s->fd, s->mode, (off_t)s->offset, (off_t)s->len);
 		break;
 	case BLOCK_STEP_FAIL:
 	case BLOCK_STEP_DISCARD:
+	case BLOCK_STEP_FORMAT:
 		io_uring_prep_nop(sqe); /* not reached: run on the spot */
 		break;
 	}
@@ -181,7 +181,8 @@ static void block_uring_prepare(const struct block *b, struct io_uring_sqe *sqe,
 
 static bool block_uring_here(const struct block_uring *u, const struct block_req *r)
 {
-	return u->dead || r->step.kind == BLOCK_STEP_FAIL || r->step.kind == BLOCK_STEP_DISCARD;
+	return u->dead || r->step.kind == BLOCK_STEP_FAIL || r->step.kind == BLOCK_STEP_DISCARD ||
+	       r->step.kind == BLOCK_STEP_FORMAT;
 }
 
 static bool block_uring_fill(struct block *b)
@@ -194,7 +195,7 @@ static bool block_uring_fill(struct block *b)
 		struct io_uring_sqe *sqe;
 
 		if (block_uring_here(u, r)) {
-			if (block_step_done(b, r, raw_step(b, &r->step)))
+			if (block_step_done(b, r, b->step(b, &r->step)))
 				any = true;
 			else
 				block_put_back(b, r);
@@ -205,7 +206,7 @@ static bool block_uring_fill(struct block *b)
 			block_put_back(b, r);
 			break;
 		}
-		block_uring_prepare(b, sqe, r);
+		block_uring_prepare(sqe, r);
 		u->unsubmitted[u->nunsubmitted++] = r;
 	}
 	return any;

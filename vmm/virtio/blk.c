@@ -344,7 +344,7 @@ static void blk_config(struct blk *blk)
 	c->min_io_size = htole16((uint16_t)MIN(per_block, UINT16_MAX));
 	c->max_discard_sectors = htole32(BLK_RANGE_SECTORS_MAX);
 	c->max_discard_seg = htole32(BLK_RANGES_MAX);
-	c->discard_sector_alignment = htole32(i->physical_block / BLOCK_SECTOR);
+	c->discard_sector_alignment = htole32(i->discard_align / BLOCK_SECTOR);
 	c->max_write_zeroes_sectors = htole32(BLK_RANGE_SECTORS_MAX);
 	c->max_write_zeroes_seg = htole32(BLK_RANGES_MAX);
 	c->write_zeroes_may_unmap = 1;
@@ -373,12 +373,14 @@ static int blk_init(struct device *d, struct err *e)
 	};
 	struct blk *blk = container_of(d, struct blk, v.dev);
 	struct blk_cfg *cfg = d->cfg;
-	/* a ring is made before the cage or never */
-	enum block_engine_type engine = d->board->caged ? BLOCK_ENGINE_PSYNC : BLOCK_ENGINE_AUTO;
+	struct block_image image = { .readonly = cfg->readonly };
 	int ret;
 
 	snprintf(blk->serial, sizeof(blk->serial), "%.20s", cfg->serial[0] ? cfg->serial : d->id);
-	ret = block_open(TAKE_FD(cfg->fd), cfg->readonly, engine, &blk->block, e);
+	image.fd = TAKE_FD(cfg->fd);
+	if (d->board->caged) /* a ring is made before the cage or never */
+		image.engine = BLOCK_ENGINE_PSYNC;
+	ret = block_open(&image, &blk->block, e);
 	if (ret < 0)
 		return ret;
 	blk->pool = calloc(BLK_QUEUE_MAX, sizeof(*blk->pool));
