@@ -158,6 +158,29 @@ static void damaged_tables(void **state)
 	qdisk_free(d);
 }
 
+/* Nothing is counted: the first cluster that looks free is the header. */
+static void lost_counts(void **state)
+{
+	struct qdisk *d;
+	struct qop o;
+
+	(void)state;
+	if (!qdisk_can())
+		SKIP_BECAUSE("there is no qemu-img");
+	d = qdisk_new(MIB, 1);
+	qdisk_must(d, qdisk_img(d, "create -f qcow2 disk 1M"), 0, "qemu-img create");
+	patch64(d, peek64(d, 48), 0);
+	qdisk_open(d);
+	qop_init(&o, BLOCK_WRITE, 0, SECTOR);
+	qop_cut(d, &o);
+	assert_int_equal(qop_run(d, &o), -EIO);
+	free(o.data);
+	qdisk_close(d);
+	assert_int_equal(peek64(d, 0), 0x514649fb00000003);
+	assert_int_equal(peek64(d, 72), QCOW2_CORRUPT);
+	qdisk_free(d);
+}
+
 static void formats_and_chains(void **state)
 {
 	struct block_image image = { .format = BLOCK_FORMAT_UNSAID };
@@ -193,9 +216,8 @@ static void formats_and_chains(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(features),
-		cmocka_unit_test(damaged_headers),
-		cmocka_unit_test(damaged_tables),
+		cmocka_unit_test(features),	      cmocka_unit_test(damaged_headers),
+		cmocka_unit_test(damaged_tables),     cmocka_unit_test(lost_counts),
 		cmocka_unit_test(formats_and_chains),
 	};
 

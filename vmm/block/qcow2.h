@@ -144,6 +144,11 @@ struct qcow2 {
 
 /* --- qcow2_refs.c --------------------------------------------------------------------------------------- */
 
+/*
+ * The header, L1 and the table of refcount blocks. An image may say that something else is there as well: what it is
+ * found by is not written over, or given away.
+ */
+bool qcow2_is_vital(const struct qcow2 *q, uint64_t cluster);
 /* 1 to want clusters in a row, with a reference count of 1: how many. */
 int64_t qcow2_alloc(struct qcow2 *q, uint64_t want, uint64_t *ret_cluster);
 /* Nothing on the disk points at them yet: they are free at once. */

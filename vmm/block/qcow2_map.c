@@ -64,7 +64,8 @@ int64_t qcow2_entries(struct qcow2 *q, uint64_t gc, bool write, uint64_t **ret, 
 		return -ERANGE;
 	entry = be64toh(q->l1[index]);
 	table = entry & QCOW2_OFFSET_MASK;
-	if (entry & ~(QCOW2_OFFSET_MASK | QCOW2_COPIED) || table & (q->cluster_size - 1))
+	if (entry & ~(QCOW2_OFFSET_MASK | QCOW2_COPIED) || table & (q->cluster_size - 1) ||
+	    (table && qcow2_is_vital(q, table >> q->h.cluster_bits)))
 		return qcow2_damaged(q);
 	if (write && (!table || !(entry & QCOW2_COPIED))) {
 		r = qcow2_make_l2(q, index, table);
@@ -86,11 +87,6 @@ int64_t qcow2_entries(struct qcow2 *q, uint64_t gc, bool write, uint64_t **ret, 
 
 /* --- entries -------------------------------------------------------------------------------------------- */
 
-static bool qcow2_overlaps(uint64_t offset, uint64_t start, uint64_t len)
-{
-	return offset >= start && offset - start < len;
-}
-
 int qcow2_kind(struct qcow2 *q, uint64_t entry)
 {
 	uint64_t offset = entry & QCOW2_OFFSET_MASK;
@@ -100,8 +96,7 @@ int qcow2_kind(struct qcow2 *q, uint64_t entry)
 	if (entry & QCOW2_RESERVED || offset & (q->cluster_size - 1) ||
 	    (q->h.version == 2 && entry & QCOW2_IS_ZERO))
 		return qcow2_damaged(q);
-	if (offset && (qcow2_overlaps(offset, q->h.l1_offset, (uint64_t)q->h.l1_entries * 8) ||
-		       qcow2_overlaps(offset, q->h.reftable_offset, q->reftable_entries * 8)))
+	if (offset && qcow2_is_vital(q, offset >> q->h.cluster_bits))
 		return qcow2_damaged(q);
 	if (entry & QCOW2_IS_ZERO)
 		return offset ? QCOW2_ZERO_ALLOC : QCOW2_ZERO;

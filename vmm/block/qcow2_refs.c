@@ -15,6 +15,16 @@
 
 #define QCOW2_REFTABLE_OFFSET 48 /* in the header; the number of clusters is behind it */
 
+bool qcow2_is_vital(const struct qcow2 *q, uint64_t cluster)
+{
+	uint64_t l1 = q->h.l1_offset >> q->h.cluster_bits;
+	uint64_t reftable = q->h.reftable_offset >> q->h.cluster_bits;
+	uint64_t l1_bytes = align_up((uint64_t)q->h.l1_entries * 8, q->cluster_size);
+
+	return !cluster || (cluster >= l1 && cluster - l1 < l1_bytes >> q->h.cluster_bits) ||
+	       (cluster >= reftable && cluster - reftable < q->h.reftable_clusters);
+}
+
 /* --- counts --------------------------------------------------------------------------------------------- */
 
 /* The bytes of a cluster's count, in the cache. 0: there is no block for it, its count is 0. */
@@ -28,7 +38,8 @@ static int qcow2_ref_find(struct qcow2 *q, uint64_t cluster, uint8_t **ret)
 	if (table >= q->reftable_entries || !q->reftable[table])
 		return 0;
 	entry = be64toh(q->reftable[table]);
-	if (entry & (q->cluster_size - 1) || entry > QCOW2_OFFSET_MAX)
+	if (entry & (q->cluster_size - 1) || entry > QCOW2_OFFSET_MAX ||
+	    qcow2_is_vital(q, entry >> q->h.cluster_bits))
 		return qcow2_damaged(q);
 	r = qcow2_cache_get(q, &q->refs, entry + ((index << q->h.refcount_order) >> 3), &p);
 	if (r < 0)
@@ -91,6 +102,8 @@ static int qcow2_new_block(struct qcow2 *q, uint64_t table)
 	uint64_t at = align_down(table * 8, q->io_align);
 	int r;
 
+	if (qcow2_is_vital(q, cluster))
+		return qcow2_damaged(q);
 	qcow2_cache_forget(&q->refs, offset, q->cluster_size);
 	qcow2_cache_forget(&q->l2, offset, q->cluster_size);
 	memset(q->table, 0, q->cluster_size);
@@ -175,6 +188,9 @@ static int qcow2_grow_table(struct qcow2 *q, uint64_t needed)
 
 	if (r < 0)
 		return r;
+	for (uint64_t i = 0; i < g.blocks + g.clusters; i++)
+		if (qcow2_is_vital(q, g.first + i))
+			return qcow2_damaged(q);
 	if (posix_memalign(&table, QCOW2_SLICE_MAX, g.clusters << q->h.cluster_bits))
 		return -ENOMEM;
 	memset(table, 0, g.clusters << q->h.cluster_bits);
@@ -244,17 +260,6 @@ static int qcow2_find_free(struct qcow2 *q, uint64_t *ret)
 	return 0;
 }
 
-/* That an image whose counts are wrong does not make us write over what it is found by. */
-static bool qcow2_is_vital(const struct qcow2 *q, uint64_t cluster)
-{
-	uint64_t l1 = q->h.l1_offset >> q->h.cluster_bits;
-	uint64_t reftable = q->h.reftable_offset >> q->h.cluster_bits;
-	uint64_t l1_bytes = align_up((uint64_t)q->h.l1_entries * 8, q->cluster_size);
-
-	return !cluster || (cluster >= l1 && cluster - l1 < l1_bytes >> q->h.cluster_bits) ||
-	       (cluster >= reftable && cluster - reftable < q->h.reftable_clusters);
-}
-
 int64_t qcow2_alloc(struct qcow2 *q, uint64_t want, uint64_t *ret_cluster)
 {
 	uint64_t first, n, count;
@@ -294,7 +299,7 @@ static int qcow2_unref(struct qcow2 *q, uint64_t cluster)
 {
 	uint8_t *p = NULL;
 	uint64_t count;
-	int r = qcow2_ref_find(q, cluster, &p);
+	int r = qcow2_is_vital(q, cluster) ? qcow2_damaged(q) : qcow2_ref_find(q, cluster, &p);
 
 	if (r < 0)
 		return r;
@@ -370,7 +375,7 @@ void qcow2_reap(struct qcow2 *q)
 
 	if (!f->n || q->busy[!q->gen] || q->corrupt)
 		return;
-	for (unsigned int i = 0; i < f->n; i++)
+	for (unsigned int i = 0; i < f->n && !q->corrupt; i++)
 		qcow2_reap_run(q, &f->runs[i]);
 	f->n = 0;
 }
