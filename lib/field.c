@@ -76,9 +76,9 @@ static int field_set_enum(const struct field_binder *b)
 	return field_fail(b, "one of its known names");
 }
 
-static int field_set_fd(const struct field_binder *b)
+static int field_take_fd(const struct field_binder *b, const struct json_object *value, int *ret)
 {
-	int64_t index = json_get_int(b->value, "fd", -1);
+	int64_t index = json_get_int(value, "fd", -1);
 	int fd;
 
 	if (index < 0 || index >= FDSET_MAX)
@@ -87,8 +87,28 @@ static int field_set_fd(const struct field_binder *b)
 	if (fd < 0)
 		return err_set(b->e, ERR_INVALID, "%s: descriptor %d was not passed", b->f->name,
 			       (int)index);
-	*(int *)b->member = fd;
+	*ret = fd;
 	return 0;
+}
+
+static int field_set_fd(const struct field_binder *b)
+{
+	return field_take_fd(b, b->value, b->member);
+}
+
+static int field_set_fds(const struct field_binder *b)
+{
+	size_t n = json_object_is_type(b->value, json_type_array)
+			   ? json_object_array_length(b->value)
+			   : SIZE_MAX;
+	int ret = 0;
+
+	if (n > b->f->size / sizeof(int))
+		return field_fail(b, "a list of file descriptors that is not too long");
+	for (size_t i = 0; i < n && ret >= 0; i++)
+		ret = field_take_fd(b, json_object_array_get_idx(b->value, i),
+				    (int *)b->member + i);
+	return ret;
 }
 
 static int field_set_json(const struct field_binder *b)
@@ -101,7 +121,7 @@ static int (*const field_setters[])(const struct field_binder *) = {
 	[FIELD_TYPE_BOOL] = field_set_bool, [FIELD_TYPE_U32] = field_set_u32,
 	[FIELD_TYPE_U64] = field_set_u64,   [FIELD_TYPE_STR] = field_set_str,
 	[FIELD_TYPE_ENUM] = field_set_enum, [FIELD_TYPE_FD] = field_set_fd,
-	[FIELD_TYPE_JSON] = field_set_json,
+	[FIELD_TYPE_FDS] = field_set_fds,   [FIELD_TYPE_JSON] = field_set_json,
 };
 
 static const struct field *field_find(const struct field *fields, const char *name)

@@ -25,6 +25,7 @@ enum field_type {
 	FIELD_TYPE_STR,	 /* char[size]; too long is an error */
 	FIELD_TYPE_ENUM, /* int: index in names */
 	FIELD_TYPE_FD,	 /* int: {"fd": index} into the fdset; the struct owns it then */
+	FIELD_TYPE_FDS, /* int[]: an array of {"fd": index}, owned like one; what is behind the last keeps its -1 */
 	FIELD_TYPE_JSON, /* struct json_object *: borrowed from the object */
 };
 
@@ -60,6 +61,10 @@ struct field {
 #define FIELD_FD(n, s, m)                         \
 	{                                         \
 		FIELD_ROW(n, FIELD_TYPE_FD, s, m) \
+	}
+#define FIELD_FDS(n, s, m)                         \
+	{                                          \
+		FIELD_ROW(n, FIELD_TYPE_FDS, s, m) \
 	}
 #define FIELD_JSON(n, s, m)                         \
 	{                                           \

@@ -145,6 +145,25 @@ static int vmdef_check_schema(const struct schema *s, struct json_object *def,
 	return ret;
 }
 
+/* That a disk's keys go together. */
+static int vmdef_check_disks(struct json_object *def, struct schema_error *where, struct err *e)
+{
+	struct json_object *devices = json_get(def, "devices");
+	size_t count = devices ? json_object_array_length(devices) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+		char pointer[64];
+
+		if (!json_get(d, "backing") || !strcmp(json_get_str(d, "format", ""), "qcow2"))
+			continue;
+		snprintf(pointer, sizeof(pointer), "/devices/%zu/backing", i);
+		return vmdef_refuse(where, e, pointer,
+				    "only a disk of `format: qcow2` is based on others");
+	}
+	return 0;
+}
+
 static int vmdef_check_rest(struct schema_set *set, struct json_object *def,
 			    struct schema_error *where, struct err *e)
 {
@@ -155,6 +174,8 @@ static int vmdef_check_rest(struct schema_set *set, struct json_object *def,
 		ret = vmdef_check_limits(def, where, e);
 	if (!ret)
 		ret = vmdef_check_strings(def, where, e);
+	if (!ret)
+		ret = vmdef_check_disks(def, where, e);
 	return ret ? ret : vmdef_plan_init(&plan, set, def, where, e);
 }
 

@@ -37,12 +37,33 @@ static void vmdef_file_add(struct vmdef_file *files, int *n, const char *pointer
 	(*n)++;
 }
 
+/* What a disk's image is based on is only ever read. */
+static int vmdef_backing_add(struct vmdef_file *files, int *n, size_t device,
+			     struct json_object *disk, struct err *e)
+{
+	struct json_object *list = json_get(disk, "backing");
+	size_t count = list ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		char pointer[64], what[96];
+
+		if (*n == VMDEF_FILES_MAX)
+			return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
+		snprintf(pointer, sizeof(pointer), "/devices/%zu/backing/%zu", device, i);
+		snprintf(what, sizeof(what), "backing file %zu of disk '%.48s'", i + 1,
+			 json_get_str(disk, "id", ""));
+		vmdef_file_add(files, n, pointer, json_object_array_get_idx(list, i), O_RDONLY,
+			       what);
+	}
+	return 0;
+}
+
 int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF_FILES_MAX],
 		struct err *e)
 {
 	struct json_object *devices = json_get(config, "devices");
 	size_t count = devices ? json_object_array_length(devices) : 0;
-	int n = 0;
+	int n = 0, ret;
 
 	vmdef_file_add(files, &n, "/boot/kernel", json_at(config, "/boot/kernel"), O_RDONLY,
 		       "kernel");
@@ -58,6 +79,9 @@ int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF
 		snprintf(what, sizeof(what), "disk '%.80s'", json_get_str(d, "id", ""));
 		vmdef_file_add(files, &n, pointer, json_get(d, "path"),
 			       json_get_bool(d, "readonly", false) ? O_RDONLY : O_RDWR, what);
+		ret = vmdef_backing_add(files, &n, i, d, e);
+		if (ret < 0)
+			return ret;
 	}
 	return n;
 }

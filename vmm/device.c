@@ -26,11 +26,17 @@ static int *device_cfg_fd(const struct device *d, const struct field *f)
 	return (int *)(void *)((char *)d->cfg + f->offset);
 }
 
+/* How many descriptors a member has place for. */
+static size_t device_cfg_fds(const struct field *f)
+{
+	return f->type == FIELD_TYPE_FD || f->type == FIELD_TYPE_FDS ? f->size / sizeof(int) : 0;
+}
+
 static void device_cfg_init(struct device *d)
 {
 	for (const struct field *f = d->class->cfg_fields; f && f->type != FIELD_TYPE_END; f++)
-		if (f->type == FIELD_TYPE_FD)
-			*device_cfg_fd(d, f) = -1;
+		for (size_t i = 0; i < device_cfg_fds(f); i++)
+			device_cfg_fd(d, f)[i] = -1;
 	if (d->class->cfg_defaults)
 		d->class->cfg_defaults(d->cfg);
 }
@@ -38,8 +44,9 @@ static void device_cfg_init(struct device *d)
 static void device_cfg_fini(struct device *d)
 {
 	for (const struct field *f = d->class->cfg_fields; f && f->type != FIELD_TYPE_END; f++)
-		if (f->type == FIELD_TYPE_FD && *device_cfg_fd(d, f) >= 0)
-			close(*device_cfg_fd(d, f));
+		for (size_t i = 0; i < device_cfg_fds(f); i++)
+			if (device_cfg_fd(d, f)[i] >= 0)
+				close(device_cfg_fd(d, f)[i]);
 	free(d->cfg);
 }
 

@@ -14,7 +14,7 @@ struct sample {
 	uint32_t u32;
 	uint64_t u64;
 	char text[5];
-	int mode, fd;
+	int mode, fd, fds[2];
 	struct json_object *json;
 };
 
@@ -27,6 +27,7 @@ static const struct field sample_fields[] = {
 	FIELD_STR("text", struct sample, text),
 	FIELD_ENUM("mode", struct sample, mode, sample_modes),
 	FIELD_FD("fd", struct sample, fd),
+	FIELD_FDS("fds", struct sample, fds),
 	FIELD_JSON("json", struct sample, json),
 	FIELD_END,
 };
@@ -67,6 +68,31 @@ static void test_all_types(void **state)
 	assert_true(field_bind(sample_fields, o, &s, &fds, NULL, NULL) < 0);
 	fdset_fini(&fds);
 	assert_int_equal(close(fd), 0);
+}
+
+static void test_lists_of_descriptors(void **state)
+{
+	struct sample s = { .fds = { -1, -1 } };
+	int a = dup(STDERR_FILENO), b = dup(STDERR_FILENO);
+	struct fdset fds;
+	struct err e;
+
+	(void)state;
+	fdset_init(&fds);
+	fdset_add(&fds, a);
+	fdset_add(&fds, b);
+	assert_int_equal(sample_bind("{\"fds\":[{\"fd\":1}]}", &s, &fds, NULL, NULL), 0);
+	assert_int_equal(s.fds[0], b);
+	assert_int_equal(s.fds[1], -1);
+	assert_true(sample_bind("{\"fds\":[{\"fd\":0},{\"fd\":1}]}", &s, &fds, NULL, &e) < 0);
+	assert_string_equal(e.msg, "fds: descriptor 1 was not passed");
+	assert_int_equal(s.fds[0], a); /* the caller's to close */
+	assert_true(sample_bind("{\"fds\":[{},{},{}]}", &s, &fds, NULL, &e) < 0);
+	assert_true(sample_bind("{\"fds\":{\"fd\":0}}", &s, &fds, NULL, &e) < 0);
+	assert_string_equal(e.msg, "fds: expected a list of file descriptors that is not too long");
+	fdset_fini(&fds);
+	close(a);
+	close(b);
 }
 
 static void test_defaults_stay(void **state)
@@ -124,6 +150,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_types),
+		cmocka_unit_test(test_lists_of_descriptors),
 		cmocka_unit_test(test_defaults_stay),
 		cmocka_unit_test(test_refused),
 	};

@@ -320,6 +320,16 @@ static void test_files(void **state)
 	assert_string_equal(json_object_to_json_string_ext(json_at(config, "/devices/5"), PLAIN),
 			    "{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:02.0\","
 			    "\"path\":{\"fd\":4},\"readonly\":false}");
+	json_add(json_at(config, "/devices/5"), "backing", json_object_new_array());
+	json_object_array_add(json_at(config, "/devices/5/backing"), json_object_new_string("/c"));
+	assert_int_equal(vmdef_files(config, files, NULL), 3);
+	assert_string_equal(files[1].pointer, "/devices/5/backing/0");
+	assert_string_equal(files[1].what, "backing file 1 of disk 'disk0'");
+	assert_int_equal(files[1].open_flags, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(vmdef_set_fd(config, files[1].pointer, 6), 0);
+	assert_string_equal(json_object_to_json_string_ext(json_at(config, "/devices/5/backing"),
+							   PLAIN),
+			    "[{\"fd\":6}]");
 	assert_int_equal(vmdef_set_fd(config, "/boot/initrd", 5), -ENOENT);
 	assert_int_equal(vmdef_files(config, files, NULL), 2); /* what has a descriptor is done */
 	json_add_str(json_get(config, "boot"), "initrd", "/i");

@@ -28,6 +28,8 @@
 
 struct blk_cfg {
 	int fd;
+	int backing[BLOCK_BACKING_MAX];
+	int format; /* enum block_format */
 	bool readonly;
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	char address[16];
@@ -373,11 +375,16 @@ static int blk_init(struct device *d, struct err *e)
 	};
 	struct blk *blk = container_of(d, struct blk, v.dev);
 	struct blk_cfg *cfg = d->cfg;
-	struct block_image image = { .readonly = cfg->readonly };
+	struct block_image image = { .readonly = cfg->readonly,
+				     .format = (enum block_format)cfg->format };
 	int ret;
 
 	snprintf(blk->serial, sizeof(blk->serial), "%.20s", cfg->serial[0] ? cfg->serial : d->id);
 	image.fd = TAKE_FD(cfg->fd);
+	while (image.nbacking < BLOCK_BACKING_MAX && cfg->backing[image.nbacking] >= 0) {
+		image.backing[image.nbacking] = TAKE_FD(cfg->backing[image.nbacking]);
+		image.nbacking++;
+	}
 	if (d->board->caged) /* a ring is made before the cage or never */
 		image.engine = BLOCK_ENGINE_PSYNC;
 	ret = block_open(&image, &blk->block, e);
@@ -399,8 +406,15 @@ static void blk_fini(struct device *d)
 	free(blk->pool);
 }
 
+static const char *const blk_formats[] = { [BLOCK_FORMAT_UNSAID] = "",
+					   [BLOCK_FORMAT_RAW] = "raw",
+					   [BLOCK_FORMAT_QCOW2] = "qcow2",
+					   NULL };
+
 static const struct field blk_fields[] = {
 	FIELD_FD("path", struct blk_cfg, fd),
+	FIELD_ENUM("format", struct blk_cfg, format, blk_formats),
+	FIELD_FDS("backing", struct blk_cfg, backing),
 	FIELD_BOOL("readonly", struct blk_cfg, readonly),
 	FIELD_STR("serial", struct blk_cfg, serial),
 	FIELD_STR("address", struct blk_cfg, address),
