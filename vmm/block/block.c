@@ -329,8 +329,10 @@ static int block_open_level(struct block_image *image, unsigned int level, enum 
 	struct block *b = block_new(TAKE_FD(*fd), level || image->readonly), *below = NULL;
 	const char *name, *name_format = "";
 
-	if (!b)
-		return err_set(e, ENOMEM, "disk image: no memory");
+	if (!b) {
+		err_set(e, ENOMEM, "disk image: no memory");
+		return -ENOMEM;
+	}
 	*ret_block = b; /* with what there is of it */
 	ret = raw_probe(b, e);
 	if (ret >= 0)

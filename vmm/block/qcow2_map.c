@@ -200,7 +200,7 @@ int qcow2_map(struct qcow2 *q, uint64_t pos, uint64_t len, struct block_extent *
 
 	if (n < 0)
 		return (int)n;
-	if (n) {
+	if (p) {
 		count = MIN(count, (in + len + q->cluster_size - 1) >> q->h.cluster_bits);
 		entry = be64toh(p[0]);
 		kind = qcow2_kind(q, entry);

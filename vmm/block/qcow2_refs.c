@@ -89,7 +89,7 @@ static int qcow2_ref_get(struct qcow2 *q, uint64_t cluster, uint64_t *ret)
 
 	if (r < 0)
 		return r;
-	*ret = r ? qcow2_ref_load(q, cluster, p) : 0;
+	*ret = p ? qcow2_ref_load(q, cluster, p) : 0;
 	return 0;
 }
 
@@ -275,8 +275,8 @@ int64_t qcow2_alloc(struct qcow2 *q, uint64_t want, uint64_t *ret_cluster)
 		uint8_t *p = NULL;
 
 		r = qcow2_ref_find(q, first + n, &p);
-		count = r > 0 ? qcow2_ref_load(q, first + n, p) : 1;
-		if (r < 0 || count)
+		count = p ? qcow2_ref_load(q, first + n, p) : 1;
+		if (!p || count)
 			break;
 		if (qcow2_is_vital(q, first + n)) {
 			qcow2_unalloc(q, first, n);
@@ -303,8 +303,8 @@ static int qcow2_unref(struct qcow2 *q, uint64_t cluster)
 
 	if (r < 0)
 		return r;
-	count = r ? qcow2_ref_load(q, cluster, p) : 0;
-	if (!count)
+	count = p ? qcow2_ref_load(q, cluster, p) : 0;
+	if (!p || !count)
 		return qcow2_damaged(q);
 	qcow2_ref_store(q, cluster, p, count - 1);
 	if (count > 1)
@@ -323,10 +323,9 @@ void qcow2_unalloc(struct qcow2 *q, uint64_t cluster, uint64_t count)
 void qcow2_leave(struct qcow2 *q, uint64_t cluster, uint64_t count)
 {
 	struct qcow2_frees *f = &q->left;
-	struct qcow2_run *last = f->n ? &f->runs[f->n - 1] : NULL;
 
-	if (last && last->cluster + last->count == cluster) {
-		last->count += count;
+	if (f->n && f->runs[f->n - 1].cluster + f->runs[f->n - 1].count == cluster) {
+		f->runs[f->n - 1].count += count;
 		return;
 	}
 	if (f->n == QCOW2_FREES) {

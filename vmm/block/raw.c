@@ -166,7 +166,7 @@ int raw_write(const struct block *b, struct iovec *iov, unsigned int niov, uint6
 
 int raw_write_buf(const struct block *b, const void *buf, uint64_t len, uint64_t offset)
 {
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
+	struct iovec iov = { .iov_base = (void *)buf, .iov_len = len };
 
 	return raw_write(b, &iov, 1, offset);
 }
