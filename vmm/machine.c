@@ -343,9 +343,8 @@ int machine_set_memory(struct machine *m, uint64_t size, bool dry_run, bool *ret
 	if (size < MACHINE_MEMORY_MIN || size > all) {
 		json_size_format(MACHINE_MEMORY_MIN, least, sizeof(least));
 		json_size_format(all, most, sizeof(most));
-		return err_set(e, ERR_INVALID,
-			       "the VM can have %s to %s of memory, not %llu bytes", least, most,
-			       (unsigned long long)size);
+		return err_set(e, ERR_INVALID, "the VM can have %s to %s of memory, not %llu bytes",
+			       least, most, (unsigned long long)size);
 	}
 	pthread_mutex_lock(&m->lock);
 	*ret_changed = balloon_set(d, all - size, dry_run);

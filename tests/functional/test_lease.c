@@ -330,18 +330,12 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, leases_setup, leases_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_start_and_stop),
-		T(test_kill_restart_and_crash),
-		T(test_dry_run),
-		T(test_events),
-		T(test_phase),
-		T(test_vmctl),
-		T(test_memlock),
-		T(test_refused),
-		T(test_stray),
-		T(test_vf_settings),
-		T(test_mac_in_use),
-		T(test_reboot_keeps_mac),
+		T(test_start_and_stop), T(test_kill_restart_and_crash),
+		T(test_dry_run),	T(test_events),
+		T(test_phase),		T(test_vmctl),
+		T(test_memlock),	T(test_refused),
+		T(test_stray),		T(test_vf_settings),
+		T(test_mac_in_use),	T(test_reboot_keeps_mac),
 		T(test_other_device),
 	};
 

@@ -539,7 +539,7 @@ static struct json_object *client_fd(unsigned int index)
 }
 
 static void client_configure(struct client *c, const uint8_t *code, size_t len, int kvm_fd,
-			     int exit_fd)
+			     int exit_fd, bool balloon)
 {
 	struct json_object *params = json_new();
 	struct fdset fds;
@@ -548,7 +548,7 @@ static void client_configure(struct client *c, const uint8_t *code, size_t len, 
 	fdset_add(&fds, guest_kernel(code, len));
 	fdset_add(&fds, kvm_fd);
 	fdset_add(&fds, exit_fd);
-	json_add(params, "config", guest_json(&(struct options){ .vcpus = 1, .balloon = true }));
+	json_add(params, "config", guest_json(&(struct options){ .vcpus = 1, .balloon = balloon }));
 	json_add(params, "kvm", client_fd(1));
 	json_add(params, "exit_record", client_fd(2));
 	client_call(c, "machine.configure", params, &fds);
@@ -579,7 +579,7 @@ static void control_lives_through_a_lost_connection(void **state)
 	assert_int_equal(pipe(record), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, console), 0);
 	client_init(&c, path);
-	client_configure(&c, guest_count, sizeof(guest_count), kvm_fd, record[1]);
+	client_configure(&c, guest_count, sizeof(guest_count), kvm_fd, record[1], true);
 	client_expect(&c, "/result/state", "created");
 	client_call(&c, "machine.start", json_new(), NULL);
 	client_expect(&c, "/result/state", "running");
@@ -620,7 +620,7 @@ static void control_tells_the_timeline(void **state)
 	(void)state;
 	assert_int_equal(pipe(record), 0);
 	client_init(&c, path);
-	client_configure(&c, guest_count, sizeof(guest_count), kvm_fd, record[1]);
+	client_configure(&c, guest_count, sizeof(guest_count), kvm_fd, record[1], true);
 	client_expect(&c, "/result/state", "created");
 	assert_null(c.timeline);
 	client_call(&c, "machine.start", json_new(), NULL);
@@ -662,7 +662,7 @@ static void control_reports_the_end(void **state)
 	(void)state;
 	assert_int_equal(pipe(record), 0);
 	client_init(&c, path);
-	client_configure(&c, guest_exit_7, sizeof(guest_exit_7), kvm_fd, record[1]);
+	client_configure(&c, guest_exit_7, sizeof(guest_exit_7), kvm_fd, record[1], true);
 	client_expect(&c, "/result/state", "created");
 	client_call(&c, "machine.start", NULL, NULL);
 	client_expect(&c, "/result/state", "running");
@@ -686,7 +686,7 @@ static void control_sets_the_memory(void **state)
 	client_init(&c, path);
 	client_call(&c, "machine.memory", NULL, NULL);
 	client_expect(&c, "/error/message", "the machine is empty");
-	client_configure(&c, guest_halt, sizeof(guest_halt), kvm_fd, record[1]);
+	client_configure(&c, guest_halt, sizeof(guest_halt), kvm_fd, record[1], true);
 	client_expect(&c, "/result/state", "created");
 	client_call(&c, "machine.memory", NULL, NULL);
 	client_expect(&c, "/result",
@@ -755,7 +755,7 @@ static void control_adds_and_removes_devices(void **state)
 	client_init(&c, path);
 	client_call(&c, "device.add", client_rng("virtio-rng", "rng0", "00:05.0"), NULL);
 	client_expect(&c, "/error/message", "the machine is empty");
-	client_configure(&c, guest_halt, sizeof(guest_halt), kvm_fd, record[1]);
+	client_configure(&c, guest_halt, sizeof(guest_halt), kvm_fd, record[1], false);
 	client_expect(&c, "/result/state", "created");
 	client_call(&c, "device.add", client_rng("virtio-rng", "rng0", "00:05.0"), NULL);
 	client_expect(&c, "/error/message", "cannot add a device: the VM is created");
