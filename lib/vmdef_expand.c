@@ -73,7 +73,10 @@ static unsigned int vmdef_place_before(struct json_object *previous, const struc
 	return 0;
 }
 
-/* An address in the definition holds; then what was before stays; the rest fills up from below. */
+/*
+ * An address in the definition holds; then what was before stays; the rest fills up from below. The place of a device that
+ * is off now stays free: it may be switched off by the newcomer (a balloon by a device of the host) and run still.
+ */
 static void vmdef_place_all(const struct vmdef_plan *p, struct json_object *previous,
 			    struct vmdef_places *pl)
 {
@@ -85,6 +88,9 @@ static void vmdef_place_all(const struct vmdef_plan *p, struct json_object *prev
 	for (size_t i = 0; i < p->n; i++)
 		if (!p->slots[i].off && vmdef_slot_property(&p->slots[i], "address"))
 			vmdef_place(pl, i, vmdef_place_before(previous, &p->slots[i]));
+	for (size_t i = 0; i < p->n; i++)
+		if (p->slots[i].off)
+			pl->taken |= BIT(vmdef_place_before(previous, &p->slots[i]));
 	for (size_t i = 0; i < p->n; i++) {
 		if (p->slots[i].off || !vmdef_slot_property(&p->slots[i], "address"))
 			continue;

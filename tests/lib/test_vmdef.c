@@ -273,6 +273,19 @@ static void test_addresses_stay(void **state)
 	assert_address(four, "b", "00:02.0");
 }
 
+/* A device of the host switches the profile's balloon off; in a machine that runs both are there. */
+static void test_place_of_what_is_off(void **state)
+{
+	AUTO_JSON struct json_object *before = expand("modern", "[]", NULL);
+	AUTO_JSON struct json_object *with = NULL;
+
+	(void)state;
+	assert_address(before, "balloon0", "00:03.0");
+	with = expand("modern", "[{\"type\":\"vfio-pci\",\"id\":\"nic\",\"pci\":\"0000:01:00.0\"}]",
+		      before);
+	assert_address(with, "nic", "00:04.0");
+}
+
 static void test_all_places(void **state)
 {
 	AUTO_JSON struct json_object *config = NULL;
@@ -619,6 +632,7 @@ int main(void)
 		cmocka_unit_test(test_profiles),
 		cmocka_unit_test(test_every_type_is_known),
 		cmocka_unit_test(test_addresses_stay),
+		cmocka_unit_test(test_place_of_what_is_off),
 		cmocka_unit_test(test_all_places),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_manual_is_complete),
