@@ -13,9 +13,11 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 
-#define LINK_RETRY_MS 1500 /* of a step of HOSTIO_MS */
-#define LINK_PAUSE_MS 10   /* doubled each time */
-#define LINK_MACS_MAX 2048 /* more than the kernel tells of */
+#define LINK_RETRY_MS 1500    /* of a step of HOSTIO_MS */
+#define LINK_CARRIER_MS 5000  /* of one of HOSTIO_LONG_MS: two ends agree upon a speed */
+#define LINK_PAUSE_MS 10      /* doubled each time, */
+#define LINK_PAUSE_MAX_MS 640 /* up to this */
+#define LINK_MACS_MAX 2048    /* more than the kernel tells of */
 #define LINK_VFS_MAX 65535
 
 /* Flags of an interface, as /sys has them: "0x1003". */
@@ -138,13 +140,28 @@ int step_vf_macs(struct kernel *k, struct json_object *step, struct json_object 
 	return 0;
 }
 
+/* Whether the interface has a link: a file that cannot be read while it is down. */
+static bool link_has_carrier(struct kernel *k, const char *netdev)
+{
+	char path[STEP_PATH], text[8];
+
+	snprintf(path, sizeof(path), "sys/class/net/%s/carrier", netdev);
+	return hostfs_read(&k->fs, path, text, sizeof(text), NULL) > 0 && text[0] == '1';
+}
+
 struct link_change {
 	struct kernel *k;
 	char netdev[STEP_NAME];
 	unsigned int vf;
-	int64_t until_ms;
+	int64_t until_ms, carrier_ms;
 	struct vf want;
 };
+
+/* Drivers divide the speed of the link (igb, ixgbe): without one, as just after "up", they call a rate invalid. */
+static bool link_needs_carrier(enum vf_part part, int ret)
+{
+	return part == VF_RATE && ret == -EINVAL;
+}
 
 /* What is refused: which property, of which VF, by which driver, and why. */
 static int link_refused(struct link_change *c, enum vf_part part, const struct err *why, int ret,
@@ -165,22 +182,32 @@ static int link_refused(struct link_change *c, enum vf_part part, const struct e
 		return err_hint(e,
 				"it was tried for %d ms; the VF may still be resetting: try again",
 				LINK_RETRY_MS);
+	if (link_needs_carrier(part, ret) && !link_has_carrier(c->k, c->netdev))
+		return err_hint(e,
+				"%s has no link, and a rate is a share of its speed: plug in the "
+				"cable, or leave '%s' out",
+				c->netdev, vf_part_name(part));
 	return err_hint(e, "dmesg | grep %s", c->k->device);
 }
 
 static int link_set_part(struct link_change *c, enum vf_part part, struct err *e)
 {
 	unsigned int pause_ms = LINK_PAUSE_MS;
+	int64_t until_ms = c->until_ms;
 	struct err why;
+	bool carrier;
 	int ret;
 
 	do {
 		why = (struct err){ 0 };
+		carrier = link_has_carrier(c->k, c->netdev);
 		ret = c->k->ops->vf_set(c->k, c->netdev, c->vf, part, &c->want, &why);
-		if (ret != -EBUSY && ret != -EAGAIN)
+		if (link_needs_carrier(part, ret) && !carrier)
+			until_ms = c->carrier_ms;
+		else if (ret != -EBUSY && ret != -EAGAIN)
 			break;
-		pause_ms *= 2;
-	} while (step_pause(c->until_ms, pause_ms / 2));
+		pause_ms = MIN(pause_ms * 2, LINK_PAUSE_MAX_MS);
+	} while (step_pause(until_ms, pause_ms / 2));
 	return ret < 0 ? link_refused(c, part, &why, ret, e) : 0;
 }
 
@@ -203,7 +230,9 @@ static int link_compare(struct link_change *c, struct err *e)
 int step_vf_set(struct kernel *k, struct json_object *step, struct json_object **ret_result,
 		struct err *e)
 {
-	struct link_change c = { .k = k, .until_ms = step_now_ms() + LINK_RETRY_MS };
+	struct link_change c = { .k = k,
+				 .until_ms = step_now_ms() + LINK_RETRY_MS,
+				 .carrier_ms = step_now_ms() + LINK_CARRIER_MS };
 	struct vf now = { 0 };
 	int ret = step_uint(step, "vf", LINK_VFS_MAX, &c.vf, e);
 

@@ -40,7 +40,7 @@
 
 #define HOSTIO_MS 2000 /* a step */
 #define HOSTIO_LONG_MS \
-	10000 /* one that takes as long as the hardware does: drivers, resets, VFs, NVMe commands */
+	10000 /* one that takes as long as the hardware does: drivers, resets, VFs, links, NVMe commands */
 
 struct hostio;
 

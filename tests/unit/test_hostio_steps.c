@@ -90,13 +90,21 @@ static void ok(struct host *h, const char *step, const char *result)
 	assert_string_equal(text, result);
 }
 
-static void refused(struct host *h, const char *step, int code, const char *message)
+static void refused_with_hint(struct host *h, const char *step, int code, const char *message,
+			      const char *hint)
 {
 	struct err e = { 0 };
 
 	assert_int_equal(run(h, step, NULL, 0, &e), -code);
 	assert_string_equal(e.msg, message);
 	assert_int_equal(e.code, code);
+	if (hint)
+		assert_string_equal(e.hint, hint);
+}
+
+static void refused(struct host *h, const char *step, int code, const char *message)
+{
+	refused_with_hint(h, step, code, message, NULL);
 }
 
 static void faults(struct host *h, const char *text)
@@ -315,6 +323,31 @@ static void test_vf_busy(void **state)
 	assert_true(step_now_ms() - began >= 1000);
 }
 
+/* igb, just after its PF is up: no rate before there is a link. */
+static void test_rate_waits_for_the_link(void **state)
+{
+	static const char set[] = "{'op':'vf-set','pf':'" PF "','vf':3,'set':{'max_tx_rate':100}}";
+	struct host *h = *state;
+
+	make_vfs(h);
+	faults(h, "[{'op':'vf-set','at':'max_tx_rate','error':'EINVAL','times':3}]");
+	ok(h, set, "");
+	/* without an end, and with a cable: not waited for */
+	faults(h, "[{'op':'vf-set','at':'max_tx_rate','error':'EINVAL'}]");
+	refused_with_hint(
+		h, "{'op':'vf-set','pf':'" PF "','vf':4,'set':{'max_tx_rate':100}}", ERR_HOST_VF,
+		"driver igb refuses transmit rate 0 to 100 Mbit/s for VF 4 of " PF
+		" (ens1): Invalid argument",
+		"ens1 has no link, and a rate is a share of its speed: plug in the cable, or leave "
+		"'max_tx_rate' out");
+	ok(h, "{'op':'link-up','pf':'" PF "'}", "{'was':'down'}");
+	refused_with_hint(h, "{'op':'vf-set','pf':'" PF "','vf':4,'set':{'max_tx_rate':100}}",
+			  ERR_HOST_VF,
+			  "driver igb refuses transmit rate 0 to 100 Mbit/s for VF 4 of " PF
+			  " (ens1): Invalid argument",
+			  "dmesg | grep " PF);
+}
+
 static void test_link(void **state)
 {
 	struct host *h = *state;
@@ -455,6 +488,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_vfs_short, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vf_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vf_busy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rate_waits_for_the_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nvme, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clean, setup, teardown),
