@@ -578,6 +578,11 @@ static void guest_proc_lost(void *arg, const struct err *why)
 	else
 		log_limited(&g->d->log, &g->lost_limit, "VM '%s': %s", g->name, why->msg);
 	g->lost = true;
+	/* found, and was not up when its vmd died: nobody was told that it runs, and it does not say so either */
+	if (g->found && !g->up) {
+		g->found = false;
+		guest_undo_start(g);
+	}
 	/* a guest that was asked to stop is given its time: the connection is made again */
 	if (g->vm.phase != VM_PHASE_STOPPING)
 		guest_give_up_soon(g, why);
