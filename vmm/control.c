@@ -37,10 +37,10 @@ struct control {
 	uv_timer_t linger;
 	struct control_client *client; /* the current one; freed by its closed callback */
 	unsigned int nclients;	       /* with those that are closing */
-	struct machine *machine;       /* owned; NULL: empty or ended */
+	struct machine *machine;       /* owned; NULL: empty */
 	char name[CONFIG_NAME_MAX];
 	int exit_fd, tail_fd; /* owned; -1 */
-	bool configured, ended, closing, stuck;
+	bool configured, ended, closing, left;
 	bool in_call; /* a method runs: its answer goes out before the end */
 	struct lastwords words;
 };
@@ -104,7 +104,14 @@ static void control_save_consoles(struct control *c)
 		console_save(console, c->tail_fd);
 }
 
-/* Leave the loop with nothing to do, once the last message is out. */
+/* The machine stays as it ended: the process goes next, and the kernel takes all of it in one go. */
+static void control_left(struct control *c)
+{
+	uv_close((uv_handle_t *)&c->linger, NULL);
+	c->left = true;
+}
+
+/* No more is wanted of the loop, once the last message is out. */
 static void control_shut(struct control *c)
 {
 	if (c->closing)
@@ -113,14 +120,12 @@ static void control_shut(struct control *c)
 	uv_close((uv_handle_t *)&c->listen, NULL);
 	uv_timer_start(&c->linger, control_linger_cb, CONTROL_LINGER_MS, 0);
 	control_save_consoles(c);
-	c->stuck = !machine_close(c->machine);
-	c->machine = NULL;
-	if (c->stuck) /* a vCPU that KVM does not give back: only this ends it */
-		_exit(lastwords_status(&c->words));
+	if (c->machine)
+		machine_kill(c->machine, "closed");
 	if (c->client)
 		conn_finish(&c->client->conn);
 	if (!c->nclients)
-		uv_close((uv_handle_t *)&c->linger, NULL);
+		control_left(c);
 }
 
 static void control_notify(struct control *c, const char *type, const char *message)
@@ -139,7 +144,8 @@ static void control_machine_event(void *arg, const char *type, const char *messa
 {
 	struct control *c = arg;
 
-	control_notify(c, type, message);
+	if (!c->closing)
+		control_notify(c, type, message);
 }
 
 static void control_machine_removed(void *arg, const char *id)
@@ -156,7 +162,7 @@ static void control_machine_marked(void *arg)
 {
 	struct control *c = arg;
 
-	if (c->client)
+	if (c->client && !c->closing)
 		conn_send(&c->client->conn,
 			  rpc_notification("machine.timeline", control_timeline_json(c)), NULL);
 }
@@ -537,7 +543,7 @@ static void control_closed(struct conn *conn, const struct err *why)
 		c->client = NULL;
 	free(client);
 	if (!--c->nclients && c->closing)
-		uv_close((uv_handle_t *)&c->linger, NULL);
+		control_left(c);
 }
 
 static const struct conn_ops control_conn_ops = {
@@ -616,6 +622,11 @@ int control_new(uv_loop_t *loop, int take_listen_fd, const struct sandbox *sandb
 	return 0;
 }
 
+bool control_over(const struct control *c)
+{
+	return c->left;
+}
+
 int control_status(const struct control *c)
 {
 	return lastwords_status(&c->words);
@@ -625,6 +636,9 @@ void control_free(struct control *c)
 {
 	if (!c)
 		return;
+	machine_close(c->machine);
+	if (c->left)
+		uv_run(c->loop, UV_RUN_DEFAULT); /* handles are freed from there */
 	if (c->exit_fd >= 0)
 		close(c->exit_fd);
 	if (c->tail_fd >= 0)

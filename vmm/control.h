@@ -47,14 +47,17 @@
 struct control;
 
 /*
- * Serve on a listening socket until the machine has ended: then the loop runs out of work, and the owner
- * asks for control_status and frees it. sandbox (borrowed) was entered: each thread gets its filter, the calling
+ * Serve on a listening socket until the machine has ended: then it is over, and the owner asks for control_status
+ * and ends the process, or frees it. sandbox (borrowed) was entered: each thread gets its filter, the calling
  * one once it has its machine.
  */
 int control_new(uv_loop_t *loop, int take_listen_fd, const struct sandbox *sandbox,
 		const struct log *log, struct control **ret_control, struct err *e);
+/* Is nobody left to talk to? The loop need not run any more. */
+bool control_over(const struct control *c);
 /* The process's exit status: of the last words; 4 when no machine was ever configured. */
 int control_status(const struct control *c);
+/* With its machine; runs the loop. For tests: a process that ends has no need to take a machine apart. */
 void control_free(struct control *c);
 
 #endif

@@ -233,7 +233,6 @@ static int main_control(int control_fd, struct sandbox *sandbox, const struct lo
 	struct control *control;
 	struct err e = { 0 };
 	uv_loop_t loop;
-	int status;
 
 	/* before the first byte that somebody sends */
 	if (sandbox_enter(sandbox, log, &e) < 0)
@@ -246,11 +245,9 @@ static int main_control(int control_fd, struct sandbox *sandbox, const struct lo
 	uv_loop_init(&loop);
 	if (control_new(&loop, control_fd, sandbox, log, &control, &e) < 0)
 		return main_fail(&e);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	status = control_status(control);
-	control_free(control);
-	uv_loop_close(&loop);
-	return status;
+	while (!control_over(control))
+		uv_run(&loop, UV_RUN_ONCE);
+	_exit(control_status(control));
 }
 
 int main(int argc, char **argv)

@@ -559,7 +559,8 @@ static void client_fini(struct client *c, const char *path, int status)
 	while (!c->closed)
 		uv_run(&c->f.loop, UV_RUN_ONCE);
 	uv_close((uv_handle_t *)&c->f.deadline, NULL);
-	uv_run(&c->f.loop, UV_RUN_DEFAULT);
+	while (!control_over(c->control))
+		uv_run(&c->f.loop, UV_RUN_ONCE);
 	assert_int_equal(control_status(c->control), status);
 	control_free(c->control);
 	assert_int_equal(uv_loop_close(&c->f.loop), 0);
