@@ -13,6 +13,7 @@
 #include "vmd/methods.h"
 #include "vmd/request.h"
 #include "vmd/server.h"
+#include "vmd/turn.h"
 
 static const struct method_info *call_info(const struct call *call)
 {
@@ -266,6 +267,7 @@ void call_run(struct call *call)
 	struct err e;
 	int ret;
 
+	turn_before(call->daemon->turn, call);
 	log_debug(&call->daemon->log, "%s from %s, pid %d, uid %u", call->method->name,
 		  call->actor.program, (int)call->actor.pid, (unsigned int)call->actor.uid);
 	if (call_check_access(call, &e) < 0) {

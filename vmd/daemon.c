@@ -30,6 +30,7 @@
 #include "vmd/pci_policy.h"
 #include "vmd/scope.h"
 #include "vmd/server.h"
+#include "vmd/turn.h"
 #include "vmd/vmlog.h"
 
 /* FileDescriptorName= of the socket units */
@@ -94,6 +95,7 @@ static void daemon_close(struct daemon *d)
 	notify_stopping(&d->notify);
 	uv_close((uv_handle_t *)&d->sigterm, NULL);
 	uv_close((uv_handle_t *)&d->sigint, NULL);
+	turn_close(d->turn);
 	guests_close(d);
 	jobs_close(d->jobs);
 	scope_bus_close(d->scopes);
@@ -258,7 +260,9 @@ static int daemon_setup(struct daemon *d, struct err *e)
 	if (!d->events || !d->jobs || !d->guests || !d->logs)
 		return err_ret(e, -ENOMEM, "cannot start");
 	state_on_doubt(d->state, daemon_in_doubt, d);
-	ret = daemon_setup_leases(d, e);
+	ret = turn_new(d, &d->turn, e);
+	if (ret >= 0)
+		ret = daemon_setup_leases(d, e);
 	if (ret >= 0)
 		ret = server_new(d, &d->server, e);
 	return ret < 0 ? ret : daemon_listen(d, e);
@@ -300,6 +304,7 @@ static void daemon_fini(struct daemon *d)
 		vmlogs_free(d->logs);
 		scope_bus_free(d->scopes);
 		event_hub_free(d->events);
+		turn_free(d->turn);
 	}
 	cage_fini(d);
 	schema_set_free(d->schemas);

@@ -37,6 +37,7 @@ struct leases;
 struct pools;
 struct pci_policy;
 struct server;
+struct turn;
 struct vmlogs;
 
 struct daemon {
@@ -51,6 +52,7 @@ struct daemon {
 	struct host_cpuid cpuid;    /* the newest that a start has made */
 	struct scope_bus *scopes;   /* owned; NULL without scopes */
 	struct state *state;	    /* owned */
+	struct turn *turn;	    /* owned */
 	struct event_hub *events;   /* owned */
 	struct jobs *jobs;	    /* owned */
 	struct guests *guests;	    /* owned */

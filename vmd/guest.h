@@ -172,6 +172,13 @@ int guest_store_event(struct guest *g, enum vm_state to, struct err *e);
 /* --- guest_op.c: jobs --- */
 /* Written, before anything is done; the caller gives the input right after. NULL: e says why not. */
 struct guest_op *guest_op_begin(struct guest *g, const struct guest_request *r, struct err *e);
+/*
+ * The same in parts: in the open transaction; when that was taken back; when it is committed, before the events go out.
+ * What was before is saved already.
+ */
+struct guest_op *guest_op_write(struct guest *g, const struct guest_request *r, struct err *e);
+void guest_op_unwrite(struct guest_op *op);
+void guest_op_written(struct guest_op *op, const struct guest_request *r);
 /* Another one wants the same stop. */
 void guest_op_join(struct guest_op *op, int64_t timeout_ms, bool force);
 /*

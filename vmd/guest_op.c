@@ -297,58 +297,98 @@ static void guest_op_row(const struct guest *g, const struct guest_request *r, e
 	snprintf(row->unit, sizeof(row->unit), "%s", row->total ? "steps" : "");
 }
 
-/* What the user wants, the job, and what it looks like from now on: one transaction. */
-static int guest_op_record(struct guest_op *op, const struct guest_request *r, enum vm_phase phase,
-			   enum vm_state to, struct err *e)
+/* The VM as the input of a request is going to leave it. */
+static void guest_op_next(const struct guest *g, const struct guest_request *r, struct vm *ret_next)
+{
+	*ret_next = g->vm;
+	vm_input(ret_next, r->input, uv_now(&g->d->loop));
+}
+
+/* What the user wants, the job, and what it looks like from now on. */
+static int guest_op_record(struct guest_op *op, const struct guest_request *r, struct err *e)
 {
 	struct guest *g = op->g;
 	struct state *s = g->d->state;
 	struct state_job row;
-	int ret = state_begin(s, e);
+	struct vm next;
+	int ret = 0;
 
-	guest_op_row(g, r, phase, &row);
-	if (ret >= 0 && (r->kind == GUEST_STOP || r->kind == GUEST_KILL))
+	guest_op_next(g, r, &next);
+	guest_op_row(g, r, next.phase, &row);
+	if (r->kind == GUEST_STOP || r->kind == GUEST_KILL)
 		ret = state_vm_set_desired(s, g->id, false, e);
 	if (ret >= 0)
 		ret = job_begin(g->d->jobs, &row, op, &op->job, e);
-	if (ret >= 0 && g->told != to)
-		ret = guest_store_event(g, to, e);
-	if (ret >= 0)
-		ret = state_commit(s, e);
+	if (ret >= 0 && g->told != vm_state(&next))
+		ret = guest_store_event(g, vm_state(&next), e);
+	return ret;
+}
+
+struct guest_op *guest_op_write(struct guest *g, const struct guest_request *r, struct err *e)
+{
+	struct guest_op *op = guest_op_new(g, r->kind);
+
+	if (!op) {
+		err_set(e, ERR_RPC_INTERNAL, "out of memory");
+		return NULL;
+	}
+	if (guest_op_record(op, r, e) >= 0)
+		return op;
+	guest_op_unwrite(op);
+	return NULL;
+}
+
+void guest_op_unwrite(struct guest_op *op)
+{
+	if (op && op->job)
+		job_forget(op->job);
+	if (op)
+		guest_op_end(op);
+}
+
+void guest_op_written(struct guest_op *op, const struct guest_request *r)
+{
+	struct vm next;
+
+	guest_op_next(op->g, r, &next);
+	op->g->told = vm_state(&next); /* the input that follows leads there */
+	guest_op_watch(op, r->timeout_ms);
+}
+
+static int guest_op_commit(struct guest *g, const struct guest_request *r, struct guest_op **ret_op,
+			   struct err *e)
+{
+	struct state *s = g->d->state;
+	struct guest_op *op = NULL;
+	int ret = state_begin(s, e);
+
 	if (ret >= 0) {
-		g->told = to; /* the input that follows leads there */
-		event_flush(g->d->events);
+		op = guest_op_write(g, r, e);
+		ret = op ? state_commit(s, e) : -e->code;
+	}
+	if (ret >= 0) {
+		*ret_op = op;
 		return 0;
 	}
 	state_rollback(s);
 	event_drop(g->d->events);
-	if (op->job)
-		job_forget(op->job);
+	guest_op_unwrite(op);
 	return ret;
 }
 
 struct guest_op *guest_op_begin(struct guest *g, const struct guest_request *r, struct err *e)
 {
 	struct guest_op *op;
-	struct vm next;
 
 	/* what was before comes first */
 	if (guest_save(g, e) < 0)
 		return NULL;
-	op = guest_op_new(g, r->kind);
-	if (!op) {
-		err_set(e, ERR_RPC_INTERNAL, "out of memory");
-		return NULL;
-	}
 	if (r->kind == GUEST_START)
 		timeline_begin(&g->timeline);
-	next = g->vm;
-	vm_input(&next, r->input, uv_now(&g->d->loop));
-	if (guest_op_record(op, r, next.phase, vm_state(&next), e) < 0) {
-		guest_op_end(op);
+	if (guest_op_commit(g, r, &op, e) < 0)
 		return NULL;
-	}
-	guest_op_watch(op, r->timeout_ms);
+	guest_op_written(op, r);
+	event_flush(g->d->events);
 	return op;
 }
 

@@ -17,6 +17,7 @@
 #include "vmd/guest.h"
 #include "vmd/job.h"
 #include "vmd/start_plan.h"
+#include "vmd/turn.h"
 
 /* The guest that params.vm names, held; NULL: the call has been answered. */
 static struct guest *power_guest(struct daemon *d, struct call *call)
@@ -128,20 +129,13 @@ static void power_cancel_start(struct guest *g, const char *by)
 			g->name, by);
 }
 
-/* VM_GO: the job is written, then it begins. False: the call has been answered with why not. */
-static bool power_go(struct guest *g, struct guest_request *r, struct call *call)
+/* The job is written, now it begins. */
+static void power_begin(struct guest *g, const struct guest_request *r, struct call *call,
+			struct guest_op *op)
 {
 	char id[STATE_JOB_ID_SIZE];
-	struct guest_op *op;
-	struct err e;
 	bool wait;
 
-	call_actor(call, &r->actor);
-	op = guest_op_begin(g, r, &e);
-	if (!op) {
-		call_fail(call, &e, NULL);
-		return false;
-	}
 	memcpy(id, op->job->row.id, sizeof(id));
 	power_cancel_start(g, op->job->row.op);
 	/* before it begins: it may be over at once */
@@ -151,7 +145,85 @@ static bool power_go(struct guest *g, struct guest_request *r, struct call *call
 	guest_input(g, r->input);
 	if (!wait)
 		power_reply_job(g, call, id);
-	return true;
+}
+
+/* VM_GO. False: the call has been answered with why not. */
+static bool power_go(struct guest *g, struct guest_request *r, struct call *call)
+{
+	struct guest_op *op;
+	struct err e;
+
+	call_actor(call, &r->actor);
+	op = guest_op_begin(g, r, &e);
+	if (op)
+		power_begin(g, r, call, op);
+	else
+		call_fail(call, &e, NULL);
+	return op;
+}
+
+/* A start on its way: what others write in the same turn is written with it. */
+struct power_start {
+	struct guest *g; /* held; off */
+	struct guest_request request;
+	struct call *call;
+	struct guest_op *op; /* once it is written */
+	struct turn_write write;
+};
+
+static int power_start_write(struct turn_write *w, struct err *e)
+{
+	struct power_start *s = container_of(w, struct power_start, write);
+
+	s->op = guest_op_write(s->g, &s->request, e);
+	return s->op ? 0 : -e->code;
+}
+
+static void power_start_undo(struct turn_write *w)
+{
+	struct power_start *s = container_of(w, struct power_start, write);
+
+	guest_op_unwrite(TAKE_PTR(s->op));
+}
+
+static void power_start_done(struct turn_write *w, const struct err *why)
+{
+	struct power_start *s = container_of(w, struct power_start, write);
+
+	if (why) {
+		call_fail(s->call, why, NULL);
+	} else {
+		guest_op_written(s->op, &s->request);
+		power_begin(s->g, &s->request, s->call, s->op);
+	}
+	guest_put(s->g);
+	free(s);
+}
+
+static const struct turn_ops power_start_ops = { .write = power_start_write,
+						 .undo = power_start_undo,
+						 .done = power_start_done };
+
+static void power_start(struct guest *g, struct guest_request *r, struct call *call)
+{
+	struct power_start *s = calloc(1, sizeof(*s));
+	struct err e;
+
+	if (!s)
+		err_set(&e, ERR_RPC_INTERNAL, "out of memory");
+	if (!s || guest_save(g, &e) < 0) { /* what was before comes first */
+		call_fail(call, &e, NULL);
+		free(s);
+		return;
+	}
+	call_actor(call, &r->actor);
+	*s = (struct power_start){ .g = g, .request = *r, .call = call };
+	s->write = (struct turn_write){
+		.ops = &power_start_ops, .call = call, .id = g->id, .name = g->name
+	};
+	guest_hold(g);
+	timeline_begin(&g->timeline);
+	turn_add(g->d->turn, &s->write);
 }
 
 /* VM_JOIN: wait for the end of the job that is there. */
@@ -191,7 +263,10 @@ static void power_request(struct guest *g, struct guest_request *r, struct call 
 
 	switch (step.verdict) {
 	case VM_GO:
-		power_go(g, r, call);
+		if (r->kind == GUEST_START)
+			power_start(g, r, call);
+		else
+			power_go(g, r, call);
 		return;
 	case VM_JOIN:
 		power_join(g, r, call);

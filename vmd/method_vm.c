@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/auto.h"
@@ -17,6 +18,7 @@
 #include "vmd/history.h"
 #include "vmd/host.h"
 #include "vmd/lease.h"
+#include "vmd/turn.h"
 #include "vmd/vm_row.h"
 #include "vmd/vmlog.h"
 
@@ -93,18 +95,22 @@ struct vm_apply {
 	int64_t to;					  /* the revision to go back to, or 0 */
 	struct json_object *before, *old_config, *config; /* owned */
 	struct json_object *changes;			  /* owned */
-	struct state_vm vm;
+	struct json_object *loaded; /* owned: the definition, where it is not the call's */
+	struct state_vm vm, written;
 	bool exists;
 	const char *origin; /* the call's; NULL: it stays what it is */
 	const char *result;
+	struct turn_write write;
 };
 
-static void vm_apply_fini(struct vm_apply *a)
+static void vm_apply_free(struct vm_apply *a)
 {
+	json_object_put(a->loaded);
 	json_object_put(a->before);
 	json_object_put(a->old_config);
 	json_object_put(a->config);
 	json_object_put(a->changes);
+	free(a);
 }
 
 static int vm_apply_load(struct vm_apply *a, struct err *e)
@@ -144,38 +150,31 @@ static int vm_apply_check_revision(const struct vm_apply *a, struct err *e)
 	return 0;
 }
 
-static int vm_apply_write(struct vm_apply *a, struct err *e)
+static int vm_apply_write(struct turn_write *w, struct err *e)
 {
+	struct vm_apply *a = container_of(w, struct vm_apply, write);
 	const char *definition =
 		json_object_to_json_string_ext(a->definition, JSON_C_TO_STRING_PLAIN);
 	const char *config = json_object_to_json_string_ext(a->config, JSON_C_TO_STRING_PLAIN);
 	struct state *s = a->d->state;
-	struct json_object *data = json_add_str(json_new(), "name", a->vm.name);
+	struct json_object *data;
 	struct state_actor actor;
-	int ret = state_begin(s, e);
+	int ret;
 
+	a->written = a->vm;
 	call_actor(a->call, &actor);
 	if (a->to)
 		snprintf(actor.note, sizeof(actor.note), "revert to %lld", (long long)a->to);
-	if (ret >= 0)
-		ret = a->exists ? state_vm_update(s, &a->vm, definition, config, &actor, e)
-				: state_vm_insert(s, &a->vm, definition, config, &actor, e);
+	ret = a->exists ? state_vm_update(s, &a->written, definition, config, &actor, e)
+			: state_vm_insert(s, &a->written, definition, config, &actor, e);
 	if (ret >= 0 && a->origin)
-		ret = state_vm_set_origin(s, a->vm.id, a->origin, e);
-	json_add_int(data, "revision", a->vm.revision);
-	if (ret >= 0)
-		ret = event_add(a->d->events, a->exists ? "vm.updated" : "vm.created", a->vm.id,
-				TAKE_PTR(data), e);
-	json_object_put(data);
-	if (ret >= 0)
-		ret = state_commit(s, e);
-	if (ret >= 0) {
-		event_flush(a->d->events);
-		return 0;
-	}
-	state_rollback(s);
-	event_drop(a->d->events);
-	return ret;
+		ret = state_vm_set_origin(s, a->written.id, a->origin, e);
+	if (ret < 0)
+		return ret;
+	data = json_add_str(json_new(), "name", a->written.name);
+	json_add_int(data, "revision", a->written.revision);
+	return event_add(a->d->events, a->exists ? "vm.updated" : "vm.created", a->written.id, data,
+			 e);
 }
 
 static void vm_apply_columns(struct vm_apply *a)
@@ -194,6 +193,7 @@ static int vm_apply_move(const struct vm_apply *a, bool dry_run, struct err *e)
 	return state_vm_set_origin(a->d->state, a->vm.id, a->origin, e);
 }
 
+/* 0: the answer can be given; 1: once it is written. */
 static int vm_apply(struct vm_apply *a, struct schema_error *where, struct err *e)
 {
 	bool dry_run = json_get_bool(a->call->params, "dry_run", false);
@@ -223,7 +223,7 @@ static int vm_apply(struct vm_apply *a, struct schema_error *where, struct err *
 	}
 	vm_apply_columns(a);
 	if (!dry_run)
-		return vm_apply_write(a, e);
+		return 1;
 	a->vm.revision++;
 	return 0;
 }
@@ -244,20 +244,65 @@ static void vm_apply_reply(struct vm_apply *a)
 	call_reply(a->call, o);
 }
 
+static void vm_apply_done(struct turn_write *w, const struct err *why)
+{
+	struct vm_apply *a = container_of(w, struct vm_apply, write);
+
+	if (why) {
+		call_fail(a->call, why, NULL);
+	} else {
+		a->vm = a->written;
+		vm_apply_reply(a);
+	}
+	vm_apply_free(a);
+}
+
+static const struct turn_ops vm_apply_ops = { .write = vm_apply_write, .done = vm_apply_done };
+
+static struct vm_apply *vm_apply_new(struct daemon *d, struct call *call)
+{
+	struct vm_apply *a = calloc(1, sizeof(*a));
+	struct err e;
+
+	if (!a) {
+		err_set(&e, ERR_RPC_INTERNAL, "out of memory");
+		call_fail(call, &e, NULL);
+		return NULL;
+	}
+	a->d = d;
+	a->call = call;
+	return a;
+}
+
+/* ret is vm_apply's. */
+static void vm_apply_go_on(struct vm_apply *a, int ret, const struct schema_error *where,
+			   const struct err *e)
+{
+	if (ret > 0) {
+		a->write = (struct turn_write){
+			.ops = &vm_apply_ops, .call = a->call, .id = a->vm.id, .name = a->vm.name
+		};
+		turn_add(a->d->turn, &a->write);
+		return;
+	}
+	if (ret < 0)
+		vm_fail_at(a->call, e, where);
+	else
+		vm_apply_reply(a);
+	vm_apply_free(a);
+}
+
 void method_vm_apply(struct daemon *d, struct call *call)
 {
-	struct vm_apply a = { .d = d,
-			      .call = call,
-			      .definition = json_get(call->params, "definition"),
-			      .origin = json_get_str(call->params, "origin", NULL) };
+	struct vm_apply *a = vm_apply_new(d, call);
 	struct schema_error where = { 0 };
 	struct err e;
 
-	if (vm_apply(&a, &where, &e) < 0)
-		vm_fail_at(call, &e, &where);
-	else
-		vm_apply_reply(&a);
-	vm_apply_fini(&a);
+	if (!a)
+		return;
+	a->definition = json_get(call->params, "definition");
+	a->origin = json_get_str(call->params, "origin", NULL);
+	vm_apply_go_on(a, vm_apply(a, &where, &e), &where, &e);
 }
 
 /* The definition of an old revision becomes the newest, checked as any other: the rules may have changed. */
@@ -267,9 +312,10 @@ static int vm_revert(struct vm_apply *a, struct schema_error *where, struct err 
 	int ret = state_vm_find(a->d->state, json_get_str(a->call->params, "vm", ""), &vm, e);
 
 	if (ret >= 0)
-		ret = history_load(a->d->state, &vm, a->to, &a->definition, e);
+		ret = history_load(a->d->state, &vm, a->to, &a->loaded, e);
 	if (ret < 0)
 		return ret;
+	a->definition = a->loaded;
 	ret = vm_apply(a, where, e);
 	if (ret == -ERR_INVALID)
 		err_because(e, "revision %lld of VM '%s' is not valid any more", (long long)a->to,
@@ -279,16 +325,14 @@ static int vm_revert(struct vm_apply *a, struct schema_error *where, struct err 
 
 void method_vm_revert(struct daemon *d, struct call *call)
 {
-	struct vm_apply a = { .d = d, .call = call, .to = json_get_int(call->params, "to", 0) };
+	struct vm_apply *a = vm_apply_new(d, call);
 	struct schema_error where = { 0 };
 	struct err e;
 
-	if (vm_revert(&a, &where, &e) < 0)
-		vm_fail_at(call, &e, &where);
-	else
-		vm_apply_reply(&a);
-	json_object_put(a.definition);
-	vm_apply_fini(&a);
+	if (!a)
+		return;
+	a->to = json_get_int(call->params, "to", 0);
+	vm_apply_go_on(a, vm_revert(a, &where, &e), &where, &e);
 }
 
 static struct json_object *vm_consoles(struct json_object *config)
@@ -376,27 +420,27 @@ static void vm_keep_definition(struct daemon *d, const struct state_vm *vm,
 		json_add(data, "definition", TAKE_PTR(definition));
 }
 
-static int vm_delete(struct daemon *d, const struct state_vm *vm, struct err *e)
-{
-	struct json_object *data = json_add_str(json_new(), "name", vm->name);
-	int ret = state_begin(d->state, e);
+/* A deletion on its way. */
+struct vm_delete {
+	struct daemon *d;
+	struct call *call;
+	struct state_vm vm;
+	struct turn_write write;
+};
 
-	if (ret >= 0)
-		vm_keep_definition(d, vm, data);
-	if (ret >= 0)
-		ret = state_vm_delete(d->state, vm->id, e);
-	if (ret >= 0)
-		ret = event_add(d->events, "vm.deleted", vm->id, TAKE_PTR(data), e);
-	json_object_put(data);
-	if (ret >= 0)
-		ret = state_commit(d->state, e);
-	if (ret >= 0) {
-		event_flush(d->events);
-		return 0;
+static int vm_delete_write(struct turn_write *w, struct err *e)
+{
+	const struct vm_delete *del = container_of(w, struct vm_delete, write);
+	struct json_object *data = json_add_str(json_new(), "name", del->vm.name);
+	int ret;
+
+	vm_keep_definition(del->d, &del->vm, data);
+	ret = state_vm_delete(del->d->state, del->vm.id, e);
+	if (ret < 0) {
+		json_object_put(data);
+		return ret;
 	}
-	state_rollback(d->state);
-	event_drop(d->events);
-	return ret;
+	return event_add(del->d->events, "vm.deleted", del->vm.id, data, e);
 }
 
 static int vm_may_delete(struct daemon *d, const struct state_vm *vm, struct err *e)
@@ -417,34 +461,64 @@ static void vm_add_removed(struct json_object *list, const char *fmt, long long 
 	json_object_array_add(list, json_object_new_string(text));
 }
 
+static void vm_delete_reply(struct call *call, const struct state_vm *vm)
+{
+	struct json_object *removed = json_object_new_array();
+
+	json_object_array_add(removed, json_object_new_string("definition"));
+	vm_add_removed(removed, "revision", (long long)vm->revision);
+	json_object_array_add(removed, json_object_new_string("logs"));
+	call_reply(call, json_add(json_add_str(json_new(), "name", vm->name), "removed", removed));
+}
+
+static void vm_delete_done(struct turn_write *w, const struct err *why)
+{
+	struct vm_delete *del = container_of(w, struct vm_delete, write);
+	struct guest *g = guest_find(del->d, del->vm.id);
+	char dir[256];
+
+	if (why) {
+		call_fail(del->call, why, NULL);
+		free(del);
+		return;
+	}
+	guest_dir(del->d, del->vm.id, dir, sizeof(dir));
+	vmproc_clean(dir);
+	vmlogs_delete(del->d, del->vm.id);
+	if (g) { /* somebody waits for a state that never comes */
+		guest_hold(g);
+		guest_deleted(g);
+		guest_put(g);
+	}
+	vm_delete_reply(del->call, &del->vm);
+	free(del);
+}
+
+static const struct turn_ops vm_delete_ops = { .write = vm_delete_write, .done = vm_delete_done };
+
+static int vm_delete(struct daemon *d, struct call *call, const struct state_vm *vm, struct err *e)
+{
+	struct vm_delete *del = calloc(1, sizeof(*del));
+
+	if (!del)
+		return err_set(e, ERR_RPC_INTERNAL, "out of memory");
+	*del = (struct vm_delete){ .d = d, .call = call, .vm = *vm };
+	del->write = (struct turn_write){
+		.ops = &vm_delete_ops, .call = call, .id = del->vm.id, .name = del->vm.name
+	};
+	turn_add(d->turn, &del->write);
+	return 0;
+}
+
 void method_vm_delete(struct daemon *d, struct call *call)
 {
 	bool dry_run = json_get_bool(call->params, "dry_run", false);
-	struct json_object *removed;
 	struct state_vm vm;
-	struct guest *g;
-	char dir[256];
 	struct err e;
 
 	if (state_vm_find(d->state, json_get_str(call->params, "vm", ""), &vm, &e) < 0 ||
-	    vm_may_delete(d, &vm, &e) < 0 || (!dry_run && vm_delete(d, &vm, &e) < 0)) {
+	    vm_may_delete(d, &vm, &e) < 0 || (!dry_run && vm_delete(d, call, &vm, &e) < 0))
 		call_fail(call, &e, NULL);
-		return;
-	}
-	removed = json_object_new_array();
-	json_object_array_add(removed, json_object_new_string("definition"));
-	vm_add_removed(removed, "revision", (long long)vm.revision);
-	json_object_array_add(removed, json_object_new_string("logs"));
-	if (!dry_run) {
-		guest_dir(d, vm.id, dir, sizeof(dir));
-		vmproc_clean(dir);
-		vmlogs_delete(d, vm.id);
-		g = guest_find(d, vm.id);
-		if (g) { /* somebody waits for a state that never comes */
-			guest_hold(g);
-			guest_deleted(g);
-			guest_put(g);
-		}
-	}
-	call_reply(call, json_add(json_add_str(json_new(), "name", vm.name), "removed", removed));
+	else if (dry_run)
+		vm_delete_reply(call, &vm);
 }

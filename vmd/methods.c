@@ -37,11 +37,11 @@ const struct method methods[] = {
 	{ "sriov.pf.get", method_sriov_pf_get },
 	{ "sriov.pf.list", method_sriov_pf_list },
 	{ "sriov.pf.set", method_sriov_pf_set },
-	{ "vm.apply", method_vm_apply },
+	{ "vm.apply", method_vm_apply, .own_vm = true },
 	{ "vm.attach", method_vm_attach },
 	{ "vm.balloon", method_vm_balloon },
 	{ "vm.console", method_vm_console },
-	{ "vm.delete", method_vm_delete },
+	{ "vm.delete", method_vm_delete, .own_vm = true },
 	{ "vm.detach", method_vm_detach },
 	{ "vm.diff", method_vm_diff },
 	{ "vm.export", method_vm_export },
@@ -60,7 +60,7 @@ const struct method methods[] = {
 	{ "vm.stop", method_vm_stop },
 	{ "vm.timeline", method_vm_timeline },
 	{ "vm.validate", method_vm_validate },
-	{ "vm.wait", method_vm_wait },
+	{ "vm.wait", method_vm_wait, .own_vm = true },
 	{ NULL, NULL },
 };
 /* clang-format on */

@@ -13,6 +13,7 @@
 struct method {
 	const char *name; /* "vm.start"; its schema is schemas/rpc/vm.json, member "vm.start" */
 	void (*handle)(struct daemon *d, struct call *call);
+	bool own_vm; /* reads and writes nothing but what is of its VM: see turn.h */
 };
 
 /* A row without a name ends it. */

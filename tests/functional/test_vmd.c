@@ -394,12 +394,52 @@ static void test_check_option(void **state)
 	free(o);
 }
 
+/* Three clients in one turn of the loop, two of them about the same revision: one alone gets it. */
+static void test_one_turn(void **state)
+{
+	static const char *const params[] = {
+		"{'if_revision': 1, 'definition': {'name': 'one', 'cpus': 3, 'boot': {'kernel': "
+		"'/k'}}}",
+		"{'if_revision': 1, 'definition': {'name': 'one', 'cpus': 4, 'boot': {'kernel': "
+		"'/k'}}}",
+		"{'definition': {'name': 'two', 'boot': {'kernel': '/k'}}}",
+	};
+	struct harness *h = *state;
+	struct client *c[3] = { harness_client(h), harness_client(h), harness_client(h) };
+	AUTO_JSON struct json_object *made = client_result(c[0], "vm.apply", DEF), *got = NULL;
+	int ids[3], won = 0, status;
+
+	assert_non_null(made);
+	assert_int_equal(kill(h->vmd, SIGSTOP), 0);
+	assert_int_equal(waitpid(h->vmd, &status, WUNTRACED), h->vmd);
+	for (int i = 0; i < 3; i++)
+		ids[i] = client_ask(c[i], "vm.apply", params[i]);
+	assert_int_equal(kill(h->vmd, SIGCONT), 0);
+	for (int i = 0; i < 3; i++) {
+		AUTO_JSON struct json_object *o = client_answer(c[i], ids[i]);
+		struct json_object *result = json_get(o, "result");
+
+		if (i == 2)
+			assert_string_equal(json_get_str(result, "result", ""), "created");
+		else if (result)
+			won += i + 1;
+		else
+			assert_int_equal(json_get_int(json_get(o, "error"), "code", 0),
+					 ERR_VM_REVISION);
+	}
+	assert_in_range(won, 1, 2);
+	got = client_result(c[2], "vm.get", "{'vm': 'one'}");
+	assert_int_equal(json_get_int(got, "revision", 0), 2);
+	assert_int_equal(json_get_int(got, "cpus", 0), won == 1 ? 3 : 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_ping_version_host),
 		T(test_apply_get_list_delete),
+		T(test_one_turn),
 		T(test_long_list),
 		T(test_if_revision),
 		T(test_bad_requests),
