@@ -108,7 +108,8 @@ static int top_list(struct top *t)
 		top_free(t->before, t->nbefore);
 		t->before = TAKE_PTR(t->vms);
 		t->nbefore = t->n;
-		qsort(t->before, t->nbefore, sizeof(*t->before), top_by_id);
+		if (t->nbefore)
+			qsort(t->before, t->nbefore, sizeof(*t->before), top_by_id);
 		vms = json_get(reply.result, "vms");
 		all = vms ? json_object_array_length(vms) : 0;
 		t->n = 0;
