@@ -175,9 +175,9 @@ static int link_refused(struct link_change *c, enum vf_part part, const struct e
 	err_set(e, ERR_HOST_VF, "driver %s refuses %s for VF %u of %s (%s): %s",
 		driver[0] ? driver : "(none)", vf_part_text(part, &c->want, text, sizeof(text)),
 		c->vf, c->k->device, c->netdev, why->msg);
-	if (ret == -EOPNOTSUPP)
+	if (ret == -EOPNOTSUPP) /* as a VM file names it */
 		return err_hint(e, "it does not have this property: leave '%s' out",
-				vf_part_name(part));
+				part == VF_RATE ? "rate" : vf_part_name(part));
 	if (ret == -EBUSY || ret == -EAGAIN)
 		return err_hint(e,
 				"it was tried for %d ms; the VF may still be resetting: try again",

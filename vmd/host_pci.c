@@ -171,6 +171,8 @@ static void host_pci_sriov(const struct hostfs *folder, struct pci_function *f)
 	if (!f->is_pf)
 		return;
 	f->num_vfs = (unsigned int)host_pci_number(folder, "sriov_numvfs", 10, 0xffff, 0);
+	f->vf_offset = (unsigned int)host_pci_number(folder, "sriov_offset", 10, 0xffff, 0);
+	f->vf_stride = (unsigned int)host_pci_number(folder, "sriov_stride", 10, 0xffff, 0);
 	f->autoprobe = host_pci_number(folder, "sriov_drivers_autoprobe", 10, 1, 1) == 1;
 }
 

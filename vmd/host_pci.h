@@ -42,9 +42,11 @@ struct pci_function {
 	/* SR-IOV */
 	bool is_pf, is_vf;
 	unsigned int total_vfs, num_vfs; /* of a PF */
-	bool autoprobe;			 /* sriov_drivers_autoprobe, of a PF */
-	struct pci_addr pf;		 /* of a VF */
-	struct pci_addr parent;		 /* bridge above; domain UINT32_MAX: on a root bus */
+	unsigned int vf_offset,
+		vf_stride;	/* of a PF: where its VFs come, in functions; stride 0: not known */
+	bool autoprobe;		/* sriov_drivers_autoprobe, of a PF */
+	struct pci_addr pf;	/* of a VF */
+	struct pci_addr parent; /* bridge above; domain UINT32_MAX: on a root bus */
 };
 
 struct pci_inventory {

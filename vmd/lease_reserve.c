@@ -83,7 +83,7 @@ static int lease_look_up(const struct lease_take *t, struct lease_want *want, st
 		return ret;
 	f = pci_inventory_find(&t->inventory, &addr);
 	if (!f)
-		return pci_not_found(&addr, e);
+		return pci_missing(&t->inventory, &addr, e);
 	if (pool_changes(t->set->d, f->is_vf ? &f->pf : &f->addr)) {
 		err_set(e, ERR_BUSY, "the VFs of the card of %s are being made or removed",
 			want->lease.address);
@@ -144,8 +144,9 @@ static int lease_check_mac(const struct lease_take *t, const struct lease_want *
 	ret = state_lease_of_mac(t->set->d->state, want->lease.mac, &has, e);
 	if (ret <= 0)
 		return ret;
-	return err_set(e, ERR_LEASE_MAC, "MAC address %s is that of %s, which VM '%s' has",
-		       want->lease.mac, has.address, has.name);
+	err_set(e, ERR_LEASE_MAC, "MAC address %s is that of %s, which VM '%s' has",
+		want->lease.mac, has.address, has.name);
+	return err_hint(e, "give one of the two VMs another; vmctl stop %s frees it", has.name);
 }
 
 /* The IOMMU keeps groups apart, not their members: they all belong to one VM. */
@@ -169,6 +170,36 @@ static int lease_check_group(const struct lease_take *t, const struct lease_want
 			"device %s shares IOMMU group %d with %s, which VM '%s' has",
 			want->lease.address, want->f.iommu_group, address, has.name);
 		return err_hint(e, "vmctl stop %s gives it back", has.name);
+	}
+	return 0;
+}
+
+/* A PF takes its VFs along. */
+static int lease_check_vfs(const struct lease_take *t, const struct lease_want *want, struct err *e)
+{
+	const struct pci_function *pf = &want->f;
+	char address[PCI_ADDR_SIZE];
+	struct state_lease has;
+
+	for (size_t i = 0; pf->num_vfs && i < t->inventory.n; i++) {
+		const struct pci_function *vf = &t->inventory.functions[i];
+		int ret;
+
+		if (!vf->is_vf || pci_addr_cmp(&vf->pf, &pf->addr))
+			continue;
+		ret = state_lease_at(t->set->d->state, pci_addr_format(&vf->addr, address), &has,
+				     e);
+		if (ret < 0)
+			return ret;
+		if (!ret)
+			continue;
+		err_set(e, ERR_LEASE_TAKEN,
+			"device %s has %u VFs, and VM '%s' has one of them, %s (%s)",
+			want->lease.address, pf->num_vfs, has.name, address,
+			state_lease_name(has.state));
+		return has.state == STATE_LEASE_QUARANTINED
+			       ? err_hint(e, "vmctl pci release %s", address)
+			       : err_hint(e, "take a VF of it too, or vmctl stop %s", has.name);
 	}
 	return 0;
 }
@@ -245,6 +276,8 @@ static int lease_reserve_one(struct lease_take *t, struct lease_want *want, stru
 		ret = lease_check_identity(t, want, e);
 	if (ret >= 0)
 		ret = lease_check_group(t, want, e);
+	if (ret >= 0)
+		ret = lease_check_vfs(t, want, e);
 	if (ret >= 0)
 		ret = lease_check_mac(t, want, e);
 	return ret < 0 ? ret : lease_insert(t, want, e);

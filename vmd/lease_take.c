@@ -21,6 +21,7 @@
 #include "vmd/event.h"
 #include "vmd/lease_priv.h"
 #include "vmd/pci_policy.h"
+#include "vmd/pci_use.h"
 
 void lease_take_free(struct lease_take *t)
 {
@@ -105,16 +106,31 @@ static bool lease_take_wants(const struct lease_take *t, const struct pci_functi
 	return false;
 }
 
+/* Its VFs have no link then, and with some drivers do not come up in the guest at all. */
+static int lease_check_pf(const struct lease_take *t, const struct lease_want *want, struct err *e)
+{
+	const struct pci_function *pf = &want->pf;
+	char address[PCI_ADDR_SIZE];
+
+	if (!want->f.is_vf || !pci_link_is_down(&t->set->d->hostfs, pf))
+		return 0;
+	err_set(e, ERR_POOL_DOWN, "PF %s (%s) of VF %s is down", pf->netdevs[0],
+		pci_addr_format(&pf->addr, address), want->lease.address);
+	return err_hint(e, "ip link set %s up", pf->netdevs[0]);
+}
+
 /* Of its group, what this start takes too is not in the way. */
 static int lease_check_one(const struct lease_take *t, const struct lease_want *want, struct err *e)
 {
 	const struct daemon *d = t->set->d;
 	struct pci_addr others[LEASE_WANTS_MAX];
+	int ret;
 
 	for (size_t i = 0; i < t->wants.n; i++)
 		others[i] = t->wants.list[i].f.addr;
-	return pci_policy_check(d->policy, &d->hostfs, &t->inventory, &want->f, others, t->wants.n,
-				e);
+	ret = pci_policy_check(d->policy, &d->hostfs, &t->inventory, &want->f, others, t->wants.n,
+			       e);
+	return ret < 0 ? ret : lease_check_pf(t, want, e);
 }
 
 static bool lease_take_gives_mac(const struct lease_take *t)
@@ -140,10 +156,11 @@ static int lease_check_interface(void *arg, const char *name)
 	if (hostfs_read(&net->t->set->d->hostfs, path, mac, sizeof(mac), NULL) < 0)
 		return 0; /* it has gone */
 	for (size_t i = 0; i < net->t->wants.n; i++)
-		if (!strcasecmp(net->t->wants.list[i].lease.mac, mac))
-			return err_set(net->e, ERR_LEASE_MAC,
-				       "MAC address %s is that of the host's interface %s", mac,
-				       name);
+		if (!strcasecmp(net->t->wants.list[i].lease.mac, mac)) {
+			err_set(net->e, ERR_LEASE_MAC,
+				"MAC address %s is that of the host's interface %s", mac, name);
+			return err_hint(net->e, "give the VM another");
+		}
 	return 0;
 }
 
@@ -262,6 +279,11 @@ static bool lease_take_mac_is_anothers(const struct lease_take *t, const struct 
 			return false;
 		err_set(e, ERR_LEASE_MAC, "MAC address %s is that of VF %s", mac,
 			pci_addr_format(&f->addr, address));
+		err_hint(e,
+			 "give the VM another; if it was left behind there: ip link set %s vf %u "
+			 "mac "
+			 "00:00:00:00:00:00",
+			 pf->netdevs[0], vf);
 		return true;
 	}
 	return false;
@@ -335,6 +357,10 @@ static void lease_take_look(struct lease_take *t)
 			"device %s has no MAC, VLAN or rate to be set: it is no VF of a network "
 			"card whose driver is bound",
 			want->lease.address);
+		err_hint(&e,
+			 "leave mac, vlan, qos, trust, spoofchk and rate out; vmctl pci show %s "
+			 "says what it is",
+			 want->lease.address);
 		lease_take_end(t, &e);
 		return;
 	}

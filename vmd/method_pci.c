@@ -199,8 +199,9 @@ static int pci_make_find(const struct daemon *d, struct json_object *params,
 	*ret_function = pci_inventory_find(ret_inventory, &addr);
 	if (*ret_function)
 		return 0;
+	ret = pci_missing(ret_inventory, &addr, e);
 	pci_inventory_fini(ret_inventory);
-	return pci_not_found(&addr, e);
+	return ret;
 }
 
 static int pci_make_get(const struct daemon *d, struct json_object *params,

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,6 +189,18 @@ static void pci_use_read_nets(const struct pci_use_reader *r)
 	hostfs_each(r->h, "sys/class/net", pci_use_class_net, &n, NULL);
 	if (n.carrier[0] && !n.other_carrier)
 		pci_use_add(r->uses, PCI_USE_ONLY_NIC, true, n.carrier, "");
+}
+
+bool pci_link_is_down(const struct hostfs *h, const struct pci_function *f)
+{
+	char path[96], text[32];
+	unsigned int flags;
+
+	if (!f->n_netdevs)
+		return false;
+	snprintf(path, sizeof(path), "sys/class/net/%.15s/flags", f->netdevs[0]);
+	return hostfs_read(h, path, text, sizeof(text), NULL) > 0 &&
+	       sscanf(text, "%x", &flags) == 1 && !(flags & IFF_UP);
 }
 
 /* --- the console ------------------------------------------------------------------------------------------ */

@@ -42,6 +42,8 @@ struct pci_uses {
  */
 int pci_uses_read(const struct hostfs *h, const struct pci_inventory *inventory,
 		  const struct pci_function *f, struct pci_uses *ret_uses, struct err *e);
+/* A network card whose interface is down; false where that cannot be told. */
+bool pci_link_is_down(const struct hostfs *h, const struct pci_function *f);
 /* "network interface eth0 has the default route" */
 const char *pci_use_text(const struct pci_use *use, char *out, size_t size);
 /* "netdev", "default-route": stable, for programs */
@@ -74,6 +76,8 @@ unsigned int pci_check_all(const struct hostfs *h, const struct pci_inventory *i
 
 /* -ERR_PCI_NOT_FOUND with the command that lists them. */
 int pci_not_found(const struct pci_addr *addr, struct err *e);
+/* The same; of a VF that a PF of the inventory could have, which PF that is and what makes it. */
+int pci_missing(const struct pci_inventory *inventory, const struct pci_addr *addr, struct err *e);
 /* Does this member of f's group keep it from a VM: another function, no bridge, with a driver of the host's? */
 bool pci_in_the_way(const struct pci_function *f, const struct pci_function *member);
 /* A driver that hands its device on to a process (vfio-pci and those of its kind), or to nobody (pci-stub)? */

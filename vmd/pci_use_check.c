@@ -39,6 +39,42 @@ int pci_not_found(const struct pci_addr *addr, struct err *e)
 			   "added or moved");
 }
 
+/* Routing IDs: PCIe base specification 5.0, 9.2.1.2. -1: no VF of this PF could be there. */
+static int pci_vf_index(const struct pci_function *pf, const struct pci_addr *addr)
+{
+	int first = (pf->addr.bus << 8 | pf->addr.dev << 3 | pf->addr.fn) + (int)pf->vf_offset;
+	int distance = (addr->bus << 8 | addr->dev << 3 | addr->fn) - first;
+	int stride = (int)pf->vf_stride;
+
+	if (!pf->is_pf || !stride || addr->domain != pf->addr.domain || distance < 0 ||
+	    distance % stride || distance / stride >= (int)pf->total_vfs)
+		return -1;
+	return distance / stride;
+}
+
+int pci_missing(const struct pci_inventory *inventory, const struct pci_addr *addr, struct err *e)
+{
+	char text[PCI_ADDR_SIZE], pf_text[PCI_ADDR_SIZE];
+
+	for (size_t i = 0; i < inventory->n; i++) {
+		const struct pci_function *pf = &inventory->functions[i];
+		int vf = pci_vf_index(pf, addr);
+
+		if (vf < 0)
+			continue;
+		pci_addr_format(&pf->addr, pf_text);
+		err_set(e, ERR_PCI_NOT_FOUND,
+			"the host has no PCI device %s: it would be VF %d of PF %s, which has %u "
+			"VFs of %u",
+			pci_addr_format(addr, text), vf, pf_text, pf->num_vfs, pf->total_vfs);
+		return err_hint(e,
+				"vmctl sriov pf set %s --vfs %d makes it, until the next boot; a "
+				"pool makes its VFs at each",
+				pf_text, vf + 1);
+	}
+	return pci_not_found(addr, e);
+}
+
 bool pci_driver_on_vfio(const char *driver)
 {
 	/* mlx5_vfio_pci and others of the kind; pci-stub only keeps others away */

@@ -2,7 +2,6 @@
 /* Pools as they are kept, and what is known of their functions: see pool.h. */
 #include "vmd/pool.h"
 
-#include <linux/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,18 +161,6 @@ bool pool_changes(const struct daemon *d, const struct pci_addr *pf)
 
 /* --- marks ------------------------------------------------------------------------------------------- */
 
-static bool pool_is_down(const struct hostfs *h, const struct pci_function *pf)
-{
-	char path[96], text[32];
-	unsigned int flags;
-
-	if (!pf->n_netdevs)
-		return false;
-	snprintf(path, sizeof(path), "sys/class/net/%.15s/flags", pf->netdevs[0]);
-	return hostfs_read(h, path, text, sizeof(text), NULL) > 0 &&
-	       sscanf(text, "%x", &flags) == 1 && !(flags & IFF_UP);
-}
-
 /*
  * An interface that is down is nobody's; a driver alone is no use either. What cannot be told counts as used.
  */
@@ -215,7 +202,7 @@ void pool_look(const struct hostfs *h, const struct pci_inventory *inventory,
 			pf = pci_inventory_find(inventory, &f->pf);
 		if (!pf || (!f->is_vf && !f->is_pf) || (pool && !pci_pool_has(pool, pf)))
 			continue;
-		if (f->is_pf && pool_is_down(h, f))
+		if (f->is_pf && pci_link_is_down(h, f))
 			marks[i] |= PCI_MARK_DOWN;
 		if (!f->is_vf || !pool_is_used(h, inventory, f, &use))
 			continue;

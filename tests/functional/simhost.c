@@ -50,6 +50,7 @@ struct json_object *simhost_step(struct harness *h, const char *step)
 
 void simhost_vfs(struct harness *h)
 {
+	json_object_put(simhost_step(h, "{'op':'link-up','pf':'0000:10:00.0'}"));
 	json_object_put(
 		simhost_step(h, "{'op':'vfs','pf':'0000:10:00.0','count':4,'autoprobe':true}"));
 	json_object_put(

@@ -361,12 +361,14 @@ static void test_mac_in_use(void **state)
 	start(w, "one");
 	refuse_start(w, "two", ERR_LEASE_MAC,
 		     "MAC address 52:54:00:00:00:01 is that of 0000:10:10.0, which VM 'one' has",
-		     "");
+		     "give one of the two VMs another; vmctl stop one frees it");
 	stop(w, "one");
 	json_object_put(simhost_step(w->h, "{'op':'vf-set','pf':'" FAR
 					   "','vf':1,'set':{'mac':'52:54:00:00:00:01'}}"));
 	refuse_start(w, "two", ERR_LEASE_MAC,
-		     "MAC address 52:54:00:00:00:01 is that of VF 0000:20:10.1", "");
+		     "MAC address 52:54:00:00:00:01 is that of VF 0000:20:10.1",
+		     "give the VM another; if it was left behind there: ip link set ens2 vf 1 mac "
+		     "00:00:00:00:00:00");
 	expect_pool(w, "front", "ready", 4, 0, 4);
 }
 

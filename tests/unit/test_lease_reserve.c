@@ -203,7 +203,7 @@ static void test_mac(void **state)
 		       "'mac':'52:54:00:00:00:ab'}",
 		       ERR_LEASE_MAC,
 		       "MAC address 52:54:00:00:00:ab is that of 0000:3b:00.0, which VM 'one' has",
-		       "");
+		       "give one of the two VMs another; vmctl stop one frees it");
 }
 
 static void test_stray(void **state)
