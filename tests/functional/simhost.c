@@ -87,6 +87,13 @@ void simhost_reboot(struct harness *h)
 	simhost_run(h, NULL, &o, "--reboot", NULL);
 }
 
+void simhost_renumber(struct harness *h)
+{
+	static struct harness_output o;
+
+	simhost_run(h, NULL, &o, "--reboot", "--renumber");
+}
+
 void simhost_faults(struct harness *h, const char *faults)
 {
 	char text[512], path[300];

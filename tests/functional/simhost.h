@@ -24,6 +24,8 @@ struct json_object *simhost_step(struct harness *h, const char *step);
 void simhost_faults(struct harness *h, const char *faults);
 /* The machine is started anew: other boot id, no VFs; simhost_vfs makes them. */
 void simhost_reboot(struct harness *h);
+/* The same, and somebody has plugged in a card: it is 0000:10:00.0, and those that were there have moved. */
+void simhost_renumber(struct harness *h);
 void simhost_vfs(struct harness *h);
 /*
  * Driver and override of each device, VFs, autoprobe and link of each PF, settings of each VF: what is to be as

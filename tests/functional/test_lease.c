@@ -242,6 +242,56 @@ static void test_other_device(void **state)
 	leases_expect_clean(w);
 }
 
+/* A card was added, and the one that the VM had is somewhere else: the wrong one is nobody's. */
+static void test_card_added(void **state)
+{
+	struct leases_world *w = *state;
+
+	NEEDS_KVM;
+	json_object_put(
+		simhost_step(w->h, "{'op':'vfs','pf':'0000:10:00.0','count':0,'autoprobe':true}"));
+	leases_define(w, "card", "0000:10:00.0", NULL);
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'card'}"));
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'card'}"));
+	leases_end_vmd(w, SIGTERM);
+	simhost_renumber(w->h);
+	simhost_snapshot(w->h, w->before);
+	leases_begin_vmd(w, "ok", SCENE_LONG);
+	client_expect_error(
+		w->c, "vm.start", "{'vm': 'card'}", ERR_LEASE_OTHER,
+		"another device is at 0000:10:00.0 than VM 'card' had there: serial number "
+		"00-1b-21-ff-fe-00-00-63 instead of 00-1b-21-ff-fe-00-00-01, MAC "
+		"00:1b:21:00:00:63 instead of 00:1b:21:00:00:01, slot 99 instead of 1",
+		"name its new address; or, to take this one, its identity beside the "
+		"address: {vendor: \"8086\", device: \"10c9\"}");
+	leases_expect_clean(w);
+	leases_define(w, "card", "0000:20:00.0", NULL);
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'card'}"));
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'card'}"));
+	leases_expect_clean(w);
+}
+
+/* Of the same vendor and device: only the one that is meant changes its driver, and the next one can go to another VM. */
+static void test_siblings(void **state)
+{
+	static const char *const siblings[] = { "0000:10:10.0", "0000:10:10.2", "0000:10:10.3" };
+	struct leases_world *w = *state;
+
+	NEEDS_KVM;
+	leases_define(w, "next", siblings[1], NULL);
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'two'}"));
+	assert_string_equal(simhost_driver(w->h, VF), "vfio-pci");
+	for (size_t i = 0; i < ARRAY_SIZE(siblings); i++)
+		assert_string_equal(simhost_driver(w->h, siblings[i]), "igbvf");
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'next'}"));
+	leases_expect(w, siblings[1], "next", "in-use");
+	assert_string_equal(simhost_driver(w->h, siblings[0]), "igbvf");
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'two'}"));
+	assert_string_equal(simhost_driver(w->h, siblings[1]), "vfio-pci");
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'next'}"));
+	leases_expect_clean(w);
+}
+
 /* --- settings of VFs ------------------------------------------------------------------------------ */
 
 /* As a pool's devices have them, put into the configuration of VM 'two'. */
@@ -336,7 +386,8 @@ int main(void)
 		T(test_memlock),	T(test_refused),
 		T(test_stray),		T(test_vf_settings),
 		T(test_mac_in_use),	T(test_reboot_keeps_mac),
-		T(test_other_device),
+		T(test_other_device),	T(test_card_added),
+		T(test_siblings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
