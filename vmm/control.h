@@ -19,8 +19,9 @@
  *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
  *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification
- *		"pinning": "guest memory 37%", while configure maps it for devices; "device": what the host says of
- *		one that is passed through
+ *		"pinning": "guest memory 37%", while configure maps it for devices; "device.error" and
+ *		"device.request": the host says so of one that is passed through, message is its id; a request comes
+ *		again as long as the device is there
  *	<- device.removed {id}	notification: the guest has let it go, or was reset; its descriptors are closed
  *	<- machine.timeline {memory?, pinned?, machine?, kernel?, start?, console?, kick?}	notification
  *

@@ -911,14 +911,57 @@ static void what_the_host_says_is_told(void **state)
 	assert_int_equal(f->fb.nnotices, 0);
 	fake_vfio_interrupt(&f->fv, VFIO_PCI_REQ_IRQ_INDEX, 0);
 	fake_board_watched(&f->fb);
-	assert_string_equal(f->fb.notice,
-			    "device: 'nic' (0000:3b:00.0): the host wants the device back");
+	assert_string_equal(f->fb.notice, "device.request: nic");
 	fake_vfio_interrupt(&f->fv, VFIO_PCI_ERR_IRQ_INDEX, 0);
 	fake_board_watched(&f->fb);
 	fake_board_watched(&f->fb);
 	assert_int_equal(f->fb.nnotices, 2);
-	assert_string_equal(f->fb.notice, "device: 'nic' (0000:3b:00.0): the host reports an error "
-					  "that it cannot correct");
+	assert_string_equal(f->fb.notice, "device.error: nic");
+	assert_int_equal(f->fb.nevents, 0);
+}
+
+/* Each time to vmd, which may have been away; once to the log. */
+static void a_request_is_logged_once(void **state)
+{
+	struct fixture *f = *state;
+	char text[512] = "";
+	FILE *file = tmpfile();
+	const char *said;
+
+	f->fb.log.fd = fileno(file);
+	f->fb.log.level = LOG_LEVEL_WARN;
+	plug(f);
+	for (int i = 0; i < 3; i++) {
+		fake_vfio_interrupt(&f->fv, VFIO_PCI_REQ_IRQ_INDEX, 0);
+		fake_board_watched(&f->fb);
+	}
+	assert_int_equal(f->fb.nnotices, 3);
+	assert_true(pread(fileno(file), text, sizeof(text) - 1, 0) > 0);
+	assert_non_null(strstr(text, "device 'nic' (0000:3b:00.0): the host wants"));
+	said = strstr(text, "the host wants");
+	assert_null(strstr(said + 1, "the host wants"));
+	fclose(file);
+	f->fb.log.fd = -1;
+}
+
+static void an_error_ends_a_vm_that_wants_it(void **state)
+{
+	struct fixture *f = *state;
+	struct vfio_pci_cfg cfg = fake_vfio_cfg(&f->fv, ADDRESS);
+
+	cfg.on_device_error = VFIO_ON_ERROR_STOP;
+	f->fb.log.fd = -1;
+	f->d = fake_board_add(&f->fb, &vfio_pci_class, "nic", &cfg);
+	fake_vfio_interrupt(&f->fv, VFIO_PCI_REQ_IRQ_INDEX, 0);
+	fake_board_watched(&f->fb);
+	assert_int_equal(f->fb.nevents, 0);
+	fake_vfio_interrupt(&f->fv, VFIO_PCI_ERR_IRQ_INDEX, 0);
+	fake_board_watched(&f->fb);
+	assert_string_equal(f->fb.notice, "device.error: nic");
+	assert_int_equal(f->fb.nevents, 1);
+	assert_int_equal(f->fb.events[0].event, BOARD_FAULT);
+	assert_string_equal(f->fb.events[0].msg, "device 'nic' (0000:3b:00.0): the host reports an "
+						 "error that it cannot correct");
 }
 
 /* --- reset and sleep ------------------------------------------------------------------------------------- */
@@ -1064,6 +1107,8 @@ int main(void)
 		TEST(a_pin_that_the_host_shares_is_done_without),
 		TEST(a_host_with_few_interrupts_gives_what_it_has),
 		TEST(what_the_host_says_is_told),
+		TEST(a_request_is_logged_once),
+		TEST(an_error_ends_a_vm_that_wants_it),
 		TEST(flr_resets_the_device_and_what_the_guest_set),
 		TEST(the_machines_reset_is_the_devices),
 		TEST(a_device_without_reset_says_so_to_the_guest),

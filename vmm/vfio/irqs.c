@@ -195,18 +195,53 @@ void vfio_irqs_sync(struct vfio_pci *v)
 
 /* --- what the host has to say -------------------------------------------------------------------------- */
 
+static void vfio_signal_error(struct vfio_pci *v, struct vfio_signal *s, const char *msg)
+{
+	const struct board *b = v->dev.board;
+
+	(void)s;
+	log_limited(b->log, &v->limit, "%s", msg);
+	b->ops->notice(b->arg, "device.error", v->dev.id);
+	if (v->stops)
+		b->ops->event(b->arg, BOARD_FAULT, 0, msg);
+}
+
+/* The kernel asks every ten seconds, and so does vmm: who was away hears of it. */
+static void vfio_signal_request(struct vfio_pci *v, struct vfio_signal *s, const char *msg)
+{
+	const struct board *b = v->dev.board;
+
+	if (!s->told)
+		log_warn(b->log, "%s", msg);
+	s->told = true;
+	b->ops->notice(b->arg, "device.request", v->dev.id);
+}
+
+static const struct vfio_signal_kind {
+	unsigned int index;
+	const char *text;
+	void (*tell)(struct vfio_pci *v, struct vfio_signal *s, const char *msg);
+} vfio_signal_error_kind = {
+	.index = VFIO_PCI_ERR_IRQ_INDEX,
+	.text = "the host reports an error that it cannot correct",
+	.tell = vfio_signal_error,
+}, vfio_signal_request_kind = {
+	.index = VFIO_PCI_REQ_IRQ_INDEX,
+	.text = "the host wants the device back",
+	.tell = vfio_signal_request,
+};
+
 static void vfio_signal_ready(void *arg)
 {
-	const struct vfio_signal *s = arg;
-	const struct vfio_pci *v = s->v;
+	struct vfio_signal *s = arg;
 	char msg[200];
 	uint64_t count;
 
 	if (read(s->fd, &count, sizeof(count)) != sizeof(count))
 		return;
-	snprintf(msg, sizeof(msg), "'%s' (%s): %s", v->dev.id, v->door.host, s->text);
-	log_limited(v->dev.board->log, &((struct vfio_pci *)v)->limit, "device %s", msg);
-	v->dev.board->ops->notice(v->dev.board->arg, "device", msg);
+	snprintf(msg, sizeof(msg), "device '%s' (%s): %s", s->v->dev.id, s->v->door.host,
+		 s->kind->text);
+	s->kind->tell(s->v, s, msg);
 }
 
 static void vfio_signal_fini(struct vfio_signal *s)
@@ -219,14 +254,14 @@ static void vfio_signal_fini(struct vfio_signal *s)
 }
 
 /* Not every device has it; without, the host says nothing. */
-static int vfio_signal_init(struct vfio_pci *v, struct vfio_signal *s, unsigned int index,
-			    const char *text, struct err *e)
+static int vfio_signal_init(struct vfio_pci *v, struct vfio_signal *s,
+			    const struct vfio_signal_kind *kind, struct err *e)
 {
 	const struct board *b = v->dev.board;
-	struct vfio_irq_info info = { .argsz = sizeof(info), .index = index };
+	struct vfio_irq_info info = { .argsz = sizeof(info), .index = kind->index };
 	struct vfio_irq_fds fds;
 
-	*s = (struct vfio_signal){ .v = v, .fd = -1, .index = index, .text = text };
+	*s = (struct vfio_signal){ .v = v, .kind = kind, .fd = -1 };
 	if (vfio_ioctl(v, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 || !info.count ||
 	    !(info.flags & VFIO_IRQ_INFO_EVENTFD))
 		return 0;
@@ -237,7 +272,7 @@ static int vfio_signal_init(struct vfio_pci *v, struct vfio_signal *s, unsigned 
 	if (!s->watch)
 		return -ENOMEM;
 	fds.fds[0] = s->fd;
-	if (vfio_irqs_enable(v, index, &fds, 1) < 0)
+	if (vfio_irqs_enable(v, kind->index, &fds, 1) < 0)
 		vfio_signal_fini(s);
 	return 0;
 }
@@ -320,11 +355,9 @@ int vfio_irqs_init(struct vfio_pci *v, const uint8_t *raw, struct err *e)
 	if (msi && r >= 0)
 		r = vfio_irqs_msi(v, raw, msi, e);
 	if (r >= 0)
-		r = vfio_signal_init(v, &v->error, VFIO_PCI_ERR_IRQ_INDEX,
-				     "the host reports an error that it cannot correct", e);
+		r = vfio_signal_init(v, &v->error, &vfio_signal_error_kind, e);
 	if (r >= 0)
-		r = vfio_signal_init(v, &v->request, VFIO_PCI_REQ_IRQ_INDEX,
-				     "the host wants the device back", e);
+		r = vfio_signal_init(v, &v->request, &vfio_signal_request_kind, e);
 	return r;
 }
 

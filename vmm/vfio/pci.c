@@ -145,6 +145,7 @@ static int vfio_pci_init(struct device *d, struct err *e)
 	int r;
 
 	v->fd = v->error.fd = v->request.fd = v->raise_fd = v->ended_fd = v->gsi = -1;
+	v->stops = cfg->on_device_error == VFIO_ON_ERROR_STOP;
 	v->sys = vfio_sys_of(d->board);
 	r = vfio_pci_join(v, cfg, e);
 	if (r < 0)
@@ -180,6 +181,9 @@ static void vfio_pci_fini(struct device *d)
 	vfio_dma_leave(d->board, &v->door, TAKE_FD(v->fd));
 }
 
+static const char *const vfio_on_error_names
+	[] = { [VFIO_ON_ERROR_REPORT] = "report", [VFIO_ON_ERROR_STOP] = "stop", NULL };
+
 static const struct field vfio_pci_fields[] = {
 	FIELD_STR("address", struct vfio_pci_cfg, address),
 	FIELD_STR("host", struct vfio_pci_cfg, host),
@@ -190,6 +194,7 @@ static const struct field vfio_pci_fields[] = {
 	FIELD_FD("device_fd", struct vfio_pci_cfg, device_fd),
 	FIELD_FD("iommu_fd", struct vfio_pci_cfg, iommu_fd),
 	FIELD_BOOL("rom", struct vfio_pci_cfg, rom),
+	FIELD_ENUM("on_device_error", struct vfio_pci_cfg, on_device_error, vfio_on_error_names),
 	FIELD_END,
 };
 

@@ -50,11 +50,13 @@ enum vfio_irq_mode { VFIO_IRQ_OFF, VFIO_IRQ_INTX, VFIO_IRQ_MSI, VFIO_IRQ_MSIX };
 /* An eventfd by which the host tells something. */
 struct vfio_signal {
 	struct vfio_pci *v;
-	int fd;		    /* owned; -1 */
-	unsigned int index; /* VFIO_PCI_…_IRQ_INDEX */
+	const struct vfio_signal_kind *kind;
+	int fd; /* owned; -1 */
 	struct board_watch *watch;
-	const char *text;
+	bool told; /* in the log */
 };
+
+enum vfio_on_error { VFIO_ON_ERROR_REPORT, VFIO_ON_ERROR_STOP };
 
 struct vfio_pci_cfg {
 	char address[16];
@@ -62,7 +64,8 @@ struct vfio_pci_cfg {
 	char pci[PCI_ADDR_SIZE];  /* the same, of a definition that nobody has opened */
 	uint32_t group;
 	int group_fd, container_fd, device_fd, iommu_fd;
-	bool rom; /* the guest sees the expansion ROM, if there is one */
+	bool rom;	     /* the guest sees the expansion ROM, if there is one */
+	int on_device_error; /* enum vfio_on_error */
 };
 
 struct vfio_pci {
@@ -75,6 +78,7 @@ struct vfio_pci {
 	bool resettable;       /* the host can reset it */
 	bool started;	       /* the guest has run: it is no longer as the kernel opened it */
 	bool asleep;	       /* the guest has put it into D3hot */
+	bool stops;	       /* the VM ends with an error of the device */
 	struct log_limit limit;
 
 	uint64_t cfg_off, cfg_size; /* in the descriptor */
