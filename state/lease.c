@@ -7,7 +7,7 @@
 
 #define LEASE_COLUMNS                                                                \
 	"generation, address, vm, name, device, pool, state, identity, mac, reason," \
-	" quarantine, boot_id, created, updated"
+	" quarantine, boot_id, created, updated, requested"
 
 static const char *const lease_states[] = {
 	[STATE_LEASE_RESERVED] = "reserved",   [STATE_LEASE_CONFIGURED] = "configured",
@@ -72,6 +72,15 @@ int state_lease_quarantine(struct state *s, int64_t generation, const char *why,
 			 generation, e);
 }
 
+int state_lease_request(struct state *s, int64_t generation, struct err *e)
+{
+	return lease_met(s,
+			 db_run(s, DB_LEASE_REQUEST,
+				"UPDATE lease SET requested = ? WHERE generation = ?", e, "ii",
+				state_now_ms(), generation),
+			 generation, e);
+}
+
 int state_lease_delete(struct state *s, int64_t generation, struct err *e)
 {
 	return lease_met(s,
@@ -86,7 +95,8 @@ static void lease_row(sqlite3_stmt *stmt, struct state_lease *lease)
 
 	*lease = (struct state_lease){ .generation = sqlite3_column_int64(stmt, 0),
 				       .created_ms = sqlite3_column_int64(stmt, 12),
-				       .updated_ms = sqlite3_column_int64(stmt, 13) };
+				       .updated_ms = sqlite3_column_int64(stmt, 13),
+				       .requested_ms = sqlite3_column_int64(stmt, 14) };
 	db_text(stmt, 1, lease->address, sizeof(lease->address));
 	db_text(stmt, 2, lease->vm, sizeof(lease->vm));
 	db_text(stmt, 3, lease->name, sizeof(lease->name));

@@ -134,6 +134,7 @@ struct state_lease {
 	char quarantine[1024]; /* why */
 	char boot_id[64];
 	int64_t created_ms, updated_ms;
+	int64_t requested_ms; /* the host wants it back since then, which was told; 0: it does not */
 };
 
 enum state_attachment_state {
@@ -317,13 +318,15 @@ int state_timeline_list(struct state *s, const char *vm,
 			struct err *e);
 
 /*
- * Leases. add: generation and times come back; it fails when the address or the MAC has one. set, quarantine and
- * delete: -ERR_LEASE_NOT_FOUND when that generation is over.
+ * Leases. add: generation and times come back; it fails when the address or the MAC has one. set, quarantine, request
+ * and delete: -ERR_LEASE_NOT_FOUND when that generation is over.
  */
 int state_lease_add(struct state *s, struct state_lease *lease, struct err *e);
 int state_lease_set(struct state *s, int64_t generation, enum state_lease_state state,
 		    struct err *e);
 int state_lease_quarantine(struct state *s, int64_t generation, const char *why, struct err *e);
+/* The host wants it back, from now on. */
+int state_lease_request(struct state *s, int64_t generation, struct err *e);
 int state_lease_delete(struct state *s, int64_t generation, struct err *e);
 /* 1, 0 when there is none, or negative. */
 int state_lease_at(struct state *s, const char *address, struct state_lease *ret_lease,

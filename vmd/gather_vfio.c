@@ -116,8 +116,17 @@ static uint64_t gather_bars(const struct gather *g, const char *pci)
 /* What vmm knows a device by; the rest of the entry was for vmd. */
 static int gather_device(struct gather *g, struct json_object *device, struct err *e)
 {
-	static const char *const ours[] = { "pci",   "pool",	 "mac",	 "vlan", "qos",
-					    "trust", "spoofchk", "rate", "numa", "identity" };
+	static const char *const ours[] = { "pci",
+					    "pool",
+					    "mac",
+					    "vlan",
+					    "qos",
+					    "trust",
+					    "spoofchk",
+					    "rate",
+					    "numa",
+					    "identity",
+					    "on_device_request" };
 	char pci[32];
 	int ret;
 

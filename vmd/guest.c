@@ -17,6 +17,7 @@
 #include "vmd/event.h"
 #include "vmd/guest_cgroup.h"
 #include "vmd/guest_plug.h"
+#include "vmd/guest_signal.h"
 #include "vmd/lease.h"
 #include "vmd/vmlog.h"
 
@@ -562,6 +563,12 @@ static void guest_proc_event(void *arg, const char *type, const char *message)
 		guest_pinning(g, message);
 		return;
 	}
+	guest_hold(g);
+	if (guest_signal(g, type, message)) {
+		guest_put(g);
+		return;
+	}
+	guest_put(g);
 	log_info(&g->d->log, "VM '%s': %s%s%s", g->name, type, message[0] ? ": " : "", message);
 	if (!strcmp(type, "reset"))
 		event_emit(g->d->events, "vm.reset", g->id,
@@ -623,6 +630,7 @@ static void guest_proc_gone(void *arg, const struct state_exit *exit)
 	guest_hold(g);
 	g->proc = NULL;
 	guest_plugs_gone(g);
+	guest_signals_forget(g, NULL);
 	guest_keep_pidfd(g);
 	g->found = false;
 	g->exit = *exit;

@@ -28,6 +28,7 @@
 	1000 /* from a broken connection to giving up: the process may just be ending */
 
 struct guest_plug;
+struct guest_signals;
 
 enum guest_op_kind { GUEST_START, GUEST_STOP, GUEST_RESTART, GUEST_KILL };
 
@@ -105,9 +106,10 @@ struct guest {
 	int oom_fd;			/* owned; memory.events, or negative */
 	struct state_exit exit;
 	bool has_exit;
-	struct guest_wait *waits; /* owned */
-	struct guest_op *ops;	  /* owned */
-	struct guest_plug *plugs; /* owned: guest_plug.h */
+	struct guest_wait *waits;      /* owned */
+	struct guest_op *ops;	       /* owned */
+	struct guest_plug *plugs;      /* owned: guest_plug.h */
+	struct guest_signals *signals; /* owned: guest_signal.c; NULL: none yet */
 	bool return_waits;	  /* guest_return, for a device that is being taken or given back */
 	struct timeline timeline; /* of its last start */
 };

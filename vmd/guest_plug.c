@@ -10,6 +10,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmd/event.h"
+#include "vmd/guest_signal.h"
 #include "vmd/lease.h"
 
 static void plug_look(struct guest_plug *p);
@@ -144,6 +145,8 @@ static void plug_finish(struct guest_plug *p, enum plug_outcome outcome)
 	p->outcome = outcome;
 	uv_timer_stop(&p->limit);
 	uv_timer_stop(&p->retry);
+	if (outcome == PLUG_WENT)
+		guest_signals_forget(g, p->plan.device);
 	if (outcome != PLUG_FAILED)
 		log_info(&g->d->log, "VM '%s': device '%s' %s", g->name, p->plan.device,
 			 outcome == PLUG_CAME ? "was attached" : "was detached");
@@ -529,11 +532,16 @@ static int plug_begin_write(struct guest_plug *p, const struct guest_plug_reques
 		memcpy(p->job_id, p->job->row.id, sizeof(p->job_id));
 		ret = plug_put(p, p->attach ? STATE_ATTACHING : STATE_DETACHING, e);
 	}
+	if (ret >= 0 && r->requested)
+		ret = guest_signal_store(g, p->plan.device, e);
 	if (ret >= 0)
 		ret = state_commit(s, e);
-	if (ret >= 0)
+	if (ret >= 0) {
+		event_flush(g->d->events);
 		return 0;
+	}
 	state_rollback(s);
+	event_drop(g->d->events);
 	if (p->job)
 		job_forget(TAKE_PTR(p->job));
 	return ret;
@@ -608,6 +616,24 @@ int guest_plug_begin(struct guest *g, const struct guest_plug_request *r,
 }
 
 /* --- what happens --------------------------------------------------------------------------------------- */
+
+enum guest_plug_state guest_plug_state(const struct guest *g, const char *device)
+{
+	const struct guest_plug *p = plug_find(g, device);
+
+	if (!p)
+		return GUEST_PLUG_NONE;
+	return p->attach || p->job || p->leasing || p->outcome != PLUG_OPEN ? GUEST_PLUG_BUSY
+									    : GUEST_PLUG_KEPT;
+}
+
+void guest_plug_again(struct guest *g, const char *device)
+{
+	struct guest_plug *p = plug_find(g, device);
+
+	if (p && guest_plug_state(g, device) == GUEST_PLUG_KEPT && plug_can(g))
+		plug_ask(p);
+}
 
 void guest_plug_removed(struct guest *g, const char *device)
 {

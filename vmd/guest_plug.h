@@ -17,6 +17,7 @@ struct job;
 struct guest_plug_request {
 	bool attach;
 	bool persist;	    /* into the definition, too */
+	bool requested;	    /* the host wants it back: an event of it, too */
 	int64_t timeout_ms; /* for the guest to let go; attach: -1 */
 	struct state_actor actor;
 };
@@ -29,6 +30,12 @@ int guest_plug_check(const struct guest *g, struct err *e);
  */
 int guest_plug_begin(struct guest *g, const struct guest_plug_request *r,
 		     struct plug_plan *take_plan, struct job **ret_job, struct err *e);
+
+/* What is done with a device: nothing; something; or its guest, which was asked for it, keeps it. */
+enum guest_plug_state { GUEST_PLUG_NONE, GUEST_PLUG_BUSY, GUEST_PLUG_KEPT };
+enum guest_plug_state guest_plug_state(const struct guest *g, const char *device);
+/* One that is kept: ask the guest again, without a job. */
+void guest_plug_again(struct guest *g, const char *device);
 
 /* vmm says that a device is gone. */
 void guest_plug_removed(struct guest *g, const char *device);

@@ -122,6 +122,7 @@ static void guest_freed(uv_handle_t *handle)
 	fdset_fini(&g->fds);
 	json_object_put(g->config);
 	vmproc_child_free(g->child);
+	free(g->signals);
 	free(g);
 }
 

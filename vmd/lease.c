@@ -71,6 +71,10 @@ struct json_object *lease_json(const struct state_lease *lease)
 		json_add_str(o, "mac", lease->mac);
 	if (lease->quarantine[0])
 		json_add_str(o, "quarantine", lease->quarantine);
+	if (lease->requested_ms) {
+		event_time(lease->requested_ms, since);
+		json_add_str(o, "requested", since);
+	}
 	return o;
 }
 

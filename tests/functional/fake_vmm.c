@@ -20,6 +20,9 @@
  * bad-record    ends at the power button with a record that is too long and no JSON
  * greedy        takes memory once it runs, a GiB at most: for the lab, where there is a limit
  * greedy-alone  takes it once vmd is gone
+ * wanted        the host wants the devices that it has back, again and again
+ * wanted-late   the same, and it lets go when it is asked for the third time; wanted-keeps never
+ * wanted-errors the same, and they have errors, and it says so of what it has not, and that it was reset
  * many          starts threads once it runs until it may not, and ends with their number as the code
  *
  * and those of fake_acts.c, which do something else than answer, at a request or at hello.
@@ -115,6 +118,17 @@ void fake_answer(struct fake *f, struct json_object *id)
 	fake_send(f, rpc_result(id, json_add_str(json_new(), "state", f->state)));
 }
 
+static void fake_take_devices(struct fake *f, struct json_object *devices)
+{
+	for (size_t i = 0; i < json_object_array_length(devices); i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+
+		if (!strcmp(json_get_str(d, "type", ""), "vfio-pci"))
+			json_object_array_add(f->devices, json_add_str(json_new(), "id",
+								       json_get_str(d, "id", "")));
+	}
+}
+
 static void fake_configure(struct fake *f, const struct rpc_msg *m)
 {
 	int64_t index = json_get_int(json_get(m->params, "exit_record"), "fd", -1);
@@ -141,6 +155,7 @@ static void fake_configure(struct fake *f, const struct rpc_msg *m)
 		fake_send(f, rpc_error(m->id, &e, NULL));
 		return;
 	}
+	fake_take_devices(f, json_get(json_get(m->params, "config"), "devices"));
 	f->state = "created";
 	fake_answer(f, m->id);
 }
@@ -265,6 +280,36 @@ static void fake_console(struct fake *f, const struct rpc_msg *m)
 
 /* --- devices that come and go: "add-refuse" takes none, "keeps" lets none go --- */
 
+static bool fake_keeps(struct fake *f)
+{
+	return fake_is(f, "keeps") || fake_is(f, "wanted-keeps") ||
+	       (fake_is(f, "wanted-late") && ++f->presses < 3);
+}
+
+static void fake_event(struct fake *f, const char *type, const char *message)
+{
+	fake_send(f, rpc_notification("machine.event",
+				      json_add_str(json_add_str(json_new(), "type", type),
+						   "message", message)));
+}
+
+/* What the host says of its devices. */
+static void fake_wanted(struct fake *f)
+{
+	for (size_t i = 0; i < json_object_array_length(f->devices); i++) {
+		const char *id = json_get_str(json_object_array_get_idx(f->devices, i), "id", "");
+
+		fake_event(f, "device.request", id);
+		if (fake_is(f, "wanted-errors"))
+			fake_event(f, "device.error", id);
+	}
+	if (!fake_is(f, "wanted-errors"))
+		return;
+	fake_event(f, "device.error", "rng0");
+	fake_event(f, "device.request", "rng0");
+	fake_event(f, "reset", "");
+}
+
 static void fake_device_add(struct fake *f, const struct rpc_msg *m)
 {
 	const char *id = json_get_str(json_get(m->params, "device"), "id", "");
@@ -289,7 +334,7 @@ static void fake_device_remove(struct fake *f, const struct rpc_msg *m)
 
 		if (strcmp(json_get_str(d, "id", ""), id) != 0)
 			continue;
-		if (fake_is(f, "keeps")) {
+		if (fake_keeps(f)) {
 			json_add_bool(d, "ejecting", true);
 			return;
 		}
@@ -370,7 +415,12 @@ static void fake_serve(struct fake *f)
 	struct pollfd p[2] = { { .fd = f->listen, .events = POLLIN },
 			       { .fd = f->client, .events = POLLIN } };
 
-	if (poll(p, f->client < 0 ? 1 : 2, -1) < 0)
+	bool wanted = !strncmp(f->mode, "wanted", 6) && !strcmp(f->state, "running");
+	int ready = poll(p, f->client < 0 ? 1 : 2, wanted && f->client >= 0 ? 250 : -1);
+
+	if (!ready)
+		fake_wanted(f);
+	if (ready <= 0)
 		return;
 	if (p[0].revents) {
 		if (f->client >= 0)

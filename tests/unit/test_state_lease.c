@@ -125,6 +125,11 @@ static void test_lease_states(void **state)
 	assert_int_equal(state_lease_set(f->s, lease.generation, STATE_LEASE_RELEASING, &e), 0);
 	assert_int_equal(state_lease_at(f->s, lease.address, &got, &e), 1);
 	assert_string_equal(got.quarantine, "");
+	assert_int_equal(got.requested_ms, 0);
+	assert_int_equal(state_lease_request(f->s, lease.generation, &e), 0);
+	assert_int_equal(state_lease_at(f->s, lease.address, &got, &e), 1);
+	assert_true(got.requested_ms >= got.created_ms);
+	assert_int_equal(state_lease_request(f->s, lease.generation + 1, &e), -ERR_LEASE_NOT_FOUND);
 }
 
 /* What comes late from the lease before does not hit this one. */
