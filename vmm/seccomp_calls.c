@@ -85,6 +85,10 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "VFIO_IOMMU_UNMAP_DMA", VFIO_IOMMU_UNMAP_DMA, CONTROL | VCPU, "the same, moved" },
 	{ "VFIO_DEVICE_RESET", VFIO_DEVICE_RESET, CONTROL | VCPU,
 	  "the guest, or the machine, resets a passed-through device" },
+	{ "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, CONTROL,
+	  "reset of one that has none of its own: what is reset with it" },
+	{ "VFIO_DEVICE_PCI_HOT_RESET", VFIO_DEVICE_PCI_HOT_RESET, CONTROL,
+	  "reset of one that has none of its own: its bus" },
 
 	{ "KVM_CREATE_DEVICE", KVM_CREATE_DEVICE, CONTROL, "hot-plug: KVM learns of VFIO" },
 	{ "VFIO_GROUP_GET_STATUS", VFIO_GROUP_GET_STATUS, CONTROL,

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
@@ -29,6 +31,15 @@ static int fake_vfio_fd(const char *name)
 
 	assert_true(fd >= 0);
 	return fd;
+}
+
+/* Which file that is, whoever has opened it. */
+static void fake_vfio_file(int fd, char out[static 64])
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	snprintf(out, 64, "%llu", (unsigned long long)st.st_ino);
 }
 
 /* --- regions ------------------------------------------------------------------------------------------------ */
@@ -222,6 +233,40 @@ static int fake_vfio_unmap(struct fake_vfio *fv, uint64_t iova, uint64_t size)
 	return -ENOENT;
 }
 
+/* --- reset of the bus ----------------------------------------------------------------------------------- */
+
+static int fake_vfio_hot_info(const struct fake_vfio *fv, struct vfio_pci_hot_reset_info *info)
+{
+	if (!fv->nhot)
+		return -ENODEV;
+	info->count = fv->nhot;
+	info->flags = fv->cdev ? 1u | (fv->hot_owned ? VFIO_ABI_HOT_RESET_DEV_ID_OWNED : 0) : 0;
+	if (info->argsz < sizeof(*info) + fv->nhot * sizeof(fv->hot[0]))
+		return -ENOSPC;
+	memcpy(info->devices, fv->hot, fv->nhot * sizeof(fv->hot[0]));
+	return 0;
+}
+
+/* As the kernel has it: each group once, by descriptors that prove that the caller has them. */
+static int fake_vfio_hot_reset(struct fake_vfio *fv, const struct vfio_pci_hot_reset *set)
+{
+	char one[64], two[64];
+
+	if (set->argsz != sizeof(*set) + set->count * sizeof(set->group_fds[0]) || set->flags)
+		return -EINVAL;
+	if (fv->cdev ? set->count || !fv->hot_owned : set->count != 1)
+		return -EINVAL;
+	if (set->count) {
+		fake_vfio_file(set->group_fds[0], one);
+		fake_vfio_file(fv->group, two);
+		assert_string_equal(one, two);
+	}
+	for (unsigned int i = 0; i <= VFIO_PCI_MSIX_IRQ_INDEX; i++)
+		assert_int_equal(fv->enabled[i], 0);
+	fv->hot_resets++;
+	return 0;
+}
+
 /* --- requests ----------------------------------------------------------------------------------------------- */
 
 static int fake_vfio_device_ioctl(struct fake_vfio *fv, int fd, unsigned long request, void *arg)
@@ -251,6 +296,10 @@ static int fake_vfio_device_ioctl(struct fake_vfio *fv, int fd, unsigned long re
 	case VFIO_DEVICE_RESET:
 		fv->resets++;
 		return 0;
+	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
+		return fake_vfio_hot_info(fv, arg);
+	case VFIO_DEVICE_PCI_HOT_RESET:
+		return fake_vfio_hot_reset(fv, arg);
 	default:
 		return -ENOTTY;
 	}

@@ -57,6 +57,10 @@ struct fake_vfio {
 	unsigned int nmaps;
 	unsigned int mmaps; /* mappings of the device that are there */
 	unsigned int resets;
+	/* what a hot reset of the bus takes along, and how often that was done; 0: the bus has none */
+	struct vfio_pci_dependent_device hot[4];
+	unsigned int nhot, hot_resets;
+	bool hot_owned; /* cdev: all of it is of one iommufd */
 	bool in_container, has_iommu;
 	int bound_to; /* the iommufd; -1 */
 

@@ -1018,6 +1018,147 @@ static void a_device_without_reset_says_so_to_the_guest(void **state)
 	assert_int_equal(f->fv.resets, 0);
 }
 
+/* --- reset of the bus ------------------------------------------------------------------------------------ */
+
+/* It and its sibling, none of which has a reset of its own. */
+static void on_one_bus(struct fixture *f)
+{
+	f->fv.device_flags = VFIO_DEVICE_FLAGS_PCI;
+	f->fv.nhot = 2;
+	f->fv.hot[0] = (struct vfio_pci_dependent_device){ .group_id = 12, .bus = 0x3b };
+	f->fv.hot[1] = f->fv.hot[0];
+	f->fv.hot[1].devfn = 1;
+}
+
+/* The machine is reset: each in turn. */
+static void reset_both(struct fixture *f, struct device *two)
+{
+	f->d->class->reset(f->d);
+	two->class->reset(two);
+}
+
+static void what_shares_a_bus_is_reset_together(void **state)
+{
+	struct fixture *f = *state;
+	struct device *two;
+
+	on_one_bus(f);
+	plug(f);
+	assert_int_equal(f->fv.hot_resets, 1);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 1); /* its pin is back */
+	f->fb.log.fd = -1;
+	two = plug_sibling(f);
+	assert_int_equal(f->fv.hot_resets, 1); /* the guest uses the first one */
+	put(f, FAKE_VFIO_MSI + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
+	reset_both(f, two);
+	assert_int_equal(f->fv.hot_resets, 2);
+	reset_both(f, two);
+	assert_int_equal(f->fv.hot_resets, 3);
+	assert_int_equal(f->fv.resets, 0);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 1);
+	fake_board_remove(&f->fb, two);
+	/* alone, but with the group of all */
+	f->d->class->reset(f->d);
+	assert_int_equal(f->fv.hot_resets, 4);
+}
+
+/* Whoever comes later in turn than a neighbour that was reset by it keeps its interrupts. */
+static void a_neighbour_that_was_reset_already_keeps_its_pin(void **state)
+{
+	struct fixture *f = *state;
+	struct device *two;
+
+	on_one_bus(f);
+	f->fv.device_flags |= VFIO_DEVICE_FLAGS_RESET;
+	plug(f);
+	f->fv.device_flags = VFIO_DEVICE_FLAGS_PCI;
+	f->fb.log.fd = -1;
+	two = plug_sibling(f);
+	reset_both(f, two);
+	assert_int_equal(f->fv.resets, 1);
+	assert_int_equal(f->fv.hot_resets, 1);
+	assert_int_equal(f->fv.enabled[VFIO_PCI_INTX_IRQ_INDEX], 1);
+	fake_board_remove(&f->fb, two);
+}
+
+static void expect_no_hot_reset(struct fixture *f, const char *why)
+{
+	char text[1024] = "";
+	FILE *file = tmpfile();
+
+	f->fb.log.fd = fileno(file);
+	plug(f);
+	assert_true(pread(fileno(file), text, sizeof(text) - 1, 0) > 0);
+	if (!strstr(text, why))
+		fail_msg("'%s' is not in '%s'", why, text);
+	assert_int_equal(f->fv.hot_resets, 0);
+	fclose(file);
+	f->fb.log.fd = -1;
+}
+
+static void a_bus_that_others_have_a_part_of_is_not_reset(void **state)
+{
+	struct fixture *f = *state;
+
+	on_one_bus(f);
+	f->fv.hot[1].group_id = 13;
+	f->fv.hot[1].devfn = 5 << 3 | 2;
+	expect_no_hot_reset(f, "device 'nic': cannot reset 0000:3b:00.0: 0000:3b:05.2 would be "
+			       "reset with it, and is not this VM's (IOMMU group 13)");
+}
+
+static void a_bus_without_reset_is_said_to_have_none(void **state)
+{
+	struct fixture *f = *state;
+
+	on_one_bus(f);
+	f->fv.nhot = 0;
+	expect_no_hot_reset(f, "neither it nor its bus has a reset (No such device)");
+}
+
+static void a_reset_of_the_bus_that_fails_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	on_one_bus(f);
+	f->fv.fail_request = VFIO_DEVICE_PCI_HOT_RESET; /* the number of VFIO_IOMMU_MAP_DMA, too */
+	f->fv.fail_after = 1;
+	f->fv.fail_errno = EIO;
+	expect_no_hot_reset(f, "the reset of its bus fails: Input/output error");
+}
+
+static void a_bus_is_reset_by_iommufd(void **state)
+{
+	struct fixture *f = *state;
+
+	on_one_bus(f);
+	f->fv.cdev = f->fv.hot_owned = true;
+	plug(f);
+	assert_int_equal(f->fv.hot_resets, 1);
+}
+
+static void a_bus_that_iommufd_has_a_part_of_is_not_reset(void **state)
+{
+	struct fixture *f = *state;
+
+	on_one_bus(f);
+	f->fv.cdev = true;
+	expect_no_hot_reset(f, "others of its bus would be reset with it, and are not this VM's");
+}
+
+/* A guest's own, of one function, never: its driver of the other would not know. */
+static void a_guests_reset_is_not_that_of_the_bus(void **state)
+{
+	struct fixture *f = *state;
+
+	on_one_bus(f);
+	f->fb.log.fd = -1;
+	plug(f);
+	put(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2, 3);
+	put(f, FAKE_VFIO_PM + PCI_PM_CTRL, 2, 0);
+	assert_int_equal(f->fv.hot_resets, 1);
+}
+
 static void a_device_asleep_does_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -1112,6 +1253,14 @@ int main(void)
 		TEST(flr_resets_the_device_and_what_the_guest_set),
 		TEST(the_machines_reset_is_the_devices),
 		TEST(a_device_without_reset_says_so_to_the_guest),
+		TEST(what_shares_a_bus_is_reset_together),
+		TEST(a_neighbour_that_was_reset_already_keeps_its_pin),
+		TEST(a_bus_that_others_have_a_part_of_is_not_reset),
+		TEST(a_bus_without_reset_is_said_to_have_none),
+		TEST(a_reset_of_the_bus_that_fails_is_told),
+		TEST(a_bus_is_reset_by_iommufd),
+		TEST(a_bus_that_iommufd_has_a_part_of_is_not_reset),
+		TEST(a_guests_reset_is_not_that_of_the_bus),
 		TEST(a_device_asleep_does_nothing),
 		TEST(a_device_that_keeps_its_state_wakes_with_it),
 	};

@@ -184,12 +184,17 @@ static int vfio_dma_pin(struct board *b, const struct vfio_dma *v, struct err *e
 
 /* --- container and groups ------------------------------------------------------------------------------ */
 
-static struct vfio_group *vfio_dma_group(struct vfio_dma *v, uint32_t number)
+static struct vfio_group *vfio_group_find(struct vfio_dma *v, uint32_t number)
 {
 	for (unsigned int i = 0; i < v->ngroups; i++)
 		if (v->groups[i].number == number)
 			return &v->groups[i];
 	return NULL;
+}
+
+const struct vfio_group *vfio_dma_group(const struct vfio_dma *v, uint32_t number)
+{
+	return vfio_group_find((struct vfio_dma *)v, number);
 }
 
 static int vfio_group_check(const struct vfio_dma *v, const struct vfio_door *d, struct err *e)
@@ -251,7 +256,7 @@ static int vfio_group_attach(struct board *b, struct vfio_dma *v, const struct v
 
 static int vfio_group_join(struct board *b, struct vfio_dma *v, struct vfio_door *d, struct err *e)
 {
-	struct vfio_group *group = vfio_dma_group(v, d->group);
+	struct vfio_group *group = vfio_group_find(v, d->group);
 	char host[32];
 	int r;
 
@@ -277,7 +282,7 @@ static int vfio_group_join(struct board *b, struct vfio_dma *v, struct vfio_door
 
 static void vfio_group_leave(struct board *b, struct vfio_dma *v, uint32_t number)
 {
-	struct vfio_group *group = vfio_dma_group(v, number);
+	struct vfio_group *group = vfio_group_find(v, number);
 	struct err e;
 
 	if (!group || --group->users)

@@ -32,6 +32,9 @@ struct iommufd_abi_ioas_map {
 	__u64 iova;
 };
 
+/* of struct vfio_pci_hot_reset_info (Linux 6.5) */
+#define VFIO_ABI_HOT_RESET_DEV_ID_OWNED 2u
+
 #define IOMMUFD_ABI_DEVICE_BIND _IO(VFIO_TYPE, VFIO_BASE + 18)
 #define IOMMUFD_ABI_DEVICE_ATTACH _IO(VFIO_TYPE, VFIO_BASE + 19)
 

@@ -43,6 +43,31 @@ void vfio_pci_host_reset(struct vfio_pci *v)
 			    r == -ENOTTY ? "it has no reset of its own" : strerror(-r));
 }
 
+/* The machine's: what has no reset of its own is reset with its bus, also at first, where the kernel has not done it. */
+static void vfio_pci_machine_reset(struct vfio_pci *v)
+{
+	const struct log *log = v->dev.board->log;
+	struct err e;
+	int n;
+
+	if (v->resettable) {
+		vfio_pci_host_reset(v);
+		return;
+	}
+	vfio_irqs_off(v);
+	if (v->fresh) {
+		v->fresh = false;
+		return;
+	}
+	n = vfio_hot_reset(v, &e);
+	if (n >= 0)
+		log_info(log, "device '%s': reset the bus of %s, which has %d functions", v->dev.id,
+			 v->door.host, n);
+	else
+		log_limited(log, &v->limit, "device '%s': cannot reset %s: %s", v->dev.id,
+			    v->door.host, e.msg);
+}
+
 /* The kernel has reset it when it was opened: the first one needs no more. */
 static void vfio_pci_start(struct device *d)
 {
@@ -64,7 +89,7 @@ static void vfio_pci_reset(struct device *d)
 {
 	struct vfio_pci *v = container_of(d, struct vfio_pci, dev);
 
-	vfio_pci_host_reset(v);
+	vfio_pci_machine_reset(v);
 	v->asleep = false;
 	pci_dev_reset(&v->pci);
 	vfio_config_reset(v);
@@ -163,7 +188,7 @@ static int vfio_pci_init(struct device *d, struct err *e)
 		return r;
 	vfio_pci_enter(v);
 	log_info(d->board->log, "device '%s': %s at %s%s", d->id, v->door.host, cfg->address,
-		 v->resettable ? "" : ", which the host cannot reset");
+		 v->resettable ? "" : ", which has no reset of its own");
 	return 0;
 }
 

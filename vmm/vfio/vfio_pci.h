@@ -77,6 +77,7 @@ struct vfio_pci {
 	int fd;		       /* owned; -1 until it has joined */
 	bool resettable;       /* the host can reset it */
 	bool started;	       /* the guest has run: it is no longer as the kernel opened it */
+	bool fresh;	       /* reset with a neighbour, before its own turn */
 	bool asleep;	       /* the guest has put it into D3hot */
 	bool stops;	       /* the VM ends with an error of the device */
 	struct log_limit limit;
@@ -103,6 +104,13 @@ int vfio_ioctl(struct vfio_pci *v, unsigned long request, void *arg);
 void vfio_pci_host_reset(struct vfio_pci *v);
 /* What it looks like to the guest after that: the configuration space of power-on, nothing decoded. */
 void vfio_pci_guest_reset(struct vfio_pci *v);
+
+/* hotreset.c */
+/*
+ * Reset its bus or slot, if all of that is the VM's: how many functions that are; those of them that are still to be reset
+ * are fresh. -ERR_VFIO_DEVICE: why not.
+ */
+int vfio_hot_reset(struct vfio_pci *v, struct err *e);
 
 /* config.c */
 int vfio_config_init(struct vfio_pci *v, struct err *e); /* before the BARs */
