@@ -251,6 +251,35 @@ static void lease_plan_nvme(struct lease_want *want)
 			       json_get_bool(before, "online", false)));
 }
 
+static bool lease_wants_function(const struct lease_wants *w, const struct pci_function *f)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (!pci_addr_cmp(&w->list[i].f.addr, &f->addr))
+			return true;
+	return false;
+}
+
+bool lease_resets_with_bus(const struct lease_wants *w, const struct lease_want *want,
+			   const struct pci_inventory *inventory)
+{
+	const struct pci_addr *own = &want->f.addr;
+	bool shared = false;
+
+	if (strcmp(want->f.reset_methods, "bus") != 0)
+		return false;
+	for (size_t i = 0; i < inventory->n; i++) {
+		const struct pci_function *f = &inventory->functions[i];
+
+		if (f->addr.domain != own->domain || f->addr.bus != own->bus ||
+		    !pci_addr_cmp(&f->addr, own))
+			continue;
+		if (!lease_wants_function(w, f))
+			return false;
+		shared = true;
+	}
+	return shared;
+}
+
 void lease_plan(struct lease_want *want)
 {
 	json_object_put(want->steps);
@@ -264,7 +293,7 @@ void lease_plan(struct lease_want *want)
 		lease_plan_vf(want);
 	journal_add(want->steps, json_add_str(lease_step("driver", want), "driver", "vfio-pci"),
 		    lease_unbind(want));
-	if (want->f.reset_methods[0])
+	if (want->f.reset_methods[0] && !want->resets_with_bus)
 		journal_add(want->steps, lease_step("reset", want), lease_step("reset", want));
 }
 

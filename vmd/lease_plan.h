@@ -25,6 +25,7 @@ struct lease_want {
 	struct pci_function f;	    /* what it is, once it has been looked up */
 	struct pci_function pf;	    /* of a VF */
 	struct json_object *before; /* owned: of a VF, what vf-get or nvme-get said; or NULL */
+	bool resets_with_bus;	    /* lease_resets_with_bus */
 	struct json_object *steps;  /* owned: the plan, an array for journal_run */
 };
 
@@ -39,6 +40,13 @@ void lease_wants_fini(struct lease_wants *w);
 
 /* What reads the settings that the PF has of it ("vf-get", "nvme-get"), or NULL: there are none. */
 const char *lease_vf_op(const struct lease_want *want);
+/*
+ * A function whose only reset is that of its bus, with all that is on it: sysfs has none for it then, but vmm does it when
+ * the VM begins and at its resets, and the kernel once nobody has them open any more. Only where this start takes all of
+ * the bus; w's functions have been looked up.
+ */
+bool lease_resets_with_bus(const struct lease_wants *w, const struct lease_want *want,
+			   const struct pci_inventory *inventory);
 /*
  * The plan, from f, pf, set and before: all is as it should be; unbind; the PF's settings, or an NVMe VF's queues;
  * vfio-pci; reset. Each with its undo, so that going backwards resets it, gives it back, and looks whether it is as it was.

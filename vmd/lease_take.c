@@ -237,8 +237,12 @@ static void lease_take_next(struct lease_take *t)
 
 static void lease_take_plans(struct lease_take *t)
 {
-	for (size_t i = 0; i < t->wants.n; i++)
-		lease_plan(&t->wants.list[i]);
+	for (size_t i = 0; i < t->wants.n; i++) {
+		struct lease_want *want = &t->wants.list[i];
+
+		want->resets_with_bus = lease_resets_with_bus(&t->wants, want, &t->inventory);
+		lease_plan(want);
+	}
 	t->at = 0;
 	lease_take_next(t);
 }

@@ -254,14 +254,48 @@ static void test_strays(void **state)
 	assert_true(lease_is_stray(&f));
 }
 
+/* Two on one bus, and a third on another: who has both has their reset. */
+static void test_reset_of_a_bus(void **state)
+{
+	struct pci_function functions[3] = {
+		{ .addr = { .bus = 4, .dev = 1 }, .reset_methods = "bus" },
+		{ .addr = { .bus = 4, .dev = 2 }, .reset_methods = "bus" },
+		{ .addr = { .bus = 5, .dev = 1 }, .reset_methods = "bus" },
+	};
+	struct pci_inventory inventory = { functions, 3 };
+	struct lease_wants w;
+
+	(void)state;
+	wants_of(&w, "[{'type':'vfio-pci','id':'pci0','pci':'04:01.0'},"
+		     "{'type':'vfio-pci','id':'pci1','pci':'04:02.0'}]");
+	w.list[0].f = functions[0];
+	w.list[1].f = functions[2];
+	assert_false(lease_resets_with_bus(&w, &w.list[0], &inventory)); /* another's as well */
+	assert_false(lease_resets_with_bus(&w, &w.list[1], &inventory)); /* its own alone */
+	w.list[1].f = functions[1];
+	assert_true(lease_resets_with_bus(&w, &w.list[0], &inventory));
+	assert_true(lease_resets_with_bus(&w, &w.list[1], &inventory));
+	strcpy(w.list[0].f.reset_methods, "flr bus");
+	assert_false(lease_resets_with_bus(&w, &w.list[0], &inventory));
+	w.list[1].resets_with_bus = true;
+	lease_plan(&w.list[1]);
+	expect_json(w.list[1].steps,
+		    "[{'action':{'op':'clean','pci':'0000:04:02.0','driver':''},"
+		    "'undo':{'op':'clean','pci':'0000:04:02.0','driver':''}},"
+		    "{'action':{'op':'driver','pci':'0000:04:02.0','driver':'vfio-pci'},"
+		    "'undo':{'op':'driver','pci':'0000:04:02.0','driver':'','override':false}}]");
+	lease_wants_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wants),	    cmocka_unit_test(test_too_many),
-		cmocka_unit_test(test_nic_vf),	    cmocka_unit_test(test_mac_is_put_back),
-		cmocka_unit_test(test_bare_device), cmocka_unit_test(test_override_is_put_back),
-		cmocka_unit_test(test_nvme_vf),	    cmocka_unit_test(test_states),
-		cmocka_unit_test(test_identity),    cmocka_unit_test(test_strays),
+		cmocka_unit_test(test_wants),	       cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_nic_vf),	       cmocka_unit_test(test_mac_is_put_back),
+		cmocka_unit_test(test_bare_device),    cmocka_unit_test(test_override_is_put_back),
+		cmocka_unit_test(test_nvme_vf),	       cmocka_unit_test(test_states),
+		cmocka_unit_test(test_identity),       cmocka_unit_test(test_strays),
+		cmocka_unit_test(test_reset_of_a_bus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
