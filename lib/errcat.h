@@ -33,6 +33,7 @@ enum errcat_exit {
 	X(ERR_UNREACHABLE, 1004, "daemon.unreachable", EXIT_UNREACHABLE, true)     \
 	X(ERR_CANCELLED, 1005, "cancelled", EXIT_FAILED, false)                    \
 	X(ERR_FILE, 1006, "file.unusable", EXIT_PRECONDITION, false)               \
+	X(ERR_FILE_IN_USE, 1007, "file.in_use", EXIT_CONFLICT, true)               \
 	X(ERR_NO_TOPIC, 1020, "topic.unknown", EXIT_NOT_FOUND, false)              \
 	X(ERR_REQUEST_REUSED, 1030, "request.reused", EXIT_CONFLICT, false)        \
 	X(ERR_REQUEST_LOST, 1031, "request.answer_lost", EXIT_FAILED, false)       \

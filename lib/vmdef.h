@@ -64,6 +64,8 @@ struct vmdef_file {
 	 * /proc that lead to what the program itself has open, and nothing in /proc.
 	 */
 	bool confined;
+	bool image;	  /* a disk's, to be locked … */
+	bool share;	  /* … but not against who writes to it as well */
 	const char *what; /* "kernel", "initrd", "disk 'disk0'" for messages */
 	char what_buf[96];
 };
@@ -76,6 +78,11 @@ int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF
  * May block: call it off the loop. Returns the descriptor.
  */
 int vmdef_open(const struct vmdef_file *file, struct err *e);
+/*
+ * Lock an image that was opened against other use (lib/imagelock.h); any other file is left alone. -ERR_FILE_IN_USE:
+ * "disk 'disk0' '/x' is in use"; by whom is the caller's to say.
+ */
+int vmdef_lock(const struct vmdef_file *file, int fd, struct err *e);
 /* Put {"fd": index} in its place. */
 int vmdef_set_fd(struct json_object *config, const char *pointer, unsigned int index);
 

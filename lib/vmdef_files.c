@@ -21,20 +21,34 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/imagelock.h"
 
-static void vmdef_file_add(struct vmdef_file *files, int *n, const char *pointer,
-			   struct json_object *value, int flags, const char *what)
+/* NULL: not given, or a descriptor already */
+static struct vmdef_file *vmdef_file_add(struct vmdef_file *files, int *n, const char *pointer,
+					 struct json_object *value, int flags, const char *what)
 {
 	struct vmdef_file *file = &files[*n];
 
 	if (!json_object_is_type(value, json_type_string))
-		return; /* not given, or a descriptor already */
+		return NULL;
 	*file = (struct vmdef_file){ .path = json_object_get_string(value),
 				     .open_flags = flags | O_CLOEXEC };
 	snprintf(file->pointer, sizeof(file->pointer), "%s", pointer);
 	snprintf(file->what_buf, sizeof(file->what_buf), "%s", what);
 	file->what = file->what_buf;
 	(*n)++;
+	return file;
+}
+
+static void vmdef_image_add(struct vmdef_file *files, int *n, const char *pointer,
+			    struct json_object *value, int flags, bool share, const char *what)
+{
+	struct vmdef_file *file = vmdef_file_add(files, n, pointer, value, flags, what);
+
+	if (!file)
+		return;
+	file->image = true;
+	file->share = share;
 }
 
 /* What a disk's image is based on is only ever read. */
@@ -52,8 +66,8 @@ static int vmdef_backing_add(struct vmdef_file *files, int *n, size_t device,
 		snprintf(pointer, sizeof(pointer), "/devices/%zu/backing/%zu", device, i);
 		snprintf(what, sizeof(what), "backing file %zu of disk '%.48s'", i + 1,
 			 json_get_str(disk, "id", ""));
-		vmdef_file_add(files, n, pointer, json_object_array_get_idx(list, i), O_RDONLY,
-			       what);
+		vmdef_image_add(files, n, pointer, json_object_array_get_idx(list, i), O_RDONLY,
+				json_get_bool(disk, "share", false), what);
 	}
 	return 0;
 }
@@ -77,8 +91,9 @@ int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF
 			return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
 		snprintf(pointer, sizeof(pointer), "/devices/%zu/path", i);
 		snprintf(what, sizeof(what), "disk '%.80s'", json_get_str(d, "id", ""));
-		vmdef_file_add(files, &n, pointer, json_get(d, "path"),
-			       json_get_bool(d, "readonly", false) ? O_RDONLY : O_RDWR, what);
+		vmdef_image_add(files, &n, pointer, json_get(d, "path"),
+				json_get_bool(d, "readonly", false) ? O_RDONLY : O_RDWR,
+				json_get_bool(d, "share", false), what);
 		ret = vmdef_backing_add(files, &n, i, d, e);
 		if (ret < 0)
 			return ret;
@@ -226,6 +241,21 @@ int vmdef_open(const struct vmdef_file *file, struct err *e)
 	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
 		return err_errno(e, "%s '%s'", file->what, file->path);
 	return TAKE_FD(fd);
+}
+
+int vmdef_lock(const struct vmdef_file *file, int fd, struct err *e)
+{
+	bool write = (file->open_flags & O_ACCMODE) == O_RDWR;
+	int ret = file->image ? imagelock_take(fd, write, file->share) : 0;
+
+	if (ret >= 0 || (file->share && ret != -EBUSY))
+		return 0;
+	if (ret == -EBUSY)
+		return err_set(e, ERR_FILE_IN_USE, "%s '%s' is in use", file->what, file->path);
+	err_set(e, ERR_FILE, "%s '%s' cannot be locked: %s", file->what, file->path,
+		strerror(-ret));
+	return err_hint(e, "use a file system that has locks; or, where nobody else writes to it, "
+			   "`share: true`");
 }
 
 int vmdef_set_fd(struct json_object *config, const char *pointer, unsigned int index)

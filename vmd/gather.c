@@ -58,7 +58,7 @@ static int gather_files(struct gather *g, struct err *e)
 	snprintf(g->kernel, sizeof(g->kernel), "%s",
 		 json_get_str(json_get(g->config, "boot"), "kernel", ""));
 	for (int i = 0; i < n; i++) {
-		int fd, index;
+		int fd, index, ret;
 
 		files[i].confined = g->confined;
 		fd = vmdef_open(&files[i], e);
@@ -66,6 +66,11 @@ static int gather_files(struct gather *g, struct err *e)
 			if (e)
 				e->code = ERR_FILE;
 			return -ERR_FILE;
+		}
+		ret = gather_lock(g, &files[i], fd, e);
+		if (ret < 0) {
+			close(fd);
+			return ret;
 		}
 		index = fdset_add(&g->fds, fd);
 		if (index < 0)
@@ -76,7 +81,7 @@ static int gather_files(struct gather *g, struct err *e)
 }
 
 /* With no more rights than the owner has: vmd could open every file of the host. */
-static int gather_files_as_owner(struct gather *g, struct err *e)
+static int gather_files_once(struct gather *g, struct err *e)
 {
 	struct ident old;
 	int ret;
@@ -88,6 +93,18 @@ static int gather_files_as_owner(struct gather *g, struct err *e)
 		return ret;
 	ret = gather_files(g, e);
 	ident_leave(&old);
+	return ret;
+}
+
+/* Files that are open already are in their places, and are not opened anew. */
+static int gather_files_as_owner(struct gather *g, struct err *e)
+{
+	unsigned int tries = 0;
+	int ret;
+
+	do
+		ret = gather_files_once(g, e);
+	while (ret == -ERR_FILE_IN_USE && (ret = gather_in_use(g, tries++, e)) > 0);
 	return ret;
 }
 

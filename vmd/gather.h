@@ -12,6 +12,7 @@
 #include "lib/fdio.h"
 #include "lib/hostfs.h"
 #include "lib/json.h"
+#include "lib/vmdef.h"
 #include "state/state.h"
 #include "vmd/cgroup.h"
 #include "vmd/host_cpuid.h"
@@ -40,6 +41,8 @@ struct gather {
 	struct host_cpuid cpuids;	       /* owned; after: as new as /dev/kvm */
 	bool asked;			       /* cpuids was renewed */
 	uint64_t memlock;		       /* gather_vfio.c */
+	ino_t busy;			       /* the image that makes ret -ERR_FILE_IN_USE */
+	pid_t holder;			       /* whose it is, as far as can be told; else 0 */
 	const struct cgroups *cgroups;
 	char cgroup[STATE_CGROUP_SIZE];
 	struct cgroup_limits limits;
@@ -64,6 +67,11 @@ struct gather *gather_more(uv_loop_t *loop, const struct hostfs *host, const str
 			   struct json_object *take_config, void (*done)(struct gather *g),
 			   void *arg);
 void gather_free(struct gather *g);
+
+/* gather_disk.c, on the worker: lock a file that was just opened; notes which image is in use. */
+int gather_lock(struct gather *g, const struct vmdef_file *file, int fd, struct err *e);
+/* An image is in use: by whom, into e. 1: nobody has it any more, it may be tried again. */
+int gather_in_use(struct gather *g, unsigned int tries, struct err *e);
 
 /*
  * gather_vfio.c: the devices of the host (type vfio-pci, their "pci" is known) as vmm takes them:

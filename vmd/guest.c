@@ -162,6 +162,7 @@ static void guest_gathered(struct gather *gather)
 		host_cpuid_copy(&gather->cpuids, &g->d->cpuid);
 	}
 	timeline_mark(&g->timeline, TIMELINE_FDS);
+	guests_blame(g->d, gather);
 	if (gather->ret < 0) {
 		guest_failed(g, &gather->err);
 	} else {

@@ -122,6 +122,8 @@ void guests_free(struct guests *set);
 struct guest *guest_get(struct daemon *d, const struct state_vm *vm);
 /* Not held; NULL for a VM that does nothing. */
 struct guest *guest_find(struct daemon *d, const char *id);
+/* A gather has ended: where one of our VMs has the image that it wanted, its error says which. */
+void guests_blame(struct daemon *d, struct gather *gather);
 void guest_hold(struct guest *g);
 void guest_put(struct guest *g);
 /* Take over the running processes of the database's table; done is called once, also for none. */

@@ -355,10 +355,12 @@ static void plug_gathered(struct gather *gather)
 {
 	struct guest_plug *p = gather->arg;
 	struct guest *g = p->g;
-	struct err e = gather->err;
+	struct err e;
 	int r = gather->ret;
 
 	guest_hold(g);
+	guests_blame(g->d, gather);
+	e = gather->err;
 	p->gather = NULL;
 	if (plug_called(p) && p->outcome == PLUG_OPEN && plug_can(g)) {
 		g->memlock = MAX(g->memlock, gather->memlock);

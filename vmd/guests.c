@@ -13,6 +13,7 @@
 
 #include "lib/conn.h"
 #include "lib/errcat.h"
+#include "lib/imagelock.h"
 #include "vmd/event.h"
 #include "vmd/guest.h"
 #include "vmd/guest_cgroup.h"
@@ -108,6 +109,27 @@ struct guest *guest_get(struct daemon *d, const struct state_vm *vm)
 	}
 	guest_hold(g);
 	return g;
+}
+
+void guests_blame(struct daemon *d, struct gather *gather)
+{
+	const struct guest *g = d->guests->list;
+	struct err in_use = gather->err;
+	char *by = strstr(in_use.msg, " is in use by ");
+	struct state_vm vm;
+	char who[96];
+
+	if (gather->ret != -ERR_FILE_IN_USE || !gather->holder || !by)
+		return;
+	while (g && !(g->proc && vmproc_pid(g->proc) == gather->holder))
+		g = g->next;
+	if (!g || state_vm_get(d->state, g->id, &vm, NULL) < 0 ||
+	    (gather->confined && vm.owner != gather->owner))
+		return;
+	snprintf(by, sizeof(" is in use"), " is in use");
+	snprintf(who, sizeof(who), "VM '%s'", g->name);
+	gather->err = in_use;
+	imagelock_blame(&gather->err, who);
 }
 
 void guest_hold(struct guest *g)

@@ -13,6 +13,7 @@
 #include "vmd/call.h"
 #include "vmd/daemon.h"
 #include "vmd/gather.h"
+#include "vmd/guest.h"
 #include "vmd/lease.h"
 
 struct start_plan {
@@ -49,6 +50,7 @@ static void start_plan_gathered(struct gather *gather)
 	struct start_plan *p = gather->arg;
 	struct json_object *o;
 
+	guests_blame(p->d, gather);
 	if (gather->ret < 0) {
 		start_plan_fail(p, &gather->err);
 		gather_free(gather);

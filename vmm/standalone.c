@@ -10,12 +10,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/fdio.h"
+#include "lib/imagelock.h"
 #include "lib/vmdef.h"
 #include "vmm/console.h"
 #include "vmm/kvm.h"
@@ -39,6 +41,19 @@ struct standalone {
 
 /* --- the definition ------------------------------------------------------------------------------ */
 
+static int standalone_in_use(int fd, struct err *e)
+{
+	struct hostfs host;
+	char who[96];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || hostfs_init(&host, "/", NULL) < 0)
+		return -ERR_FILE_IN_USE;
+	imagelock_name(&host, imagelock_holder(&host, st.st_ino), who, sizeof(who));
+	hostfs_fini(&host);
+	return imagelock_blame(e, who);
+}
+
 static int standalone_open_files(struct json_object *config, struct fdset *fds, struct err *e)
 {
 	struct vmdef_file files[VMDEF_FILES_MAX];
@@ -49,6 +64,13 @@ static int standalone_open_files(struct json_object *config, struct fdset *fds, 
 
 		if (fd < 0)
 			return fd;
+		r = vmdef_lock(&files[i], fd, e);
+		if (r == -ERR_FILE_IN_USE)
+			standalone_in_use(fd, e);
+		if (r < 0) {
+			close(fd);
+			return r;
+		}
 		fd = fdset_add(fds, fd);
 		if (fd < 0)
 			return err_set(e, ERR_INVALID, "more than %d files", FDSET_MAX);

@@ -14,6 +14,7 @@ $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
 
 # real guests
 $(BUILD)/tests/functional/test_hotplug: | $(BUILD)/tests/guest/hotplug
+$(BUILD)/tests/functional/test_disk: | $(BUILD)/tests/guest/idle
 $(BUILD)/tests/functional/test_follow: | $(BUILD)/tests/guest/count
 $(BUILD)/tests/functional/test_memory: | $(BUILD)/tests/guest/balloon
 $(BUILD)/tests/functional/test_timeline: | $(BUILD)/tests/guest/rng $(BUILD)/tests/guest/serial

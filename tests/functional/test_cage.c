@@ -56,10 +56,11 @@ static const char *no_cage(void)
 /* A guest that halts, with two vCPUs, consoles, a disk and entropy: all kinds of threads. */
 static void definition(struct harness *h, const char *name, char *out, size_t size)
 {
-	char guest[4096], disk[256];
+	char guest[4096], disk[256], file[80];
 
 	harness_program("../tests/guest/halt", guest, sizeof(guest));
-	snprintf(disk, sizeof(disk), "%s", harness_file(h, "disk", ""));
+	snprintf(file, sizeof(file), "%.64s-disk", name);
+	snprintf(disk, sizeof(disk), "%s", harness_file(h, file, ""));
 	assert_int_equal(truncate(disk, 65536), 0);
 	snprintf(out, size,
 		 "{'name': '%s', 'profile': 'modern', 'cpus': 2, 'memory': '32MiB',"
@@ -280,7 +281,7 @@ static void assert_descriptors(struct harness *h, pid_t pid)
 		{ h->dir, "/log.fifo", 1 },
 		{ h->dir, "/exit.json", 1 },
 		{ h->dir, "/console.tail", 1 },
-		{ h->dir, "/disk", 1 },
+		{ h->dir, "-disk", 1 },
 		{ "/", "/tests/guest/halt", 1 },
 		{ "/dev/kvm", "", 1 },
 		{ "anon_inode:kvm-vm", "", 1 },

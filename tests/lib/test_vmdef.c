@@ -326,13 +326,14 @@ static void test_files(void **state)
 	assert_int_equal(files[0].open_flags, O_RDONLY | O_CLOEXEC);
 	assert_string_equal(files[1].pointer, "/devices/5/path");
 	assert_string_equal(files[1].what, "disk 'disk0'");
+	assert_true(files[1].image && !files[0].image && !files[1].share);
 	assert_int_equal(files[1].open_flags, O_RDWR | O_CLOEXEC);
 	assert_string_equal(files[2].what, "disk 'b'");
 	assert_int_equal(files[2].open_flags, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(vmdef_set_fd(config, files[1].pointer, 4), 0);
 	assert_string_equal(json_object_to_json_string_ext(json_at(config, "/devices/5"), PLAIN),
 			    "{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:02.0\","
-			    "\"path\":{\"fd\":4},\"readonly\":false}");
+			    "\"path\":{\"fd\":4},\"readonly\":false,\"share\":false}");
 	json_add(json_at(config, "/devices/5"), "backing", json_object_new_array());
 	json_object_array_add(json_at(config, "/devices/5/backing"), json_object_new_string("/c"));
 	assert_int_equal(vmdef_files(config, files, NULL), 3);

@@ -31,6 +31,7 @@ struct blk_cfg {
 	int backing[BLOCK_BACKING_MAX];
 	int format; /* enum block_format */
 	bool readonly;
+	bool share; /* whoever opens the image has locked it accordingly */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	char address[16];
 };
@@ -416,6 +417,7 @@ static const struct field blk_fields[] = {
 	FIELD_ENUM("format", struct blk_cfg, format, blk_formats),
 	FIELD_FDS("backing", struct blk_cfg, backing),
 	FIELD_BOOL("readonly", struct blk_cfg, readonly),
+	FIELD_BOOL("share", struct blk_cfg, share),
 	FIELD_STR("serial", struct blk_cfg, serial),
 	FIELD_STR("address", struct blk_cfg, address),
 	FIELD_END,

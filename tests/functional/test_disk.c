@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+/* Disk images of VMs that run: who may have them at the same time. The real vmm, with a guest that only halts. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/errcat.h"
+#include "lib/imagelock.h"
+#include "tests/functional/scene.h"
+
+#define DISK_SIZE (1 << 20)
+#define HINT "stop what uses it, or take another image; two may have one in common as backing file"
+
+struct world {
+	struct harness *h;
+	struct client *c;
+	char image[200], kernel[512];
+};
+
+static void make_image(struct world *w, const char *name)
+{
+	char text[513];
+
+	memset(text, '.', 512);
+	text[512] = '\0';
+	snprintf(w->image, sizeof(w->image), "%s", harness_file(w->h, name, text));
+	assert_int_equal(truncate(w->image, DISK_SIZE), 0);
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	w->h = harness_new();
+	harness_program("vmm", w->kernel, sizeof(w->kernel));
+	strcpy(strstr(w->kernel, "bin/vmm"), "tests/guest/idle");
+	make_image(w, "disk");
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	harness_free(w->h);
+	free(w);
+	return 0;
+}
+
+static void serve(struct world *w)
+{
+	harness_vmd(w->h, NULL, "--cgroup", "none", NULL);
+	w->c = harness_client(w->h);
+}
+
+/* Disks of the image, each with more keys; NULL: no second one */
+static void define(struct client *c, struct world *w, const char *vm, const char *more,
+		   const char *second)
+{
+	char params[2048], another[512] = "";
+
+	if (second)
+		snprintf(another, sizeof(another), ", {'type': 'virtio-blk', 'path': '%s'%s}",
+			 w->image, second);
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': '%s', 'profile': 'micro', 'memory': '32MiB', 'boot':"
+		 " {'kernel': '%s'}, 'devices': [{'type': 'virtio-blk', 'path': '%s'%s}%s]}}",
+		 vm, w->kernel, w->image, more, another);
+	json_object_put(client_result(c, "vm.apply", params));
+}
+
+static void starts(struct world *w, const char *vm)
+{
+	char params[80];
+
+	snprintf(params, sizeof(params), "{'vm': '%s'}", vm);
+	json_object_put(client_result(w->c, "vm.start", params));
+}
+
+static void expect_in_use(struct client *c, struct world *w, const char *method, const char *params,
+			  const char *disk, const char *by)
+{
+	char message[512];
+
+	snprintf(message, sizeof(message), "disk '%s' '%s' is in use by %s", disk, w->image, by);
+	client_expect_error(c, method, params, ERR_FILE_IN_USE, message, HINT);
+}
+
+static void test_one_writer(void **state)
+{
+	struct world *w = *state;
+	int pidfd;
+
+	NEEDS_KVM;
+	serve(w);
+	define(w->c, w, "one", "", NULL);
+	define(w->c, w, "two", "", NULL);
+	define(w->c, w, "reader", ", 'readonly': true", NULL);
+	starts(w, "one");
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'two'}", "disk0", "VM 'one'");
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'two', 'dry_run': true}", "disk0", "VM 'one'");
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'reader'}", "disk0", "VM 'one'");
+	/* it is the VM's, whatever becomes of vmd */
+	w->c = scene_restart(w->h, w->c, SIGKILL, NULL);
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'two'}", "disk0", "VM 'one'");
+	/* and ends with it: also where it does not come to close anything */
+	pidfd = harness_pidfd(scene_pid(w->c, "one"));
+	kill(scene_pid(w->c, "one"), SIGKILL);
+	harness_wait_pidfd(pidfd);
+	starts(w, "two");
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'one'}", "disk0", "VM 'two'");
+	json_object_put(
+		client_result(w->c, "vm.restart", "{'vm': 'two', 'timeout_ms': 0, 'force': true}"));
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'one'}", "disk0", "VM 'two'");
+}
+
+static void test_many_readers(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	serve(w);
+	define(w->c, w, "one", ", 'readonly': true", ", 'readonly': true");
+	define(w->c, w, "two", ", 'readonly': true", NULL);
+	define(w->c, w, "writer", "", NULL);
+	starts(w, "one");
+	starts(w, "two");
+	json_object_put(client_result(w->c, "vm.kill", "{'vm': 'two'}"));
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'writer'}", "disk0", "VM 'one'");
+}
+
+static void test_shared_by_all(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	serve(w);
+	define(w->c, w, "one", ", 'share': true", NULL);
+	define(w->c, w, "two", ", 'share': true", NULL);
+	define(w->c, w, "alone", "", NULL);
+	starts(w, "one");
+	starts(w, "two");
+	json_object_put(client_result(w->c, "vm.kill", "{'vm': 'one'}"));
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'alone'}", "disk0", "VM 'two'");
+	json_object_put(client_result(w->c, "vm.kill", "{'vm': 'two'}"));
+	starts(w, "alone");
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'one'}", "disk0", "VM 'alone'");
+}
+
+static void test_twice_in_one_vm(void **state)
+{
+	struct world *w = *state;
+	char params[512];
+
+	NEEDS_KVM;
+	serve(w);
+	define(w->c, w, "one", "", "");
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'one'}", "disk1", "another disk");
+	define(w->c, w, "one", "", NULL);
+	starts(w, "one");
+	snprintf(params, sizeof(params),
+		 "{'vm': 'one', 'device': {'type': 'virtio-blk', 'path': '%s'}}", w->image);
+	expect_in_use(w->c, w, "vm.attach", params, "disk1", "VM 'one'");
+}
+
+/* Other programs: this one, which does as QEMU's do, and qemu-img. */
+static void test_other_programs(void **state)
+{
+	struct world *w = *state;
+	int fd = open(w->image, O_RDWR | O_CLOEXEC);
+	char by[80];
+	char *grow[] = { (char *)"/usr/bin/qemu-img",
+			 (char *)"resize",
+			 (char *)"-f",
+			 (char *)"raw",
+			 w->image,
+			 (char *)"+1M",
+			 NULL };
+	struct harness_output out;
+
+	NEEDS_KVM;
+	if (access(grow[0], X_OK))
+		SKIP_BECAUSE("no qemu-img");
+	serve(w);
+	define(w->c, w, "one", "", NULL);
+	assert_int_equal(imagelock_take(fd, false, false), 0);
+	snprintf(by, sizeof(by), "process %d (test_disk)", (int)getpid());
+	expect_in_use(w->c, w, "vm.start", "{'vm': 'one'}", "disk0", by);
+	close(fd);
+	assert_int_equal(harness_run(NULL, &out, grow), 0);
+	starts(w, "one");
+	assert_int_equal(harness_run(NULL, &out, grow), 1);
+	assert_non_null(strstr(out.err, "Is another process using the image"));
+}
+
+/* Who may not see a VM is not told its name, or its process. */
+static void test_of_another_owner(void **state)
+{
+	struct world *w = *state;
+	struct client *mine, *other;
+
+	NEEDS_KVM;
+	if (geteuid())
+		SKIP_BECAUSE("not root");
+	harness_vmd(w->h, NULL, "--cgroup", "none", "--operator-group", "54302", NULL);
+	assert_int_equal(chmod(w->h->dir, 0711), 0);
+	w->c = harness_client(w->h);
+	mine = harness_client_as(w->h, 1001, SCENE_OPERATORS);
+	other = harness_client_as(w->h, 1002, SCENE_OPERATORS);
+	assert_int_equal(chmod(w->image, 0666), 0);
+	define(mine, w, "one", "", NULL);
+	define(mine, w, "two", "", NULL);
+	define(other, w, "three", "", NULL);
+	json_object_put(client_result(mine, "vm.start", "{'vm': 'one'}"));
+	expect_in_use(mine, w, "vm.start", "{'vm': 'two'}", "disk0", "VM 'one'");
+	expect_in_use(other, w, "vm.start", "{'vm': 'three'}", "disk0",
+		      "a process that is not to be seen");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_one_writer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_readers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shared_by_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_twice_in_one_vm, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_programs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_of_another_owner, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
