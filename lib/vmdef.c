@@ -155,6 +155,12 @@ static int vmdef_check_disks(struct json_object *def, struct schema_error *where
 		struct json_object *d = json_object_array_get_idx(devices, i);
 		char pointer[64];
 
+		if (!strcmp(json_get_str(d, "cache", ""), "direct") &&
+		    !strcmp(json_get_str(d, "format", ""), "qcow2")) {
+			snprintf(pointer, sizeof(pointer), "/devices/%zu/cache", i);
+			return vmdef_refuse(where, e, pointer,
+					    "'direct' is for raw disks, not for qcow2");
+		}
 		if (!json_get(d, "backing") || !strcmp(json_get_str(d, "format", ""), "qcow2"))
 			continue;
 		snprintf(pointer, sizeof(pointer), "/devices/%zu/backing", i);

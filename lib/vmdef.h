@@ -58,7 +58,7 @@ int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json
 struct vmdef_file {
 	char pointer[64]; /* where in the machine configuration: "/boot/kernel" */
 	const char *path; /* borrowed from the configuration */
-	int open_flags;	  /* O_RDONLY or O_RDWR, and O_CLOEXEC */
+	int open_flags;	  /* O_RDONLY or O_RDWR, O_CLOEXEC, and O_DIRECT maybe */
 	/*
 	 * Opened on behalf of the user whose file system uid the thread has (vmd/ident.h): not by the links of
 	 * /proc that lead to what the program itself has open, and nothing in /proc.

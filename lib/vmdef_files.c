@@ -72,6 +72,12 @@ static int vmdef_backing_add(struct vmdef_file *files, int *n, size_t device,
 	return 0;
 }
 
+static int vmdef_disk_flags(struct json_object *disk)
+{
+	return (json_get_bool(disk, "readonly", false) ? O_RDONLY : O_RDWR) |
+	       (!strcmp(json_get_str(disk, "cache", ""), "direct") ? O_DIRECT : 0);
+}
+
 int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF_FILES_MAX],
 		struct err *e)
 {
@@ -91,8 +97,7 @@ int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF
 			return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
 		snprintf(pointer, sizeof(pointer), "/devices/%zu/path", i);
 		snprintf(what, sizeof(what), "disk '%.80s'", json_get_str(d, "id", ""));
-		vmdef_image_add(files, &n, pointer, json_get(d, "path"),
-				json_get_bool(d, "readonly", false) ? O_RDONLY : O_RDWR,
+		vmdef_image_add(files, &n, pointer, json_get(d, "path"), vmdef_disk_flags(d),
 				json_get_bool(d, "share", false), what);
 		ret = vmdef_backing_add(files, &n, i, d, e);
 		if (ret < 0)
@@ -144,6 +149,8 @@ static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 	if (error == EROFS && rw)
 		err_hint(e,
 			 "set `readonly: true` for this disk, or use a file that can be written");
+	if (error == EINVAL && file->open_flags & O_DIRECT)
+		err_hint(e, "its file system cannot do without the page cache: `cache: writeback`");
 	if (error != EACCES)
 		return;
 	vmdef_user_name(uid, name, sizeof(name));

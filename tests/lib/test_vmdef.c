@@ -331,9 +331,10 @@ static void test_files(void **state)
 	assert_string_equal(files[2].what, "disk 'b'");
 	assert_int_equal(files[2].open_flags, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(vmdef_set_fd(config, files[1].pointer, 4), 0);
-	assert_string_equal(json_object_to_json_string_ext(json_at(config, "/devices/5"), PLAIN),
-			    "{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:02.0\","
-			    "\"path\":{\"fd\":4},\"readonly\":false,\"share\":false}");
+	assert_string_equal(
+		json_object_to_json_string_ext(json_at(config, "/devices/5"), PLAIN),
+		"{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:02.0\","
+		"\"path\":{\"fd\":4},\"readonly\":false,\"cache\":\"writeback\",\"share\":false}");
 	json_add(json_at(config, "/devices/5"), "backing", json_object_new_array());
 	json_object_array_add(json_at(config, "/devices/5/backing"), json_object_new_string("/c"));
 	assert_int_equal(vmdef_files(config, files, NULL), 3);

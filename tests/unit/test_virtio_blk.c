@@ -166,7 +166,8 @@ static void identity_and_config(void **state)
 	assert_int_equal(guest_virtio_features(&f->g) & 0xffffff,
 			 BIT(VIRTIO_BLK_F_SEG_MAX) | BIT(VIRTIO_BLK_F_BLK_SIZE) |
 				 BIT(VIRTIO_BLK_F_TOPOLOGY) | BIT(VIRTIO_BLK_F_FLUSH) |
-				 BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES));
+				 BIT(VIRTIO_BLK_F_CONFIG_WCE) | BIT(VIRTIO_BLK_F_DISCARD) |
+				 BIT(VIRTIO_BLK_F_WRITE_ZEROES));
 }
 
 static void write_read_flush(void **state)
@@ -477,6 +478,52 @@ static void without_flush(void **state)
 	assert_int_equal(byte_at(f, 7 * 512), 0x77);
 }
 
+#define WCE (f->g.device + offsetof(struct virtio_blk_config, wce))
+#define WITH_WCE (FEATURES | BIT64(VIRTIO_BLK_F_CONFIG_WCE))
+
+/* 5.2.5.1: the driver sets it where it has negotiated that, until it resets the device */
+static void write_cache_is_switched(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(fake_mmio_read(&f->fb, WCE, 1), 1);
+	fake_mmio_write(&f->fb, WCE, 1, 0); /* not negotiated */
+	assert_int_equal(fake_mmio_read(&f->fb, WCE, 1), 1);
+	assert_true(guest_virtio_start(&f->g, WITH_WCE, 1));
+	fake_mmio_write(&f->fb, WCE, 4, 0); /* not its own width */
+	assert_int_equal(fake_mmio_read(&f->fb, WCE, 1), 1);
+	fake_mmio_write(&f->fb, WCE, 1, 0);
+	assert_int_equal(fake_mmio_read(&f->fb, WCE, 1), 0);
+	memset(f->fb.mem + DATA, 0x55, 512);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(byte_at(f, 7 * 512), 0x55);
+	fake_mmio_write(&f->fb, WCE, 1, 0x80);
+	assert_int_equal(fake_mmio_read(&f->fb, WCE, 1), 1);
+	fake_mmio_write(&f->fb, WCE, 1, 0);
+	assert_true(guest_virtio_start(&f->g, WITH_WCE, 1));
+	assert_int_equal(fake_mmio_read(&f->fb, WCE, 1), 1);
+}
+
+static int setup_writethrough(void **state)
+{
+	*state = open_disk("{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:03.0\","
+			   "\"path\":{\"fd\":0},\"cache\":\"writethrough\"}",
+			   WITH_WCE);
+	return 0;
+}
+
+static void write_cache_off(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(fake_mmio_read(&f->fb, WCE, 1), 0);
+	fake_mmio_write(&f->fb, WCE, 1, 1);
+	assert_int_equal(fake_mmio_read(&f->fb, WCE, 1), 1);
+	assert_true(guest_virtio_start(&f->g, FEATURES, 1));
+	assert_int_equal(fake_mmio_read(&f->fb, WCE, 1), 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512, NULL), VIRTIO_BLK_S_OK);
+}
+
 static void unusable_image(void **state)
 {
 	struct fixture *f = *state;
@@ -508,6 +555,8 @@ int main(void)
 		T(batch),
 		T(stop_and_start),
 		T(without_flush),
+		T(write_cache_is_switched),
+		cmocka_unit_test_setup_teardown(write_cache_off, setup_writethrough, teardown),
 		T(unusable_image),
 	};
 #undef T

@@ -11,6 +11,7 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "lib/auto.h"
 #include "lib/errcat.h"
@@ -78,7 +79,7 @@ static void block_first_step(const struct block *b, struct block_req *r)
 		s->mode = r->op == BLOCK_WRITE && r->stable ? RWF_DSYNC : 0;
 		break;
 	case BLOCK_FLUSH:
-		s->kind = BLOCK_STEP_SYNC;
+		s->kind = b->unsafe ? BLOCK_STEP_FAIL /* with no error */ : BLOCK_STEP_SYNC;
 		break;
 	case BLOCK_DISCARD:
 		s->kind = b->is_device	? BLOCK_STEP_DISCARD
@@ -175,6 +176,10 @@ bool block_step_done(struct block *b, struct block_req *r, int64_t res)
 		return block_finish(r, r->error);
 	case BLOCK_STEP_READV:
 	case BLOCK_STEP_WRITEV:
+	case BLOCK_STEP_BOUNCE_READ:
+	case BLOCK_STEP_BOUNCE_WRITE:
+		if (direct_retry(b, &r->step, res))
+			return false;
 		if (res <= 0) /* 0: the image has become shorter */
 			return block_finish(r, res < 0 ? (int)res : -EIO);
 		return block_transfer_done(b, r, (uint64_t)res);
@@ -227,6 +232,7 @@ void block_put_back(struct block *b, struct block_req *r)
 
 void block_queue(struct block *b, struct block_req *r)
 {
+	r->stable = r->stable && !b->unsafe;
 	block_first_step(b, r);
 	r->next = NULL;
 	*b->tail = r;
@@ -281,7 +287,7 @@ void block_drain(struct block *b)
 /* --- life ----------------------------------------------------------------------------------------------- */
 
 /* NULL: there is no memory */
-static struct block *block_new(int take_fd, bool readonly)
+static struct block *block_new(int take_fd, bool readonly, bool unsafe)
 {
 	AUTO_CLOSE int fd = take_fd;
 	struct block *b = calloc(1, sizeof(*b));
@@ -292,6 +298,7 @@ static struct block *block_new(int take_fd, bool readonly)
 	b->info.readonly = readonly;
 	b->tail = &b->head;
 	b->step = raw_step;
+	b->unsafe = unsafe;
 	b->info.engine = "psync";
 	return b;
 }
@@ -299,13 +306,17 @@ static struct block *block_new(int take_fd, bool readonly)
 static int block_set_format(struct block *b, enum block_format format, struct err *e)
 {
 	b->info.format = format == BLOCK_FORMAT_QCOW2 ? "qcow2" : "raw";
+	if (format == BLOCK_FORMAT_QCOW2 && b->direct) {
+		err_set(e, ERR_FILE, "the image is open with O_DIRECT, which only raw ones are");
+		return err_hint(e, "take `cache: writeback` for a qcow2 image");
+	}
 	if (format == BLOCK_FORMAT_QCOW2)
 		return qcow2_open(b, e);
 	if (format == BLOCK_FORMAT_UNSAID && qcow2_probe(b)) {
 		err_set(e, ERR_FILE, "the disk image looks like a qcow2 image");
 		return err_hint(e, "say which it is: `format: qcow2`, or `format: raw`");
 	}
-	return raw_check_size(b, e);
+	return b->direct ? direct_init(b, e) : raw_check_size(b, e);
 }
 
 static int block_backing_format(const char *name, enum block_format *ret, struct err *e)
@@ -326,7 +337,8 @@ static int block_open_level(struct block_image *image, unsigned int level, enum 
 			    struct block **ret_block, struct err *e)
 {
 	int *fd = level ? &image->backing[level - 1] : &image->fd, ret;
-	struct block *b = block_new(TAKE_FD(*fd), level || image->readonly), *below = NULL;
+	struct block *b = block_new(TAKE_FD(*fd), level || image->readonly, image->unsafe),
+		     *below = NULL;
 	const char *name, *name_format = "";
 
 	if (!b) {
@@ -373,9 +385,12 @@ static int block_setup(struct block *b, const struct block_image *image, struct 
 		return err_hint(e, "qemu-img info --backing-chain FILE shows them");
 	}
 	if (!b->info.readonly) {
-		b->zeroes = calloc(1, BLOCK_ZEROES);
-		if (!b->zeroes)
+		/* aligned, as O_DIRECT likes it */
+		b->zeroes = mmap(NULL, BLOCK_ZEROES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (b->zeroes == MAP_FAILED) {
+			b->zeroes = NULL;
 			return err_set(e, ENOMEM, "disk image: no memory");
+		}
 	}
 	if (image->engine == BLOCK_ENGINE_PSYNC)
 		return 0;
@@ -412,7 +427,9 @@ void block_free(struct block *b)
 	assert(!b->loop);
 	block_uring_free(b->uring);
 	qcow2_free(b->qcow2);
-	free(b->zeroes);
+	direct_fini(b);
+	if (b->zeroes)
+		munmap(b->zeroes, BLOCK_ZEROES);
 	close(b->fd);
 	free(b);
 }

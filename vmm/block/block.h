@@ -33,9 +33,10 @@ enum block_format {
 
 /* What block_open takes */
 struct block_image {
-	int fd; /* open for reading, and for writing unless readonly */
+	int fd; /* open for reading, and for writing unless readonly; O_DIRECT is taken note of */
 	bool readonly;
 	enum block_format format;
+	bool unsafe; /* nothing is ever made stable: lost with the host */
 	enum block_engine_type
 		engine; /* BLOCK_ENGINE_AUTO falls back, the others fail where they are not to be had */
 	/*

@@ -12,11 +12,13 @@
 enum block_step_kind {
 	BLOCK_STEP_FAIL, /* nothing: the result is the request's error */
 	BLOCK_STEP_READV,
-	BLOCK_STEP_WRITEV,    /* mode: RWF_DSYNC or 0 */
-	BLOCK_STEP_SYNC,      /* fdatasync */
-	BLOCK_STEP_FALLOCATE, /* mode, offset, len */
-	BLOCK_STEP_DISCARD,   /* ioctl BLKDISCARD: no ring can do it before Linux 6.12 */
-	BLOCK_STEP_FORMAT,    /* nothing: the format says what comes first */
+	BLOCK_STEP_WRITEV,	 /* mode: RWF_DSYNC or 0 */
+	BLOCK_STEP_SYNC,	 /* fdatasync */
+	BLOCK_STEP_FALLOCATE,	 /* mode, offset, len */
+	BLOCK_STEP_DISCARD,	 /* ioctl BLKDISCARD: no ring can do it before Linux 6.12 */
+	BLOCK_STEP_FORMAT,	 /* nothing: the format says what comes first */
+	BLOCK_STEP_BOUNCE_READ,	 /* direct.c: by way of a buffer … */
+	BLOCK_STEP_BOUNCE_WRITE, /* … while no other step is under way; mode */
 };
 
 #define BLOCK_ZEROES MIB /* never touched, so never more than the kernel's zero page */
@@ -30,10 +32,13 @@ struct block {
 	struct block_info info;
 	/* Carry out a step: raw_step, or a test's own that fails. */
 	int64_t (*step)(const struct block *b, const struct block_step *s);
-	struct qcow2 *qcow2; /* owned; NULL: raw */
-	bool is_device;
-	bool no_punch, no_zero_range;	/* the kernel said EOPNOTSUPP once */
+	struct qcow2 *qcow2;	      /* owned; NULL: raw */
+	bool is_device, direct;	      /* direct: O_DIRECT */
+	bool no_punch, no_zero_range; /* the kernel said EOPNOTSUPP once */
+	bool unsafe;
 	uint8_t *zeroes;		/* owned: BLOCK_ZEROES of them; NULL when readonly */
+	uint8_t *bounce;		/* owned; NULL: not O_DIRECT */
+	uint32_t align;			/* bytes: what O_DIRECT asks for at most */
 	struct block_uring *uring;	/* owned; NULL: steps are run on the spot */
 	struct block_req *head, **tail; /* queued, not yet with an engine */
 	bool running;			/* done and batch_done may queue and submit */
@@ -47,6 +52,13 @@ int raw_probe(struct block *b, struct err *e);
 int raw_check_size(const struct block *b, struct err *e); /* that of a raw image */
 /* raw.c: do a step here and now; what the system call returned, or -errno. */
 int64_t raw_step(const struct block *b, const struct block_step *s);
+
+/* direct.c, of an image that is open with O_DIRECT; b is probed. */
+int direct_init(struct block *b, struct err *e);
+void direct_fini(struct block *b);
+/* The step returned res, and is now one by way of the buffer. */
+bool direct_retry(const struct block *b, struct block_step *s, int64_t res);
+int64_t direct_step(const struct block *b, const struct block_step *s); /* as raw_step */
 
 /* The same until all is done. 0 or -errno. Behind the end of the file are zeroes. */
 int raw_read(const struct block *b, void *buf, uint64_t len, uint64_t offset);

@@ -60,6 +60,7 @@ int raw_probe(struct block *b, struct err *e)
 		return err_errno(e, "disk image");
 	if (!b->info.readonly && (flags & O_ACCMODE) != O_RDWR)
 		return err_set(e, EBADF, "the disk image is not open for writing");
+	b->direct = flags & O_DIRECT;
 	if (S_ISBLK(st.st_mode))
 		ret = raw_probe_device(b, e);
 	else if (S_ISREG(st.st_mode))
@@ -90,7 +91,6 @@ int64_t raw_step(const struct block *b, const struct block_step *s)
 	uint64_t range[2] = { s->offset, s->len };
 	int64_t ret = 0;
 
-	(void)b;
 	switch ((enum block_step_kind)s->kind) {
 	case BLOCK_STEP_FAIL:
 	case BLOCK_STEP_FORMAT:
@@ -107,6 +107,9 @@ int64_t raw_step(const struct block *b, const struct block_step *s)
 	case BLOCK_STEP_FALLOCATE:
 		ret = fallocate(s->fd, s->mode, (off_t)s->offset, (off_t)s->len);
 		break;
+	case BLOCK_STEP_BOUNCE_READ:
+	case BLOCK_STEP_BOUNCE_WRITE:
+		return direct_step(b, s);
 	case BLOCK_STEP_DISCARD:
 		ret = ioctl(s->fd, BLKDISCARD, range);
 		break;
@@ -176,6 +179,8 @@ int raw_sync(const struct block *b)
 	struct block_step s = { .kind = BLOCK_STEP_SYNC, .fd = b->fd };
 	int64_t ret;
 
+	if (b->unsafe)
+		return 0;
 	do
 		ret = b->step(b, &s);
 	while (ret == -EINTR);

@@ -28,6 +28,7 @@ struct block_uring {
 		*unsubmitted[BLOCK_DEPTH]; /* in the ring's queue, the kernel has not taken them */
 	unsigned int nunsubmitted;
 	unsigned int inflight; /* taken by the kernel */
+	bool barrier;	       /* the first of the queue waits until nothing is under way */
 	bool dead;
 };
 
@@ -173,16 +174,23 @@ static void block_uring_prepare(struct io_uring_sqe *sqe, struct block_req *r)
 	case BLOCK_STEP_FAIL:
 	case BLOCK_STEP_DISCARD:
 	case BLOCK_STEP_FORMAT:
+	case BLOCK_STEP_BOUNCE_READ:
+	case BLOCK_STEP_BOUNCE_WRITE:
 		io_uring_prep_nop(sqe); /* not reached: run on the spot */
 		break;
 	}
 	io_uring_sqe_set_data(sqe, r);
 }
 
+static bool block_uring_alone(const struct block_req *r)
+{
+	return r->step.kind == BLOCK_STEP_BOUNCE_READ || r->step.kind == BLOCK_STEP_BOUNCE_WRITE;
+}
+
 static bool block_uring_here(const struct block_uring *u, const struct block_req *r)
 {
 	return u->dead || r->step.kind == BLOCK_STEP_FAIL || r->step.kind == BLOCK_STEP_DISCARD ||
-	       r->step.kind == BLOCK_STEP_FORMAT;
+	       r->step.kind == BLOCK_STEP_FORMAT || block_uring_alone(r);
 }
 
 static bool block_uring_fill(struct block *b)
@@ -191,9 +199,15 @@ static bool block_uring_fill(struct block *b)
 	struct block_req *r;
 	bool any = false;
 
+	u->barrier = false;
 	while (u->inflight + u->nunsubmitted < BLOCK_DEPTH && (r = block_take(b))) {
 		struct io_uring_sqe *sqe;
 
+		if (block_uring_alone(r) && block_uring_busy(u)) {
+			block_put_back(b, r);
+			u->barrier = true;
+			return any;
+		}
 		if (block_uring_here(u, r)) {
 			if (block_step_done(b, r, b->step(b, &r->step)))
 				any = true;
@@ -286,7 +300,8 @@ bool block_uring_run(struct block *b, bool wait)
 		block_uring_submit(b);
 		any |= block_uring_reap(b);
 		/* more steps of requests, or room for more requests */
-		if (b->head && u->inflight + u->nunsubmitted < BLOCK_DEPTH)
+		if (b->head && (u->barrier ? !block_uring_busy(u)
+					   : u->inflight + u->nunsubmitted < BLOCK_DEPTH))
 			continue;
 		if (any || !wait || !u->inflight)
 			return any;

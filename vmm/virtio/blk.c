@@ -26,10 +26,13 @@
 #define BLK_RANGES_MAX 16		 /* of a discard or write-zeroes request */
 #define BLK_RANGE_SECTORS_MAX BIT(22)	 /* 2 GiB: what takes too long cannot be drained */
 
+enum blk_cache { BLK_WRITEBACK, BLK_DIRECT, BLK_WRITETHROUGH, BLK_UNSAFE };
+
 struct blk_cfg {
 	int fd;
 	int backing[BLOCK_BACKING_MAX];
 	int format; /* enum block_format */
+	int cache;  /* enum blk_cache */
 	bool readonly;
 	bool share; /* whoever opens the image has locked it accordingly */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
@@ -59,6 +62,8 @@ struct blk {
 	struct blk_req *free;
 	bool starved;	/* the pool was empty: look at the queue again when something completes */
 	bool unflushed; /* pushed since the last flush */
+	bool writethrough;  /* what the guest finds */
+	atomic_bool stable; /* what it has set: each write is stable when it is done */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 };
 
@@ -137,7 +142,7 @@ static void blk_queue(struct blk *blk, struct blk_req *r, enum block_op op, uint
 		.offset = offset,
 		.len = len,
 		/* without FLUSH the driver cannot ask for it later (section 5.2.6.2) */
-		.stable = !virtio_has(&blk->v, VIRTIO_BLK_F_FLUSH),
+		.stable = !virtio_has(&blk->v, VIRTIO_BLK_F_FLUSH) || atomic_load(&blk->stable),
 		.unmap = r->nranges &&
 			 le32toh(r->ranges[r->range].flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
 		.done = blk_done,
@@ -333,10 +338,37 @@ static void blk_deactivate(struct virtio_dev *v)
 	blk_flush(blk);
 }
 
+static struct virtio_blk_config *blk_config_of(struct virtio_dev *v)
+{
+	return (struct virtio_blk_config *)(void *)v->config;
+}
+
+/* Section 5.2.5.1: writeback is all that a driver writes */
+static void blk_config_write(struct virtio_dev *v, size_t off, const void *data, size_t len)
+{
+	struct blk *blk = container_of(v, struct blk, v);
+	uint8_t wce;
+
+	if (off != offsetof(struct virtio_blk_config, wce) || len != 1 ||
+	    !virtio_has(v, VIRTIO_BLK_F_CONFIG_WCE))
+		return;
+	memcpy(&wce, data, 1);
+	blk_config_of(v)->wce = !!wce;
+	atomic_store(&blk->stable, !wce);
+}
+
+static void blk_reset(struct virtio_dev *v)
+{
+	struct blk *blk = container_of(v, struct blk, v);
+
+	blk_config_of(v)->wce = !blk->writethrough;
+	atomic_store(&blk->stable, blk->writethrough);
+}
+
 /* Section 5.2.4 */
 static void blk_config(struct blk *blk)
 {
-	struct virtio_blk_config *c = (struct virtio_blk_config *)(void *)blk->v.config;
+	struct virtio_blk_config *c = blk_config_of(&blk->v);
 	const struct block_info *i = block_info(blk->block);
 	uint32_t per_block = i->physical_block / i->logical_block;
 
@@ -357,7 +389,8 @@ static uint64_t blk_features(const struct block_info *i)
 {
 	if (i->readonly)
 		return BIT64(VIRTIO_BLK_F_RO);
-	return BIT64(VIRTIO_BLK_F_WRITE_ZEROES) | (i->discard ? BIT64(VIRTIO_BLK_F_DISCARD) : 0);
+	return BIT64(VIRTIO_BLK_F_CONFIG_WCE) | BIT64(VIRTIO_BLK_F_WRITE_ZEROES) |
+	       (i->discard ? BIT64(VIRTIO_BLK_F_DISCARD) : 0);
 }
 
 static int blk_init(struct device *d, struct err *e)
@@ -370,6 +403,8 @@ static int blk_init(struct device *d, struct err *e)
 			    BIT64(VIRTIO_BLK_F_TOPOLOGY) | BIT64(VIRTIO_BLK_F_FLUSH),
 		.config_size = offsetof(struct virtio_blk_config, max_secure_erase_sectors),
 		.dedicated_worker = true,
+		.config_write = blk_config_write,
+		.reset = blk_reset,
 		.activate = blk_activate,
 		.kick = blk_kick,
 		.deactivate = blk_deactivate,
@@ -377,7 +412,8 @@ static int blk_init(struct device *d, struct err *e)
 	struct blk *blk = container_of(d, struct blk, v.dev);
 	struct blk_cfg *cfg = d->cfg;
 	struct block_image image = { .readonly = cfg->readonly,
-				     .format = (enum block_format)cfg->format };
+				     .format = (enum block_format)cfg->format,
+				     .unsafe = cfg->cache == BLK_UNSAFE };
 	int ret;
 
 	snprintf(blk->serial, sizeof(blk->serial), "%.20s", cfg->serial[0] ? cfg->serial : d->id);
@@ -395,6 +431,8 @@ static int blk_init(struct device *d, struct err *e)
 	if (!blk->pool)
 		return err_set(e, ENOMEM, "no memory for %d requests", BLK_QUEUE_MAX);
 	blk_config(blk);
+	blk->writethrough = cfg->cache == BLK_WRITETHROUGH;
+	blk_reset(&blk->v);
 	return virtio_init(&blk->v, &ops, blk_features(block_info(blk->block)), cfg->address, e);
 }
 
@@ -412,11 +450,18 @@ static const char *const blk_formats[] = { [BLOCK_FORMAT_UNSAID] = "",
 					   [BLOCK_FORMAT_QCOW2] = "qcow2",
 					   NULL };
 
+static const char *const blk_caches[] = { [BLK_WRITEBACK] = "writeback",
+					  [BLK_DIRECT] = "direct",
+					  [BLK_WRITETHROUGH] = "writethrough",
+					  [BLK_UNSAFE] = "unsafe",
+					  NULL };
+
 static const struct field blk_fields[] = {
 	FIELD_FD("path", struct blk_cfg, fd),
 	FIELD_ENUM("format", struct blk_cfg, format, blk_formats),
 	FIELD_FDS("backing", struct blk_cfg, backing),
 	FIELD_BOOL("readonly", struct blk_cfg, readonly),
+	FIELD_ENUM("cache", struct blk_cfg, cache, blk_caches),
 	FIELD_BOOL("share", struct blk_cfg, share),
 	FIELD_STR("serial", struct blk_cfg, serial),
 	FIELD_STR("address", struct blk_cfg, address),

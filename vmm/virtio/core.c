@@ -286,6 +286,8 @@ void virtio_reset(struct virtio_dev *v)
 		virtq_reset(&v->queues[i].vq);
 		v->queues[i].vq.size = v->ops->queue_max;
 	}
+	if (v->ops->reset)
+		v->ops->reset(v);
 	v->transport->reset(v);
 }
 

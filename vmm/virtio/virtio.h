@@ -30,6 +30,8 @@ struct virtio_ops {
 	bool dedicated_worker; /* a worker of its own, else the machine's shared one */
 	/* Optional: a guest write to the configuration (section 2.5); default: ignored. */
 	void (*config_write)(struct virtio_dev *v, size_t off, const void *data, size_t len);
+	/* Optional: the driver has reset the device. Under machine.lock. */
+	void (*reset)(struct virtio_dev *v);
 	/*
 	 * Optional, on the worker, at DRIVER_OK and again at each resume: the queues are handed over.
 	 * -errno: the device becomes broken.
