@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The types and formats of the schema validator, as tables. Any thread. */
+#include "lib/netdef.h"
 #include "lib/pci_addr.h"
 #include "lib/schema_node.h"
 
@@ -120,6 +121,29 @@ static const char *schema_check_mac(const char *text)
 	return strspn(text, "0:") == 17 ? "a MAC address that is not all zeros" : NULL;
 }
 
+/* dev_valid_name() of the kernel; the dash would be taken for an option */
+static const char *schema_check_ifname(const char *text)
+{
+	size_t n = strlen(text);
+
+	for (size_t i = 0; i < n; i++)
+		if (!isgraph((unsigned char)text[i]) || strchr("/:%", text[i]))
+			n = 0;
+	if (!n || n > NETDEF_IFNAME_MAX || text[0] == '-' || !strcmp(text, ".") ||
+	    !strcmp(text, ".."))
+		return "the name of a network interface, at most 15 characters";
+	return NULL;
+}
+
+#define SCHEMA_FORWARD "PROTOCOL:[ADDRESS:]PORT:GUEST-PORT such as \"tcp:8080:80\""
+
+static const char *schema_check_forward(const char *text)
+{
+	struct netdef_forward forward;
+
+	return netdef_forward_parse(text, &forward) < 0 ? SCHEMA_FORWARD : NULL;
+}
+
 static const struct schema_format schema_formats[] = {
 	{ "size", SCHEMA_SIZE, true, schema_check_size },
 	{ "name", "a name", false, schema_check_name },
@@ -129,6 +153,8 @@ static const struct schema_format schema_formats[] = {
 	  schema_check_pci_function },
 	{ "pci-id", SCHEMA_PCI_ID, false, schema_check_pci_id },
 	{ "mac", SCHEMA_MAC, false, schema_check_mac },
+	{ "ifname", "the name of a network interface", false, schema_check_ifname },
+	{ "forward", SCHEMA_FORWARD, false, schema_check_forward },
 };
 
 const struct schema_format *schema_format_find(const char *name)

@@ -55,8 +55,8 @@ static void vmdef_place(struct vmdef_places *pl, size_t slot, unsigned int devic
 	pl->taken |= BIT(device);
 }
 
-/* Where the same device was in the configuration before. */
-static unsigned int vmdef_place_before(struct json_object *previous, const struct vmdef_slot *s)
+/* The same device in the configuration before, or NULL. */
+static struct json_object *vmdef_before(struct json_object *previous, const struct vmdef_slot *s)
 {
 	struct json_object *devices = json_get(previous, "devices");
 	size_t count = json_object_is_type(devices, json_type_array)
@@ -68,9 +68,14 @@ static unsigned int vmdef_place_before(struct json_object *previous, const struc
 
 		if (!strcmp(json_get_str(d, "id", ""), s->id) &&
 		    !strcmp(json_get_str(d, "type", ""), s->type))
-			return vmdef_pci_device(json_get_str(d, "address", ""));
+			return d;
 	}
-	return 0;
+	return NULL;
+}
+
+static unsigned int vmdef_place_before(struct json_object *previous, const struct vmdef_slot *s)
+{
+	return vmdef_pci_device(json_get_str(vmdef_before(previous, s), "address", ""));
 }
 
 /*
@@ -114,7 +119,7 @@ static void vmdef_lower(struct json_object *string)
 	json_object_set_string(string, text);
 }
 
-static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p,
+static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p, const char *vm,
 						struct json_object *previous)
 {
 	static const char *const own[] = { "type", "id", "enabled", "address", NULL };
@@ -133,6 +138,8 @@ static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p,
 			json_add_fmt(d, "address", "00:%02x.0", pl.device[i]);
 		vmdef_copy(d, s->entry, json_get(s->schema, "properties"), own);
 		vmdef_lower(json_get(d, "mac"));
+		if (!strcmp(s->type, VMDEF_NET))
+			vmdef_expand_net(d, vm, vmdef_before(previous, s));
 		json_object_array_add(out, d);
 	}
 	return out;
@@ -173,7 +180,7 @@ int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json
 	vmdef_copy(boot, json_get(def, "boot"), json_at(schema, "/properties/boot/properties"),
 		   NULL);
 	json_add(out, "boot", boot);
-	json_add(out, "devices", vmdef_expand_devices(&p, previous));
+	json_add(out, "devices", vmdef_expand_devices(&p, json_get_str(def, "name", ""), previous));
 	*ret_config = out;
 	return 0;
 }

@@ -208,6 +208,8 @@ static int vmdef_plan_entry(struct vmdef_planner *r, struct json_object *entry, 
 	if (p->n == VMDEF_DEVICES_MAX)
 		return vmdef_refuse(r->where, r->e, "/devices", "too many devices");
 	p->slots[p->n++] = s;
+	if (!strcmp(s.type, VMDEF_NET))
+		return vmdef_check_net(&s, r->where, r->e);
 	return strcmp(s.type, VMDEF_VFIO) ? 0 : vmdef_check_passthrough(&s, r->where, r->e);
 }
 
@@ -237,6 +239,8 @@ static int vmdef_check_pair(const struct vmdef_planner *r, const struct vmdef_sl
 		return 0;
 	if (!strcmp(a->type, VMDEF_VFIO))
 		return vmdef_check_passthrough_pair(a, b, r->where, r->e);
+	if (!strcmp(a->type, VMDEF_NET))
+		return vmdef_check_net_pair(a, b, r->where, r->e);
 	if (vmdef_slot_property(a, "address"))
 		return 0;
 	if (!vmdef_slot_property(a, "port"))

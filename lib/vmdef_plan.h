@@ -15,6 +15,7 @@
 
 #define VMDEF_DEVICES_MAX 80  /* 32 and 30 of the definition, and those of the largest profile */
 #define VMDEF_VFIO "vfio-pci" /* what an entry of `passthrough` is */
+#define VMDEF_NET "virtio-net"
 #define VMDEF_PCI_FIRST 1     /* 00:00.0 is the host bridge … */
 #define VMDEF_PCI_LAST 30     /* … and 00:1f.0 is kept for the bridges of a chipset */
 
@@ -47,6 +48,17 @@ int vmdef_slot_refuse(struct schema_error *where, struct err *e, const struct vm
 int vmdef_check_passthrough(const struct vmdef_slot *s, struct schema_error *where, struct err *e);
 int vmdef_check_passthrough_pair(const struct vmdef_slot *a, const struct vmdef_slot *b,
 				 struct schema_error *where, struct err *e);
+
+/* vmdef_net.c: the same of a network card. */
+int vmdef_check_net(const struct vmdef_slot *s, struct schema_error *where, struct err *e);
+int vmdef_check_net_pair(const struct vmdef_slot *a, const struct vmdef_slot *b,
+			 struct schema_error *where, struct err *e);
+/*
+ * Into the one form {"network":{"user":{"forwards":[…]}}} and with a MAC address: that of the device before (or
+ * NULL), or one made of the names.
+ */
+void vmdef_expand_net(struct json_object *device, const char *vm,
+		      const struct json_object *before);
 
 /* A property's description in the schema of the slot's type, or NULL. */
 struct json_object *vmdef_slot_property(const struct vmdef_slot *s, const char *name);

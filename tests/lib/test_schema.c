@@ -118,6 +118,20 @@ static void test_messages(void **state)
 		  ": expected a MAC address that is not all zeros, got \"00:00:00:00:00:00\"" },
 		{ "{\"format\":\"mac\"}", "\"00:00:00:00:00:01\"", NULL },
 		{ "{\"format\":\"mac\"}", "\"FE:54:00:12:34:56\"", NULL },
+		{ "{\"format\":\"ifname\"}", "\"fifteen-letters\"", NULL },
+		{ "{\"format\":\"ifname\"}", "\"sixteen--letters\"",
+		  ": expected the name of a network interface, at most 15 characters, got "
+		  "\"sixteen--letters\"" },
+		{ "{\"format\":\"ifname\"}", "\"a b\"",
+		  ": expected the name of a network interface, at most 15 characters, got "
+		  "\"a b\"" },
+		{ "{\"format\":\"ifname\"}", "\"..\"",
+		  ": expected the name of a network interface, at most 15 characters, got "
+		  "\"..\"" },
+		{ "{\"format\":\"forward\"}", "\"tcp:80\"",
+		  ": expected PROTOCOL:[ADDRESS:]PORT:GUEST-PORT such as \"tcp:8080:80\", got "
+		  "\"tcp:80\"" },
+		{ "{\"format\":\"forward\"}", "\"tcp:8080:80\"", NULL },
 		{ "{\"enum\":[\"a\",\"b\",3]}", "\"c\"",
 		  ": expected \"a\", \"b\" or 3, got \"c\"" },
 		{ "{\"enum\":[1]}", "1.0", NULL },
