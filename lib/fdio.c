@@ -67,9 +67,9 @@ ssize_t fdio_pread(int fd, void *data, size_t len, off_t off)
 	size_t done = 0;
 
 	while (done < len) {
-		/* preadv: vmm's sandbox has no second call for the same */
+		/* preadv2: vmm's sandbox has no second call for the same */
 		struct iovec iov = { (char *)data + done, len - done };
-		ssize_t n = preadv(fd, &iov, 1, off + (off_t)done);
+		ssize_t n = preadv2(fd, &iov, 1, off + (off_t)done, 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -13,6 +13,7 @@
 
 struct board_watch;
 struct console;
+struct net_sys;
 struct pci_host;
 struct vfio_dma;
 struct vfio_sys;
@@ -121,6 +122,7 @@ struct board {
 	struct ioapic *ioapic; /* set by the ioapic device; NULL with the in-kernel one */
 	struct vfio_dma *vfio; /* what vfio-pci devices share; theirs; NULL without any */
 	const struct vfio_sys *vfio_sys; /* VFIO in a unit test; NULL: the kernel's */
+	const struct net_sys *net_sys;	 /* the same of taps and vhost-net */
 	const struct log *log;
 	const struct board_ops *ops;
 	void *arg; /* for ops */

@@ -37,6 +37,11 @@ struct device_class {
 		struct device *
 			d); /* to power-on state; host resources stay. Called between stop and start,
 					  * and once before the first start */
+	/*
+	 * Optional: a change while the machine is there, {"link": "down"}. Refused as a whole or done: a key that is not
+	 * there, or cannot be changed, is -ERR_INVALID. Under machine.lock; vCPUs may run.
+	 */
+	int (*set)(struct device *d, struct json_object *change, struct err *e);
 	void (*fini)(struct device *d); /* optional; accepts a half-made instance */
 };
 

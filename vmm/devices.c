@@ -12,6 +12,7 @@ const struct device_class *const device_classes[] = {
 	&debug_port_class,
 	&virtio_blk_class,
 	&virtio_console_class,
+	&virtio_net_class,
 	&virtio_rng_class,
 	&virtio_balloon_class,
 	&vfio_pci_class, /* the host's own */

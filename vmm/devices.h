@@ -17,6 +17,7 @@ extern const struct device_class debug_port_class;
 /* vmm/virtio */
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;
+extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
 extern const struct device_class virtio_balloon_class;
 /* vmm/vfio */

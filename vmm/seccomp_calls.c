@@ -4,8 +4,10 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/vfio.h>
+#include <linux/vhost.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -58,9 +60,10 @@ static const struct seccomp_call seccomp_calls[] = {
 	  AT_EMPTY_PATH },
 
 	{ "io_uring_enter", WORKER, "disks: the ring takes reads, writes and flushes only" },
-	{ "preadv", ALL,
-	  "disks without a ring; registers of a passed-through device; the kernel, at each reset" },
-	{ "pwritev2", ALL, "disks without a ring; registers of a passed-through device" },
+	{ "preadv2", ALL,
+	  "disks without a ring; registers of a passed-through device; the kernel, at each reset; "
+	  "frames of a tap" },
+	{ "pwritev2", ALL, "disks without a ring; registers of a passed-through device; frames" },
 	{ "fdatasync", LOOPS, "disks without a ring: flush; hot-plug: the header of an image" },
 	{ "fallocate", LOOPS, "disks without a ring: discard, zeroes; is there discard?" },
 	{ "getrandom", WORKER, "the entropy device" },
@@ -129,6 +132,23 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "KVM_SET_IRQCHIP", KVM_SET_IRQCHIP, CONTROL, "reset of the kernel's interrupt chips" },
 	{ "KVM_SET_PIT2", KVM_SET_PIT2, CONTROL, "reset of the kernel's interval timer" },
 	{ "KVM_KVMCLOCK_CTRL", KVM_KVMCLOCK_CTRL, CONTROL, "resume: the guest was stopped" },
+
+	{ "TUNGETIFF", TUNGETIFF, CONTROL, "a card is plugged: is it a tap?" },
+	{ "TUNSETVNETHDRSZ", TUNSETVNETHDRSZ, CONTROL, "a card is plugged: the tap's header" },
+	{ "TUNSETOFFLOAD", TUNSETOFFLOAD, WORKER, "what the guest's driver takes from a tap" },
+	{ "TUNSETQUEUE", TUNSETQUEUE, WORKER, "the guest's driver uses more or fewer queues" },
+	{ "VHOST_SET_OWNER", VHOST_SET_OWNER, CONTROL, "a card is plugged: vhost-net" },
+	{ "VHOST_GET_FEATURES", VHOST_GET_FEATURES, CONTROL, "a card is plugged: vhost-net" },
+	{ "VHOST_SET_FEATURES", VHOST_SET_FEATURES, WORKER, "vhost-net gets two queues" },
+	{ "VHOST_SET_MEM_TABLE", VHOST_SET_MEM_TABLE, WORKER, "vhost-net gets two queues" },
+	{ "VHOST_SET_VRING_NUM", VHOST_SET_VRING_NUM, WORKER, "vhost-net gets two queues" },
+	{ "VHOST_SET_VRING_BASE", VHOST_SET_VRING_BASE, WORKER, "vhost-net gets two queues" },
+	{ "VHOST_SET_VRING_ADDR", VHOST_SET_VRING_ADDR, WORKER, "vhost-net gets two queues" },
+	{ "VHOST_SET_VRING_ERR", VHOST_SET_VRING_ERR, WORKER, "vhost-net gets two queues" },
+	{ "VHOST_SET_VRING_CALL", VHOST_SET_VRING_CALL, WORKER, "vhost-net gets two queues" },
+	{ "VHOST_SET_VRING_KICK", VHOST_SET_VRING_KICK, WORKER, "vhost-net gets two queues" },
+	{ "VHOST_GET_VRING_BASE", VHOST_GET_VRING_BASE, WORKER, "vhost-net gives them back" },
+	{ "VHOST_NET_SET_BACKEND", VHOST_NET_SET_BACKEND, WORKER, "vhost-net starts and stops" },
 
 	{ "FIONBIO", FIONBIO, LOOPS, "libuv: what it polls does not block" },
 	{ "TCGETS", TCGETS, CONTROL, "is a console's client a terminal?" },

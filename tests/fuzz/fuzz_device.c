@@ -7,6 +7,7 @@
  * memory, the fake board the interrupts.
  */
 #include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
 #include <linux/virtio_pci.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/json.h"
+#include "tests/unit/fake_net.h"
 #include "tests/unit/fake_vfio.h"
 #include "tests/unit/guest_virtio.h"
 #include "vmm/pci/host.h"
@@ -26,8 +28,8 @@
 #define FUZZ_DEVICES_MAX 16
 #define FUZZ_OPS_MAX 2048
 #define FUZZ_RING 0x1000
-#define FUZZ_VIRTIO_SLOTS 4
-#define FUZZ_QUEUES 4
+#define FUZZ_VIRTIO_SLOTS 5
+#define FUZZ_QUEUES 5
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,7 +42,7 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"rtc\",\"id\":\"rtc\",\"base\":\"utc\"}",
 	"{\"type\":\"serial\",\"id\":\"com1\",\"port\":\"com1\",\"backend\":\"console\"}",
 	"{\"type\":\"debug-port\",\"id\":\"debug\"}",
-	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:05.0\",\"host\":\"" FAKE_VFIO_HOST
+	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:06.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:01.0\",\"path\":{\"fd\":0},"
 	"\"readonly\":false}",
@@ -48,11 +50,14 @@ static const char *const fuzz_rows[] = {
 	"\"console\"}",
 	"{\"type\":\"virtio-rng\",\"id\":\"rng\",\"address\":\"00:03.0\"}",
 	"{\"type\":\"virtio-balloon\",\"id\":\"balloon\",\"address\":\"00:04.0\"}",
+	"{\"type\":\"virtio-net\",\"id\":\"net\",\"address\":\"00:05.0\",\"mac\":"
+	"\"52:54:00:00:00:01\",\"queues\":2,\"tap_fds\":[{\"fd\":3},{\"fd\":4}]}",
 };
 
 struct fuzz {
 	struct fake_board fb;
 	struct fake_vfio fv;
+	struct fake_net fn;
 	struct device *devices[FUZZ_DEVICES_MAX];
 	unsigned int ndevices;
 	uint8_t power_on[PCI_SLOTS][PCI_CFG_SIZE];
@@ -163,16 +168,22 @@ static void fuzz_time(struct fuzz *f)
 	fake_board_run(&f->fb);
 }
 
+/* A client of a console types, or a frame comes to a tap (what the device sent before is thrown away). */
 static void fuzz_type(struct fuzz *f)
 {
-	char text[32];
-	size_t len = fuzz_take(f, 1) % sizeof(text);
-	unsigned int which = (unsigned int)fuzz_take(f, 1) % MAX(f->fb.nconsoles, 1u);
+	uint8_t text[sizeof(struct virtio_net_hdr_v1) + 32] = { 0 };
+	size_t len = fuzz_take(f, 1) % 32;
+	unsigned int which = (unsigned int)fuzz_take(f, 1) % (f->fb.nconsoles + FAKE_NET_PAIRS);
+	bool tap = which >= f->fb.nconsoles;
+	int to = tap ? f->fn.taps[which - f->fb.nconsoles] : f->fb.consoles[which].client;
 
-	for (size_t i = 0; i < len; i++)
-		text[i] = (char)fuzz_take(f, 1);
-	if (f->fb.nconsoles)
-		(void)!send(f->fb.consoles[which].client, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (tap)
+		len += sizeof(struct virtio_net_hdr_v1);
+	for (size_t i = tap ? sizeof(struct virtio_net_hdr_v1) : 0; i < len; i++)
+		text[i] = (uint8_t)fuzz_take(f, 1);
+	while (tap && recv(to, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) > 0)
+		;
+	(void)!send(to, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	fake_board_run(&f->fb);
 }
 
@@ -286,8 +297,11 @@ static void fuzz_plug(struct fuzz *f, const char *row)
 
 	fdset_init(&fds);
 	if (fuzz_disk(&fds) < 0 || fdset_add(&fds, dup(f->fv.group)) < 0 ||
-	    fdset_add(&fds, dup(f->fv.container)) < 0 ||
-	    json_parse(row, strlen(row), &json, &e) < 0 ||
+	    fdset_add(&fds, dup(f->fv.container)) < 0)
+		abort();
+	if (strstr(row, "virtio-net"))
+		fake_net_pass(&f->fn, FAKE_NET_PAIRS, false, &fds);
+	if (json_parse(row, strlen(row), &json, &e) < 0 ||
 	    device_new(&f->fb.board, json, &fds, &f->devices[f->ndevices], &e) < 0) {
 		fprintf(stderr, "%s: %s\n", row, e.msg);
 		abort();
@@ -368,11 +382,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f->fb.log.fd = -1; /* what a guest makes it say goes nowhere */
 	fake_vfio_init(&f->fv);
 	f->fb.board.vfio_sys = &f->fv.sys;
+	fake_net_init(&f->fn);
+	f->fb.board.net_sys = &f->fn.sys;
 	fuzz_power_on(f);
 	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++)
 		fuzz_ops[fuzz_take(f, 1) % ARRAY_SIZE(fuzz_ops)](f);
 	fuzz_check_reset(f);
 	fuzz_power_off(f);
+	fake_net_fini(&f->fn);
 	fake_vfio_fini(&f->fv);
 	fake_board_fini(&f->fb);
 	free(f);

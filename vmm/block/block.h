@@ -2,7 +2,7 @@
 /*
  * A block backend: asynchronous requests on a descriptor, a regular file or a block device, that somebody
  * else has opened. block_open runs on the control loop; from block_attach to block_detach all calls are the
- * attached loop's thread's. Two engines: io_uring, and preadv/pwritev where the kernel or a sandbox does not
+ * attached loop's thread's. Two engines: io_uring, and preadv2/pwritev2 where the kernel or a sandbox does not
  * let us have a ring. Two formats: raw, and qcow2 with backing files.
  *
  *	block_open(&(struct block_image){ .fd = fd, .format = BLOCK_FORMAT_RAW }, &b, e);

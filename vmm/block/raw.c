@@ -96,7 +96,7 @@ int64_t raw_step(const struct block *b, const struct block_step *s)
 	case BLOCK_STEP_FORMAT:
 		return 0;
 	case BLOCK_STEP_READV:
-		ret = preadv(s->fd, s->iov, (int)s->niov, (off_t)s->offset);
+		ret = preadv2(s->fd, s->iov, (int)s->niov, (off_t)s->offset, 0);
 		break;
 	case BLOCK_STEP_WRITEV:
 		ret = pwritev2(s->fd, s->iov, (int)s->niov, (off_t)s->offset, s->mode);

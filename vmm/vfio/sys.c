@@ -30,7 +30,7 @@ static ssize_t vfio_sys_pread(const struct vfio_sys *s, int fd, void *data, size
 {
 	/* the one way of reading and writing at a place that the sandbox has, for disks and the kernel too */
 	struct iovec iov = { data, len };
-	ssize_t n = preadv(fd, &iov, 1, (off_t)off);
+	ssize_t n = preadv2(fd, &iov, 1, (off_t)off, 0);
 
 	(void)s;
 	return n < 0 ? -errno : n;

@@ -11,6 +11,7 @@
 #include "vmm/virtio/virtio.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
@@ -34,15 +35,21 @@ void virtio_kick(struct virtio_dev *v, unsigned int q)
 		return;
 }
 
+void virtio_begin(struct virtio_dev *v, unsigned int q)
+{
+	v->queues[q].round = VIRTIO_ROUND;
+	virtq_kick_enable(&v->queues[q].vq, false);
+}
+
 static void virtio_serve(struct virtio_queue *q)
 {
 	struct virtio_dev *v = q->v;
+	unsigned int index = (unsigned int)(q - v->queues);
 
 	if (atomic_load(&v->needs_reset))
 		return;
-	q->round = VIRTIO_ROUND;
-	virtq_kick_enable(&q->vq, false);
-	v->ops->kick(v, (unsigned int)(q - v->queues));
+	virtio_begin(v, index);
+	v->ops->kick(v, index);
 }
 
 static void virtio_kicked(uv_poll_t *poll, int status, int events)
@@ -103,6 +110,11 @@ void virtio_flush(struct virtio_dev *v, unsigned int q)
 		v->transport->notify_queue(v, q);
 }
 
+void virtio_notify(struct virtio_dev *v, unsigned int q)
+{
+	v->transport->notify_queue(v, q);
+}
+
 void virtio_broken(struct virtio_dev *v, const char *why)
 {
 	if (atomic_exchange(&v->needs_reset, true))
@@ -144,6 +156,15 @@ static void virtio_unwatch(struct virtio_queue *q)
 	q->kick_poll = NULL;
 }
 
+int virtio_lend(struct virtio_dev *v, unsigned int q)
+{
+	int fd = v->transport->queue_fd ? v->transport->queue_fd(v, q) : -1;
+
+	virtio_unwatch(&v->queues[q]);
+	v->queues[q].direct = fd >= 0;
+	return fd;
+}
+
 static void virtio_attach_on_worker(void *arg)
 {
 	struct virtio_dev *v = arg;
@@ -172,8 +193,10 @@ static void virtio_detach_on_worker(void *arg)
 
 	if (v->ops->deactivate)
 		v->ops->deactivate(v);
-	for (unsigned int i = 0; i < v->ops->nqueues; i++)
+	for (unsigned int i = 0; i < v->ops->nqueues; i++) {
 		virtio_unwatch(&v->queues[i]);
+		v->queues[i].direct = false;
+	}
 }
 
 /* --- under machine.lock -------------------------------------------------------------------------- */
@@ -192,6 +215,28 @@ static void virtio_detach(struct virtio_dev *v)
 		return;
 	worker_call(v->worker, virtio_detach_on_worker, v);
 	v->active = false;
+}
+
+void virtio_suspend(struct virtio_dev *v)
+{
+	virtio_detach(v);
+}
+
+void virtio_resume(struct virtio_dev *v)
+{
+	virtio_attach(v);
+}
+
+void virtio_vector_changed(struct virtio_dev *v, unsigned int q)
+{
+	bool direct = false;
+
+	for (unsigned int i = 0; i < v->ops->nqueues && v->active; i++)
+		direct = direct || ((q == i || q == UINT_MAX) && v->queues[i].direct);
+	if (!direct)
+		return;
+	virtio_detach(v);
+	virtio_attach(v);
 }
 
 /* section 3.1.1, step 8: the queues go to the worker, or the device is broken from the start */

@@ -9,6 +9,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
@@ -145,6 +146,14 @@ static uint16_t virtio_pci_vector(const struct virtio_pci *t, uint32_t val)
 	return val < msix_count(&t->pci) ? (uint16_t)val : VIRTIO_MSI_NO_VECTOR;
 }
 
+static void virtio_pci_set_queue_vector(struct virtio_pci *t, uint16_t vector)
+{
+	if (!virtio_pci_queue(t) ||
+	    atomic_exchange(&t->queue_vectors[t->queue_select], vector) == vector)
+		return;
+	virtio_vector_changed(t->v, t->queue_select);
+}
+
 static void virtio_pci_set_size(const struct virtio_pci *t, struct virtio_queue *q, uint32_t val)
 {
 	if (is_power_of_two(val) && val <= t->v->ops->queue_max)
@@ -204,8 +213,7 @@ static void virtio_pci_write_common(struct virtio_pci *t, size_t off, uint32_t v
 		t->queue_select = (uint16_t)val;
 		break;
 	case VIRTIO_PCI_COMMON_Q_MSIX:
-		if (virtio_pci_queue(t))
-			atomic_store(&t->queue_vectors[t->queue_select], virtio_pci_vector(t, val));
+		virtio_pci_set_queue_vector(t, virtio_pci_vector(t, val));
 		break;
 	default:
 		virtio_pci_write_queue(t, off, val);
@@ -325,6 +333,8 @@ static void virtio_pci_cfg_written(struct pci_dev *p, unsigned int off, unsigned
 	struct virtio_pci *t = container_of(p, struct virtio_pci, pci);
 	uint32_t at, len, val = 0;
 
+	if (!msix_enabled(p))
+		virtio_vector_changed(t->v, UINT_MAX);
 	if (!virtio_pci_window(t, off, size, &at, &len))
 		return;
 	memcpy(&val, p->cfg + t->cfg_cap + VIRTIO_CFG_DATA, len);
@@ -428,6 +438,15 @@ static void virtio_pci_notify_config(struct virtio_dev *v)
 		virtio_pci_signal_intx(t);
 }
 
+/* A masked vector's signal stays in its eventfd until it is unmasked, as it would by msix_notify. */
+static int virtio_pci_queue_fd(struct virtio_dev *v, unsigned int q)
+{
+	struct virtio_pci *t = virtio_pci_of(v);
+
+	return msix_enabled(&t->pci) ? msix_eventfd(&t->pci, atomic_load(&t->queue_vectors[q]))
+				     : -1;
+}
+
 static void virtio_pci_queues_live(struct virtio_dev *v, bool live)
 {
 	struct virtio_pci *t = virtio_pci_of(v);
@@ -471,6 +490,7 @@ static void virtio_pci_fini(struct virtio_dev *v)
 static const struct virtio_transport_ops virtio_pci_transport_ops = {
 	.notify_queue = virtio_pci_notify_queue,
 	.notify_config = virtio_pci_notify_config,
+	.queue_fd = virtio_pci_queue_fd,
 	.queues_live = virtio_pci_queues_live,
 	.reset = virtio_pci_reset,
 	.power_on = virtio_pci_power_on,

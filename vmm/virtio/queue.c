@@ -212,6 +212,18 @@ int virtq_pop(struct virtq *q, struct virtq_req *r, const char **why)
 	return 1;
 }
 
+void virtq_unpop(struct virtq *q, uint16_t n)
+{
+	q->avail_idx = (uint16_t)(q->avail_idx - n);
+}
+
+void virtq_adopt(struct virtq *q, uint16_t avail_idx)
+{
+	q->avail_idx = avail_idx;
+	q->used_idx = __atomic_load_n(&virtq_used(q)->idx, __ATOMIC_ACQUIRE);
+	q->signalled_used = q->used_idx;
+}
+
 void virtq_push(struct virtq *q, uint16_t head, uint32_t written)
 {
 	struct vring_used_elem *u = &virtq_used(q)->ring[q->used_idx & (q->size - 1)];

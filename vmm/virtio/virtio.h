@@ -15,7 +15,7 @@
 #include "vmm/device.h"
 #include "vmm/virtio/queue.h"
 
-#define VIRTIO_QUEUES_MAX 16
+#define VIRTIO_QUEUES_MAX 17 /* eight pairs and a control queue */
 #define VIRTIO_CONFIG_MAX 256
 
 struct virtio_dev;
@@ -30,8 +30,6 @@ struct virtio_ops {
 	bool dedicated_worker; /* a worker of its own, else the machine's shared one */
 	/* Optional: a guest write to the configuration (section 2.5); default: ignored. */
 	void (*config_write)(struct virtio_dev *v, size_t off, const void *data, size_t len);
-	/* Optional: the driver has reset the device. Under machine.lock. */
-	void (*reset)(struct virtio_dev *v);
 	/*
 	 * Optional, on the worker, at DRIVER_OK and again at each resume: the queues are handed over.
 	 * -errno: the device becomes broken.
@@ -47,6 +45,8 @@ struct virtio_ops {
 	 * Also after an activate that failed.
 	 */
 	void (*deactivate)(struct virtio_dev *v);
+	/* Optional, under machine.lock: the driver's settings are void; no queue is with the worker. */
+	void (*reset)(struct virtio_dev *v);
 };
 
 /* Const, the transport's. */
@@ -54,6 +54,8 @@ struct virtio_transport_ops {
 	/* These two may be called from the worker. */
 	void (*notify_queue)(struct virtio_dev *v, unsigned int q);
 	void (*notify_config)(struct virtio_dev *v);
+	/* On the worker, in activate: an eventfd (borrowed) whose signal is queue q's interrupt; -1: there is none. */
+	int (*queue_fd)(struct virtio_dev *v, unsigned int q);
 	/* The rest under machine.lock. Kicks go straight to the kick_fds from now on, or no more. */
 	void (*queues_live)(struct virtio_dev *v, bool live);
 	void (*reset)(struct virtio_dev *v);	/* the driver reset the device */
@@ -69,6 +71,7 @@ struct virtio_queue {
 	int kick_fd;	      /* owned eventfd: ioeventfd -> worker; there from init to fini */
 	uv_poll_t *kick_poll; /* on the worker's loop while active; freed by its close callback */
 	struct virtio_dev *v;
+	bool direct;	    /* its interrupts go by the transport's queue_fd while active */
 	bool own_kick;	    /* the core's, when the worker got the queue: not the driver's */
 	bool kicked;	    /* by the driver, once */
 	unsigned int round; /* requests that may still be popped in this one */
@@ -119,10 +122,29 @@ int virtio_pop(struct virtio_dev *v, unsigned int q, struct virtq_req *r);
 /* On the worker: virtq_flush and, when the driver wants it, the interrupt. */
 void virtio_flush(struct virtio_dev *v, unsigned int q);
 
+/*
+ * On the worker, where a device serves queue q by itself and not for a kick: its round begins. After that it pops
+ * as ops->kick does.
+ */
+void virtio_begin(struct virtio_dev *v, unsigned int q);
+/*
+ * On the worker, in ops->activate: queue q is another's until deactivate; its kicks are not read here, and the first
+ * one is on its way. The eventfd for its interrupts, or -1: then virtio_notify has to be called for each.
+ */
+int virtio_lend(struct virtio_dev *v, unsigned int q);
+/* On the worker: the interrupt of a queue that is lent. */
+void virtio_notify(struct virtio_dev *v, unsigned int q);
+
 /* Any thread, at any time: have ops->kick called for queue q. */
 void virtio_kick(struct virtio_dev *v, unsigned int q);
 /* v->config was changed by the host. Under machine.lock. */
 void virtio_config_changed(struct virtio_dev *v);
+/*
+ * Under machine.lock: take the queues away from the worker, and hand them over again, around a change of what
+ * ops->activate depends on. Nothing happens to those that are not with it.
+ */
+void virtio_suspend(struct virtio_dev *v);
+void virtio_resume(struct virtio_dev *v);
 
 /* For the transport (core.c). Under machine.lock. */
 /* virtio_init without a transport; the caller sets v->transport. */
@@ -133,6 +155,8 @@ void virtio_set_status(struct virtio_dev *v, uint8_t status); /* section 3.1; 0 
 /* 32 bits of the features that the driver accepts, word 0 or 1; too late after FEATURES_OK */
 void virtio_set_features(struct virtio_dev *v, uint32_t word, uint32_t bits);
 void virtio_reset(struct virtio_dev *v);
+/* How the interrupts of queue q are sent has changed, or of all (UINT_MAX). */
+void virtio_vector_changed(struct virtio_dev *v, unsigned int q);
 /* The transport may (not) reach the guest's memory; not at first. On return of false nothing of it is on the way. */
 void virtio_set_dma(struct virtio_dev *v, bool on);
 
