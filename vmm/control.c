@@ -351,6 +351,23 @@ static int control_device_remove(struct control *c, struct control_call *call,
 	return r;
 }
 
+static int control_device_set(struct control *c, struct control_call *call,
+			      struct json_object **ret_result, struct err *e)
+{
+	struct json_object *change = json_get(call->params, "change");
+	const char *id = json_get_str(call->params, "id", "");
+	int r;
+
+	if (!c->machine || c->ended)
+		return err_set(e, ERR_VM_STATE, "the machine is %s", control_state(c));
+	if (!json_object_is_type(change, json_type_object))
+		return err_set(e, ERR_RPC_PARAMS, "'change' is no object");
+	r = machine_device_set(c->machine, id, change, e);
+	if (r >= 0)
+		*ret_result = json_add_str(json_new(), "id", id);
+	return r;
+}
+
 static struct json_object *control_devices(const struct control *c)
 {
 	struct json_object *list = json_object_new_array();
@@ -490,6 +507,7 @@ static const struct control_method control_methods[] = {
 	{ "console.attach", control_console_attach },
 	{ "device.add", control_device_add },
 	{ "device.remove", control_device_remove },
+	{ "device.set", control_device_set },
 };
 
 /* --- the connection ----------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@
  *		"pinning": "guest memory 37%", while configure maps it for devices; "device.error" and
  *		"device.request": the host says so of one that is passed through, message is its id; a request comes
  *		again as long as the device is there
+ *	-> device.set {id, change}	-> {id}; change: of a virtio-net {link: "up" | "down"}
  *	<- device.removed {id}	notification: the guest has let it go, or was reset; its descriptors are closed
  *	<- machine.timeline {memory?, pinned?, machine?, kernel?, start?, console?, kick?}	notification
  *

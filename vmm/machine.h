@@ -78,6 +78,13 @@ int machine_device_add(struct machine *m, struct json_object *json, struct fdset
  */
 int machine_device_remove(struct machine *m, const char *id, struct err *e);
 
+/*
+ * Change a device as its class says (vmm/device.h): {"link": "down"}. The guest may run. -ERR_VM_STATE, -ERR_VM_NO_DEVICE,
+ * -ERR_VM_DEVICE_FIXED: nothing of it can be changed; what the device itself says.
+ */
+int machine_device_set(struct machine *m, const char *id, struct json_object *change,
+		       struct err *e);
+
 struct machine_device {
 	const char *id; /* borrowed */
 	bool ejecting;	/* the guest was asked, and has it still */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Devices that come and go while the machine is there: see machine.h and pci/hotplug.h. On the control loop;
+ * Devices that come, change and go while the machine is there: see machine.h and pci/hotplug.h. On the control loop;
  * vCPUs are held meanwhile, as for every other init and fini, and go on where they were.
  */
 #include "vmm/machine_impl.h"
@@ -153,6 +153,25 @@ int machine_device_remove(struct machine *m, const char *id, struct err *e)
 	acpi_pm_gpe(machine_acpi(m), MAP_GPE_PCI);
 	pthread_mutex_unlock(&m->lock);
 	return 0;
+}
+
+int machine_device_set(struct machine *m, const char *id, struct json_object *change, struct err *e)
+{
+	int at = machine_device_index(m, id), r;
+	struct device *d = at < 0 ? NULL : m->devices[at];
+
+	if (m->state == MACHINE_ENDED)
+		return err_set(e, ERR_VM_STATE, "the VM has ended");
+	if (!d)
+		return err_set(e, ERR_VM_NO_DEVICE, "the VM has no device '%.60s'", id);
+	if (!d->class->set)
+		return err_set(e, ERR_VM_DEVICE_FIXED,
+			       "nothing of device '%s' of type %s can be changed while the VM runs",
+			       id, d->class->type);
+	pthread_mutex_lock(&m->lock);
+	r = d->class->set(d, change, e);
+	pthread_mutex_unlock(&m->lock);
+	return r < 0 ? err_wrap(e, "device '%s'", id) : 0;
 }
 
 /* Under machine.lock; its descriptors are closed after. */

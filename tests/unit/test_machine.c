@@ -744,6 +744,12 @@ static void client_remove(struct client *c, const char *id)
 	client_call(c, "device.remove", json_add_str(json_new(), "id", id), NULL);
 }
 
+static void client_set(struct client *c, const char *id, struct json_object *change)
+{
+	client_call(c, "device.set", json_add(json_add_str(json_new(), "id", id), "change", change),
+		    NULL);
+}
+
 /* What is refused, and why. What is done: tests/functional/test_hotplug.c */
 static void control_adds_and_removes_devices(void **state)
 {
@@ -773,6 +779,13 @@ static void control_adds_and_removes_devices(void **state)
 	client_expect(&c, "/error/message", "'device' is no object");
 	client_remove(&c, "rng0");
 	client_expect(&c, "/error/message", "the VM has no device 'rng0'");
+	client_set(&c, "rng0", json_new());
+	client_expect(&c, "/error/message", "the VM has no device 'rng0'");
+	client_set(&c, "com1", json_new());
+	client_expect(&c, "/error/message",
+		      "nothing of device 'com1' of type serial can be changed while the VM runs");
+	client_set(&c, "com1", NULL);
+	client_expect(&c, "/error/message", "'change' is no object");
 	client_remove(&c, "pci");
 	client_expect(&c, "/error/message",
 		      "device 'pci' of type pci-host cannot be removed from a VM that runs");

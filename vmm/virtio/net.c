@@ -518,5 +518,6 @@ const struct device_class virtio_net_class = {
 	.stop = virtio_device_stop,
 	.reset = virtio_device_reset,
 	.set = net_set,
+	.hotplug = true,
 	.fini = net_fini,
 };
