@@ -22,6 +22,7 @@
 #include "vmm/console.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
+#include "vmm/net/open.h"
 #include "vmm/vfio/open.h"
 
 #define STANDALONE_DRAIN_MS 2000
@@ -100,6 +101,8 @@ static int standalone_load(const char *path, struct sandbox *sandbox,
 	vmfile_fini(&file);
 	if (r >= 0)
 		r = standalone_open_files(config, fds, e);
+	if (r >= 0)
+		r = net_open_devices(config, fds, e);
 	if (r >= 0)
 		r = vfio_open_devices(config, fds, e);
 	passed = r > 0;

@@ -5,6 +5,7 @@
 
 #include "guest.h"
 
+#define VIRTIO_NET 1
 #define VIRTIO_BLK 2
 #define VIRTIO_CONSOLE 3
 #define VIRTIO_RNG 4
