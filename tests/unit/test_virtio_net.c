@@ -167,6 +167,30 @@ static void test_tap_full(void **state)
 	assert_false(net_busy(f));
 }
 
+/* The tap goes while a frame waits for it: the driver gets all of its buffers back. */
+static void test_tap_full_and_gone(void **state)
+{
+	struct net_fixture *f = *state;
+	unsigned int taken;
+	int size = 1;
+
+	net_plug_taps(f, 1, false, "");
+	assert_int_equal(setsockopt(f->net.ours[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	net_start(f, 0, 3);
+	net_frame(frames[0], OTHER, OWN, 2000);
+	for (unsigned int i = 0; i < GUEST_VIRTIO_RING_SIZE; i++)
+		net_queue_frame(f, TX, (uint16_t)i, i, frames[0], 2000, 1);
+	net_kick(f, TX);
+	taken = net_used(f, TX);
+	assert_in_range(taken, 1, GUEST_VIRTIO_RING_SIZE - 1);
+	close(f->net.taps[0]); /* with what it had not read: an error, as of a tap */
+	f->net.taps[0] = -1;
+	fake_board_run(&f->fb);
+	fake_board_run(&f->fb);
+	assert_int_equal(net_used(f, TX), GUEST_VIRTIO_RING_SIZE - taken);
+	assert_false(net_busy(f));
+}
+
 /* What waits for the tap goes back to the queue with a pause, and out after it. */
 static void test_tap_full_and_pause(void **state)
 {
@@ -364,6 +388,73 @@ static void test_mergeable_waits(void **state)
 	net_expect_none(f, RX);
 }
 
+/* The driver gave all that its queue holds, and the frame is longer: it is lost, not waited for. */
+static void test_mergeable_never_fits(void **state)
+{
+	struct net_fixture *f = *state;
+
+	net_plug_taps(f, 1, false, "");
+	net_start(f, BIT64(VIRTIO_NET_F_MRG_RXBUF), 3);
+	for (uint16_t i = 0; i < GUEST_VIRTIO_RING_SIZE; i++)
+		net_give(f, RX, i, i, 100);
+	net_kick(f, RX);
+	net_frame(frames[0], OWN, OTHER, 100 * GUEST_VIRTIO_RING_SIZE);
+	net_frame(frames[1], OWN, OTHER, 60);
+	net_arrive(f, 0, frames[0], 100 * GUEST_VIRTIO_RING_SIZE);
+	net_arrive(f, 0, frames[1], 60);
+	expect_merged(f, 0, frames[1], 60, 100);
+	net_expect_none(f, RX);
+}
+
+/* Kicks are asked for when the device can give the guest nothing without them, not before. */
+static void test_receive_asks_for_kicks(void **state)
+{
+	struct net_fixture *f = *state;
+	const struct vring_used *used;
+
+	net_plug_taps(f, 1, false, "");
+	net_start(f, BIT64(VIRTIO_NET_F_MRG_RXBUF), 3);
+	used = guest_ring_used(&f->g.rings[RX]);
+	assert_int_equal(used->flags, 0);
+	net_give(f, RX, 0, 0, 200);
+	net_give(f, RX, 1, 1, 200);
+	net_kick(f, RX);
+	assert_int_equal(used->flags, VRING_USED_F_NO_NOTIFY);
+	net_frame(frames[0], OWN, OTHER, 60);
+	net_arrive(f, 0, frames[0], 60);
+	expect_merged(f, 0, frames[0], 60, 200);
+	assert_int_equal(used->flags, VRING_USED_F_NO_NOTIFY);
+	net_frame(frames[0], OWN, OTHER, 300); /* one buffer is too short */
+	net_arrive(f, 0, frames[0], 300);
+	assert_int_equal(used->flags, 0);
+	net_give(f, RX, 2, 2, 200);
+	net_kick(f, RX);
+	expect_merged(f, 1, frames[0], 300, 200);
+	assert_int_equal(used->flags, 0);
+}
+
+/* That the host has checked the sum is for drivers that asked. */
+static void test_receive_flags(void **state)
+{
+	struct net_fixture *f = *state;
+
+	net_plug_taps(f, 1, false, "");
+	for (unsigned int known = 0; known < 2; known++) {
+		const struct virtio_net_hdr_v1 *hdr = (const void *)(f->fb.mem + NET_BUF(0));
+		uint8_t message[NET_HDR + 60] = { VIRTIO_NET_HDR_F_DATA_VALID };
+
+		net_start(f, known ? BIT64(VIRTIO_NET_F_GUEST_CSUM) : 0, 3);
+		net_give(f, RX, 0, 0, 1526);
+		net_kick(f, RX);
+		net_frame(message + NET_HDR, OWN, OTHER, 60);
+		assert_int_equal(send(f->net.taps[0], message, sizeof(message), 0),
+				 sizeof(message));
+		fake_board_run(&f->fb);
+		net_expect_used(f, RX, 0, sizeof(message));
+		assert_int_equal(hdr->flags, known ? VIRTIO_NET_HDR_F_DATA_VALID : 0);
+	}
+}
+
 /* Buffers that were looked at are the driver's again: after the pause the device takes them anew. */
 static void test_pause(void **state)
 {
@@ -528,6 +619,7 @@ int main(void)
 		T(test_spoofing_allowed),
 		T(test_huge_frame_is_lost),
 		T(test_tap_full),
+		T(test_tap_full_and_gone),
 		T(test_tap_full_and_pause),
 		T(test_receive),
 		T(test_receive_batch),
@@ -536,6 +628,9 @@ int main(void)
 		T(test_mergeable),
 		T(test_mergeable_tiny),
 		T(test_mergeable_waits),
+		T(test_mergeable_never_fits),
+		T(test_receive_asks_for_kicks),
+		T(test_receive_flags),
 		T(test_pause),
 		T(test_reset),
 		T(test_short_header),

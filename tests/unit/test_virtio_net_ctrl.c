@@ -386,6 +386,24 @@ static void test_pairs(void **state)
 	assert_false(f->net.queue_on[1]);
 }
 
+/* Asked for, but the driver never made its queues: the kernel gives that pair no frames. */
+static void test_pairs_not_set_up(void **state)
+{
+	struct net_fixture *f = *state;
+
+	net_plug_taps(f, 2, false, "");
+	guest_virtio_find(&f->g, &f->fb, NET_SLOT);
+	assert_true(guest_virtio_negotiate(&f->g, NET_BASE | MQ_FEATURES));
+	for (unsigned int q = 0; q < 5; q += q == 1 ? 3 : 1)
+		guest_virtio_queue(&f->g, q, GUEST_VIRTIO_RINGS + 0x1000ull * q);
+	guest_virtio_write(&f->g, VIRTIO_PCI_COMMON_STATUS, 1,
+			   guest_virtio_status(&f->g) | VIRTIO_CONFIG_S_DRIVER_OK);
+	fake_board_run(&f->fb);
+	assert_int_equal(set_pairs(f, 2), VIRTIO_NET_OK);
+	assert_true(f->net.queue_on[0]);
+	assert_false(f->net.queue_on[1]);
+}
+
 /* Without MQ the control queue is the third. */
 static void test_pairs_unknown_to_driver(void **state)
 {
@@ -895,6 +913,7 @@ int main(void)
 		T(test_offloads),
 		T(test_refused),
 		T(test_pairs),
+		T(test_pairs_not_set_up),
 		T(test_pairs_unknown_to_driver),
 		T(test_link),
 		T(test_link_down_at_first),

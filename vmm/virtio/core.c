@@ -83,6 +83,11 @@ static void virtio_not_kicked_yet(uv_poll_t *poll, int status, int events)
 
 int virtio_pop(struct virtio_dev *v, unsigned int q, struct virtq_req *r)
 {
+	return virtio_pop_if(v, q, r, true);
+}
+
+int virtio_pop_if(struct virtio_dev *v, unsigned int q, struct virtq_req *r, bool needed)
+{
 	struct virtio_queue *vq = &v->queues[q];
 	const char *why = NULL;
 	int ret;
@@ -90,11 +95,12 @@ int virtio_pop(struct virtio_dev *v, unsigned int q, struct virtq_req *r)
 	if (atomic_load(&v->needs_reset))
 		return 0;
 	if (!vq->round) {
-		virtio_kick(v, q); /* the loop serves the other queues first */
+		if (needed)
+			virtio_kick(v, q); /* the loop serves the other queues first */
 		return 0;
 	}
 	ret = virtq_pop(&vq->vq, r, &why);
-	if (!ret && virtq_kick_enable(&vq->vq, true))
+	if (!ret && needed && virtq_kick_enable(&vq->vq, true))
 		ret = virtq_pop(&vq->vq, r, &why); /* came before the driver could see our wish */
 	if (ret < 0) {
 		virtio_broken(v, why);

@@ -120,8 +120,13 @@ void net_gone(struct net_pair *p)
 
 	for (unsigned int i = 0; i < n->npairs; i++)
 		net_wait(n->pairs[i], UV_READABLE | UV_WRITABLE, false);
-	if (!atomic_exchange(&n->gone, true))
-		net_note(n);
+	if (atomic_exchange(&n->gone, true))
+		return;
+	net_note(n);
+	/* the frame that waits for it is lost, and the driver gets its buffers back */
+	for (unsigned int i = 0; i < n->npairs; i++)
+		if (n->pairs[i]->tx.held)
+			virtio_kick(&n->v, NET_TX_QUEUE(i));
 }
 
 void net_set_mac(struct net *n, const uint8_t mac[static ETH_ALEN])

@@ -11,6 +11,7 @@
 
 #include "vmm/virtio/net_impl.h"
 
+#define NET_RX_STALE 1024	   /* frames; a tap keeps 500 or 1000 of them */
 #define NET_RX_PEEK (ETH_HLEN + 4) /* with a VLAN tag: what the filter looks at */
 
 /* --- the window ------------------------------------------------------------------------------------------------ */
@@ -73,8 +74,11 @@ static void net_rx_fill(struct net_pair *p)
 
 	wanted = MAX(wanted, rx->held);
 	while (rx->bytes < wanted && !net_rx_full(rx)) {
+		bool needed = !rx->n || rx->held; /* or is there enough for most frames? */
+
 		net_rx_compact(rx);
-		if (virtio_pop(&p->net->v, NET_RX_QUEUE(p->index), &rx->req) <= 0 || !net_rx_add(p))
+		if (virtio_pop_if(&p->net->v, NET_RX_QUEUE(p->index), &rx->req, needed) <= 0 ||
+		    !net_rx_add(p))
 			break;
 	}
 }
@@ -103,6 +107,7 @@ static void net_rx_deliver(struct net_pair *p, size_t size)
 	struct net_rx *rx = &p->rx;
 	const struct iovec *iov = &rx->iov[rx->iov_first];
 	unsigned int niov = rx->bufs[rx->first].niov;
+	const uint8_t none = 0;
 	uint16_t used = 0, le;
 
 	while (size) {
@@ -112,6 +117,9 @@ static void net_rx_deliver(struct net_pair *p, size_t size)
 		size -= part;
 		used++;
 	}
+	/* section 5.1.6.4.1; the host's kernel may have checked the sum already, and says so */
+	if (!virtio_has(&p->net->v, VIRTIO_NET_F_GUEST_CSUM))
+		iov_write(iov, niov, offsetof(struct virtio_net_hdr_v1, flags), &none, 1);
 	le = htole16(used); /* 1 without MRG_RXBUF, too */
 	iov_write(iov, niov, offsetof(struct virtio_net_hdr_v1, num_buffers), &le, sizeof(le));
 }
@@ -161,6 +169,14 @@ static void net_rx_frame(struct net_pair *p, size_t size)
 	}
 }
 
+/* Are all descriptors of the queue in the window? Then the driver has no more to give. */
+static bool net_rx_all(const struct net_pair *p)
+{
+	const struct virtq *q = &net_queue(p->net, NET_RX_QUEUE(p->index))->vq;
+
+	return (q->indirect ? p->rx.n : p->rx.niov) >= q->size;
+}
+
 /* A frame that was too long for the window: true when it is out of the way. */
 static bool net_rx_finish(struct net_pair *p)
 {
@@ -170,7 +186,7 @@ static bool net_rx_finish(struct net_pair *p)
 		iov_write(&rx->iov[rx->iov_first], rx->niov, rx->held_from, rx->spill,
 			  rx->held - rx->held_from);
 		net_rx_deliver(p, rx->held);
-	} else if (!net_rx_full(rx)) {
+	} else if (!net_rx_full(rx) && !net_rx_all(p)) {
 		return false;
 	}
 	rx->held = 0;
@@ -234,7 +250,7 @@ void net_rx_drain(struct net_pair *p)
 	struct iovec iov = { p->rx.spill, sizeof(p->rx.spill) };
 	ssize_t got = 0;
 
-	/* as many as a tap keeps, at most, so that a flood does not keep us here */
-	for (unsigned int i = 0; i < NET_QUEUE_MAX && got >= 0; i++)
+	/* not for ever: in a flood nothing is old */
+	for (unsigned int i = 0; i < NET_RX_STALE && got >= 0; i++)
 		got = p->stream ? stream_recv_at(p->stream, &iov, 1, 0) : tap_recv(p->tap, &iov, 1);
 }

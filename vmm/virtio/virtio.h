@@ -119,6 +119,8 @@ void virtio_broken(struct virtio_dev *v, const char *why);
  * for, or the queue's round is over and it has been kicked already.
  */
 int virtio_pop(struct virtio_dev *v, unsigned int q, struct virtq_req *r);
+/* The same; of a request that is not needed now, the driver need not tell: no kick is asked for. */
+int virtio_pop_if(struct virtio_dev *v, unsigned int q, struct virtq_req *r, bool needed);
 /* On the worker: virtq_flush and, when the driver wants it, the interrupt. */
 void virtio_flush(struct virtio_dev *v, unsigned int q);
 
