@@ -78,22 +78,32 @@ static void virtio_set64(uint64_t addr, const volatile void *p)
 	mmio_write32(addr + 4, (uint32_t)((uint64_t)p >> 32));
 }
 
-void virtio_queue(struct virtio *v, unsigned int index, struct vq *q, uint16_t vector)
+uint64_t virtio_ring(struct virtio *v, unsigned int index, const struct vring_areas *r,
+		     uint16_t vector)
 {
-	memset(q, 0, sizeof(*q));
-	q->index = (uint16_t)index;
+	uint16_t offset;
+
 	mmio_write16(v->common + COMMON_Q_SELECT, (uint16_t)index);
-	CHECK(mmio_read16(v->common + COMMON_Q_SIZE) >= VQ_SIZE);
-	mmio_write16(v->common + COMMON_Q_SIZE, VQ_SIZE);
+	CHECK(mmio_read16(v->common + COMMON_Q_SIZE) >= r->size);
+	mmio_write16(v->common + COMMON_Q_SIZE, r->size);
 	mmio_write16(v->common + COMMON_Q_VECTOR, vector);
 	CHECK_EQ(mmio_read16(v->common + COMMON_Q_VECTOR), vector);
-	virtio_set64(v->common + COMMON_Q_DESC, q->desc);
-	virtio_set64(v->common + COMMON_Q_AVAIL, &q->avail);
-	virtio_set64(v->common + COMMON_Q_USED, &q->used);
-	q->notify = v->notify +
-		    (uint64_t)mmio_read16(v->common + COMMON_Q_NOTIFY_OFF) * v->notify_multiplier;
+	virtio_set64(v->common + COMMON_Q_DESC, r->desc);
+	virtio_set64(v->common + COMMON_Q_AVAIL, r->avail);
+	virtio_set64(v->common + COMMON_Q_USED, r->used);
+	offset = mmio_read16(v->common + COMMON_Q_NOTIFY_OFF);
 	mmio_write16(v->common + COMMON_Q_ENABLE, 1);
 	CHECK_EQ(mmio_read16(v->common + COMMON_Q_ENABLE), 1);
+	return v->notify + (uint64_t)offset * v->notify_multiplier;
+}
+
+void virtio_queue(struct virtio *v, unsigned int index, struct vq *q, uint16_t vector)
+{
+	const struct vring_areas areas = { q->desc, &q->avail, &q->used, VQ_SIZE };
+
+	memset(q, 0, sizeof(*q));
+	q->index = (uint16_t)index;
+	q->notify = virtio_ring(v, index, &areas, vector);
 }
 
 void virtio_start(struct virtio *v)

@@ -35,6 +35,11 @@ struct vq {
 	uint16_t index;
 } __attribute__((aligned(16)));
 
+struct vring_areas {
+	const volatile void *desc, *avail, *used;
+	uint16_t size;
+};
+
 struct virtio {
 	unsigned int slot;
 	uint64_t common, isr, config, notify;
@@ -53,6 +58,9 @@ struct vq_part {
 void virtio_init(struct virtio *v, unsigned int type, unsigned int n, uint64_t wanted);
 /* vector: of the MSI-X table, 0xffff for none */
 void virtio_queue(struct virtio *v, unsigned int index, struct vq *q, uint16_t vector);
+/* The same for a ring of another size, laid out by the caller. The address for its notifications. */
+uint64_t virtio_ring(struct virtio *v, unsigned int index, const struct vring_areas *r,
+		     uint16_t vector);
 void virtio_start(struct virtio *v);
 /* MSI-X on, entry i sends vector first + i to this vCPU. */
 void virtio_msix(struct virtio *v, unsigned int n, unsigned int first);
