@@ -4,29 +4,19 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <string.h>
+
+#include "lib/rtnl.h"
 
 /* One link's answer: 300 bytes a VF, and the kernel itself ends it at 64 KiB of a nested attribute. */
 #define NETLINK_ANSWER (256 * 1024)
-#define NETLINK_REQUEST 1024
 
 union netlink_answer {
 	struct nlmsghdr header;
 	char bytes[NETLINK_ANSWER];
 };
-
-static void netlink_close(struct mnl_socket **nl)
-{
-	if (*nl)
-		mnl_socket_close(*nl);
-}
-
-#define AUTO_NETLINK __attribute__((cleanup(netlink_close)))
 
 static int netlink_index(struct kernel *k, const char *netdev, int *ret_index, struct err *e)
 {
@@ -41,96 +31,19 @@ static int netlink_index(struct kernel *k, const char *netdev, int *ret_index, s
 	return ret;
 }
 
-static struct nlmsghdr *netlink_begin(void *buf, uint16_t type, uint16_t flags, int index,
-				      struct ifinfomsg **ret_info)
-{
-	struct nlmsghdr *m = mnl_nlmsg_put_header(buf);
-	struct ifinfomsg *info;
-
-	m->nlmsg_type = type;
-	m->nlmsg_flags = NLM_F_REQUEST | flags;
-	m->nlmsg_seq = 1;
-	info = mnl_nlmsg_put_extra_header(m, sizeof(*info));
-	info->ifi_family = AF_UNSPEC;
-	info->ifi_index = index;
-	if (ret_info)
-		*ret_info = info;
-	return m;
-}
-
-static int netlink_word(const struct nlattr *attr, void *arg)
-{
-	const char **word = arg;
-
-	if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
-	    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
-		*word = mnl_attr_get_str(attr);
-	return MNL_CB_OK;
-}
-
-/* An error of the kernel's, with its own words where it has some (NETLINK_EXT_ACK). */
-static int netlink_refused(const struct nlmsghdr *m, struct err *e)
-{
-	const struct nlmsgerr *why = mnl_nlmsg_get_payload(m);
-	size_t off = sizeof(*why);
-	int code;
-	const char *word = NULL;
-
-	if (mnl_nlmsg_get_payload_len(m) < sizeof(*why))
-		return err_set(e, EPROTO, "the kernel's answer is cut");
-	if (!why->error)
-		return 0;
-	if (!(m->nlmsg_flags & NLM_F_CAPPED))
-		off += mnl_nlmsg_get_payload_len(m) - sizeof(*why) >=
-				       why->msg.nlmsg_len - sizeof(why->msg)
-			       ? why->msg.nlmsg_len - sizeof(why->msg)
-			       : 0;
-	if (m->nlmsg_flags & NLM_F_ACK_TLVS)
-		mnl_attr_parse(m, (unsigned int)MNL_ALIGN(off), netlink_word, &word);
-	code = -why->error;
-	if (word)
-		return err_set(e, code, "%s (%s)", word, strerrordesc_np(code));
-	return err_ret(e, why->error, "the kernel says");
-}
-
-/* Ask, and get one message: the answer, or with NLM_F_ACK the verdict. */
-static int netlink_ask(const struct nlmsghdr *m, union netlink_answer *in, struct err *e)
-{
-	AUTO_NETLINK struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	const struct nlmsghdr *answer = &in->header;
-	int one = 1;
-	ssize_t n;
-
-	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
-		return err_errno(e, "cannot open a netlink socket");
-	mnl_socket_setsockopt(nl, NETLINK_EXT_ACK, &one, sizeof(one));
-	mnl_socket_setsockopt(nl, NETLINK_CAP_ACK, &one, sizeof(one));
-	if (mnl_socket_sendto(nl, m, m->nlmsg_len) < 0)
-		return err_errno(e, "cannot ask by netlink");
-	do {
-		n = mnl_socket_recvfrom(nl, in, sizeof(*in));
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return err_errno(e, "no answer by netlink");
-	if (!mnl_nlmsg_ok(answer, (int)n))
-		return err_set(e, EPROTO, "the kernel's answer is cut");
-	return answer->nlmsg_type == NLMSG_ERROR ? netlink_refused(answer, e) : 0;
-}
-
 int netlink_link(struct kernel *k, const char *netdev, bool up, struct err *e)
 {
-	union netlink_answer in;
-	char out[NETLINK_REQUEST];
+	char out[RTNL_REQUEST];
 	struct ifinfomsg *info;
 	struct nlmsghdr *m;
 	int index, ret = netlink_index(k, netdev, &index, e);
 
 	if (ret < 0)
 		return ret;
-	m = netlink_begin(out, RTM_NEWLINK, NLM_F_ACK, index, &info);
+	m = rtnl_link_begin(out, RTM_NEWLINK, NLM_F_ACK, AF_UNSPEC, index, &info);
 	info->ifi_change = IFF_UP;
 	info->ifi_flags = up ? IFF_UP : 0;
-	return netlink_ask(m, &in, e);
+	return rtnl_do(m, e);
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
@@ -238,15 +151,15 @@ static int netlink_vf_info(const struct nlattr *attr, void *arg)
 static int netlink_link_info(struct kernel *k, const char *netdev, union netlink_answer *in,
 			     struct err *e)
 {
-	char out[NETLINK_REQUEST];
+	char out[RTNL_REQUEST];
 	struct nlmsghdr *m;
 	int index, ret = netlink_index(k, netdev, &index, e);
 
 	if (ret < 0)
 		return ret;
-	m = netlink_begin(out, RTM_GETLINK, 0, index, NULL);
+	m = rtnl_link_begin(out, RTM_GETLINK, 0, AF_UNSPEC, index, NULL);
 	mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS);
-	return netlink_ask(m, in, e);
+	return rtnl_ask(m, in, sizeof(*in), e);
 }
 
 /* Each VF's attributes, until one does not want to see more. */
@@ -356,19 +269,18 @@ static void netlink_put_part(struct nlmsghdr *m, unsigned int vf, enum vf_part p
 int netlink_vf_set(struct kernel *k, const char *netdev, unsigned int vf, enum vf_part part,
 		   const struct vf *want, struct err *e)
 {
-	union netlink_answer in;
 	struct nlattr *list, *info;
-	char out[NETLINK_REQUEST];
+	char out[RTNL_REQUEST];
 	struct nlmsghdr *m;
 	int index, ret = netlink_index(k, netdev, &index, e);
 
 	if (ret < 0)
 		return ret;
-	m = netlink_begin(out, RTM_SETLINK, NLM_F_ACK, index, NULL);
+	m = rtnl_link_begin(out, RTM_SETLINK, NLM_F_ACK, AF_UNSPEC, index, NULL);
 	list = mnl_attr_nest_start(m, IFLA_VFINFO_LIST);
 	info = mnl_attr_nest_start(m, IFLA_VF_INFO);
 	netlink_put_part(m, vf, part, want);
 	mnl_attr_nest_end(m, info);
 	mnl_attr_nest_end(m, list);
-	return netlink_ask(m, &in, e);
+	return rtnl_do(m, e);
 }
