@@ -71,7 +71,7 @@ $(BUILD)/lib/vmm.a: $(call archive_of,$(VMM_SRC)) $(BUILD)/obj/gen/dsdt.o $(BUIL
 $(BUILD)/bin/vmd: $(call obj,vmd/main.c) $(BUILD)/lib/vmd.a $(BUILD)/lib/state.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmctl: $(call obj,vmctl/main.c) $(BUILD)/lib/vmctl.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmm: $(call obj,vmm/main.c) $(BUILD)/lib/vmm.a $(BUILD)/lib/common.a
-$(BUILD)/bin/vmd: LIBS := -luv -lsqlite3 -ljson-c -lyaml -lpci $(SYSTEMD_LIBS)
+$(BUILD)/bin/vmd: LIBS := -luv -lsqlite3 -ljson-c -lyaml -lpci -lmnl $(SYSTEMD_LIBS)
 $(BUILD)/bin/vmctl: LIBS := -luv -ljson-c -lyaml
 $(BUILD)/bin/vmd-hostio: $(call obj,hostio/main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmd-hostsim: $(call obj,hostio/sim_main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a

@@ -96,6 +96,11 @@ enum errcat_exit {
 	X(ERR_POOL_DOWN, 2203, "sriov.pf_down", EXIT_PRECONDITION, false)          \
 	X(ERR_POOL_UNREADY, 2204, "pool.not_ready", EXIT_CONFLICT, true)           \
 	X(ERR_POOL_SHARED, 2205, "pool.pf_taken", EXIT_CONFLICT, false)            \
+	X(ERR_NET_BRIDGE, 2300, "net.bridge_unusable", EXIT_PRECONDITION, false)   \
+	X(ERR_NET_TAP, 2301, "net.tap_unusable", EXIT_PRECONDITION, false)         \
+	X(ERR_NET_MAC, 2302, "net.mac_in_use", EXIT_CONFLICT, false)               \
+	X(ERR_NET_VHOST, 2303, "net.no_vhost", EXIT_PRECONDITION, false)           \
+	X(ERR_NET_USER, 2304, "net.no_passt", EXIT_PRECONDITION, false)            \
 	X(ERR_RPC_PARSE, -32700, "rpc.parse_error", EXIT_FAILED, false)            \
 	X(ERR_RPC_REQUEST, -32600, "rpc.invalid_request", EXIT_FAILED, false)      \
 	X(ERR_RPC_METHOD, -32601, "rpc.method_not_found", EXIT_FAILED, false)      \

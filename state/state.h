@@ -157,6 +157,14 @@ struct state_attachment {
 	int64_t time_ms;
 };
 
+/* A network card of a VM that runs or is being started. */
+struct state_nic {
+	char vm[STATE_ID_SIZE];
+	char device[64]; /* its id in the VM */
+	char mac[18];
+	const char *detail; /* JSON text, valid during the callback; NULL of state_nic_of_mac */
+};
+
 /* A change of the host: JSON texts of its steps (vmd/hostio.h), valid during the callback. */
 struct state_journal {
 	int64_t seq;
@@ -354,6 +362,25 @@ int state_attachment_list(struct state *s, const char *vm,
 			  int (*each)(void *arg, const struct state_attachment *a), void *arg,
 			  struct err *e);
 const char *state_attachment_name(enum state_attachment_state state);
+
+/* Network cards: put adds one, or gives it another address; clear: all of a VM, whose process is gone. */
+int state_nic_put(struct state *s, const char *vm, const char *device, const char *mac,
+		  struct err *e);
+int state_nic_set(struct state *s, const char *vm, const char *device, const char *detail,
+		  struct err *e);
+int state_nic_delete(struct state *s, const char *vm, const char *device, struct err *e);
+int state_nic_clear(struct state *s, const char *vm, struct err *e);
+/* 1, 0 when nobody has it, or negative. */
+int state_nic_of_mac(struct state *s, const char *mac, struct state_nic *ret_nic, struct err *e);
+/* Of a VM, by device. each must not write; < 0 ends the walk and is returned. */
+int state_nic_list(struct state *s, const char *vm,
+		   int (*each)(void *arg, const struct state_nic *nic), void *arg, struct err *e);
+
+/* Bridges of private links. put gives it a new id. each must not write; < 0 ends the walk and is returned. */
+int state_private_put(struct state *s, const char *bridge, struct err *e);
+int state_private_delete(struct state *s, int64_t id, struct err *e);
+int state_private_list(struct state *s, int (*each)(void *arg, int64_t id, const char *bridge),
+		       void *arg, struct err *e);
 
 /* The journal: add a step that begins, and say what became of it. undo may be NULL. */
 int state_journal_add(struct state *s, const char *owner, const char *action, const char *undo,

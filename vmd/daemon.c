@@ -26,6 +26,7 @@
 #include "vmd/hostio.h"
 #include "vmd/job.h"
 #include "vmd/lease.h"
+#include "vmd/nets.h"
 #include "vmd/pool.h"
 #include "vmd/pci_policy.h"
 #include "vmd/scope.h"
@@ -103,6 +104,7 @@ static void daemon_close(struct daemon *d)
 	hostio_free(TAKE_PTR(d->hostio));
 	leases_close(d->leases);
 	pools_close(d->pools);
+	nets_close(d->nets);
 	server_close(d->server);
 	event_hub_close(d->events);
 }
@@ -232,7 +234,8 @@ static int daemon_setup_leases(struct daemon *d, struct err *e)
 		return ret;
 	d->leases = leases_new(d);
 	d->pools = pools_new(d);
-	return d->leases && d->pools ? 0 : err_ret(e, -ENOMEM, "cannot start");
+	d->nets = nets_new(d);
+	return d->leases && d->pools && d->nets ? 0 : err_ret(e, -ENOMEM, "cannot start");
 }
 
 static int daemon_setup(struct daemon *d, struct err *e)
@@ -301,6 +304,7 @@ static void daemon_fini(struct daemon *d)
 		jobs_free(d->jobs);
 		leases_free(d->leases);
 		pools_free(d->pools);
+		nets_free(d->nets);
 		vmlogs_free(d->logs);
 		scope_bus_free(d->scopes);
 		event_hub_free(d->events);

@@ -33,6 +33,7 @@ struct scope_bus;
 struct guests;
 struct hostio;
 struct jobs;
+struct nets;
 struct leases;
 struct pools;
 struct pci_policy;
@@ -59,6 +60,7 @@ struct daemon {
 	struct hostio *hostio;	    /* owned */
 	struct leases *leases;	    /* owned */
 	struct pools *pools;	    /* owned */
+	struct nets *nets;	    /* owned */
 	struct server *server;	    /* owned */
 	struct vmlogs *logs;	    /* owned */
 	struct schema_set *schemas; /* owned: of VM definitions */

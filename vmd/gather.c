@@ -154,6 +154,8 @@ static void gather_run_more(struct gather *g)
 	g->ret = gather_files_as_owner(g, &g->err);
 	if (g->ret >= 0)
 		g->ret = gather_vfio(g, &g->err);
+	if (g->ret >= 0)
+		g->ret = gather_net(g, &g->err);
 }
 
 static void gather_run(struct gather *g)
@@ -166,6 +168,8 @@ static void gather_run(struct gather *g)
 		ret = gather_files_as_owner(g, &g->err);
 	if (ret >= 0)
 		ret = gather_vfio(g, &g->err);
+	if (ret >= 0)
+		ret = gather_net(g, &g->err);
 	if (ret >= 0 && g->dir[0])
 		ret = gather_record(g, &g->err);
 	if (ret >= 0 && g->program.vmm)
@@ -181,6 +185,8 @@ static void gather_work(uv_work_t *work)
 		gather_run_more(g);
 	else
 		gather_run(g);
+	if (g->ret < 0)
+		fdset_fini(&g->fds); /* here: the end of a tap takes its time */
 }
 
 static void gather_after(uv_work_t *work, int status)
@@ -203,10 +209,12 @@ static struct gather *gather_new(const struct hostfs *host, const struct state_v
 		return NULL;
 	}
 	g->host = host;
+	snprintf(g->id, sizeof(g->id), "%s", vm->id);
 	snprintf(g->name, sizeof(g->name), "%s", vm->name);
 	g->owner = vm->owner;
 	g->confined = vm->confined;
 	g->config = take_config;
+	g->nets = json_new();
 	fdset_init(&g->fds);
 	host_cpuid_init(&g->cpuids);
 	g->done = done;
@@ -260,6 +268,7 @@ void gather_free(struct gather *g)
 		return;
 	fdset_fini(&g->fds);
 	json_object_put(g->config);
+	json_object_put(g->nets);
 	vmproc_child_free(g->child);
 	host_cpuid_fini(&g->cpuids);
 	free(g);

@@ -29,6 +29,7 @@ struct gather_process {
 struct gather {
 	uv_work_t work;
 	const struct hostfs *host;  /* the daemon's; never changes while it lives */
+	char id[STATE_ID_SIZE];	    /* the VM's */
 	char name[64];		    /* the VM's */
 	uid_t owner;		    /* the VM's */
 	bool confined;		    /* its files are opened with the owner's rights */
@@ -43,6 +44,7 @@ struct gather {
 	uint64_t memlock;		       /* gather_vfio.c */
 	ino_t busy;			       /* the image that makes ret -ERR_FILE_IN_USE */
 	pid_t holder;			       /* whose it is, as far as can be told; else 0 */
+	struct json_object *nets; /* owned: gather_net.c, {ID of a card: what became of it} */
 	const struct cgroups *cgroups;
 	char cgroup[STATE_CGROUP_SIZE];
 	struct cgroup_limits limits;
@@ -80,6 +82,13 @@ int gather_in_use(struct gather *g, unsigned int tries, struct err *e);
  * guest's memory and of the devices'. Without a dir nothing is opened. -ERR_LEASE_VFIO.
  */
 int gather_vfio(struct gather *g, struct err *e);
+
+/*
+ * gather_net.c: network cards (type virtio-net) as vmm takes them: "network" and "vhost" become tap_fds and vhost_fds. nets:
+ * {network: "bridge" | "private" | "tap", bridge?, private?, vlan?, tap, vhost, guarded?} of each. Without a dir nothing is made.
+ * -ERR_NET_…, -ERR_DENIED.
+ */
+int gather_net(struct gather *g, struct err *e);
 
 #define GATHER_RECORD "exit.json"  /* in dir */
 #define GATHER_TAIL "console.tail" /* what its consoles said last while vmd was away */

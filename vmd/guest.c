@@ -19,6 +19,7 @@
 #include "vmd/guest_plug.h"
 #include "vmd/guest_signal.h"
 #include "vmd/lease.h"
+#include "vmd/nets.h"
 #include "vmd/vmlog.h"
 
 /* An answer belongs to the phase that asked. */
@@ -167,6 +168,7 @@ static void guest_gathered(struct gather *gather)
 		guest_failed(g, &gather->err);
 	} else {
 		g->config = TAKE_PTR(gather->config);
+		g->nets = TAKE_PTR(gather->nets);
 		g->child = TAKE_PTR(gather->child);
 		g->fds = gather->fds;
 		gather->fds.n = 0;
@@ -179,6 +181,7 @@ static void guest_gathered(struct gather *gather)
 		guest_input(g, VM_IN_OPENED);
 	}
 	gather_free(gather);
+	nets_gathered(g->d);
 	guest_put(g);
 }
 
@@ -210,15 +213,18 @@ void guest_gather(struct guest *g)
 	struct state_vm vm;
 	struct err e;
 
-	if (state_vm_get(g->d->state, g->id, &vm, &e) < 0) {
+	if (state_vm_get(g->d->state, g->id, &vm, &e) < 0 ||
+	    nets_reserve(g->d, &vm, g->config, false, &e) < 0) {
 		guest_failed(g, &e);
 		return;
 	}
 	cage_program(g->d, &program);
 	g->gather = gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, TAKE_PTR(g->config),
 				 &process, guest_gathered, g);
-	if (g->gather)
+	if (g->gather) {
+		nets_gather_begins(g->d);
 		return;
+	}
 	err_set(&e, ERR_FAILED, "cannot open the files of VM '%s': out of memory", g->name);
 	guest_failed(g, &e);
 }
@@ -271,6 +277,8 @@ static int guest_record(void *arg, const struct state_process *process, struct e
 		ret = state_vm_set_desired(s, g->id, true, e);
 	if (ret >= 0 && g->vm.devices)
 		ret = lease_in_use(g->d, g->id, e);
+	if (ret >= 0)
+		ret = nets_store(g->d, g->id, g->nets, e);
 	if (ret >= 0)
 		ret = state_commit(s, e);
 	if (ret < 0)
@@ -338,8 +346,10 @@ static void guest_quit(struct guest *g)
 /* The process is gone, or never was: nothing of it stays but its row of how it ended, and its log. */
 static void guest_clean(struct guest *g)
 {
-	fdset_fini(&g->fds);
+	nets_discard(g->d, &g->fds);
 	json_object_put(TAKE_PTR(g->config));
+	json_object_put(TAKE_PTR(g->nets));
+	nets_sweep(g->d);
 	vmproc_child_free(TAKE_PTR(g->child)); /* one that was not wanted any more */
 	guest_cgroup_leave(g);
 	vmlogs_drain(g->d, g->id);

@@ -12,6 +12,7 @@
 #include "vmd/event.h"
 #include "vmd/guest_signal.h"
 #include "vmd/lease.h"
+#include "vmd/nets.h"
 
 static void plug_look(struct guest_plug *p);
 
@@ -133,6 +134,7 @@ static void plug_write(struct guest_plug *p)
 	}
 	event_flush(events);
 	guest_hold(g);
+	nets_sweep(g->d);
 	plug_tell_job(p);
 	plug_end(p);
 	guest_put(g);
@@ -368,6 +370,8 @@ static void plug_gathered(struct gather *gather)
 			r = guest_raise_memlock(g, &e);
 		if (r >= 0 && plug_of_host(p))
 			r = lease_in_use(g->d, g->id, &e);
+		if (r >= 0)
+			r = nets_store(g->d, g->id, gather->nets, &e);
 		if (r < 0)
 			plug_fail(p, &e);
 		else
@@ -376,7 +380,9 @@ static void plug_gathered(struct gather *gather)
 					 json_get(gather->config, "devices"), 0)),
 				 &gather->fds);
 	}
+	nets_discard(g->d, &gather->fds);
 	gather_free(gather);
+	nets_gathered(g->d);
 	guest_put(g);
 }
 
@@ -409,6 +415,8 @@ static void plug_gather(struct guest_plug *p)
 	json_add(config, "held", held);
 	if (r >= 0)
 		r = state_vm_get(g->d->state, g->id, &vm, &e);
+	if (r >= 0)
+		r = nets_reserve(g->d, &vm, config, false, &e);
 	if (r < 0) {
 		json_object_put(config);
 		plug_fail(p, &e);
@@ -417,8 +425,10 @@ static void plug_gather(struct guest_plug *p)
 	plug_progress(p, "files");
 	p->gather = gather_more(&g->d->loop, &g->d->hostfs, &vm, config, plug_gathered, p);
 	p->calls += p->gather != NULL;
-	if (p->gather)
+	if (p->gather) {
+		nets_gather_begins(g->d);
 		return;
+	}
 	err_set(&e, ERR_FAILED, "cannot open the files of device '%s': out of memory",
 		p->plan.device);
 	plug_fail(p, &e);

@@ -31,6 +31,12 @@ static int plug_store_row(const struct guest_plug *p, struct err *e)
 	if (p->outcome == PLUG_CAME ||
 	    (p->outcome == PLUG_FAILED && !p->attach && !p->plan.defined))
 		return plug_put(p, STATE_ATTACHED, e);
+	if (p->attach || p->outcome == PLUG_WENT) {
+		int r = state_nic_delete(s, p->g->id, p->plan.device, e);
+
+		if (r < 0)
+			return r;
+	}
 	if (p->outcome == PLUG_WENT && p->plan.defined)
 		return plug_put(p, STATE_DETACHED, e);
 	return state_attachment_delete(s, p->g->id, p->plan.device, e);

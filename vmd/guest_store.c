@@ -17,6 +17,8 @@ static int guest_store_end(struct guest *g, struct err *e)
 	int ret;
 
 	ret = state_attachment_clear(s, g->id, e);
+	if (ret >= 0)
+		ret = state_nic_clear(s, g->id, e);
 	if (ret < 0)
 		return ret;
 	if (g->up)

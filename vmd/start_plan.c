@@ -15,6 +15,7 @@
 #include "vmd/gather.h"
 #include "vmd/guest.h"
 #include "vmd/lease.h"
+#include "vmd/nets.h"
 
 struct start_plan {
 	struct daemon *d;
@@ -98,6 +99,8 @@ static int start_plan_begin(struct start_plan *p, struct err *e)
 
 	if (ret >= 0)
 		ret = json_parse(text, strlen(text), &p->config, e);
+	if (ret >= 0)
+		ret = nets_reserve(p->d, &p->vm, p->config, true, e);
 	return ret < 0 ? ret : lease_take(p->d, &p->vm, p->config, true, start_plan_leased, p, e);
 }
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Network cards of VMs, what vmd keeps of them: who has which MAC address, what each is connected to, and the bridges of
+ * private links that are to be removed once nobody is on them (net_private.h). Making them is gather_net.c's. On
+ * the loop's thread.
+ */
+#ifndef VMD_NETS_H
+#define VMD_NETS_H
+
+#include "lib/fdio.h"
+#include "lib/json.h"
+#include "state/state.h"
+
+struct daemon;
+struct nets;
+
+struct nets *nets_new(struct daemon *d);
+/* vmd ends: nothing begins any more; rows of what a worker is at stay for the next vmd. */
+void nets_close(struct nets *n);
+/* Its worker has ended. Accepts NULL. */
+void nets_free(struct nets *n);
+
+/*
+ * The cards of a machine configuration are about to be made (a gather begins): their rows are written, and those of the bridges
+ * that they may make. -ERR_NET_MAC: another VM of this host has the address. dry: nothing is written.
+ */
+int nets_reserve(struct daemon *d, const struct state_vm *vm, struct json_object *config, bool dry,
+		 struct err *e);
+/* A gather has begun, and its descriptors are closed or somebody else's: no bridge is removed in between. */
+void nets_gather_begins(struct daemon *d);
+void nets_gathered(struct daemon *d);
+/* Close what came of a gather and is not wanted: the last descriptor of a tap ends it, which blocks. */
+void nets_discard(struct daemon *d, struct fdset *take_fds);
+/* What they became, {ID: detail}, in the open transaction; NULL: nothing. */
+int nets_store(struct daemon *d, const char *vm, struct json_object *details, struct err *e);
+/* Some of them may be gone: remove bridges of private links that nobody is on, now or soon. */
+void nets_sweep(struct daemon *d);
+/* [{device, mac, network, …}] of a VM. */
+struct json_object *nets_json(struct daemon *d, const char *vm);
+
+#endif
