@@ -86,9 +86,29 @@ static const char *show_backend(struct json_object *device)
 	return NULL;
 }
 
+/* "bridge br0, VLAN 100", of a definition or of what runs; NULL for what is no network card's. */
+static const char *show_network(struct json_object *network, char *out, size_t size)
+{
+	static const char *const kinds[] = { "bridge", "private", "tap", "user" };
+	int64_t vlan = json_get_int(network, "vlan", 0);
+	const char *name;
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(kinds) && !json_get(network, kinds[i]))
+		i++;
+	if (i == ARRAY_SIZE(kinds))
+		return NULL;
+	name = json_get_str(network, kinds[i], "");
+	snprintf(out, size, "%s%s%s", kinds[i], name[0] ? " " : "", name);
+	if (vlan)
+		snprintf(out + strlen(out), size - strlen(out), ", VLAN %" PRId64, vlan);
+	return out;
+}
+
 static void show_devices(struct vmctl *v, struct json_object *devices)
 {
 	struct table table;
+	char text[160];
 
 	if (!devices || !json_object_array_length(devices))
 		return;
@@ -103,7 +123,11 @@ static void show_devices(struct vmctl *v, struct json_object *devices)
 		table_cell(&table, json_get_str(d, "id", NULL), NULL);
 		table_cell(&table, json_get_str(d, "type", NULL), NULL);
 		table_cell(&table, json_get_str(d, "address", json_get_str(d, "port", NULL)), NULL);
-		table_cell(&table, show_backend(d), NULL);
+		table_cell(&table,
+			   json_get(d, "network")
+				   ? show_network(json_get(d, "network"), text, sizeof(text))
+				   : show_backend(d),
+			   NULL);
 	}
 	fputc('\n', v->out.out);
 	table_print(&table, v->out.out, v->out.header, false);
@@ -133,6 +157,54 @@ static struct json_object *show_stats(struct vmctl *v, struct json_object *vm)
 		stats = json_object_get(reply.result);
 	client_reply_fini(&reply);
 	return stats;
+}
+
+static const char *show_yes(struct json_object *o, const char *key)
+{
+	if (!json_get(o, key))
+		return NULL;
+	return json_get_bool(o, key, false) ? "yes" : "no";
+}
+
+/* "bridge, VLAN 100", "private backstage" */
+static const char *show_kind(struct json_object *nic, char *out, size_t size)
+{
+	const char *name = json_get_str(nic, "private", "");
+	int64_t vlan = json_get_int(nic, "vlan", 0);
+
+	snprintf(out, size, "%s%s%s", json_get_str(nic, "network", "-"), name[0] ? " " : "", name);
+	if (vlan)
+		snprintf(out + strlen(out), size - strlen(out), ", VLAN %" PRId64, vlan);
+	return out;
+}
+
+/* The cards of one that runs, as the host has them. */
+static void show_networks(struct vmctl *v, struct json_object *list)
+{
+	static const char *const columns[] = { "DEVICE", "MAC",	  "NETWORK", "BRIDGE",
+					       "TAP",	 "VHOST", "GUARDED" };
+	struct table table;
+	char text[160];
+
+	if (!list || !json_object_array_length(list))
+		return;
+	table_init(&table);
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+		table_column(&table, columns[i], TABLE_LEFT);
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *n = json_object_array_get_idx(list, i);
+
+		table_cell(&table, json_get_str(n, "device", NULL), NULL);
+		table_cell(&table, json_get_str(n, "mac", NULL), NULL);
+		table_cell(&table, show_kind(n, text, sizeof(text)), NULL);
+		table_cell(&table, json_get_str(n, "bridge", NULL), NULL);
+		table_cell(&table, json_get_str(n, "tap", NULL), NULL);
+		table_cell(&table, show_yes(n, "vhost"), NULL);
+		table_cell(&table, show_yes(n, "guarded"), NULL);
+	}
+	fputc('\n', v->out.out);
+	table_print(&table, v->out.out, v->out.header, false);
+	table_fini(&table);
 }
 
 /* How the devices of one that runs differ from those of its revision. */
@@ -187,6 +259,7 @@ static void show_print(struct vmctl *v, struct json_object *vm)
 	table_fini(&table);
 	show_devices(v, json_get(json_get(vm, "config"), "devices"));
 	show_attachments(v, json_get(vm, "attachments"));
+	show_networks(v, json_get(vm, "networks"));
 	show_leases(v, json_get(vm, "leases"));
 }
 

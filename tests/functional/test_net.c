@@ -30,6 +30,7 @@ static void test_bridge(void **state)
 {
 	AUTO_JSON struct json_object *link = NULL, *fdb = NULL, *again = NULL;
 	char tap[IFNAMSIZ], command[64];
+	struct harness_output out;
 	struct netw *w = *state;
 	struct json_object *port;
 
@@ -62,6 +63,11 @@ static void test_bridge(void **state)
 	fdb = netns_json(command);
 	assert_string_equal(json_get_str(json_at(fdb, "/0"), "mac", ""), "52:54:00:aa:00:01");
 	assert_string_equal(json_get_str(json_at(fdb, "/0"), "state", ""), "static");
+	assert_int_equal(harness_vmctl(w->h, NULL, &out, "show", "web", NULL), 0);
+	assert_non_null(strstr(out.out, "\nnet0      virtio-net  00:02.0  bridge br0\n"));
+	assert_non_null(strstr(out.out,
+			       "\nDEVICE  MAC                NETWORK  BRIDGE  TAP            "
+			       "VHOST  GUARDED\nnet0    52:54:00:aa:00:01  bridge   br0     "));
 	netw_end(w, "web");
 	assert_false(netns_has(tap));
 	assert_int_equal(netw_rows(w, "nic"), 0);
