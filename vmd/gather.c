@@ -138,12 +138,16 @@ static int gather_record(struct gather *g, struct err *e)
 static int gather_process(struct gather *g, struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
+	int ret;
 
 	if (g->cgroup[0] == '/') { /* a scope is made once there is a process to put in */
 		fd = cgroup_make(g->cgroups, g->cgroup, &g->limits, e);
 		if (fd < 0)
 			return fd;
 	}
+	ret = gather_net_users(g, fd, e);
+	if (ret < 0)
+		return ret;
 	g->program.cgroup = fd;
 	g->program.memlock = g->memlock;
 	return vmproc_prepare(g->dir, &g->program, &g->child, e);
@@ -156,6 +160,8 @@ static void gather_run_more(struct gather *g)
 		g->ret = gather_vfio(g, &g->err);
 	if (g->ret >= 0)
 		g->ret = gather_net(g, &g->err);
+	if (g->ret >= 0)
+		g->ret = gather_net_users(g, -1, &g->err);
 }
 
 static void gather_run(struct gather *g)

@@ -85,10 +85,12 @@ int gather_vfio(struct gather *g, struct err *e);
 
 /*
  * gather_net.c: network cards (type virtio-net) as vmm takes them: "network" and "vhost" become tap_fds and vhost_fds. nets:
- * {network: "bridge" | "private" | "tap", bridge?, private?, vlan?, tap, vhost, guarded?} of each. Without a dir nothing is made.
+ * {network: "bridge" | "private" | "tap" | "user", bridge?, private?, vlan?, tap?, vhost?, guarded?, forwards?} of each. Without a dir nothing is made.
  * -ERR_NET_…, -ERR_DENIED.
  */
 int gather_net(struct gather *g, struct err *e);
+/* Those of network: user get their passt, in a control group (borrowed; -1: vmd's own), and a stream_fd. -ERR_NET_USER. */
+int gather_net_users(struct gather *g, int cgroup, struct err *e);
 
 #define GATHER_RECORD "exit.json"  /* in dir */
 #define GATHER_TAIL "console.tail" /* what its consoles said last while vmd was away */

@@ -18,6 +18,7 @@
 #include "vmd/net_link.h"
 #include "vmd/net_private.h"
 #include "vmd/net_tap.h"
+#include "vmd/net_user.h"
 
 /* A card on its way. */
 struct gather_nic {
@@ -280,7 +281,11 @@ static int gather_nic_run(struct gather_nic *n, struct err *e)
 		ret = gather_kinds[i].run(n, e);
 		return ret < 0 ? ret : gather_nic_tap_done(n, e);
 	}
-	return err_set(e, ERR_NET_USER, "network: user is not to be had here");
+	/* passt runs with the VM: gather_net_users */
+	json_add_str(n->detail, "network", "user");
+	json_add(n->detail, "forwards",
+		 json_object_get(json_get(json_get(n->network, "user"), "forwards")));
+	return 0;
 }
 
 /* No interface of the host may have the address of a card: frames to it would go astray. */
@@ -335,6 +340,37 @@ static int gather_nic(struct gather *g, struct json_object *device, struct err *
 	json_object_object_del(device, "network");
 	json_object_object_del(device, "vhost");
 	return 0;
+}
+
+static int gather_user(struct gather *g, struct json_object *device, int cgroup, struct err *e)
+{
+	const char *id = json_get_str(device, "id", "");
+	struct json_object *detail = json_get(g->nets, id);
+	struct net_user user = { .forwards = json_get(detail, "forwards"),
+				 .mtu = (unsigned int)json_get_int(device, "mtu", 0),
+				 .cgroup = cgroup };
+	int fd, index;
+
+	if (strcmp(json_get_str(detail, "network", ""), "user") != 0)
+		return 0;
+	fd = net_user_start(&user, e);
+	index = fd < 0 ? fd : fdset_add(&g->fds, fd);
+	if (index < 0)
+		return fd < 0 ? err_wrap(e, "device '%s'", id)
+			      : err_ret(e, index, "too many files");
+	json_add(device, "stream_fd", json_add_int(json_new(), "fd", index));
+	return 0;
+}
+
+int gather_net_users(struct gather *g, int cgroup, struct err *e)
+{
+	struct json_object *devices = json_get(g->config, "devices");
+	size_t count = devices ? json_object_array_length(devices) : 0;
+	int ret = 0;
+
+	for (size_t i = 0; i < count && ret >= 0; i++)
+		ret = gather_user(g, json_object_array_get_idx(devices, i), cgroup, e);
+	return ret;
 }
 
 int gather_net(struct gather *g, struct err *e)
