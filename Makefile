@@ -241,6 +241,7 @@ install: all
 	for u in $(UNITS); do sed 's|@SBINDIR@|$(PREFIX)/sbin|' vmd/systemd/$$u.in >$(DESTDIR)$(UNITDIR)/$$u && \
 		chmod 644 $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
 	install -D -m 644 vmd/systemd/sriov.conf $(DESTDIR)$(PREFIX)/share/vmd/sriov.conf
+	install -D -m 644 vmd/systemd/network.conf $(DESTDIR)$(PREFIX)/share/vmd/network.conf
 	install -m 644 vmd/systemd/vmd.sysusers $(DESTDIR)$(SYSUSERSDIR)/vmd.conf
 	install -D -m 644 vmd/systemd/60-vmd-vf.rules $(DESTDIR)$(UDEVDIR)/60-vmd-vf.rules
 	for m in $(MAN_PAGES); do s=$${m##*.}; install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/} || exit 1; done
@@ -253,7 +254,7 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/vmd 2>/dev/null
 	for u in $(UNITS); do rm -f $(DESTDIR)$(UNITDIR)/$$u; done
-	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmd.conf $(DESTDIR)$(UDEVDIR)/60-vmd-vf.rules $(DESTDIR)$(PREFIX)/share/vmd/sriov.conf
+	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmd.conf $(DESTDIR)$(UDEVDIR)/60-vmd-vf.rules $(addprefix $(DESTDIR)$(PREFIX)/share/vmd/,sriov.conf network.conf)
 	-rmdir $(DESTDIR)$(PREFIX)/share/vmd 2>/dev/null
 	for m in $(MAN_PAGES); do s=$${m##*.}; rm -f $(DESTDIR)$(PREFIX)/share/man/man$$s/$${m##*/}; done
 

@@ -79,7 +79,37 @@ static int attach_rng(struct vmctl *v, const char *what, struct json_object *par
 	return EXIT_OK;
 }
 
-/* A kind, and the options that only it has. */
+/* "user", "bridge:br0" */
+static int attach_nic(struct vmctl *v, const char *what, struct json_object *params)
+{
+	static const char *const kinds[] = { "bridge", "private", "tap" };
+	struct json_object *o = json_add_str(json_new(), "type", "virtio-net");
+	struct json_object *network = json_new();
+	uint64_t vlan = args_number(&v->args, "vlan", UINT64_MAX);
+	const char *name = what ? strchr(what, ':') : NULL;
+	size_t i = 0;
+
+	json_add(params, "device", json_add(o, "network", network));
+	attach_str(v, o, "id");
+	attach_str(v, o, "mac");
+	if (vlan != UINT64_MAX)
+		json_add_int(network, "vlan", (int64_t)MIN(vlan, (uint64_t)INT64_MAX));
+	if (what && !strcmp(what, "user")) {
+		json_add(network, "user", json_new());
+		return EXIT_OK;
+	}
+	while (name && i < ARRAY_SIZE(kinds) &&
+	       (strncmp(what, kinds[i], (size_t)(name - what)) != 0 ||
+		strlen(kinds[i]) != (size_t)(name - what)))
+		i++;
+	if (!name || i == ARRAY_SIZE(kinds))
+		return vmctl_usage(v, "attach VM nic: give its network: user, bridge:NAME, "
+				      "private:NAME or tap:NAME");
+	json_add_str(network, kinds[i], name + 1);
+	return EXIT_OK;
+}
+
+/* A kind, and the options that not all have. */
 static const struct {
 	const char *name;
 	int (*params)(struct vmctl *v, const char *what, struct json_object *params);
@@ -87,6 +117,7 @@ static const struct {
 } attach_kinds[] = {
 	{ "pci", attach_pci, { "pool", "mac", "vlan" } },
 	{ "disk", attach_disk, { "serial", "read-only" } },
+	{ "nic", attach_nic, { "mac", "vlan" } },
 	{ "rng", attach_rng, { NULL } },
 };
 
@@ -94,6 +125,14 @@ static bool attach_given(const struct vmctl *v, const char *name)
 {
 	for (size_t i = 0; i < v->args.nvalues; i++)
 		if (!strcmp(v->args.values[i].option->name, name))
+			return true;
+	return false;
+}
+
+static bool attach_has_option(size_t kind, const char *name)
+{
+	for (const char *const *o = attach_kinds[kind].options; *o; o++)
+		if (!strcmp(*o, name))
 			return true;
 	return false;
 }
@@ -108,10 +147,10 @@ static int attach_params(struct vmctl *v, struct json_object *params)
 		if (!strcmp(attach_kinds[i].name, kind))
 			of = i;
 	if (of == ARRAY_SIZE(attach_kinds))
-		return vmctl_usage(v, "attach: '%s' is not pci, disk or rng", kind);
+		return vmctl_usage(v, "attach: '%s' is not pci, disk, nic or rng", kind);
 	for (size_t i = 0; i < ARRAY_SIZE(attach_kinds); i++)
 		for (const char *const *o = attach_kinds[i].options; i != of && *o; o++)
-			if (attach_given(v, *o))
+			if (attach_given(v, *o) && !attach_has_option(of, *o))
 				return vmctl_usage(v, "attach VM %s: --%s goes with %s", kind, *o,
 						   attach_kinds[i].name);
 	return attach_kinds[of].params(v, what, params);

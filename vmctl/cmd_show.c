@@ -182,7 +182,7 @@ static const char *show_kind(struct json_object *nic, char *out, size_t size)
 static void show_networks(struct vmctl *v, struct json_object *list)
 {
 	static const char *const columns[] = { "DEVICE", "MAC",	  "NETWORK", "BRIDGE",
-					       "TAP",	 "VHOST", "GUARDED" };
+					       "TAP",	 "VHOST", "GUARDED", "LINK" };
 	struct table table;
 	char text[160];
 
@@ -201,6 +201,9 @@ static void show_networks(struct vmctl *v, struct json_object *list)
 		table_cell(&table, json_get_str(n, "tap", NULL), NULL);
 		table_cell(&table, show_yes(n, "vhost"), NULL);
 		table_cell(&table, show_yes(n, "guarded"), NULL);
+		table_cell(&table,
+			   json_get_bool(n, "lost", false) ? "lost" : json_get_str(n, "link", NULL),
+			   NULL);
 	}
 	fputc('\n', v->out.out);
 	table_print(&table, v->out.out, v->out.header, false);

@@ -153,7 +153,7 @@ static void complete_device_list(struct complete *c, struct json_object *list, c
 		const char *type = json_get_str(d, "type", "");
 
 		if (!strncmp(type, "vfio-", 5) || !strcmp(type, "virtio-blk") ||
-		    !strcmp(type, "virtio-rng"))
+		    !strcmp(type, "virtio-rng") || !strcmp(type, "virtio-net"))
 			complete_offer(c, json_get_str(d, key, ""), type);
 	}
 }
@@ -168,10 +168,30 @@ static void complete_devices(struct complete *c)
 	complete_device_list(c, json_get(result, "attachments"), "device");
 }
 
+static void complete_cards(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(
+		c, "vm.get", json_add_str(json_new(), "vm", c->noperands ? c->operands[0] : ""));
+	struct json_object *list = json_get(result, "networks");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		const struct json_object *n = json_object_array_get_idx(list, i);
+
+		complete_offer(c, json_get_str(n, "device", ""), json_get_str(n, "network", ""));
+	}
+}
+
+static void complete_links(struct complete *c)
+{
+	complete_offer(c, "up", "plugged in");
+	complete_offer(c, "down", "pulled out");
+}
+
 static void complete_attach_kinds(struct complete *c)
 {
 	complete_offer(c, "pci", "a device of the host");
 	complete_offer(c, "disk", "an image, by virtio-blk");
+	complete_offer(c, "nic", "a network card: user, bridge:NAME, private:NAME, tap:NAME");
 	complete_offer(c, "rng", "entropy, by virtio-rng");
 }
 
@@ -269,6 +289,8 @@ static const struct {
 	{ "ADDRESS", complete_pci },
 	{ "DEVICE", complete_devices },
 	{ "KIND", complete_attach_kinds },
+	{ "CARD", complete_cards },
+	{ "LINK", complete_links },
 	{ "DIR", complete_files },
 };
 

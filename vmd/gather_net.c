@@ -321,6 +321,7 @@ static int gather_nic(struct gather *g, struct json_object *device, struct err *
 				.dry = !g->dir[0] && !g->more };
 	int ret = netdef_mac_parse(json_get_str(device, "mac", ""), n.mac);
 
+	json_add_str(n.detail, "link", json_get_str(device, "link", "up"));
 	net_tap_init(&n.tap);
 	if (ret < 0 || n.queues > NET_TAP_QUEUES)
 		ret = err_set(e, ERR_INVALID, "its MAC address or queues are none");

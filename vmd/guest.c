@@ -581,6 +581,8 @@ static void guest_proc_event(void *arg, const char *type, const char *message)
 	}
 	guest_put(g);
 	log_info(&g->d->log, "VM '%s': %s%s%s", g->name, type, message[0] ? ": " : "", message);
+	if (!strcmp(type, "device"))
+		nets_heard(g->d, g->id, g->name, message);
 	if (!strcmp(type, "reset"))
 		event_emit(g->d->events, "vm.reset", g->id,
 			   json_add_str(json_new(), "name", g->name));

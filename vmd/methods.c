@@ -55,6 +55,7 @@ const struct method methods[] = {
 	{ "vm.restart", method_vm_restart },
 	{ "vm.resume", method_vm_resume },
 	{ "vm.revert", method_vm_revert },
+	{ "vm.set_link", method_vm_set_link },
 	{ "vm.start", method_vm_start },
 	{ "vm.stats", method_vm_stats },
 	{ "vm.stop", method_vm_stop },

@@ -106,6 +106,8 @@ struct guest *method_running_guest(struct daemon *d, struct call *call);
 /* method_memory.c: what it has and uses */
 void method_vm_balloon(struct daemon *d, struct call *call);
 void method_vm_stats(struct daemon *d, struct call *call);
+/* method_net.c: cables */
+void method_vm_set_link(struct daemon *d, struct call *call);
 /* method_pci.c: what can be passed through */
 void method_pci_list(struct daemon *d, struct call *call);
 void method_pci_get(struct daemon *d, struct call *call);

@@ -10,7 +10,11 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmd/daemon.h"
+#include "vmd/event.h"
 #include "vmd/net_private.h"
+
+/* what vmm/virtio/net.c says behind the device's id */
+#define NETS_GONE ": its network is gone; the link is down"
 
 struct nets_bridge {
 	int64_t id;
@@ -300,4 +304,97 @@ struct json_object *nets_json(struct daemon *d, const char *vm)
 	if (state_nic_list(d->state, vm, nets_add_json, list, &e) < 0)
 		log_error(&d->log, "%s", e.msg);
 	return list;
+}
+
+/* --- cables ------------------------------------------------------------------------------------------- */
+
+struct nets_find {
+	const char *device;
+	struct json_object *detail; /* owned */
+};
+
+static int nets_find_one(void *arg, const struct state_nic *nic)
+{
+	struct nets_find *f = arg;
+
+	if (strcmp(nic->device, f->device) != 0)
+		return 0;
+	return json_parse(nic->detail, strlen(nic->detail), &f->detail, NULL);
+}
+
+int nets_link_get(struct daemon *d, const char *vm, const char *device, struct nets_link *ret,
+		  struct err *e)
+{
+	struct nets_find f = { .device = device };
+	int r = state_nic_list(d->state, vm, nets_find_one, &f, e);
+
+	if (r < 0 || !f.detail)
+		return r;
+	snprintf(ret->link, sizeof(ret->link), "%s", json_get_str(f.detail, "link", ""));
+	ret->lost = json_get_bool(f.detail, "lost", false);
+	json_object_put(f.detail);
+	return 1;
+}
+
+static int nets_link_write(struct daemon *d, const char *vm, const char *name, const char *device,
+			   struct json_object *detail, const char *reason, struct err *e)
+{
+	struct json_object *data = json_add_str(json_new(), "name", name);
+	int r = state_begin(d->state, e);
+
+	json_add_str(data, "device", device);
+	json_add_str(data, "link", json_get_str(detail, "link", ""));
+	if (reason)
+		json_add_str(data, "reason", reason);
+	if (r >= 0)
+		r = state_nic_set(d->state, vm, device,
+				  json_object_to_json_string_ext(detail, JSON_C_TO_STRING_PLAIN),
+				  e);
+	if (r < 0)
+		json_object_put(data);
+	else
+		r = event_add(d->events, "device.link", vm, data, e);
+	if (r >= 0)
+		r = state_commit(d->state, e);
+	if (r >= 0) {
+		event_flush(d->events);
+		return 1;
+	}
+	state_rollback(d->state);
+	event_drop(d->events);
+	return r;
+}
+
+int nets_link_told(struct daemon *d, const char *vm, const char *name, const char *device,
+		   const char *link, const char *reason, struct err *e)
+{
+	struct nets_find f = { .device = device };
+	int r = state_nic_list(d->state, vm, nets_find_one, &f, e);
+
+	if (r < 0 || !f.detail)
+		return r;
+	r = 0;
+	if (strcmp(json_get_str(f.detail, "link", ""), link) != 0 ||
+	    (reason && !json_get_bool(f.detail, "lost", false))) {
+		json_add_str(f.detail, "link", link);
+		if (reason)
+			json_add_bool(f.detail, "lost", true);
+		r = nets_link_write(d, vm, name, device, f.detail, reason, e);
+	}
+	json_object_put(f.detail);
+	return r;
+}
+
+/* Once for each card: more of it would be a vmm that fills the database. */
+void nets_heard(struct daemon *d, const char *vm, const char *name, const char *message)
+{
+	const char *rest = strchr(message, ':');
+	char device[64];
+	struct err e;
+
+	if (!rest || strcmp(rest, NETS_GONE) != 0)
+		return;
+	snprintf(device, sizeof(device), "%.*s", (int)MIN(rest - message, 63), message);
+	if (nets_link_told(d, vm, name, device, "down", "its network is gone", &e) < 0)
+		log_error(&d->log, "VM '%s', device '%s': %s", name, device, e.msg);
 }

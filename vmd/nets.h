@@ -35,6 +35,23 @@ void nets_discard(struct daemon *d, struct fdset *take_fds);
 int nets_store(struct daemon *d, const char *vm, struct json_object *details, struct err *e);
 /* Some of them may be gone: remove bridges of private links that nobody is on, now or soon. */
 void nets_sweep(struct daemon *d);
+/* The cable of a card of a VM that runs. */
+struct nets_link {
+	char link[8]; /* "up", "down" */
+	bool lost;    /* its network is gone: down it stays */
+};
+
+/* 1, 0: the VM has no such card, or negative. */
+int nets_link_get(struct daemon *d, const char *vm, const char *device, struct nets_link *ret,
+		  struct err *e);
+/*
+ * It is up or down now: written, and event device.link tells if it was not before. reason: its network is gone; NULL:
+ * somebody wanted it so. 0: there is no such card, or nothing new.
+ */
+int nets_link_told(struct daemon *d, const char *vm, const char *name, const char *device,
+		   const char *link, const char *reason, struct err *e);
+/* vmm says something of a device: is it that a card's network is gone? */
+void nets_heard(struct daemon *d, const char *vm, const char *name, const char *message);
 /* [{device, mac, network, …}] of a VM. */
 struct json_object *nets_json(struct daemon *d, const char *vm);
 

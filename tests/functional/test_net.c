@@ -65,9 +65,9 @@ static void test_bridge(void **state)
 	assert_string_equal(json_get_str(json_at(fdb, "/0"), "state", ""), "static");
 	assert_int_equal(harness_vmctl(w->h, NULL, &out, "show", "web", NULL), 0);
 	assert_non_null(strstr(out.out, "\nnet0      virtio-net  00:02.0  bridge br0\n"));
-	assert_non_null(strstr(out.out,
-			       "\nDEVICE  MAC                NETWORK  BRIDGE  TAP            "
-			       "VHOST  GUARDED\nnet0    52:54:00:aa:00:01  bridge   br0     "));
+	assert_non_null(strstr(
+		out.out, "\nDEVICE  MAC                NETWORK  BRIDGE  TAP            "
+			 "VHOST  GUARDED  LINK\nnet0    52:54:00:aa:00:01  bridge   br0     "));
 	netw_end(w, "web");
 	assert_false(netns_has(tap));
 	assert_int_equal(netw_rows(w, "nic"), 0);
@@ -83,6 +83,35 @@ static void test_bridge(void **state)
 	assert_true(json_get_bool(port, "learning", false));
 	netw_end(w, "web");
 	assert_int_equal(netns_count("vm"), 0);
+}
+
+/* The guest asks the host for its address, and pings it, with frames in several parts. */
+static void test_traffic(void **state)
+{
+	static const char *const cards[] = { "'queues': 1", "'mtu': 1600, 'spoofing': true" };
+	AUTO_JSON struct json_object *vm = NULL;
+	char params[1200], kernel[512];
+	struct netw *w = *state;
+
+	NEEDS_NET(w);
+	netns_run("ip addr add 10.0.0.1/24 dev br0");
+	snprintf(kernel, sizeof(kernel), "%s", w->kernel);
+	strcpy(strrchr(kernel, '/'), "/net");
+	for (size_t i = 0; i < ARRAY_SIZE(cards); i++) {
+		snprintf(params, sizeof(params),
+			 "{'definition': {'name': 'web', 'profile': 'micro', 'memory': '32MiB', "
+			 "'boot': {'kernel': '%s', 'cmdline': '%s'}, 'devices': [{'type': "
+			 "'debug-port'}, {'type': 'virtio-net', 'network': {'bridge': 'br0'}, "
+			 "%s}]}}",
+			 kernel, i ? "mrg=1 mtu=1600" : "", cards[i]);
+		json_object_put(client_result(w->c, "vm.apply", params));
+		netw_start(w, "web");
+		json_object_put(client_result(w->c, "vm.wait", "{'vm': 'web', 'for': 'stopped'}"));
+		scene_expect_exit(w->c, "web", "guest-exit", NULL);
+		vm = netw_ask(w, "vm.get", "web");
+		assert_int_equal(json_get_int(json_at(vm, "/observed/exit"), "code", -1), 0);
+		json_object_put(TAKE_PTR(vm));
+	}
 }
 
 static void test_bridge_refused(void **state)
@@ -273,15 +302,16 @@ static void test_private_refused(void **state)
 static void test_attach(void **state)
 {
 	struct netw *w = *state;
+	struct harness_output out;
 
 	NEEDS_NET(w);
 	netw_define(w, "a", "'network': {'bridge': 'br0'}");
 	netw_start(w, "a");
 	json_object_put(client_result(
 		w->c, "vm.wait", "{'vm': 'a', 'for': 'console', 'regex': '^waits for devices'}"));
-	json_object_put(client_result(w->c, "vm.attach",
-				      "{'vm': 'a', 'device': {'type': 'virtio-net', 'network': "
-				      "{'private': 'back'}}}"));
+	assert_int_equal(
+		harness_vmctl(w->h, NULL, &out, "attach", "a", "nic", "private:back", NULL), 0);
+	assert_string_equal(out.out, "a: net1 attached\n");
 	assert_string_equal(netw_shown(w, "a", 1, "bridge"), "vmd-back");
 	assert_int_equal(netns_count("vm"), 3);
 	client_expect_error(w->c, "vm.attach",
@@ -297,13 +327,64 @@ static void test_attach(void **state)
 	netw_end(w, "a");
 }
 
+/* --- cables ------------------------------------------------------------------------------------------------ */
+
+static void set_link(struct netw *w, const char *link, bool changed)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	char params[96];
+
+	snprintf(params, sizeof(params), "{'vm': 'a', 'device': 'net0', 'link': '%s'}", link);
+	o = client_result(w->c, "vm.set_link", params);
+	assert_int_equal(json_get_bool(o, "changed", !changed), changed);
+	assert_string_equal(netw_shown(w, "a", 0, "link"), link);
+}
+
+static void test_set_link(void **state)
+{
+	AUTO_JSON struct json_object *dry = NULL, *down = NULL, *up = NULL;
+	struct netw *w = *state;
+	struct harness_output out;
+
+	NEEDS_NET(w);
+	json_object_put(client_result(w->c, "event.subscribe", NULL));
+	netw_define(w, "a", "'network': {'bridge': 'br0'}");
+	netw_start(w, "a");
+	assert_string_equal(netw_shown(w, "a", 0, "link"), "up");
+	dry = client_result(w->c, "vm.set_link",
+			    "{'vm': 'a', 'device': 'net0', 'link': 'down', 'dry_run': true}");
+	assert_string_equal(json_get_str(dry, "note", ""), "would be set");
+	set_link(w, "up", false);
+	set_link(w, "down", true);
+	set_link(w, "down", false);
+	down = client_event(w->c, "device.link", NULL);
+	assert_string_equal(json_get_str(json_get(down, "data"), "device", ""), "net0");
+	assert_string_equal(json_get_str(json_get(down, "data"), "link", ""), "down");
+	assert_int_equal(harness_vmctl(w->h, NULL, &out, "set-link", "a", "net0", "up", NULL), 0);
+	assert_string_equal(out.out, "a: link of net0 is up\n");
+	up = client_event(w->c, "device.link", NULL);
+	assert_string_equal(json_get_str(json_get(up, "data"), "link", ""), "up");
+	assert_int_equal(harness_vmctl(w->h, NULL, &out, "set-link", "a", "net0", "up", NULL), 0);
+	assert_string_equal(out.err, "a: link of net0: it is so already\n");
+	client_expect_error(w->c, "vm.set_link", "{'vm': 'a', 'device': 'rng0', 'link': 'up'}",
+			    ERR_VM_NO_DEVICE, "VM 'a' has no network card 'rng0'", "");
+	netw_end(w, "a");
+	json_object_put(
+		client_error(w->c, "vm.set_link", "{'vm': 'a', 'device': 'net0', 'link': 'up'}"));
+	/* as the definition says, at each start */
+	netw_define(w, "a", "'network': {'bridge': 'br0'}, 'link': 'down'");
+	netw_start(w, "a");
+	assert_string_equal(netw_shown(w, "a", 0, "link"), "down");
+	set_link(w, "up", true);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, netw_setup, netw_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_bridge), T(test_bridge_refused), T(test_vhost),	 T(test_same_mac),
-		T(test_tap),	T(test_tap_refused),	T(test_private), T(test_private_refused),
-		T(test_attach),
+		T(test_bridge),		 T(test_traffic), T(test_bridge_refused), T(test_vhost),
+		T(test_same_mac),	 T(test_tap),	  T(test_tap_refused),	  T(test_private),
+		T(test_private_refused), T(test_attach),  T(test_set_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,6 +122,37 @@ static void test_user(void **state)
 	assert_false(port_open());
 }
 
+/* passt is gone, and the VM is not: the guest sees that its cable is. */
+static void test_passt_dies(void **state)
+{
+	AUTO_JSON struct json_object *event = NULL;
+	struct netw *w = *state;
+
+	NEEDS_PASST(w);
+	make_uplink();
+	json_object_put(client_result(w->c, "event.subscribe", NULL));
+	strcpy(strrchr(w->kernel, '/'),
+	       "/net"); /* it sends, and waits for an answer that none gives */
+	netw_define(w, "web", CARD);
+	netw_start(w, "web");
+	assert_int_equal(kill(find_passt(), SIGKILL), 0);
+	event = client_event(w->c, "device.link", NULL);
+	assert_string_equal(json_get_str(json_get(event, "data"), "device", ""), "net0");
+	assert_string_equal(json_get_str(json_get(event, "data"), "link", ""), "down");
+	assert_string_equal(json_get_str(json_get(event, "data"), "reason", ""),
+			    "its network is gone");
+	assert_string_equal(netw_shown(w, "web", 0, "link"), "down");
+	assert_string_equal(netw_shown(w, "web", 0, "lost"), "true");
+	client_expect_error(
+		w->c, "vm.set_link", "{'vm': 'web', 'device': 'net0', 'link': 'up'}", ERR_VM_STATE,
+		"the network of card 'net0' of VM 'web' is gone",
+		"vmctl restart web makes it anew; or detach the card and attach another");
+	scene_expect_state(w->c, "web", "running");
+	netw_end(w, "web");
+	netw_start(w, "web");
+	assert_true(port_open());
+}
+
 /* The ports of the one before may still be taken for a moment. */
 static void test_restart(void **state)
 {
@@ -181,10 +212,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, netw_setup, netw_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_user),
-		T(test_restart),
-		T(test_refused),
-		T(test_not_installed),
+		T(test_user),	 T(test_passt_dies),	T(test_restart),
+		T(test_refused), T(test_not_installed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
