@@ -45,6 +45,7 @@ struct vmproc_child {
 	int pidfd;			/* owned */
 	sem_t settled;			/* the child waits at its gate, or there is none */
 	bool waits;
+	atomic_bool told; /* all that the child reads behind its gate is there */
 	const char *what; /* the child's: the step that failed, and its errno */
 	int code;
 	struct state_process process;
@@ -73,7 +74,7 @@ static void spawn_put(struct vmproc_child *s)
 /* --- the child --- */
 
 /*
- * Its descriptors and its end by their system calls: a sanitizer's wrappers keep books about the
+ * Its descriptors, its signals and its end by their system calls: a sanitizer's wrappers keep books about the
  * process, in memory, which is vmd's.
  */
 _Noreturn static void spawn_exit(int status)
@@ -87,15 +88,19 @@ static long spawn_dup(int fd, int as)
 	return syscall(SYS_dup2, fd, as);
 }
 
+static int spawn_high(int fd)
+{
+	return (int)syscall(SYS_fcntl, fd, F_DUPFD, 10);
+}
+
 static void spawn_default_signals(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
-	sigset_t none;
+	/* the kernel's own struct sigaction, and its mask of 64 signals */
+	static const uint64_t dfl[4], none;
 
 	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &dfl, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+		syscall(SYS_rt_sigaction, sig, dfl, NULL, sizeof(none));
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
 }
 
 /*
@@ -107,7 +112,7 @@ static bool spawn_namespaces(const struct emptyns *ns)
 	return ns->mnt < 0 ||
 	       (!setns(ns->net, CLONE_NEWNET) && !setns(ns->ipc, CLONE_NEWIPC) &&
 		!setns(ns->uts, CLONE_NEWUTS) && spawn_dup(ns->mnt, SPAWN_ROOT_FD) >= 0 &&
-		!fcntl(SPAWN_ROOT_FD, F_SETFD, 0));
+		!syscall(SYS_fcntl, SPAWN_ROOT_FD, F_SETFD, 0));
 }
 
 static void spawn_exec(const struct vmproc_child *s)
@@ -144,12 +149,12 @@ _Noreturn static void spawn_fail(struct vmproc_child *s, const char *what)
 static void spawn_descriptors(struct vmproc_child *s)
 {
 	/* all above 5 first, so that no dup2 hits a source of another */
-	int null = fcntl(s->null, F_DUPFD, 10), log = fcntl(s->log, F_DUPFD, 10);
-	int control = fcntl(s->listen, F_DUPFD, 10), gate = fcntl(s->gate[0], F_DUPFD, 10);
+	int null = spawn_high(s->null), log = spawn_high(s->log);
+	int control = spawn_high(s->listen), gate = spawn_high(s->gate[0]);
 	struct emptyns ns = s->ns;
 
 	if (ns.mnt >= 0)
-		ns.mnt = fcntl(ns.mnt, F_DUPFD, 10);
+		ns.mnt = spawn_high(ns.mnt);
 	if (spawn_dup(null, 0) < 0 || spawn_dup(null, 1) < 0 || spawn_dup(log, 2) < 0 ||
 	    spawn_dup(control, 3) < 0 || spawn_dup(gate, 4) < 0)
 		spawn_fail(s, "descriptors");
@@ -177,7 +182,8 @@ _Noreturn static void spawn_child(struct vmproc_child *s)
 		spawn_fail(s, "listen");
 	s->waits = true;
 	sem_post(&s->settled);
-	if (syscall(SYS_read, 4, &go, 1) != 1) /* no signal interrupts it: they are blocked */
+	/* no signal interrupts it: they are blocked; of the pipe's order the language knows nothing */
+	if (syscall(SYS_read, 4, &go, 1) != 1 || !atomic_load(&s->told))
 		spawn_exit(126);
 	syscall(SYS_close, 4);
 	if (chdir("/") < 0)
@@ -366,6 +372,7 @@ int vmproc_spawn(const struct vmproc_options *options, struct vmproc_child *take
 	s->process.uid = uid;
 	if (uid >= 0)
 		snprintf(s->uid, sizeof(s->uid), "%lld", (long long)uid);
+	atomic_store(&s->told, true);
 	ret = record(options->arg, &s->process, e);
 	if (ret >= 0)
 		ret = vmproc_new(options, &s->process, TAKE_FD(s->pidfd), true, ret_proc, e);
