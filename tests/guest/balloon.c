@@ -111,11 +111,11 @@ int guest_main(const struct start_info *si)
 	virtio_queue(&v, 3, &report, 0xffff);
 	for (uint32_t i = 0; i < PAGES_MAX; i++)
 		pfns[i] = (uint32_t)(FIRST / PAGE) + i;
-	virtio_start(&v);
 	for (uint32_t i = 0; i < dirty; i++)
 		*balloon_word(i) = 1;
 	if (dirty)
 		print("T");
+	virtio_start(&v); /* who sees a driver knows that the memory is there */
 	if (self) {
 		balloon_move(&inflate, 0, self);
 		print("I");
