@@ -14,6 +14,7 @@
 #include "lib/fdio.h"
 #include "tests/functional/scene.h"
 #include "tests/lib/skip.h"
+#include "vmm/sandbox.h"
 
 static int setup(void **state)
 {
@@ -162,14 +163,7 @@ static void test_records(void **state)
 }
 
 /* What vmd may grow by; a sanitizer keeps what was freed. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MEMORY_KIB (1024 * 1024)
-#elif defined(__has_feature)
-#define MEMORY_KIB \
-	(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ? 1024 * 1024 : 8192)
-#else
-#define MEMORY_KIB 8192
-#endif
+#define MEMORY_KIB (SANDBOX_SANITIZER ? 1024 * 1024 : 8192)
 
 /* --- too much, too late, nothing at all --- */
 
