@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Names of PCI devices: see pci_names.h; libpci's pci/pci.h. One thread at a time. */
+/* Names of PCI devices: see pci_names.h; libpci's pci/pci.h. One thread at a time uses an object. */
 #include "vmd/pci_names.h"
 
 #include <stdlib.h>
@@ -34,6 +34,8 @@ struct pci_names *pci_names_new(void)
 	names->access->error = pci_names_error;
 	names->access->warning = pci_names_silent;
 	names->access->debug = pci_names_silent;
+	/* no cache of what was asked of the network, below a home that getpwuid(3) would tell: that is not for threads */
+	pci_set_param(names->access, (char *)"net.cache_name", (char *)"");
 	return names;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Names of PCI devices and classes, by libpci out of its list (pci.ids). It is read at the first question, which takes
- * milliseconds. One thread at a time.
+ * milliseconds. One thread at a time uses an object; several objects are independent.
  */
 #ifndef VMD_PCI_NAMES_H
 #define VMD_PCI_NAMES_H
