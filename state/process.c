@@ -8,13 +8,15 @@ int state_process_put(struct state *s, const struct state_process *p, struct err
 	return db_run(s, DB_PROCESS_PUT,
 		      /* not OR REPLACE: a uid that is taken must not remove its owner's row */
 		      "INSERT INTO process (vm, pid, start_time, boot_id, socket, revision, paused,"
-		      " time, uid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULLIF(?, -1))"
+		      " time, uid, cgroup)"
+		      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULLIF(?, -1), ?)"
 		      " ON CONFLICT (vm) DO UPDATE SET pid = excluded.pid,"
 		      " start_time = excluded.start_time, boot_id = excluded.boot_id,"
 		      " socket = excluded.socket, revision = excluded.revision,"
-		      " paused = excluded.paused, time = excluded.time, uid = excluded.uid",
-		      e, "tiittiiii", p->vm, (int64_t)p->pid, (int64_t)p->start_time, p->boot_id,
-		      p->socket, p->revision, (int64_t)p->paused, p->time_ms, p->uid);
+		      " paused = excluded.paused, time = excluded.time, uid = excluded.uid,"
+		      " cgroup = excluded.cgroup",
+		      e, "tiittiiiit", p->vm, (int64_t)p->pid, (int64_t)p->start_time, p->boot_id,
+		      p->socket, p->revision, (int64_t)p->paused, p->time_ms, p->uid, p->cgroup);
 }
 
 int state_process_delete(struct state *s, const char *vm, struct err *e)
@@ -33,6 +35,7 @@ static void process_row(sqlite3_stmt *stmt, struct state_process *p)
 	db_text(stmt, 0, p->vm, sizeof(p->vm));
 	db_text(stmt, 3, p->boot_id, sizeof(p->boot_id));
 	db_text(stmt, 4, p->socket, sizeof(p->socket));
+	db_text(stmt, 9, p->cgroup, sizeof(p->cgroup));
 }
 
 int state_process_list(struct state *s, int (*each)(void *arg, const struct state_process *p),
@@ -41,7 +44,7 @@ int state_process_list(struct state *s, int (*each)(void *arg, const struct stat
 	sqlite3_stmt *stmt =
 		db_query(s, DB_PROCESS_LIST,
 			 "SELECT vm, pid, start_time, boot_id, socket, revision, paused, time,"
-			 " ifnull(uid, -1) FROM process",
+			 " ifnull(uid, -1), cgroup FROM process",
 			 e, "");
 	struct state_process p;
 	int ret;

@@ -78,7 +78,8 @@ struct state_process {
 	int64_t revision;
 	bool paused; /* was asked to start paused */
 	int64_t time_ms;
-	int64_t uid; /* its alone; -1: vmd's */
+	int64_t uid;			/* its alone; -1: vmd's */
+	char cgroup[STATE_CGROUP_SIZE]; /* its name; "": none */
 };
 
 struct state_job {

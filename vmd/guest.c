@@ -270,6 +270,7 @@ static int guest_record(void *arg, const struct state_process *process, struct e
 		return ret;
 	snprintf(p.vm, sizeof(p.vm), "%s", g->id);
 	snprintf(p.boot_id, sizeof(p.boot_id), "%s", g->d->boot_id);
+	memcpy(p.cgroup, g->cgroup, sizeof(p.cgroup));
 	p.revision = g->revision;
 	p.paused = g->vm.start_paused;
 	ret = state_process_put(s, &p, e);

@@ -198,36 +198,13 @@ void guest_cgroup_explain(struct guest *g, struct state_exit *exit)
 		 "limits.memory_overhead");
 }
 
-/* A VM's group, and how many it has. */
-struct late {
-	const char *vm;
-	char name[STATE_CGROUP_SIZE];
-	unsigned int n;
-};
-
-static int late_take(void *arg, const char *name, const char *vm)
+void guest_cgroup_explain_late(struct guest *g, const char *name, struct state_exit *exit)
 {
-	struct late *late = arg;
-
-	if (strcmp(late->vm, vm) != 0)
-		return 0;
-	late->n++;
-	snprintf(late->name, sizeof(late->name), "%s", name);
-	return 0;
-}
-
-void guest_cgroup_explain_late(struct guest *g, struct state_exit *exit)
-{
-	struct late late = { .vm = g->id };
 	char folder[STATE_CGROUP_SIZE + CGROUP_SLICE_SIZE];
-	struct err e;
 
-	if (state_cgroup_list(g->d->state, late_take, &late, &e) < 0)
-		log_error(&g->d->log, "cannot look for the cgroup of VM '%s': %s", g->name, e.msg);
-	/* of several, one that could not be removed is of an earlier process: which, nothing says */
-	if (late.n != 1)
+	if (!name[0])
 		return;
-	cgroup_counts(late.name, folder, sizeof(folder));
+	cgroup_counts(name, folder, sizeof(folder));
 	g->oom_fd = oom_open(folder);
 	guest_cgroup_explain(g, exit);
 	guest_cgroup_release(g);

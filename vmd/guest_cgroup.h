@@ -14,8 +14,8 @@ int guest_cgroup_plan(struct guest *g, struct json_object *config, struct err *e
 void guest_cgroup_enter(struct guest *g);
 /* Did the kernel end it for its memory? exit says so then. */
 void guest_cgroup_explain(struct guest *g, struct state_exit *exit);
-/* The same of one that ended while no vmd was there, before guest_cgroups_adopt removes its group. */
-void guest_cgroup_explain_late(struct guest *g, struct state_exit *exit);
+/* The same of one that ended in this group ("": none) while no vmd was there, before guest_cgroups_adopt removes it. */
+void guest_cgroup_explain_late(struct guest *g, const char *name, struct state_exit *exit);
 /* The process is gone or never was: the group goes too. */
 void guest_cgroup_leave(struct guest *g);
 /* vmd ends: nothing of the group is touched. */

@@ -279,7 +279,7 @@ static void guests_mark_ended(struct guest *g, const struct state_process *p)
 	g->end_unsaved = true;
 	if (g->up) {
 		vmproc_last_words(g->dir, &g->exit);
-		guest_cgroup_explain_late(g, &g->exit);
+		guest_cgroup_explain_late(g, p->cgroup, &g->exit);
 		log_warn(&g->d->log, "VM '%s' ended while no vmd was there: %s: %s", g->name,
 			 g->exit.reason, g->exit.message);
 	} else {

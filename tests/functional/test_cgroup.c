@@ -130,6 +130,29 @@ static void assert_none(struct groups *g, struct client *c)
 	assert_int_equal(count(g, name, sizeof(name)), 0);
 }
 
+static int take_cgroup(void *arg, int n, char **values, char **names)
+{
+	(void)n;
+	(void)names;
+	snprintf(arg, 300, "%s", values[0]);
+	return 0;
+}
+
+/* The one process that the database knows of is said to be in it. */
+static void assert_written(struct groups *g, const char *name)
+{
+	char path[600], seen[300] = "";
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/state.db", g->h->state_dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "SELECT cgroup FROM process", take_cgroup, seen, NULL),
+			 SQLITE_OK);
+	sqlite3_close(db);
+	snprintf(path, sizeof(path), "%s%s", g->base, name);
+	assert_string_equal(seen, path);
+}
+
 static struct client *up(struct groups *g, char *ret_name, size_t size)
 {
 	struct client *c;
@@ -141,6 +164,7 @@ static struct client *up(struct groups *g, char *ret_name, size_t size)
 	assert_int_equal(count(g, ret_name, size), 1);
 	assert_memory_equal(ret_name, "/one-", 5);
 	assert_true(is_in(scene_pid(c, "one"), ret_name));
+	assert_written(g, ret_name);
 	assert_false(is_in(g->h->vmd, ret_name));
 	return c;
 }
@@ -226,8 +250,8 @@ static void run_sql(struct groups *g, const char *sql)
 	sqlite3_close(db);
 }
 
-/* The database says that this is a group of the VM 'one'; it is a folder that looks like it. */
-static void write_group(struct groups *g, const char *name, int kills)
+/* The database says that this is a group of the VM 'one', and its process's; it is a folder that looks like it. */
+static void write_group(struct groups *g, const char *name, int kills, bool of_process)
 {
 	char path[200], text[400], sql[700];
 
@@ -239,18 +263,25 @@ static void write_group(struct groups *g, const char *name, int kills)
 		 g->h->dir, name);
 	harness_file(g->h, path, text);
 	run_sql(g, sql);
+	snprintf(sql, sizeof(sql), "UPDATE process SET cgroup = '%s/%s'", g->h->dir, name);
+	if (of_process)
+		run_sql(g, sql);
 }
 
-/* vmm is ended while no vmd is there: what the kernel has counted in its group tells the next one why. */
+/*
+ * vmm is ended while no vmd is there: what the kernel has counted in its group tells the next one why. Groups of earlier
+ * processes that could not be removed are there too, and say nothing of this one.
+ */
 static void test_memory_while_away(void **state)
 {
 	static const struct {
 		int kills[2]; /* of a group each; -1: there is none */
+		int own;      /* the process's; -1: it was in none */
 		const char *reason;
-	} cases[] = { { { 1, -1 }, "oom" },
-		      { { 0, -1 }, "lost" },
-		      { { -1, -1 }, "lost" },
-		      { { 0, 1 }, "lost" } }; /* which of them is not known */
+	} cases[] = { { { 1, -1 }, 0, "oom" },	  { { 0, -1 }, 0, "lost" },
+		      { { -1, -1 }, -1, "lost" }, { { 0, 1 }, 1, "oom" },
+		      { { 1, 0 }, 0, "oom" },	  { { 0, 1 }, 0, "lost" },
+		      { { 1, -1 }, -1, "lost" } };
 	struct groups *g = *state;
 	struct client *c;
 	char name[20];
@@ -269,9 +300,9 @@ static void test_memory_while_away(void **state)
 		scene_end_all(g->h, c, "one");
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 		run_sql(g, "DELETE FROM cgroup"); /* ours are none that could be removed */
-		for (unsigned int k = 0; k < 2 && cases[i].kills[k] >= 0; k++) {
-			snprintf(name, sizeof(name), "group%u%u", i, k);
-			write_group(g, name, cases[i].kills[k]);
+		for (int k = 0; k < 2 && cases[i].kills[k] >= 0; k++) {
+			snprintf(name, sizeof(name), "group%u%d", i, k);
+			write_group(g, name, cases[i].kills[k], k == cases[i].own);
 		}
 		harness_vmd(g->h, "ok", "--cgroup", "none", NULL);
 		c = harness_client(g->h);

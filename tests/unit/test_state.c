@@ -293,11 +293,15 @@ static void test_process_and_exit(void **state)
 
 	strcpy(p.vm, vm.id);
 	strcpy(p.socket, "/run/x");
+	strcpy(p.cgroup, "not this one");
+	assert_int_equal(state_process_put(f->s, &p, &e), 0);
+	strcpy(p.cgroup, "/sys/fs/cgroup/vmd/one");
 	assert_int_equal(state_process_put(f->s, &p, &e), 0);
 	assert_int_equal(state_process_list(f->s, take_process, &seen, &e), 0);
 	assert_int_equal(seen.pid, 77);
 	assert_int_equal(seen.start_time, 12345);
 	assert_string_equal(seen.socket, "/run/x");
+	assert_string_equal(seen.cgroup, "/sys/fs/cgroup/vmd/one");
 	assert_int_equal(state_exit_put(f->s, vm.id, &gone, &e), 0);
 	seen.pid = 0;
 	assert_int_equal(state_process_list(f->s, take_process, &seen, &e), 0);
