@@ -9,7 +9,10 @@ MAKEFLAGS += --no-builtin-rules
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
-CC ?= gcc
+# make's own default, cc, is no choice of anybody's
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 V ?= 0
 WERROR ?= 1
 SAN ?=
@@ -52,7 +55,7 @@ VMM_SRC := $(sort $(wildcard vmm/*.c vmm/*/*.c))
 HOSTIO_SRC := $(sort $(wildcard hostio/*.c))
 
 # the archives $(1) by their paths if the compiler finds them all
-archive_path = $(filter /%,$(shell $(CC) -print-file-name=$(1)))
+archive_path = $(filter /%,$(shell $(CC) -print-file-name=$(1) 2>/dev/null))
 archives = $(if $(filter $(words $(1)),$(words $(foreach a,$(1),$(call archive_path,$(a))))),\
 	$(foreach a,$(1),$(call archive_path,$(a))))
 obj = $(patsubst %,$(BUILD)/obj/%.o,$(1))
