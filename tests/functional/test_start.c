@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Starts that fail, of the monitor or before it: the exact errors, and nothing left. */
+/*
+ * Starts that fail, of the monitor or before it: the exact errors, and nothing left. And what a monitor is not to have
+ * of vmd.
+ */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -229,6 +232,46 @@ static void test_no_kvm(void **state)
 			    "KVM is not usable: '/dev/kvm' has API version -1, not 12", "");
 }
 
+/* A line of /proc/PID/status: signals, the lowest bit is number 1. */
+static unsigned long long signals(pid_t pid, const char *key)
+{
+	char path[64], text[4096], *line;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	line = strstr(text, key);
+	assert_non_null(line);
+	return strtoull(line + strlen(key), NULL, 16);
+}
+
+/* What vmd ignores or blocks, by itself or as it was started, is vmd's; and what it handles is so afterwards too. */
+static void test_signals(void **state)
+{
+	const unsigned long long usr1 = 1ull << (SIGUSR1 - 1), pipe = 1ull << (SIGPIPE - 1);
+	struct harness *h = *state;
+	unsigned long long handled;
+	struct client *c;
+	pid_t pid;
+
+	NEEDS_KVM;
+	signal(SIGUSR1, SIG_IGN);
+	c = scene_begin(h, "ok", SCENE_LONG);
+	signal(SIGUSR1, SIG_DFL);
+	assert_int_equal(signals(h->vmd, "SigIgn:") & (usr1 | pipe), usr1 | pipe);
+	handled = signals(h->vmd, "SigCgt:");
+	assert_true(handled & 1ull << (SIGTERM - 1));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	pid = scene_pid(c, "one");
+	assert_int_equal(signals(pid, "SigIgn:") & usr1, 0);
+	assert_int_equal(signals(pid, "SigBlk:"), 0);
+	assert_int_equal(signals(pid, "SigCgt:") & 1ull << (SIGTERM - 1), 0);
+	assert_int_equal(signals(h->vmd, "SigCgt:"), handled);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,7 +284,7 @@ int main(void)
 		T(test_oversized),	  T(test_refused),
 		T(test_not_a_kernel),	  T(test_no_vmm),
 		T(test_files_and_limits), T(test_missing_initrd_and_disk),
-		T(test_no_kvm),
+		T(test_no_kvm),		  T(test_signals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
