@@ -214,7 +214,8 @@ format-check:
 	$(Q)clang-format --dry-run --Werror $(C_FILES) $(H_FILES) $(TEST_C)
 
 tidy:
-	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(C_FILES) -- $(CPPFLAGS) -std=gnu11 $(PKG_CFLAGS)
+	$(Q)printf '%s\n' $(C_FILES) | xargs -P$$(nproc) -I{} \
+		clang-tidy --quiet --warnings-as-errors='*' {} -- $(CPPFLAGS) -std=gnu11 $(PKG_CFLAGS)
 
 cppcheck:
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
