@@ -134,8 +134,9 @@ int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err 
 	/* a core dump of the monitor is not the place for the guest's secrets */
 	madvise(base, size, MADV_DONTDUMP);
 	*g = (struct gmem){ .base = base, .size = size, .mapped = true };
+	pthread_mutex_init(&g->lock, NULL);
 	/* a page that went back to the pool may be another's when the guest wants it again: SIGBUS */
-	atomic_init(&g->kept, hugepage_size > 0);
+	g->huge = hugepage_size > 0;
 	gmem_layout(g);
 	return 0;
 }
@@ -143,6 +144,7 @@ int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err 
 void gmem_init_buffer(struct gmem *g, void *buffer, uint64_t size)
 {
 	*g = (struct gmem){ .base = buffer, .size = size };
+	pthread_mutex_init(&g->lock, NULL);
 	g->regions[0] = (struct gmem_region){ .gpa = 0, .size = size, .offset = 0 };
 	g->nregions = 1;
 }
@@ -153,6 +155,8 @@ void gmem_fini(struct gmem *g)
 		return;
 	if (g->mapped)
 		munmap(g->base, g->size);
+	if (g->base)
+		pthread_mutex_destroy(&g->lock);
 	*g = (struct gmem){ 0 };
 }
 
@@ -183,26 +187,36 @@ void *gmem_ptr(const struct gmem *g, uint64_t gpa, uint64_t len)
 	return NULL;
 }
 
-void gmem_keep(struct gmem *g)
+void gmem_keep(struct gmem *g, bool keep)
 {
-	atomic_store(&g->kept, true);
+	pthread_mutex_lock(&g->lock);
+	g->kept = keep;
+	pthread_mutex_unlock(&g->lock);
 }
 
-int gmem_discard(const struct gmem *g, void *p, uint64_t len)
+/* Under lock: a device that comes to a running VM pins pages while others are given back. */
+static int gmem_drop(const struct gmem *g, uint8_t *p, uint64_t len)
 {
-	uint64_t off = (uint64_t)((uint8_t *)p - g->base), skip = -off % GMEM_PAGE;
-
-	assert(range_fits(off, len, g->size));
-	if (atomic_load(&g->kept))
+	if (g->huge || g->kept)
 		return -EBUSY;
-	len = len > skip ? align_down(len - skip, GMEM_PAGE) : 0;
-	if (!len)
-		return 0;
 	if (!g->mapped)
-		memset((uint8_t *)p + skip, 0, len);
-	else if (madvise((uint8_t *)p + skip, len, MADV_DONTNEED))
+		memset(p, 0, len);
+	else if (len && madvise(p, len, MADV_DONTNEED))
 		return -errno;
 	return 0;
+}
+
+int gmem_discard(struct gmem *g, void *p, uint64_t len)
+{
+	uint64_t off = (uint64_t)((uint8_t *)p - g->base), skip = -off % GMEM_PAGE;
+	int r;
+
+	assert(range_fits(off, len, g->size));
+	len = len > skip ? align_down(len - skip, GMEM_PAGE) : 0;
+	pthread_mutex_lock(&g->lock);
+	r = gmem_drop(g, (uint8_t *)p + skip, len);
+	pthread_mutex_unlock(&g->lock);
+	return r;
 }
 
 int gmem_read(const struct gmem *g, uint64_t gpa, void *data, size_t len)

@@ -9,7 +9,7 @@
 #ifndef VMM_GMEM_H
 #define VMM_GMEM_H
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include "lib/err.h"
 
 /* The guest's physical address map; ACPI (x86/acpi.c), e820 and the devices all take it from here. */
@@ -41,7 +41,9 @@ struct gmem {
 	uint8_t *base; /* owned when mapped, else a caller's buffer */
 	uint64_t size;
 	bool mapped;
-	atomic_bool kept; /* nothing is given back: pinned, or of the host's pool of huge pages */
+	bool huge;	      /* of the host's pool: nothing is given back */
+	bool kept;	      /* nor is what is pinned; under lock */
+	pthread_mutex_t lock; /* between who gives back and who pins */
 	struct gmem_region
 		regions[2]; /* ascending; the single list that KVM slots and e820 come from */
 	unsigned int nregions;
@@ -68,12 +70,12 @@ void *gmem_ptr(const struct gmem *g, uint64_t gpa, uint64_t len);
  * Give pages back to the host, those that lie wholly in [p, p + len), which is guest memory (of gmem_ptr, or of a
  * request): they are zero afterwards. -EBUSY: this memory is kept. Any thread.
  */
-int gmem_discard(const struct gmem *g, void *p, uint64_t len);
+int gmem_discard(struct gmem *g, void *p, uint64_t len);
 /*
- * From now on all of it stays where it is: whoever has its pages pinned (VFIO, registered buffers) would go on with
- * those, and the guest with others.
+ * keep: from now on all of it stays where it is: whoever has its pages pinned (VFIO, registered buffers) would go on with
+ * those, and the guest with others. Nothing is being given back any more when it returns. false: nobody has any more.
  */
-void gmem_keep(struct gmem *g);
+void gmem_keep(struct gmem *g, bool keep);
 /* Copies; -EFAULT when not all of the range is RAM (nothing is copied then). */
 int gmem_read(const struct gmem *g, uint64_t gpa, void *data, size_t len);
 int gmem_write(const struct gmem *g, uint64_t gpa, const void *data, size_t len);

@@ -335,6 +335,7 @@ int machine_set_memory(struct machine *m, uint64_t size, bool dry_run, bool *ret
 	struct device *d = machine_device_of(m, &virtio_balloon_class);
 	uint64_t all = m->config.memory.size;
 	char least[32], most[32];
+	int r;
 
 	if (m->state == MACHINE_ENDED)
 		return machine_wrong_state(m, "change its memory", e);
@@ -347,8 +348,11 @@ int machine_set_memory(struct machine *m, uint64_t size, bool dry_run, bool *ret
 			       least, most, (unsigned long long)size);
 	}
 	pthread_mutex_lock(&m->lock);
-	*ret_changed = balloon_set(d, all - size, dry_run);
+	r = balloon_set(d, all - size, dry_run, e);
 	pthread_mutex_unlock(&m->lock);
+	if (r < 0)
+		return r;
+	*ret_changed = r;
 	return 0;
 }
 

@@ -230,9 +230,12 @@ static void given_back(void **state)
 	assert_int_equal(gmem_discard(&g, g.base + 12289, 4095), 0);
 	assert_int_equal(gmem_discard(&g, g.base + g.size, 0), 0);
 	assert_true(page_is(g.base + 12288, 0xaa));
-	gmem_keep(&g);
+	gmem_keep(&g, true);
 	assert_int_equal(gmem_discard(&g, g.base, g.size), -EBUSY);
 	assert_true(page_is(g.base, 0xaa));
+	gmem_keep(&g, false);
+	assert_int_equal(gmem_discard(&g, g.base, g.size), 0);
+	assert_true(page_is(g.base, 0));
 	gmem_fini(&g);
 }
 

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/errcat.h"
+#include "tests/unit/fake_vfio.h"
 #include "tests/unit/guest_virtio.h"
 #include "vmm/devices.h"
 #include "vmm/virtio/balloon.h"
@@ -274,10 +276,41 @@ static void test_memory_that_is_kept(void **state)
 	struct balloon_fixture *f = *state;
 	const uint32_t pfn = PFN(PAGES);
 
-	gmem_keep(&f->fb.gmem);
+	gmem_keep(&f->fb.gmem, true);
 	assert_true(pages(f, INFLATE, &pfn, 1));
 	assert_true(request(f, REPORT, PAGES, 4096, VRING_DESC_F_WRITE));
 	assert_int_equal(zero_pages(f), 0);
+}
+
+/* A device of the host comes and goes: what is in the balloon by then may come out, and nothing more go in. */
+static void test_pinned_by_a_device(void **state)
+{
+	struct balloon_fixture *f = *state;
+	const uint32_t pfn = PFN(PAGES);
+	struct fake_vfio fv;
+	struct vfio_pci_cfg cfg;
+	struct device *nic;
+	struct err e = { 0 };
+
+	assert_int_equal(balloon_set(f->dev, 64 * KIB, false, &e), 1);
+	fake_vfio_init(&fv);
+	cfg = fake_vfio_cfg(&fv, "00:05.0");
+	f->fb.board.vfio_sys = &fv.sys;
+	nic = fake_board_add(&f->fb, &vfio_pci_class, "nic", &cfg);
+	assert_int_equal(balloon_set(f->dev, 68 * KIB, true, &e), -ERR_VM_PINNED);
+	assert_int_equal(balloon_set(f->dev, 68 * KIB, false, &e), -ERR_VM_PINNED);
+	assert_string_equal(e.msg, "all memory is pinned for 'nic', a device of the host: the "
+				   "balloon can give no more back");
+	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), 16);
+	assert_int_equal(balloon_set(f->dev, 64 * KIB, false, &e), 0);
+	assert_int_equal(balloon_set(f->dev, 60 * KIB, false, &e), 1);
+	assert_true(pages(f, INFLATE, &pfn, 1));
+	assert_int_equal(zero_pages(f), 0);
+	fake_board_remove(&f->fb, nic);
+	assert_int_equal(balloon_set(f->dev, 68 * KIB, false, &e), 1);
+	assert_true(pages(f, INFLATE, &pfn, 1));
+	assert_int_equal(zero_pages(f), 1);
+	fake_vfio_fini(&fv);
 }
 
 /* --- the host's side ----------------------------------------------------------------------------------- */
@@ -289,12 +322,12 @@ static void test_target(void **state)
 
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), 0);
 	guest_virtio_irqs(&f->g, 0);
-	assert_true(balloon_set(f->dev, 64 * KIB + 4095, true));
+	assert_true(balloon_set(f->dev, 64 * KIB + 4095, true, NULL));
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), 0);
-	assert_true(balloon_set(f->dev, 64 * KIB + 4095, false));
+	assert_true(balloon_set(f->dev, 64 * KIB + 4095, false, NULL));
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), 16);
 	assert_int_equal(guest_virtio_irqs(&f->g, 0), 1);
-	assert_false(balloon_set(f->dev, 64 * KIB, false));
+	assert_false(balloon_set(f->dev, 64 * KIB, false, NULL));
 	assert_int_equal(guest_virtio_irqs(&f->g, 0), 0); /* nothing new */
 	/* the driver cannot write it, but say how far it is */
 	fake_mmio_write(&f->fb, f->g.device, 4, 1);
@@ -306,7 +339,7 @@ static void test_target(void **state)
 	fake_mmio_write(&f->fb, f->g.device + 4, 4, UINT32_MAX);
 	balloon_get(f->dev, &info);
 	assert_int_equal(info.actual, MEM); /* whatever it says */
-	balloon_set(f->dev, UINT64_MAX, false);
+	balloon_set(f->dev, UINT64_MAX, false, NULL);
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), MEM / 4096);
 }
 
@@ -315,7 +348,7 @@ static void test_reset_keeps_the_target(void **state)
 	struct balloon_fixture *f = *state;
 	struct balloon_info info;
 
-	balloon_set(f->dev, 64 * KIB, false);
+	balloon_set(f->dev, 64 * KIB, false, NULL);
 	fake_mmio_write(&f->fb, f->g.device + 4, 4, 10);
 	f->dev->class->stop(f->dev);
 	f->dev->class->reset(f->dev);
@@ -416,6 +449,7 @@ int main(void)
 		T(test_report_on_queue_4),
 		T(test_poison_keeps),
 		T(test_memory_that_is_kept),
+		T(test_pinned_by_a_device),
 		T(test_target),
 		T(test_reset_keeps_the_target),
 		T(test_stats),

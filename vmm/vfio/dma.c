@@ -174,7 +174,7 @@ static int vfio_dma_pin(struct board *b, const struct vfio_dma *v, struct err *e
 	struct vfio_dma_told told = { .at_ms = began };
 	int r = 0;
 
-	gmem_keep(b->gmem);
+	gmem_keep(b->gmem, true);
 	for (unsigned int i = 0; i < b->gmem->nregions && r >= 0; i++)
 		r = vfio_dma_pin_region(b, v, &b->gmem->regions[i], &told, e);
 	if (r >= 0)
@@ -351,6 +351,7 @@ static void vfio_dma_put(struct board *b)
 	if (--v->users)
 		return;
 	close(v->fd);
+	gmem_keep(b->gmem, false); /* with the descriptor the kernel has let go of it */
 	free(v);
 	b->vfio = NULL;
 }

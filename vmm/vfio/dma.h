@@ -53,6 +53,9 @@ struct vfio_door {
 int vfio_dma_join(struct board *b, struct vfio_door *d, struct err *e);
 void vfio_dma_leave(struct board *b, const struct vfio_door *d, int take_device_fd);
 
+/* What all of the guest's memory is pinned for: a device's id; NULL: nothing. */
+const char *vfio_dma_pinned_for(const struct board *b);
+
 /* The group of that number, if the VM has it. */
 const struct vfio_group *vfio_dma_group(const struct vfio_dma *v, uint32_t number);
 

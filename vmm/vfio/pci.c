@@ -152,6 +152,11 @@ static void vfio_pci_enter(struct vfio_pci *v)
 		vfio_bars_sync(m);
 }
 
+const char *vfio_dma_pinned_for(const struct board *b)
+{
+	return b->vfio && b->vfio->members ? b->vfio->members->dev.id : NULL;
+}
+
 /* One that never was is fine. */
 static void vfio_pci_exit(struct vfio_pci *v)
 {

@@ -13,7 +13,9 @@
 #include <linux/virtio_ids.h>
 #include <string.h>
 
+#include "lib/errcat.h"
 #include "vmm/devices.h"
+#include "vmm/vfio/dma.h"
 #include "vmm/virtio/virtio.h"
 
 #define BALLOON_PAGE (1ull << VIRTIO_BALLOON_PFN_SHIFT)
@@ -236,18 +238,32 @@ static void balloon_config_write(struct virtio_dev *v, size_t off, const void *d
 	}
 }
 
-bool balloon_set(struct device *d, uint64_t bytes, bool dry_run)
+static int balloon_pinned(const char *by, struct err *e)
+{
+	err_set(e, ERR_VM_PINNED,
+		"all memory is pinned for '%s', a device of the host: the balloon can give no more "
+		"back",
+		by);
+	return err_hint(
+		e, "vmctl detach VM %s first; the guest can still be given more than it has", by);
+}
+
+int balloon_set(struct device *d, uint64_t bytes, bool dry_run, struct err *e)
 {
 	struct balloon *b = container_of(d, struct balloon, v.dev);
-	uint32_t pages = htole32((uint32_t)(MIN(bytes, d->board->gmem->size) / BALLOON_PAGE));
+	uint32_t pages = (uint32_t)(MIN(bytes, d->board->gmem->size) / BALLOON_PAGE);
+	uint32_t now = le32toh(balloon_config(b)->num_pages);
+	const char *pinned = vfio_dma_pinned_for(d->board);
 
-	if (balloon_config(b)->num_pages == pages)
-		return false;
+	if (now == pages)
+		return 0;
+	if (pinned && pages > now)
+		return balloon_pinned(pinned, e);
 	if (!dry_run) {
-		balloon_config(b)->num_pages = pages;
+		balloon_config(b)->num_pages = htole32(pages);
 		virtio_config_changed(&b->v);
 	}
-	return true;
+	return 1;
 }
 
 void balloon_get(struct device *d, struct balloon_info *ret)

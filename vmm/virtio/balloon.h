@@ -20,10 +20,10 @@ struct balloon_info {
 };
 
 /*
- * bytes is rounded down to 4 KiB; what is more than the guest's memory is cut. True when that is another size than
- * before; dry_run: nothing is done.
+ * bytes is rounded down to 4 KiB; what is more than the guest's memory is cut. 1 when that is another size than
+ * before, else 0; dry_run: nothing is done. -ERR_VM_PINNED: a device of the host has all memory, nothing more comes back.
  */
-bool balloon_set(struct device *d, uint64_t bytes, bool dry_run);
+int balloon_set(struct device *d, uint64_t bytes, bool dry_run, struct err *e);
 /* What is known now. The driver is asked for new statistics when the last ones are old, for a next time. */
 void balloon_get(struct device *d, struct balloon_info *ret);
 /* "swap_in", "free", …: counters and bytes, as the driver has them */
