@@ -10,6 +10,7 @@
 #include "lib/errcat.h"
 #include "lib/json.h"
 #include "vmctl/command.h"
+#include "vmctl/lease.h"
 #include "vmctl/progress.h"
 #include "vmctl/vmctl.h"
 
@@ -180,6 +181,8 @@ static void attach_print(struct vmctl *v, struct json_object *r, const char *don
 	else
 		fprintf(v->out.out, " %s%s%s%s\n", done, pci ? " (" : "", pci ? pci : "",
 			pci ? ")" : "");
+	if (json_get(r, "plan"))
+		lease_plan_print(v, json_get(r, "plan"));
 	if (changed && note)
 		output_note(&v->out, "%s", note);
 	if (revision)

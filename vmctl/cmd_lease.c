@@ -148,7 +148,10 @@ void lease_plan_print(struct vmctl *v, struct json_object *plan)
 		for (size_t k = 0; steps && k < json_object_array_length(steps); k++)
 			plan_step(v, json_object_array_get_idx(steps, k), k + 1);
 	}
-	fprintf(v->out.out, "  memory pinned: %s; the monitor may lock %s\n",
-		output_size((uint64_t)json_get_int(plan, "pinned", 0), a),
-		output_size((uint64_t)json_get_int(plan, "memlock", 0), b));
+	fprintf(v->out.out, "  memory pinned: %s",
+		output_size((uint64_t)json_get_int(plan, "pinned", 0), a));
+	if (json_get(plan, "memlock"))
+		fprintf(v->out.out, "; the monitor may lock %s",
+			output_size((uint64_t)json_get_int(plan, "memlock", 0), b));
+	fputc('\n', v->out.out);
 }

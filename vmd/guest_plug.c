@@ -395,18 +395,9 @@ static int plug_add_held(void *arg, const struct state_lease *lease)
 	return 0;
 }
 
-static struct json_object *plug_one_device(const struct guest_plug *p)
-{
-	struct json_object *o = json_new(), *devices = json_object_new_array();
-
-	json_object_array_add(devices, json_clone(p->plan.config));
-	json_add(o, "memory", json_add_int(json_new(), "size", p->plan.memory));
-	return json_add(o, "devices", devices);
-}
-
 static void plug_gather(struct guest_plug *p)
 {
-	struct json_object *config = plug_one_device(p), *held = json_object_new_array();
+	struct json_object *config = plug_plan_config(&p->plan), *held = json_object_new_array();
 	struct guest *g = p->g;
 	struct state_vm vm;
 	struct err e;
@@ -437,7 +428,7 @@ static void plug_gather(struct guest_plug *p)
 /* lease_take_fill writes the address into a configuration: that of this device alone. */
 static void plug_fill(struct guest_plug *p, const struct lease_take *t)
 {
-	AUTO_JSON struct json_object *one = plug_one_device(p);
+	AUTO_JSON struct json_object *one = plug_plan_config(&p->plan);
 
 	lease_take_fill(t, one);
 	json_object_put(p->plan.config);
@@ -468,7 +459,7 @@ static void plug_leased(void *arg, struct lease_take *t, const struct err *why)
 
 static void plug_lease(struct guest_plug *p)
 {
-	AUTO_JSON struct json_object *one = plug_one_device(p);
+	AUTO_JSON struct json_object *one = plug_plan_config(&p->plan);
 	struct guest *g = p->g;
 	struct state_vm vm;
 	struct err e;

@@ -7,6 +7,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "vmd/attach_plan.h"
 #include "vmd/daemon.h"
 #include "vmd/guest.h"
 #include "vmd/guest_plug.h"
@@ -18,17 +19,17 @@ static void plug_fail_at(struct call *call, const struct err *e, const struct sc
 		  where->pointer[0] ? json_add_str(json_new(), "path", where->pointer) : NULL);
 }
 
-/* A dry run: what would come or go, as far as it can be said without looking at the host. */
-static struct json_object *plug_would(const struct guest *g, const struct plug_plan *plan,
-				      bool attach)
+/* A dry run: what would come or go. */
+static void plug_dry(struct guest *g, struct call *call, bool attach, struct plug_plan *take_plan)
 {
-	struct json_object *o = json_add_str(json_new(), "name", g->name);
-
-	json_add_str(o, "device", plan->device);
-	json_add_str(o, "type", json_get_str(plan->config, "type", ""));
-	json_add_str(o, "address", json_get_str(plan->config, "address", ""));
-	json_add_str(o, "note", attach ? "would be attached" : "the guest would be asked for it");
-	return json_add_bool(o, "changed", false);
+	if (attach && !strcmp(json_get_str(take_plan->config, "type", ""), "vfio-pci")) {
+		attach_plan(g, call, take_plan);
+		return;
+	}
+	call_reply(call, attach_plan_json(g, take_plan,
+					  attach ? "would be attached"
+						 : "the guest would be asked for it"));
+	plug_plan_fini(take_plan);
 }
 
 static void plug_go(struct guest *g, struct call *call, bool attach, struct plug_plan *take_plan)
@@ -109,8 +110,7 @@ static void plug_method(struct daemon *d, struct call *call, bool attach)
 	    plug_plan(d, call, attach, g, &vm, &plan, &where, &e) < 0) {
 		plug_fail_at(call, &e, &where);
 	} else if (json_get_bool(call->params, "dry_run", false)) {
-		call_reply(call, plug_would(g, &plan, attach));
-		plug_plan_fini(&plan);
+		plug_dry(g, call, attach, &plan);
 	} else {
 		plug_go(g, call, attach, &plan);
 	}

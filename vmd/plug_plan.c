@@ -29,6 +29,15 @@ void plug_plan_fini(struct plug_plan *p)
 	json_object_put(TAKE_PTR(p->config));
 }
 
+struct json_object *plug_plan_config(const struct plug_plan *p)
+{
+	struct json_object *o = json_new(), *devices = json_object_new_array();
+
+	json_object_array_add(devices, json_clone(p->config));
+	json_add(o, "memory", json_add_int(json_new(), "size", p->memory));
+	return json_add(o, "devices", devices);
+}
+
 static int plug_load(struct daemon *d, const char *vm, int64_t revision, struct plug_pair *ret,
 		     struct err *e)
 {

@@ -23,6 +23,8 @@ struct plug_plan {
 };
 
 void plug_plan_fini(struct plug_plan *p);
+/* {"memory": {size}, "devices": [config]}: a machine configuration of that device alone. Owned. */
+struct json_object *plug_plan_config(const struct plug_plan *p);
 
 /*
  * A device that is to come to a VM that runs this revision. entry: {"devices": {…}} or {"passthrough": {…}}. persist: it has

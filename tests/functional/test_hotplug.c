@@ -319,6 +319,39 @@ static void test_vf(void **state)
 	expect_clean(w);
 }
 
+/* All of it is said, and nothing done: also why not. */
+static void test_dry_run(void **state)
+{
+	struct world *w = *state;
+	AUTO_JSON struct json_object *o = NULL;
+	struct json_object *device;
+
+	NEEDS_KVM;
+	begin_sim(w, "ok");
+	o = client_result(w->c, "vm.attach",
+			  "{'vm': 'one', 'passthrough': {'pci': '" VF "', 'mac': "
+			  "'52:54:00:00:00:07'}, 'dry_run': true}");
+	assert_string_equal(json_get_str(o, "pci", ""), VF);
+	assert_string_equal(json_get_str(o, "note", ""), "would be attached");
+	assert_false(json_get_bool(o, "changed", true));
+	device = json_at(o, "/plan/devices/0");
+	assert_string_equal(json_get_str(device, "device", ""), "pci0");
+	assert_string_equal(json_get_str(device, "pci", ""), VF);
+	assert_int_equal(json_object_array_length(json_get(device, "steps")), 5);
+	assert_string_equal(json_get_str(json_at(device, "/steps/2"), "do", ""),
+			    "set MAC 52:54:00:00:00:07 on VF 1 of 0000:10:00.0");
+	assert_int_equal(json_get_int(json_get(o, "plan"), "pinned", 0), 64 << 20);
+	expect_clean(w);
+	expect_code(w, "vm.attach",
+		    "{'vm': 'one', 'passthrough': {'pci': '0000:77:00.0'}, 'dry_run': true}",
+		    ERR_PCI_NOT_FOUND, "the host has no PCI device 0000:77:00.0");
+	json_object_put(client_result(w->c, "vm.attach", ATTACH));
+	json_object_put(client_error(w->c, "vm.attach",
+				     "{'vm': 'one', 'passthrough': {'pci': '" VF
+				     "', 'id': 'two'}, 'dry_run': true}"));
+	expect_has(w);
+}
+
 static void test_vmm_refuses(void **state)
 {
 	struct world *w = *state;
@@ -449,6 +482,7 @@ int main(void)
 		T(test_reset_takes_it_away),
 		T(test_persist),
 		T(test_vf),
+		T(test_dry_run),
 		T(test_vmm_refuses),
 		T(test_kept_until_the_end),
 		T(test_killed_meanwhile),
