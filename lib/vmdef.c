@@ -41,6 +41,7 @@ struct vmdef_memory vmdef_memory(struct json_object *def)
 		.size = vmdef_bytes(object ? json_get(memory, "size") : memory,
 				    VMDEF_MEMORY_DEFAULT),
 		.hugepages = vmdef_bytes(json_get(memory, "hugepages"), 0),
+		.node = (int)json_get_int(memory, "node", -1),
 		.pointer = object && json_get(memory, "size") ? "/memory/size" : "/memory",
 	};
 }

@@ -148,9 +148,10 @@ static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p, cons
 static struct json_object *vmdef_expand_memory(struct json_object *def)
 {
 	struct vmdef_memory m = vmdef_memory(def);
+	struct json_object *o = json_add_int(json_new(), "size", (int64_t)m.size);
 
-	return json_add_int(json_add_int(json_new(), "size", (int64_t)m.size), "hugepages",
-			    (int64_t)m.hugepages);
+	json_add_int(o, "hugepages", (int64_t)m.hugepages);
+	return m.node < 0 ? o : json_add_int(o, "node", m.node);
 }
 
 int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json_object *previous,

@@ -11,6 +11,7 @@
 
 struct vmdef_memory {
 	uint64_t size, hugepages; /* bytes; hugepages 0: ordinary pages */
+	int node;		  /* NUMA; -1: any */
 	const char *pointer;	  /* where the size stands: "/memory" or "/memory/size" */
 };
 

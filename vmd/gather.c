@@ -13,6 +13,7 @@
 #include "lib/errcat.h"
 #include "lib/vmdef.h"
 #include "vmd/host.h"
+#include "vmd/host_numa.h"
 #include "vmd/ident.h"
 
 static int gather_cpuid(struct gather *g, int kvm_fd, struct err *e)
@@ -153,6 +154,14 @@ static int gather_process(struct gather *g, struct err *e)
 	return vmproc_prepare(g->dir, &g->program, &g->child, e);
 }
 
+/* Before anything is made: vmm could only tell that it does not get memory there. */
+static int gather_node(const struct gather *g, struct err *e)
+{
+	int64_t node = json_get_int(json_get(g->config, "memory"), "node", -1);
+
+	return node < 0 ? 0 : host_numa_check(g->host, (unsigned int)node, e);
+}
+
 static void gather_run_more(struct gather *g)
 {
 	g->ret = gather_files_as_owner(g, &g->err);
@@ -168,6 +177,8 @@ static void gather_run(struct gather *g)
 {
 	int ret = cgroup_check(g->cgroups, &g->limits, g->name, &g->err);
 
+	if (ret >= 0)
+		ret = gather_node(g, &g->err);
 	if (ret >= 0)
 		ret = gather_kvm(g, &g->err);
 	if (ret >= 0)

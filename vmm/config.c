@@ -8,6 +8,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/field.h"
+#include "vmm/gmem.h"
 
 static const char *const config_irqchip_names[] = { "split", "kernel", NULL };
 static const char *const config_after_names[] = { "reset", "stop", NULL };
@@ -30,6 +31,7 @@ static const struct field config_fields[] = {
 static const struct field config_memory_fields[] = {
 	FIELD_U64("size", struct config_memory, size),
 	FIELD_U64("hugepages", struct config_memory, hugepages),
+	FIELD_U32("node", struct config_memory, node),
 	FIELD_END,
 };
 
@@ -94,6 +96,7 @@ int config_parse(struct json_object *json, struct fdset *fds, struct machine_con
 		.vcpus = 1,
 		.on_crash = CONFIG_AFTER_STOP,
 		.cpuid_fd = -1,
+		.memory = { .node = GMEM_ANY_NODE },
 		.boot = { .kernel_fd = -1, .initrd_fd = -1 },
 	};
 	int r = config_bind(json, fds, &c, e);

@@ -22,6 +22,7 @@ enum config_after { CONFIG_AFTER_RESET, CONFIG_AFTER_STOP }; /* what a reboot or
 struct config_memory {
 	uint64_t size;	    /* bytes */
 	uint64_t hugepages; /* bytes of one; 0: ordinary pages */
+	uint32_t node;	    /* NUMA; GMEM_ANY_NODE */
 };
 
 struct config_boot {

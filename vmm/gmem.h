@@ -24,6 +24,9 @@
 #define GMEM_KVM_IDENTITY_MAP 0xfffbc000ull /* one page, likewise */
 #define GMEM_HOLE_END 0x100000000ull
 
+#define GMEM_ANY_NODE UINT32_MAX
+#define GMEM_NODES 1024 /* more than the kernel has */
+
 #define GMEM_PCI64_MAX (1024 * GIB) /* enough for eight of the largest GPUs */
 #define GMEM_PCI64_MIN (4 * GIB)
 
@@ -54,6 +57,11 @@ struct gmem {
  * reserved here, so that a shortage is -ERR_MEMORY now and never a SIGBUS later.
  */
 int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err *e);
+/*
+ * Pages come from this NUMA node as long as it has free ones, and then from others: a guest that is ended for a node's
+ * shortage would be worse. Before the first page is touched. GMEM_ANY_NODE: as they come. -ERR_NUMA_NODE.
+ */
+int gmem_prefer(const struct gmem *g, uint32_t node, struct err *e);
 /* A caller's buffer as RAM from address 0: for unit tests and fuzzers. */
 void gmem_init_buffer(struct gmem *g, void *buffer, uint64_t size);
 void gmem_fini(struct gmem *g);

@@ -490,6 +490,8 @@ static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, s
 	bool split = m->config.irqchip == CONFIG_IRQCHIP_SPLIT;
 	int r = gmem_init(&m->gmem, m->config.memory.size, m->config.memory.hugepages, e);
 
+	if (r >= 0)
+		r = gmem_prefer(&m->gmem, m->config.memory.node, e);
 	if (r < 0) {
 		close(take_kvm_fd);
 		return r;

@@ -2,6 +2,7 @@
 /* vm.balloon and vm.stats, vmctl balloon, show and top: a real guest that does what its balloon says, and monitors that lie. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/errcat.h"
 #include "tests/functional/scene.h"
@@ -84,6 +85,36 @@ static void test_memory_goes_back(void **state)
 	assert_int_equal(json_get_int(large, "cpus", 0), 1);
 	assert_int_equal(json_get_int(large, "memory", 0), 128 * MIB);
 	assert_true(json_get_int(large, "cpu_us", 0) > 0);
+}
+
+/* All of the guest's memory, as the kernel sees it (proc(5), numa_maps). */
+static void test_node(void **state)
+{
+	struct harness *h = *state;
+	char path[4096], params[4400], line[512];
+	unsigned int preferred = 0;
+	struct client *c;
+	FILE *f;
+
+	NEEDS_KVM;
+	if (access("/proc/self/numa_maps", R_OK) < 0)
+		SKIP_BECAUSE("the kernel has no NUMA");
+	harness_vmd(h, NULL, NULL);
+	c = harness_client(h);
+	harness_program("../tests/guest/ticks", path, sizeof(path));
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'one', 'memory': {'size': '64MiB', 'node': 0},"
+		 " 'profile': 'micro', 'boot': {'kernel': '%s'}}}",
+		 path);
+	json_object_put(client_result(c, "vm.apply", params));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	snprintf(path, sizeof(path), "/proc/%d/numa_maps", (int)scene_pid(c, "one"));
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		preferred += strstr(line, " prefer:0 ") != NULL;
+	fclose(f);
+	assert_in_range(preferred, 1, 2); /* the first 2 MiB have other flags */
 }
 
 static void test_refusals(void **state)
@@ -185,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_memory_goes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_a_balloon, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lies, setup, teardown),

@@ -13,6 +13,7 @@
 
 #include "lib/errcat.h"
 #include "vmm/config.h"
+#include "vmm/gmem.h"
 #include "vmm/lastwords.h"
 
 #define CONFIG_HEAD "{\"name\":\"hello\",\"profile\":\"modern\",\"vcpus\":2,"
@@ -72,6 +73,7 @@ static void binds_it_all(void **state)
 	assert_int_equal(c.on_reboot, CONFIG_AFTER_STOP);
 	assert_int_equal(c.on_crash, CONFIG_AFTER_RESET);
 	assert_true(c.memory.size == 512 * MIB && c.memory.hugepages == 2 * MIB);
+	assert_int_equal(c.memory.node, GMEM_ANY_NODE);
 	assert_int_equal(c.boot.kernel_fd, fds[0]);
 	assert_int_equal(c.boot.initrd_fd, fds[1]);
 	assert_string_equal(c.boot.cmdline, "quiet");

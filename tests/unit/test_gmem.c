@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Guest memory: layout around the hole, bounds, refusal of what the host has not. */
 #include <errno.h>
+#include <linux/mempolicy.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -154,6 +156,48 @@ static void huge_page_shortage_is_named(void **state)
 	assert_non_null(strstr(e.hint, "raise nr_hugepages in /sys/kernel/mm/hugepages/"));
 }
 
+/* The policy of the page at that address, and its one node. */
+static int policy_of(const void *at, unsigned long *ret_node)
+{
+	unsigned long mask[GMEM_NODES / 64] = { 0 };
+	int mode = -1;
+
+	assert_int_equal(syscall(SYS_get_mempolicy, &mode, mask, GMEM_NODES + 1ul, at,
+				 (unsigned long)MPOL_F_ADDR),
+			 0);
+	*ret_node = GMEM_NODES;
+	for (unsigned long i = 0; i < GMEM_NODES; i++)
+		if (mask[i / 64] & 1ul << i % 64)
+			*ret_node = i;
+	return mode;
+}
+
+static void node_is_preferred(void **state)
+{
+	struct err e = { 0 };
+	unsigned long node;
+	struct gmem g;
+
+	(void)state;
+	if (access("/sys/devices/system/node/node0", F_OK) < 0)
+		SKIP_BECAUSE("the kernel knows no NUMA nodes");
+	assert_int_equal(gmem_init(&g, 16 * MIB, 0, &e), 0);
+	assert_int_equal(gmem_prefer(&g, GMEM_ANY_NODE, &e), 0);
+	assert_int_equal(policy_of(g.base, &node), MPOL_DEFAULT);
+	assert_int_equal(gmem_prefer(&g, 0, &e), 0);
+	assert_int_equal(policy_of(g.base, &node), MPOL_PREFERRED);
+	assert_int_equal(node, 0);
+	assert_int_equal(policy_of(g.base + g.size - 1, &node), MPOL_PREFERRED);
+	for (uint32_t bad = GMEM_NODES - 1; bad <= GMEM_NODES; bad++) {
+		char msg[64];
+
+		snprintf(msg, sizeof(msg), "the host has no NUMA node %u with memory", bad);
+		assert_int_equal(gmem_prefer(&g, bad, &e), -ERR_NUMA_NODE);
+		assert_string_equal(e.msg, msg);
+	}
+	gmem_fini(&g);
+}
+
 /* RAM of so many GiB above the hole */
 static struct gmem_window pci64(uint64_t gib, unsigned int phys_bits)
 {
@@ -249,6 +293,7 @@ int main(void)
 		cmocka_unit_test(copies_are_all_or_nothing),
 		cmocka_unit_test(more_than_the_host_has),
 		cmocka_unit_test(huge_page_shortage_is_named),
+		cmocka_unit_test(node_is_preferred),
 		cmocka_unit_test(pci_window),
 		cmocka_unit_test(given_back),
 	};

@@ -99,7 +99,9 @@ static void test_key(void **state)
 	      "type:    string or integer (size), or object\ndefault: 512MiB\nkeys:\n"
 	      "  size            How much.\n"
 	      "  hugepages       Take the memory from the host's pool of pages of this size;\n"
-	      "                  without it, ordinary pages.\n",
+	      "                  without it, ordinary pages.\n"
+	      "  node            NUMA node of the host that the memory comes from, as long as\n"
+	      "                  it has some. A VM's virtual functions come from there too.\n",
 	      "");
 	check("explain vm.memory.hugepages", 0,
 	      "vm.memory.hugepages: Take the memory from the host's pool of pages of this\n"
