@@ -7,7 +7,7 @@
 
 #define LEASE_COLUMNS                                                                \
 	"generation, address, vm, name, device, pool, state, identity, mac, reason," \
-	" quarantine, boot_id, created, updated, requested"
+	" quarantine, boot_id, created, updated, requested, node, distance"
 
 static const char *const lease_states[] = {
 	[STATE_LEASE_RESERVED] = "reserved",   [STATE_LEASE_CONFIGURED] = "configured",
@@ -30,11 +30,12 @@ int state_lease_add(struct state *s, struct state_lease *lease, struct err *e)
 	int64_t now = state_now_ms();
 	int ret = db_run(s, DB_LEASE_ADD,
 			 "INSERT INTO lease (address, vm, name, device, pool, state, identity, mac,"
-			 " reason, boot_id, created, updated)"
-			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			 e, "ttttttttttii", lease->address, lease->vm, lease->name, lease->device,
+			 " reason, boot_id, created, updated, node, distance)"
+			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			 e, "ttttttttttiiii", lease->address, lease->vm, lease->name, lease->device,
 			 lease_or_null(lease->pool), lease_states[lease->state], lease->identity,
-			 lease_or_null(lease->mac), lease->reason, lease->boot_id, now, now);
+			 lease_or_null(lease->mac), lease->reason, lease->boot_id, now, now,
+			 (int64_t)lease->node, (int64_t)lease->distance);
 
 	if (ret < 0)
 		return ret;
@@ -96,7 +97,9 @@ static void lease_row(sqlite3_stmt *stmt, struct state_lease *lease)
 	*lease = (struct state_lease){ .generation = sqlite3_column_int64(stmt, 0),
 				       .created_ms = sqlite3_column_int64(stmt, 12),
 				       .updated_ms = sqlite3_column_int64(stmt, 13),
-				       .requested_ms = sqlite3_column_int64(stmt, 14) };
+				       .requested_ms = sqlite3_column_int64(stmt, 14),
+				       .node = sqlite3_column_int(stmt, 15),
+				       .distance = (unsigned int)sqlite3_column_int(stmt, 16) };
 	db_text(stmt, 1, lease->address, sizeof(lease->address));
 	db_text(stmt, 2, lease->vm, sizeof(lease->vm));
 	db_text(stmt, 3, lease->name, sizeof(lease->name));

@@ -132,6 +132,9 @@ struct state_lease {
 	char identity[512]; /* a JSON object's text */
 	char mac[18];
 	char reason[192];
+	int node; /* NUMA; -1: not known */
+	unsigned int
+		distance; /* of the VM's memory or its other devices from there; 0: not known */
 	char quarantine[1024]; /* why */
 	char boot_id[64];
 	int64_t created_ms, updated_ms;

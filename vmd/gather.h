@@ -62,7 +62,7 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 			    const struct gather_process *process, void (*done)(struct gather *g),
 			    void *arg);
 /*
- * The same for devices of a VM that runs: only their files are opened. take_config: {memory: {size}, devices, held: [the
+ * The same for devices of a VM that runs: only their files are opened. take_config: {memory: {size, node?}, devices, held: [the
  * addresses of those of the host that it has already]}.
  */
 struct gather *gather_more(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,

@@ -67,6 +67,10 @@ struct json_object *lease_json(const struct state_lease *lease)
 		json_add(o, "identity", identity);
 	if (lease->pool[0])
 		json_add_str(o, "pool", lease->pool);
+	if (lease->node >= 0)
+		json_add_int(o, "numa", lease->node);
+	if (lease->distance)
+		json_add_int(o, "distance", lease->distance);
 	if (lease->mac[0])
 		json_add_str(o, "mac", lease->mac);
 	if (lease->quarantine[0])

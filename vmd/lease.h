@@ -39,7 +39,7 @@ int lease_take(struct daemon *d, const struct state_vm *vm, struct json_object *
 	       struct err *e);
 /* In done: the machine configuration's devices get the addresses that they have on the host. */
 void lease_take_fill(const struct lease_take *t, struct json_object *config);
-/* In done: [{device, pci, reason, steps: [{do, undo?}]}], in words. */
+/* In done: [{device, pci, reason, numa?, distance?, steps: [{do, undo?}]}], in words. */
 struct json_object *lease_take_plan(const struct lease_take *t);
 
 /* The VM's process begins, in the open transaction: its leases are in use. */
@@ -68,7 +68,7 @@ int lease_release_one(struct daemon *d, const char *address, bool dry,
 /* vmd begins: what the journal has of devices that were in quarantine before a reboot means nothing any more. */
 void lease_forget_boot(struct daemon *d);
 
-/* {pci, vm, device, state, since, generation, reason, identity, pool?, mac?, quarantine?} */
+/* {pci, vm, device, state, since, generation, reason, identity, pool?, numa?, distance?, mac?, quarantine?} */
 struct json_object *lease_json(const struct state_lease *lease);
 /* The same of a device, or NULL when it has none. */
 struct json_object *lease_of(struct daemon *d, const char *address);

@@ -70,6 +70,7 @@ int lease_wants_init(struct lease_wants *w, struct json_object *config, struct e
 	int ret = 0;
 
 	w->n = 0;
+	w->node = (int)json_get_int(json_get(config, "memory"), "node", -1);
 	for (size_t i = 0; i < count && ret >= 0; i++) {
 		struct json_object *device = json_object_array_get_idx(devices, i);
 

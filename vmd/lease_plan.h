@@ -32,6 +32,7 @@ struct lease_want {
 struct lease_wants {
 	struct lease_want list[LEASE_WANTS_MAX];
 	size_t n;
+	int node; /* NUMA, of the VM's memory; -1: any */
 };
 
 /* The devices of type vfio-pci of a machine configuration. -EINVAL for what a schema should have refused. */

@@ -49,7 +49,8 @@ struct lease_take {
 	bool working;			/* a worker has it */
 	struct pci_inventory inventory; /* owned, once it was read */
 	unsigned char *marks;		/* owned: of its functions (pool.h) */
-	int ret;			/* the worker's */
+	struct host_numa numa;
+	int ret; /* the worker's */
 	struct err err;
 	struct json_object *step; /* owned: what a helper is asked */
 	size_t scan_at;		  /* the function of the inventory whose MAC is looked at */

@@ -206,9 +206,12 @@ static int lease_check_vfs(const struct lease_take *t, const struct lease_want *
 
 /* --- pools ------------------------------------------------------------------------------------------ */
 
-/* Where the VM is: at the first of its devices whose node is known, those with an address first. */
+/* Where the VM is: at its memory, or at the first of its devices whose node is known, those with an address first. */
 static int lease_node(const struct lease_take *t, const char **ret_like)
 {
+	*ret_like = "the VM's memory";
+	if (t->wants.node >= 0)
+		return t->wants.node;
 	for (int chosen = 0; chosen < 2; chosen++) {
 		for (size_t i = 0; i < t->wants.n; i++) {
 			const struct lease_want *want = &t->wants.list[i];
@@ -229,16 +232,44 @@ static int lease_node(const struct lease_take *t, const char **ret_like)
 
 static int lease_choose(const struct lease_take *t, struct lease_want *want, struct err *e)
 {
-	struct pci_wish wish = { .pool = want->pool, .numa = want->numa };
+	struct pci_wish wish = {
+		.pool = want->pool,
+		.numa = want->numa,
+		.distances = &t->numa,
+	};
 	const struct pci_function *f = NULL;
 	int ret = pool_mark(t->set->d, &t->inventory, t->marks, e);
 
 	wish.node = lease_node(t, &wish.like);
 	if (ret >= 0)
 		ret = pci_choose(&t->inventory, t->marks, &wish, &f, want->lease.reason, e);
-	if (ret >= 0)
-		pci_addr_format(&f->addr, want->lease.address);
-	return ret;
+	if (ret < 0)
+		return ret;
+	pci_addr_format(&f->addr, want->lease.address);
+	want->lease.distance = host_numa_distance(&t->numa, wish.node, f->numa_node);
+	return 0;
+}
+
+/* There is no choice, but it is worth knowing. */
+static void lease_say_node(const struct lease_take *t, struct lease_want *want)
+{
+	int node = want->f.numa_node, memory = t->wants.node;
+	unsigned int distance = host_numa_distance(&t->numa, memory, node);
+	struct state_lease *lease = &want->lease;
+	size_t len = strlen(lease->reason);
+
+	if (want->pool || node < 0 || memory < 0)
+		return;
+	lease->distance = distance;
+	if (node == memory)
+		snprintf(lease->reason + len, sizeof(lease->reason) - len,
+			 "; NUMA node %d like the VM's memory", node);
+	else if (distance)
+		snprintf(lease->reason + len, sizeof(lease->reason) - len,
+			 "; NUMA node %d, distance %u from the VM's memory", node, distance);
+	else
+		snprintf(lease->reason + len, sizeof(lease->reason) - len,
+			 "; NUMA node %d, the VM's memory is on %d", node, memory);
 }
 
 /* --- and written ------------------------------------------------------------------------------------ */
@@ -256,6 +287,8 @@ static int lease_insert(const struct lease_take *t, struct lease_want *want, str
 	snprintf(lease->identity, sizeof(lease->identity), "%s",
 		 json_object_to_json_string_ext(identity, JSON_C_TO_STRING_PLAIN));
 	lease->state = STATE_LEASE_RESERVED;
+	lease->node = want->f.numa_node;
+	lease_say_node(t, want);
 	ret = state_lease_add(s, lease, e);
 	if (ret >= 0 && !lease->pool[0])
 		ret = state_device_put(s, t->vm, lease->address, lease->identity, e);

@@ -84,6 +84,7 @@ static void lease_take_survey(uv_work_t *work)
 	t->ret = pci_inventory_read(&t->set->d->hostfs, &t->inventory, &t->err);
 	if (t->ret < 0)
 		return;
+	host_numa_read(&t->set->d->hostfs, &t->numa);
 	t->marks = calloc(t->inventory.n + 1, 1);
 	if (!t->marks)
 		t->ret = err_ret(&t->err, -ENOMEM, "cannot look at the host's devices");
@@ -502,6 +503,10 @@ struct json_object *lease_take_plan(const struct lease_take *t)
 
 		json_add_str(o, "pci", want->lease.address);
 		json_add_str(o, "reason", want->lease.reason);
+		if (want->lease.node >= 0)
+			json_add_int(o, "numa", want->lease.node);
+		if (want->lease.distance)
+			json_add_int(o, "distance", want->lease.distance);
 		json_object_array_add(list, json_add(o, "steps", lease_plan_steps(want)));
 	}
 	return list;

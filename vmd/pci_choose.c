@@ -167,8 +167,11 @@ struct pci_card {
 	const struct pci_function *pf;
 	struct pci_tally tally;
 	unsigned int used;
-	bool far; /* on another node */
+	bool far;	       /* on another node */
+	unsigned int distance; /* from the wish; 0: as near as can be told */
 };
+
+#define PCI_FAR 255 /* on another node, nobody knows how far */
 
 static void pci_card_init(struct pci_card *c, const struct pci_inventory *inventory,
 			  const unsigned char *marks, const struct pci_wish *wish,
@@ -179,13 +182,18 @@ static void pci_card_init(struct pci_card *c, const struct pci_inventory *invent
 	c->used = c->tally.vfs - c->tally.free;
 	c->far = wish->numa != PCI_NUMA_IGNORE && wish->node >= 0 && pf->numa_node >= 0 &&
 		 pf->numa_node != wish->node;
+	c->distance = 0;
+	if (c->far)
+		c->distance = host_numa_distance(wish->distances, wish->node, pf->numa_node);
+	if (c->far && !c->distance)
+		c->distance = PCI_FAR;
 }
 
 /* Nearer, then emptier; else the one that comes first. */
 static bool pci_card_beats(const struct pci_card *c, const struct pci_card *other)
 {
-	if (c->far != other->far)
-		return other->far;
+	if (c->distance != other->distance)
+		return c->distance < other->distance;
 	return (uint64_t)c->used * other->tally.vfs < (uint64_t)other->used * c->tally.vfs;
 }
 
@@ -210,13 +218,15 @@ static void pci_choose_reason(const struct pci_wish *wish, const struct pci_card
 			      size_t rivals, char reason[static PCI_REASON_SIZE])
 {
 	int node = card->pf->numa_node;
-	char where[80] = "", card_text[64];
+	char where[112] = "", card_text[64], distance[24] = "";
 
+	if (card->far && card->distance != PCI_FAR)
+		snprintf(distance, sizeof(distance), ", distance %u", card->distance);
 	if (wish->numa == PCI_NUMA_IGNORE)
 		snprintf(where, sizeof(where), "; NUMA nodes ignored");
 	else if (card->far)
-		snprintf(where, sizeof(where), "; NUMA node %d, none free on %d like %.24s", node,
-			 wish->node, wish->like);
+		snprintf(where, sizeof(where), "; NUMA node %d%s, none free on %d like %.24s", node,
+			 distance, wish->node, wish->like);
 	else if (wish->node >= 0 && node >= 0)
 		snprintf(where, sizeof(where), "; NUMA node %d like %.32s", node, wish->like);
 	else if (node >= 0)
@@ -340,10 +350,10 @@ int pci_choose(const struct pci_inventory *inventory, const unsigned char *marks
 		f = pci_card_free(inventory, marks, &card);
 		if (!f || (card.far && wish->numa == PCI_NUMA_STRICT))
 			continue;
-		rivals += best && best_card.far == card.far;
+		rivals += best && best_card.distance == card.distance;
 		if (best && !pci_card_beats(&card, &best_card))
 			continue;
-		if (best && best_card.far != card.far)
+		if (best && best_card.distance != card.distance)
 			rivals = 0;
 		best = f;
 		best_card = card;

@@ -7,6 +7,7 @@
 #define VMD_PCI_CHOOSE_H
 
 #include "lib/json.h"
+#include "vmd/host_numa.h"
 #include "vmd/host_pci.h"
 
 #define PCI_POOL_PFS_MAX 64	/* entries of a definition */
@@ -56,12 +57,13 @@ enum pci_numa pci_numa_parse(const char *word);
 struct pci_wish {
 	const struct pci_pool *pool;
 	enum pci_numa numa;
-	int node;	  /* that it should be on; -1: not known */
-	const char *like; /* what is there: "pci0", "the VM's memory" */
+	int node;			   /* that it should be on; -1: not known */
+	const char *like;		   /* what is there: "pci0", "the VM's memory" */
+	const struct host_numa *distances; /* NULL: not known */
 };
 
 /*
- * A free VF, and why this one: "NUMA node 0 like pci0; emptier card: 3 of 8 in use". A VF that is leased, in quarantine, used
+ * A free VF, the nearest, of the emptiest card, and why this one: "NUMA node 0 like pci0; emptier card: 3 of 8 in use". A VF that is leased, in quarantine, used
  * by the host, broken, or bound to vfio-pci by somebody is none, nor is one whose IOMMU group has a leased one in it.
  * -ERR_POOL_*, with what is in the way.
  */

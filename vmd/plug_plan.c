@@ -32,9 +32,12 @@ void plug_plan_fini(struct plug_plan *p)
 struct json_object *plug_plan_config(const struct plug_plan *p)
 {
 	struct json_object *o = json_new(), *devices = json_object_new_array();
+	struct json_object *memory = json_add_int(json_new(), "size", p->memory);
 
+	if (p->node >= 0)
+		json_add_int(memory, "node", p->node);
 	json_object_array_add(devices, json_clone(p->config));
-	json_add(o, "memory", json_add_int(json_new(), "size", p->memory));
+	json_add(o, "memory", memory);
 	return json_add(o, "devices", devices);
 }
 
@@ -191,6 +194,7 @@ static int plug_expand(struct daemon *d, struct plug_pair *running, struct json_
 	snprintf(ret->device, sizeof(ret->device), "%s", json_get_str(device, "id", ""));
 	ret->entry = plug_entry_with_id(entry, ret->device);
 	ret->memory = json_get_int(json_get(running->config, "memory"), "size", 0);
+	ret->node = json_get_int(json_get(running->config, "memory"), "node", -1);
 	return 0;
 }
 

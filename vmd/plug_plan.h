@@ -19,6 +19,7 @@ struct plug_plan {
 		*entry; /* owned: {"devices": {…}} or {"passthrough": {…}}, its id written out */
 	struct json_object *config; /* owned: the device as in the machine configuration */
 	int64_t memory;		    /* the VM's, bytes */
+	int64_t node;		    /* NUMA, of that; -1: any */
 	bool defined;		    /* the device is of the revision that runs */
 };
 

@@ -236,6 +236,91 @@ static void test_choice(void **state)
 	expect_pool(w, "front", "ready", 4, 0, 4);
 }
 
+/* numa and distance of a VM's n-th lease. */
+static void expect_node(struct leases_world *w, const char *vm, size_t n, int node, int distance)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	struct json_object *lease;
+	char params[128];
+
+	snprintf(params, sizeof(params), "{'vm': '%s'}", vm);
+	o = client_result(w->c, "vm.get", params);
+	lease = json_object_array_get_idx(json_get(o, "leases"), n);
+	assert_int_equal(json_get_int(lease, "numa", -1), node);
+	assert_int_equal(json_get_int(lease, "distance", -1), distance);
+}
+
+static void define_on(struct leases_world *w, const char *name, int node, const char *passthrough)
+{
+	char params[1024];
+
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': '%s', 'memory': {'size': '64MiB', 'node': %d},"
+		 " 'boot': {'kernel': '%s'}, 'passthrough': [%s]}}",
+		 name, node, harness_file(w->h, "kernel", "not looked at"), passthrough);
+	json_object_put(client_result(w->c, "vm.apply", params));
+}
+
+/* The VM's memory says where it is: what it gets comes from there, and it is told how far away the rest is. */
+static void test_memory_node(void **state)
+{
+	struct leases_world *w = *state;
+	AUTO_JSON struct json_object *plan = NULL;
+	struct json_object *device;
+
+	NEEDS_KVM;
+	apply(w, "front", "[{'driver': 'igb'}]", 1, "created");
+	define_on(w, "one", 1, "{'pool': 'front'}");
+	plan = client_result(w->c, "vm.start", "{'vm': 'one', 'dry_run': true}");
+	device = json_at(plan, "/plan/devices/0");
+	assert_int_equal(json_get_int(device, "numa", -1), 1);
+	assert_int_equal(json_get_int(device, "distance", -1), 10);
+	start(w, "one");
+	expect_lease(w, "one", 0, "0000:20:10.0",
+		     "pool front; NUMA node 1 like the VM's memory; 0 of 1 in use");
+	expect_node(w, "one", 0, 1, 10);
+	/* there is none left */
+	define_on(w, "two", 1, "{'pool': 'front', 'numa': 'strict'}");
+	refuse_start(w, "two", ERR_POOL_EXHAUSTED,
+		     "VF pool 'front' has no free VF on node 1 (1 in use)",
+		     "vmctl lease list says who has them");
+	define_on(w, "two", 1, "{'pool': 'front'}");
+	start(w, "two");
+	expect_lease(w, "two", 0, "0000:10:10.0",
+		     "pool front; NUMA node 0, distance 21, none free on 1 like the VM's memory; "
+		     "0 of 1 in use");
+	expect_node(w, "two", 0, 0, 21);
+	stop(w, "one");
+	stop(w, "two");
+	/* it comes to a VM that runs, and one that is named has a node too */
+	define_on(w, "two", 1, "{'pci': '0000:10:10.0'}");
+	start(w, "two");
+	expect_lease(w, "two", 0, "0000:10:10.0",
+		     "the VM names its address; NUMA node 0, distance 21 from the VM's memory");
+	expect_node(w, "two", 0, 0, 21);
+	stop(w, "two");
+	define_on(w, "three", 1, "");
+	start(w, "three");
+	json_object_put(client_result(w->c, "vm.attach",
+				      "{'vm': 'three', 'passthrough': {'pool': 'front'}}"));
+	expect_lease(w, "three", 0, "0000:20:10.0",
+		     "pool front; NUMA node 1 like the VM's memory; 0 of 1 in use");
+	stop(w, "three");
+	expect_pool(w, "front", "ready", 2, 0, 2);
+}
+
+static void test_no_such_node(void **state)
+{
+	struct leases_world *w = *state;
+
+	NEEDS_KVM;
+	apply(w, "front", "['" PF "']", 1, "created");
+	define_on(w, "one", 7, "{'pool': 'front'}");
+	refuse_start(w, "one", ERR_NUMA_NODE, "the host has no NUMA node 7 with memory",
+		     "numactl -H, or /sys/devices/system/node/has_memory, shows which it has");
+	expect_pool(w, "front", "ready", 1, 0, 1);
+}
+
 static void test_exhausted(void **state)
 {
 	struct leases_world *w = *state;
@@ -434,6 +519,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many, setup_many, leases_teardown),
 		POOL_TEST(test_refused),
 		POOL_TEST(test_choice),
+		POOL_TEST(test_memory_node),
+		POOL_TEST(test_no_such_node),
 		POOL_TEST(test_exhausted),
 		POOL_TEST(test_nvme),
 		POOL_TEST(test_pf_down),

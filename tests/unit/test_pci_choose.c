@@ -92,7 +92,7 @@ static void mark(struct host *h, int card, int vfs, unsigned char how)
 static void expect(struct host *h, enum pci_numa numa, int node, const char *address,
 		   const char *reason)
 {
-	struct pci_wish wish = { &h->pool, numa, node, "pci0" };
+	struct pci_wish wish = { &h->pool, numa, node, "pci0", NULL };
 	const struct pci_function *f;
 	char got[PCI_ADDR_SIZE], why[PCI_REASON_SIZE];
 	struct err e = { 0 };
@@ -103,10 +103,54 @@ static void expect(struct host *h, enum pci_numa numa, int node, const char *add
 	assert_string_equal(why, reason);
 }
 
+/* Where all nodes are not equally far from each other. */
+static void expect_near(struct host *h, int node, const uint8_t distances[3], const char *address,
+			const char *reason)
+{
+	struct host_numa numa = { .nodes = 7 };
+	struct pci_wish wish = { &h->pool, PCI_NUMA_PREFER, node, "the VM's memory", &numa };
+	const struct pci_function *f;
+	char got[PCI_ADDR_SIZE], why[PCI_REASON_SIZE];
+	struct err e = { 0 };
+
+	memcpy(numa.distance[node], distances, 3);
+	assert_int_equal(pci_choose(&h->inventory, h->marks, &wish, &f, why, &e), 0);
+	assert_string_equal(pci_addr_format(&f->addr, got), address);
+	assert_string_equal(why, reason);
+}
+
+static void test_distance(void **state)
+{
+	static const uint8_t distances[] = { 32, 21, 10 };
+	struct host *h = host_new(ALL);
+
+	(void)state;
+	/* cards on nodes 0, 0 and 1; the VM is on 2 */
+	expect_near(h, 2, distances, "0000:12:10.0",
+		    "pool front; NUMA node 1, distance 21, none free on 2 like the VM's memory; "
+		    "0 of 4 in use");
+	/* nearer before emptier, also of those that are far */
+	mark(h, 2, 3, PCI_MARK_LEASED);
+	expect_near(h, 2, distances, "0000:12:10.3",
+		    "pool front; NUMA node 1, distance 21, none free on 2 like the VM's memory; "
+		    "3 of 4 in use");
+	mark(h, 2, 4, PCI_MARK_LEASED);
+	expect_near(h, 2, distances, "0000:10:10.0",
+		    "pool front; NUMA node 0, distance 32, none free on 2 like the VM's memory; "
+		    "emptier card: 0 of 4 in use");
+	/* one that nobody knows the distance of comes last */
+	host_pf(h, 0)->numa_node = 5;
+	host_pf(h, 1)->numa_node = 0;
+	expect_near(h, 2, distances, "0000:11:10.0",
+		    "pool front; NUMA node 0, distance 32, none free on 2 like the VM's memory; "
+		    "0 of 4 in use");
+	test_free(h);
+}
+
 static void refuse(struct host *h, enum pci_numa numa, int node, int code, const char *msg,
 		   const char *hint)
 {
-	struct pci_wish wish = { &h->pool, numa, node, "pci0" };
+	struct pci_wish wish = { &h->pool, numa, node, "pci0", NULL };
 	const struct pci_function *f = NULL;
 	char why[PCI_REASON_SIZE];
 	struct err e = { 0 };
@@ -281,10 +325,11 @@ static void test_unmade(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_members), cmocka_unit_test(test_emptier_card),
-		cmocka_unit_test(test_numa),	cmocka_unit_test(test_not_free),
-		cmocka_unit_test(test_group),	cmocka_unit_test(test_no_pf),
-		cmocka_unit_test(test_pf_down), cmocka_unit_test(test_unmade),
+		cmocka_unit_test(test_members),	 cmocka_unit_test(test_emptier_card),
+		cmocka_unit_test(test_numa),	 cmocka_unit_test(test_distance),
+		cmocka_unit_test(test_not_free), cmocka_unit_test(test_group),
+		cmocka_unit_test(test_no_pf),	 cmocka_unit_test(test_pf_down),
+		cmocka_unit_test(test_unmade),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
