@@ -275,6 +275,41 @@ static void test_doctor(void **state)
 	assert_int_equal(json_object_array_length(json_get(bridge, "warnings")), 0);
 }
 
+/* What the doctor prints for a VM file makes one, as it stands. */
+static void expect_fragment(struct scene *s, const char *pci, unsigned int devices)
+{
+	static struct harness_output got;
+	char text[1024];
+	const char *path, *fragment;
+	unsigned int n = 0;
+
+	harness_vmctl(s->h, NULL, &got, "pci", "doctor", pci, NULL);
+	fragment = strstr(got.out, "\nIn a VM file:\n");
+	assert_non_null(fragment);
+	snprintf(text, sizeof(text), "name: guest\nboot: {kernel: /boot/vmlinuz}\n%s",
+		 fragment + strlen("\nIn a VM file:\n"));
+	for (const char *at = text; (at = strstr(at, "  - pci: \"0000:")); at++)
+		n++;
+	assert_int_equal(n, devices);
+	path = harness_file(s->h, "guest.yaml", text);
+	if (harness_vmctl(s->h, NULL, &got, "validate", path, NULL))
+		fail_msg("%s\n%s", got.err, text);
+	if (harness_vmctl(s->h, NULL, &got, "apply", "-f", path, NULL))
+		fail_msg("%s", got.err);
+	/* and vmd has it */
+	assert_int_equal(harness_vmctl(s->h, NULL, &got, "export", "guest", NULL), 0);
+	assert_non_null(strstr(got.out, pci));
+}
+
+static void test_fragment(void **state)
+{
+	struct scene *s = *state;
+
+	harness_vmd(s->h, NULL, "--sysroot", s->root, NULL);
+	expect_fragment(s, "0000:02:10.2", 1);
+	expect_fragment(s, "0000:04:01.0", 2); /* and who shares its group */
+}
+
 static const char *check_of(struct json_object *r, const char *name, const char *key)
 {
 	struct json_object *checks = json_get(r, "checks");
@@ -443,6 +478,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_doctor_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_doctor_acs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_doctor, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fragment, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_host_doctor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vmctl, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_completion, setup, teardown),
