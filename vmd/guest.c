@@ -89,8 +89,6 @@ struct json_object *guest_observed(const struct guest *g, const struct state_vm 
 	return o;
 }
 
-static void guest_set_timer(struct guest *g, uint64_t timeout_ms);
-
 /* What was asked has no answer, and the process lives: it may just be ending, which says more. */
 static void guest_give_up_soon(struct guest *g, const struct err *why)
 {
@@ -439,6 +437,8 @@ struct vm_step guest_input(struct guest *g, enum vm_input input)
 		  vm_phase_name(was), vm_phase_name(g->vm.phase));
 	if (was != g->vm.phase)
 		uv_timer_stop(&g->timer);
+	if (was != g->vm.phase && g->pool_wait.waits)
+		guest_set_timer(g, 0);
 	if (g->vm.phase == VM_PHASE_RUNNING || g->vm.phase == VM_PHASE_PAUSED)
 		g->up = true;
 	if (was != g->vm.phase)
@@ -459,6 +459,8 @@ static void guest_deadline(uv_timer_t *timer)
 {
 	struct guest *g = container_of(timer, struct guest, timer);
 
+	if (guest_lease_late(g))
+		return;
 	if (vm_state(&g->vm) == VM_STARTING && g->call_err.code)
 		g->start_err = g->call_err; /* the connection had broken, and the process goes on */
 	else if (vm_state(&g->vm) == VM_STARTING)
@@ -469,7 +471,7 @@ static void guest_deadline(uv_timer_t *timer)
 	guest_input(g, g->vm.phase == VM_PHASE_STOPPING ? VM_IN_FAILED : VM_IN_DEADLINE);
 }
 
-static void guest_set_timer(struct guest *g, uint64_t timeout_ms)
+void guest_set_timer(struct guest *g, uint64_t timeout_ms)
 {
 	uv_timer_start(&g->timer, guest_deadline, timeout_ms, 0);
 }

@@ -18,6 +18,7 @@
 #include "vmd/cgroup.h"
 #include "vmd/daemon.h"
 #include "vmd/gather.h"
+#include "vmd/pool.h"
 #include "vmd/timeline.h"
 #include "vmd/vm.h"
 #include "vmd/vmproc.h"
@@ -84,16 +85,17 @@ struct guest {
 	uint64_t memlock;    /* bytes that vmm has to lock for devices of the host; 0: none */
 	unsigned int pinned; /* percent of its memory, of CONFIGURING */
 	bool leasing;	     /* devices of the host are being taken; OPENING or ABANDONED */
-	char kernel[256];    /* its path, for messages */
-	char run[64];	     /* its process's name in its logs; "" while it has none */
-	int64_t revision;    /* that runs, or is being started */
-	int64_t since_ms;    /* in the state that users see */
-	bool up;	     /* has run, or stands paused before its first instruction */
-	bool launched;	     /* machine.start was sent */
-	unsigned int starts; /* how often files were opened for one */
-	bool found;	     /* of a vmd before this one, and has not said hello yet */
-	bool lost;	     /* the process lives and cannot be asked */
-	uv_timer_t timer;    /* of the phase */
+	struct pool_wait pool_wait; /* before that: for a pool that is being made */
+	char kernel[256];	    /* its path, for messages */
+	char run[64];		    /* its process's name in its logs; "" while it has none */
+	int64_t revision;	    /* that runs, or is being started */
+	int64_t since_ms;	    /* in the state that users see */
+	bool up;		    /* has run, or stands paused before its first instruction */
+	bool launched;		    /* machine.start was sent */
+	unsigned int starts;	    /* how often files were opened for one */
+	bool found;		    /* of a vmd before this one, and has not said hello yet */
+	bool lost;		    /* the process lives and cannot be asked */
+	uv_timer_t timer;	    /* of the phase */
 	bool closing;
 	struct err start_err; /* why the start fails; code 0: not yet known */
 	struct err call_err;  /* why the call failed */
@@ -141,6 +143,8 @@ void guests_close(struct daemon *d);
 /* --- guest.c: what happens --- */
 struct vm_step guest_input(struct guest *g, enum vm_input input);
 void guest_failed(struct guest *g, const struct err *why);
+/* Of the phase: it is stopped when that ends. */
+void guest_set_timer(struct guest *g, uint64_t timeout_ms);
 /* Open what g->config names; VM_IN_OPENED or guest_failed follows. */
 void guest_gather(struct guest *g);
 /* For vmm to answer a short call: GUEST_CALL_MS, or --step-timeout when that is less. */
@@ -157,6 +161,8 @@ extern const struct vmproc_ops guest_proc_ops;
 /* --- guest_lease.c: devices of the host --- */
 /* Take those of g->config; 0: it has none; 1: guest_gather or guest_failed follows. */
 int guest_lease(struct guest *g, const struct state_vm *vm, struct err *e);
+/* The timer of OPENING or ABANDONED: true when it was a pool that took too long, or that is not wanted any more. */
+bool guest_lease_late(struct guest *g);
 /* Give them back; VM_IN_DONE follows. */
 void guest_return(struct guest *g);
 /* Let its process lock g->memlock bytes. */

@@ -13,6 +13,8 @@
 #include "vmd/guest_plug.h"
 #include "vmd/lease.h"
 
+#define GUEST_POOL_STEPS 2 /* --step-timeout, for VFs that are being made */
+
 static void guest_leased(void *arg, struct lease_take *t, const struct err *why)
 {
 	struct guest *g = arg;
@@ -32,9 +34,74 @@ static void guest_leased(void *arg, struct lease_take *t, const struct err *why)
 	guest_put(g);
 }
 
+/* The first pool of the configuration that is being made just now, or NULL. */
+static const char *guest_unmade_pool(const struct guest *g)
+{
+	struct json_object *devices = json_get(g->config, "devices");
+	size_t count = devices ? json_object_array_length(devices) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *device = json_object_array_get_idx(devices, i);
+		const char *pool = json_get_str(device, "pool", "");
+
+		if (!strcmp(json_get_str(device, "type", ""), "vfio-pci") && pool[0] &&
+		    pool_pending(g->d, pool))
+			return pool;
+	}
+	return NULL;
+}
+
+static void guest_pool_made(void *arg)
+{
+	struct guest *g = arg;
+	struct state_vm vm;
+	struct err e;
+	int ret;
+
+	guest_hold(g);
+	uv_timer_stop(&g->timer);
+	ret = state_vm_get(g->d->state, g->id, &vm, &e);
+	if (g->vm.phase != VM_PHASE_OPENING)
+		guest_input(g, VM_IN_FAILED); /* not wanted any more */
+	else if (ret < 0 || (ret = guest_lease(g, &vm, &e)) < 0)
+		guest_failed(g, &e);
+	else if (!ret)
+		guest_gather(g);
+	guest_put(g);
+}
+
+bool guest_lease_late(struct guest *g)
+{
+	struct err e;
+
+	if (!g->pool_wait.waits)
+		return false;
+	guest_hold(g);
+	pool_wait_end(g->d, &g->pool_wait);
+	if (g->vm.phase == VM_PHASE_OPENING) {
+		err_set(&e, ERR_POOL_UNREADY, "VF pool '%s' is still being made",
+			g->pool_wait.name);
+		err_hint(&e, "vmctl jobs shows how far that is");
+		guest_failed(g, &e);
+	} else {
+		guest_input(g, VM_IN_FAILED); /* not wanted any more */
+	}
+	guest_put(g);
+	return true;
+}
+
 int guest_lease(struct guest *g, const struct state_vm *vm, struct err *e)
 {
-	int ret = lease_take(g->d, vm, g->config, false, guest_leased, g, e);
+	const char *pool = guest_unmade_pool(g);
+	int ret;
+
+	if (pool) {
+		pool_wait(g->d, &g->pool_wait, pool, guest_pool_made, g);
+		guest_set_timer(g, GUEST_POOL_STEPS * (uint64_t)g->d->options->step_timeout_ms);
+		guest_ops_progress(g);
+		return 1;
+	}
+	ret = lease_take(g->d, vm, g->config, false, guest_leased, g, e);
 
 	g->leasing = ret > 0;
 	g->vm.devices = g->vm.devices || ret > 0;

@@ -148,6 +148,13 @@ void guest_ops_settle(struct guest *g)
 	}
 }
 
+static const char *guest_op_phase(const struct guest *g)
+{
+	if (g->pool_wait.waits)
+		return "waiting for VF pool";
+	return g->leasing ? "devices" : guest_op_phases[g->vm.phase].name;
+}
+
 void guest_ops_progress(struct guest *g)
 {
 	enum vm_phase phase = g->vm.phase;
@@ -158,8 +165,8 @@ void guest_ops_progress(struct guest *g)
 		return;
 	}
 	for (struct guest_op *op = g->ops; op; op = op->next)
-		job_progress(op->job, g->leasing ? "devices" : guest_op_phases[phase].name,
-			     guest_op_phases[phase].done, guest_op_phases[phase].total,
+		job_progress(op->job, guest_op_phase(g), guest_op_phases[phase].done,
+			     guest_op_phases[phase].total,
 			     guest_op_phases[phase].total ? "steps" : "");
 }
 

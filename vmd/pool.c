@@ -28,6 +28,7 @@ void pools_close(struct pools *set)
 	if (!set || set->closing)
 		return;
 	set->closing = true;
+	set->waits = NULL; /* whose owners may be gone */
 	for (link = &set->runs; *link;) {
 		struct pool_run *r = *link;
 

@@ -52,6 +52,22 @@ void pool_delete(struct daemon *d, struct call *call, const char *name, bool dry
 void pool_set_vfs(struct daemon *d, struct call *call, const struct pci_addr *pf, unsigned int vfs,
 		  bool dry);
 
+/* Is this pool being made, changed or removed, or about to be? */
+bool pool_pending(const struct daemon *d, const char *name);
+/* For that to end. Embedded in its owner's struct, zeroed. */
+struct pool_wait {
+	struct pool_wait *next;
+	bool waits;
+	char name[64];
+	void (*done)(
+		void *arg); /* once, when the pool is pending no more; never from inside pool_wait */
+	void *arg;
+};
+void pool_wait(struct daemon *d, struct pool_wait *w, const char *name, void (*done)(void *arg),
+	       void *arg);
+/* Not any more; fine when it does not wait. */
+void pool_wait_end(struct daemon *d, struct pool_wait *w);
+
 /* "working", "failed" with why in msg (borrowed, until the next change), or "" when nothing is to be told. */
 const char *pool_trouble(const struct daemon *d, const char *name, const char **ret_msg);
 

@@ -66,6 +66,7 @@ struct pools {
 	struct daemon *d;
 	struct pool_run *runs;	 /* owned; the first one is under way */
 	struct pool_note *notes; /* owned */
+	struct pool_wait *waits; /* their owners' */
 	bool closing;
 };
 
@@ -80,6 +81,8 @@ int pool_of_pf(struct daemon *d, const struct pci_function *pf, const char *name
 	       char ret_pool[static 64], struct err *e);
 /* pool.c */
 void pool_note(struct pools *set, const char *name, const char *msg);
+/* pool_wait.c: a change of this pool has ended. */
+void pool_waits_end(struct pools *set, const char *name);
 /* pool_run.c: into the queue. */
 void pool_submit(struct pool_run *r);
 void pool_run_free(struct pool_run *r);

@@ -91,6 +91,7 @@ static void pool_end(struct pool_run *r, const struct err *why)
 	struct pools *set = r->set;
 	struct daemon *d = set->d;
 	struct err e = { 0 }, reason = why ? *why : e;
+	char name[sizeof(r->name)];
 
 	why = why ? &reason : NULL;
 	if (r->job)
@@ -113,9 +114,11 @@ static void pool_end(struct pool_run *r, const struct err *why)
 	}
 	pool_answer(r, why);
 	set->runs = r->next;
+	snprintf(name, sizeof(name), "%s", r->name);
 	pool_run_free(r);
 	if (set->runs)
 		pool_begin(set->runs);
+	pool_waits_end(set, name);
 }
 
 /* --- steps -------------------------------------------------------------------------------------------- */
