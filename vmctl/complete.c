@@ -121,8 +121,53 @@ static void complete_jobs(struct complete *c)
 	}
 }
 
+/* `pci release`: what is in quarantine, and why */
+static void complete_quarantined(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(c, "lease.list", json_new());
+	struct json_object *list = json_get(result, "leases");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		const struct json_object *lease = json_object_array_get_idx(list, i);
+
+		if (!strcmp(json_get_str(lease, "state", ""), "quarantined"))
+			complete_offer(c, json_get_str(lease, "pci", ""),
+				       json_get_str(lease, "quarantine", NULL));
+	}
+}
+
+/* `sriov pf`: what can have VFs, with its interface */
+static void complete_pfs(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(c, "sriov.pf.list", json_new());
+	struct json_object *list = json_get(result, "pfs");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *pf = json_object_array_get_idx(list, i);
+
+		complete_offer(c, json_get_str(pf, "pci", ""),
+			       json_object_get_string(json_at(pf, "/netdevs/0")));
+	}
+}
+
+static void complete_pools(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(c, "pool.list", json_new());
+	struct json_object *list = json_get(result, "pools");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		const struct json_object *pool = json_object_array_get_idx(list, i);
+		char what[64];
+
+		snprintf(what, sizeof(what), "%s, %lld of %lld VFs free",
+			 json_get_str(pool, "state", "?"), (long long)json_get_int(pool, "free", 0),
+			 (long long)json_get_int(pool, "vfs", 0));
+		complete_offer(c, json_get_str(pool, "name", ""), what);
+	}
+}
+
 /* What may be passed through, with its name; bridges are nobody's. */
-static void complete_pci(struct complete *c)
+static void complete_pci_all(struct complete *c)
 {
 	AUTO_JSON struct json_object *result = complete_ask(c, "pci.list", json_new());
 	struct json_object *list = json_get(result, "functions");
@@ -134,6 +179,17 @@ static void complete_pci(struct complete *c)
 		if (strcmp(json_get_str(f, "role", ""), "bridge") != 0)
 			complete_offer(c, json_get_str(f, "pci", ""), name[0] ? name : NULL);
 	}
+}
+
+/* An address means another thing to each command. */
+static void complete_pci(struct complete *c)
+{
+	if (!strcmp(c->command->name, "release"))
+		complete_quarantined(c);
+	else if (c->command->group && !strcmp(c->command->group, "sriov"))
+		complete_pfs(c);
+	else
+		complete_pci_all(c);
 }
 
 static void complete_consoles(struct complete *c)
@@ -288,14 +344,30 @@ static const struct {
 	{ "SHELL", complete_shells },
 	{ "ADDRESS", complete_pci },
 	{ "DEVICE", complete_devices },
+	{ "NAME", complete_pools },
+	{ "POOL", complete_pools },
 	{ "KIND", complete_attach_kinds },
 	{ "CARD", complete_cards },
 	{ "LINK", complete_links },
 	{ "DIR", complete_files },
 };
 
+/* "list|show|set": words as they are typed */
+static void complete_words(struct complete *c, const char *words, size_t len)
+{
+	char word[32];
+
+	for (const char *end = words + len; words < end; words += strcspn(words, "|") + 1) {
+		snprintf(word, sizeof(word), "%.*s",
+			 (int)MIN(strcspn(words, "|"), (size_t)(end - words)), words);
+		complete_offer(c, word, NULL);
+	}
+}
+
 static void complete_kind(struct complete *c, const char *word, size_t len)
 {
+	if (*word >= 'a' && *word <= 'z')
+		complete_words(c, word, len);
 	for (size_t i = 0; i < ARRAY_SIZE(complete_kinds); i++)
 		if (strlen(complete_kinds[i].word) == len &&
 		    !memcmp(complete_kinds[i].word, word, len))

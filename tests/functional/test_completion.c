@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/functional/harness.h"
+#include "tests/functional/simhost.h"
 #include "tests/lib/skip.h"
 
 #define HELLO "name: %s\nmemory: 64MiB\nboot:\n  kernel: %s/kernel\n"
@@ -115,6 +116,47 @@ static void test_names_by_state(void **state)
 	offers("revert nope --to ", "");
 	offers("console one ", "com1 console0");
 	offers("rpc vm.rese", "vm.reset");
+}
+
+/* Pools, cards and devices in quarantine, of a simulated host. */
+static void test_devices(void **state)
+{
+	static const char pool[] = "kind: pool\nname: front\nvfs: 2\npfs: [\"0000:10:00.0\"]\n";
+	static struct harness_output got;
+	struct harness *h = *state;
+	struct client *c;
+
+	if (!harness_has_kvm())
+		SKIP_BECAUSE("no /dev/kvm");
+	simhost_new(h, "2", "8", "1");
+	harness_vmd(h, "ok", "--sysroot", simhost_root(h), "--cgroup", "none", NULL);
+	c = harness_client(h);
+	offers("sriov ", "pf pool lease");
+	offers("sriov pool ", "list show delete");
+	offers("sriov pool show ", "");
+	offers("sriov pf s", "show set");
+	offers("sriov lease ", "list");
+	offers("sriov pf show ", "0000:10:00.0 0000:20:00.0 0000:90:00.0");
+	offers("sriov pf set 0000:2", "0000:20:00.0");
+	assert_int_equal(harness_vmctl(h, NULL, &got, "apply", "-f",
+				       harness_file(h, "pool.yaml", pool), NULL),
+			 0);
+	offers("sriov pool show ", "front");
+	offers("sriov pool delete b", "");
+	offers("attach one pci --pool ", "front");
+	offers("attach one pci --pool=f", "--pool=front");
+	/* what a reset does not bring back */
+	offers("pci release ", "");
+	json_object_put(
+		client_result(c, "vm.apply",
+			      "{'definition': {'name': 'one', 'boot': {'kernel': '/etc/passwd'},"
+			      " 'passthrough': [{'pool': 'front'}]}}"));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	offers("pci release ", "");
+	simhost_faults(h, "[{'op':'reset','pci':'0000:10:10.0','error':'ENOTTY'}]");
+	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));
+	offers("pci release ", "0000:10:10.0");
+	simhost_faults(h, "");
 }
 
 static void test_jobs(void **state)
@@ -286,8 +328,9 @@ static void test_fish(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_words),  TEST(test_names_by_state), TEST(test_jobs), TEST(test_silent),
-		TEST(test_script), TEST(test_bash),	      TEST(test_zsh),  TEST(test_fish),
+		TEST(test_words),  TEST(test_names_by_state), TEST(test_jobs), TEST(test_devices),
+		TEST(test_silent), TEST(test_script),	      TEST(test_bash), TEST(test_zsh),
+		TEST(test_fish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
