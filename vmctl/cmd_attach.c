@@ -36,11 +36,51 @@ static int attach_path(struct vmctl *v, struct json_object *o, const char *path)
 	return EXIT_OK;
 }
 
+static void attach_number(const struct vmctl *v, struct json_object *o, const char *key)
+{
+	uint64_t value = args_number(&v->args, key, UINT64_MAX);
+
+	if (value != UINT64_MAX)
+		json_add_int(o, key, (int64_t)MIN(value, (uint64_t)INT64_MAX));
+}
+
+static void attach_switch(const struct vmctl *v, struct json_object *o, const char *key)
+{
+	const char *value = args_str(&v->args, key, NULL);
+
+	if (value)
+		json_add_bool(o, key, !strcmp(value, "on"));
+}
+
+/* "500", or "100-500": the least and the most, in Mbit/s. */
+static int attach_rate(const struct vmctl *v, struct json_object *o)
+{
+	const char *text = args_str(&v->args, "rate", NULL);
+	struct json_object *both;
+	int64_t min, max;
+	char *end;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	min = max = strtoll(text, &end, 10);
+	if (end > text && *end == '-' && end[1] >= '0' && end[1] <= '9')
+		max = strtoll(end + 1, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno)
+		return -EINVAL;
+	if (!strchr(text, '-')) {
+		json_add_int(o, "rate", max);
+		return 0;
+	}
+	both = json_add_int(json_new(), "min", min);
+	json_add(o, "rate", json_add_int(both, "max", max));
+	return 0;
+}
+
 static int attach_pci(struct vmctl *v, const char *what, struct json_object *params)
 {
 	const char *pool = args_str(&v->args, "pool", NULL);
 	struct json_object *o = json_new();
-	uint64_t vlan = args_number(&v->args, "vlan", UINT64_MAX);
 
 	json_add(params, "passthrough", o);
 	if (!what == !pool)
@@ -50,8 +90,15 @@ static int attach_pci(struct vmctl *v, const char *what, struct json_object *par
 	attach_str(v, o, "pool");
 	attach_str(v, o, "id");
 	attach_str(v, o, "mac");
-	if (vlan != UINT64_MAX)
-		json_add_int(o, "vlan", (int64_t)MIN(vlan, (uint64_t)INT64_MAX));
+	attach_number(v, o, "vlan");
+	attach_number(v, o, "qos");
+	attach_switch(v, o, "trust");
+	attach_switch(v, o, "spoofchk");
+	if (attach_rate(v, o) < 0)
+		return vmctl_usage(v,
+				   "attach VM pci: --rate '%s' is not the most, or the least "
+				   "and the most, in Mbit/s: 500, 100-500",
+				   args_str(&v->args, "rate", ""));
 	return EXIT_OK;
 }
 
@@ -114,9 +161,9 @@ static int attach_nic(struct vmctl *v, const char *what, struct json_object *par
 static const struct {
 	const char *name;
 	int (*params)(struct vmctl *v, const char *what, struct json_object *params);
-	const char *options[4];
+	const char *options[8];
 } attach_kinds[] = {
-	{ "pci", attach_pci, { "pool", "mac", "vlan" } },
+	{ "pci", attach_pci, { "pool", "mac", "vlan", "qos", "trust", "spoofchk", "rate" } },
 	{ "disk", attach_disk, { "serial", "read-only" } },
 	{ "nic", attach_nic, { "mac", "vlan" } },
 	{ "rng", attach_rng, { NULL } },

@@ -124,6 +124,8 @@ static const struct args_option commands_stop[] = {
 		"persist", 0, ARGS_FLAG, .help = "change the VM's definition in the same way" \
 	}
 
+static const char *const commands_switch[] = { "on", "off", NULL };
+
 static const struct args_option commands_attach[] = {
 	{ "pool", 0, ARGS_STRING, .metavar = "POOL",
 	  .help = "pci: a virtual function of this pool" },
@@ -131,6 +133,13 @@ static const struct args_option commands_attach[] = {
 	{ "mac", 0, ARGS_STRING, .metavar = "MAC", .help = "pci, nic: its address" },
 	{ "vlan", 0, ARGS_NUMBER, .metavar = "N",
 	  .help = "pci: of a virtual function; nic: on a bridge" },
+	{ "qos", 0, ARGS_NUMBER, .metavar = "N", .help = "pci: its priority in the VLAN, 0 to 7" },
+	{ "trust", 0, ARGS_CHOICE, .metavar = "on|off", .choices = commands_switch,
+	  .help = "pci: may it change its MAC address, and see others' packets?" },
+	{ "spoofchk", 0, ARGS_CHOICE, .metavar = "on|off", .choices = commands_switch,
+	  .help = "pci: does the card drop what it sends from other addresses?" },
+	{ "rate", 0, ARGS_STRING, .metavar = "MBIT",
+	  .help = "pci: what it may send: MOST, LEAST-MOST" },
 	{ "serial", 0, ARGS_STRING, .metavar = "TEXT", .help = "disk: its serial number" },
 	{ "read-only", 'r', ARGS_FLAG, .help = "disk: the guest may not write" },
 	OPTION_PERSIST,

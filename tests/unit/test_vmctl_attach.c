@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* vmctl attach and detach against a scripted vmd: what is asked, what is printed, with which status. */
+#include <stdio.h>
 #include <string.h>
 
+#include "lib/util.h"
 #include "tests/lib/test.h"
 #include "tests/unit/vmctl_peer.h"
 
@@ -35,6 +37,53 @@ static void test_pci(void **state)
 		   "attach web pci --pool front --mac 52:54:00:12:34:56 --vlan 100 --persist "
 		   "--no-wait",
 		   NULL, 0, "web: pci0 job j-1\n", "");
+}
+
+static void test_pci_settings(void **state)
+{
+	static const struct peer_row all[] = {
+		{ "vm.attach",
+		  "{\"passthrough\":{\"pci\":\"0000:3b:10.2\",\"vlan\":100,\"qos\":3,\"trust\":"
+		  "true,"
+		  "\"spoofchk\":false,\"rate\":{\"min\":100,\"max\":500}},\"vm\":\"web\"}",
+		  .result = VF_RESULT },
+		{ 0 }
+	};
+	static const struct peer_row most[] = {
+		{ "vm.attach",
+		  "{\"passthrough\":{\"pool\":\"p\",\"rate\":500},\"vm\":\"web\",\"dry_run\":true}",
+		  .result = "{\"name\":\"web\",\"device\":\"pci0\",\"note\":\"would be attached\","
+			    "\"changed\":false,\"plan\":{\"devices\":[{\"device\":\"pci0\",\"pci\":"
+			    "\"0000:3b:10.2\",\"reason\":\"the only one\",\"steps\":[{\"do\":"
+			    "\"unbind\",\"undo\":\"bind\"}]}],\"pinned\":1073741824}}" },
+		{ 0 }
+	};
+	static const struct peer_row none[] = { { 0 } };
+	static const char *const wrong[] = { "x",   "100-",  "-5",
+					     "5-x", "1-2-3", "99999999999999999999" };
+
+	(void)state;
+	peer_check(all,
+		   "attach web pci 0000:3b:10.2 --vlan 100 --qos 3 --trust on --spoofchk off "
+		   "--rate 100-500",
+		   NULL, 0, "web: pci0 attached (0000:3b:10.2)\n", "");
+	peer_check(most, "attach web pci --pool p --rate 500 -n", NULL, 0,
+		   "web: pci0 would be attached\n"
+		   "  pci0: 0000:3b:10.2, the only one\n"
+		   "    1. unbind\n"
+		   "       undo: bind\n"
+		   "  memory pinned: 1.0G\n",
+		   "");
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		char command[100], said[200];
+
+		snprintf(command, sizeof(command), "attach web pci --pool p --rate=%s", wrong[i]);
+		snprintf(said, sizeof(said),
+			 "vmctl: attach VM pci: --rate '%s' is not the most, or the least and the "
+			 "most, in Mbit/s: 500, 100-500\n",
+			 wrong[i]);
+		peer_check(none, command, NULL, 2, "", said);
+	}
 }
 
 static void test_disk_and_rng(void **state)
@@ -103,9 +152,8 @@ static void test_detach(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pci),
-		cmocka_unit_test(test_disk_and_rng),
-		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_pci),	     cmocka_unit_test(test_pci_settings),
+		cmocka_unit_test(test_disk_and_rng), cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_detach),
 	};
 
