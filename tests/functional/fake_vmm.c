@@ -22,6 +22,7 @@
  * greedy-alone  takes it once vmd is gone
  * wanted        the host wants the devices that it has back, again and again
  * wanted-late   the same, and it lets go when it is asked for the third time; wanted-keeps never
+ * wanted-fixed  the same, and it cannot be removed
  * wanted-errors the same, and they have errors, and it says so of what it has not, and that it was reset
  * many          starts threads once it runs until it may not, and ends with their number as the code
  *
@@ -327,7 +328,13 @@ static void fake_device_add(struct fake *f, const struct rpc_msg *m)
 static void fake_device_remove(struct fake *f, const struct rpc_msg *m)
 {
 	const char *id = json_get_str(m->params, "id", "");
+	struct err e;
 
+	if (fake_is(f, "wanted-fixed")) {
+		err_set(&e, ERR_VM_DEVICE_FIXED, "the fake has no hot-plug");
+		fake_send(f, rpc_error(m->id, &e, NULL));
+		return;
+	}
 	fake_send(f, rpc_result(m->id, json_add_str(json_new(), "id", id)));
 	for (size_t i = 0; i < json_object_array_length(f->devices); i++) {
 		struct json_object *d = json_object_array_get_idx(f->devices, i);

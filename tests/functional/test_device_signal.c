@@ -125,6 +125,25 @@ static void test_guest_keeps_it_and_is_stopped(void **state)
 	leases_expect_clean(w);
 }
 
+/* It is asked for once, told once, and runs on; or is stopped with the next request. */
+static void test_guest_cannot_give_it_up(void **state)
+{
+	struct leases_world *w = *state;
+	AUTO_JSON struct json_object *done = NULL;
+
+	NEEDS_KVM;
+	begin(w, "wanted-fixed", SCENE_LONG, ", 'on_device_request': 'stop'");
+	do {
+		json_object_put(done);
+		done = client_event(w->c, "job.done", NULL);
+	} while (strcmp(json_get_str(json_get(done, "data"), "op", ""), "detach") != 0);
+	assert_int_equal(json_get_int(json_at(done, "/data/error"), "code", 0),
+			 ERR_VM_DEVICE_FIXED);
+	json_object_put(client_event(w->c, "vm.state", "stopped"));
+	expect_told_once(w);
+	leases_expect_clean(w);
+}
+
 /* And what is not the host's, whatever vmm says of it. */
 static void test_told_and_nothing_else(void **state)
 {
@@ -153,6 +172,7 @@ int main(void)
 		T(test_guest_gives_it_up),
 		T(test_guest_is_asked_again),
 		T(test_guest_keeps_it_and_is_stopped),
+		T(test_guest_cannot_give_it_up),
 		T(test_told_and_nothing_else),
 	};
 
