@@ -67,26 +67,80 @@ static int gather_cdev(struct gather *g, struct json_object *device, const char 
 	return 1;
 }
 
+/* The number of its IOMMU group. -1: it has none. */
+static long gather_group_number(const struct gather *g, const char *pci)
+{
+	char path[128], link[256];
+	const char *group = NULL;
+
+	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/iommu_group", pci);
+	if (hostfs_readlink(g->host, path, link, sizeof(link), NULL) >= 0)
+		group = strrchr(link, '/');
+	if (!group || !group[1] || strspn(group + 1, "0123456789") != strlen(group + 1))
+		return -1;
+	return strtol(group + 1, NULL, 10);
+}
+
+/* A copy of an earlier device's descriptor: 1; a group opens once. */
+static int gather_group_copy(struct gather *g, long group, unsigned int *ret_index, struct err *e)
+{
+	struct json_object *devices = json_get(g->config, "devices");
+
+	for (size_t i = 0; i < json_object_array_length(devices); i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+		int64_t of = json_get_int(json_get(d, "group_fd"), "fd", -1);
+		int fd, index;
+
+		if (of < 0 || json_get_int(d, "group", -1) != group)
+			continue;
+		fd = fcntl(g->fds.fds[of], F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			return err_errno(e, "IOMMU group %ld", group);
+		index = fdset_add(&g->fds, fd);
+		if (index < 0)
+			return err_ret(e, index, "too many files");
+		*ret_index = (unsigned int)index;
+		return 1;
+	}
+	return 0;
+}
+
+/* Does the VM that this one comes to have another of that group? Then its vmm has the group. */
+static bool gather_group_held(const struct gather *g, const char *pci, long group)
+{
+	struct json_object *held = json_get(g->config, "held");
+	size_t n = held ? json_object_array_length(held) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *other = json_object_get_string(json_object_array_get_idx(held, i));
+
+		if (strcmp(pci, other) != 0 && gather_group_number(g, other) == group)
+			return true;
+	}
+	return false;
+}
+
 static int gather_group(struct gather *g, struct json_object *device, const char *pci,
 			struct err *e)
 {
-	char path[128], link[256];
+	long group = gather_group_number(g, pci);
 	unsigned int group_fd = 0, container = 0;
-	const char *group;
+	char path[64];
 	int ret;
 
-	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/iommu_group", pci);
-	ret = (int)hostfs_readlink(g->host, path, link, sizeof(link), NULL);
-	group = ret < 0 ? NULL : strrchr(link, '/');
-	if (!group || !group[1] || strspn(group + 1, "0123456789") != strlen(group + 1))
+	if (group < 0)
 		return err_set(e, ERR_LEASE_VFIO, "device %s has no IOMMU group", pci);
-	snprintf(path, sizeof(path), "dev/vfio/%.20s", group + 1);
-	ret = gather_open(g, path, &group_fd, e);
+	json_add_int(device, "group", group);
+	snprintf(path, sizeof(path), "dev/vfio/%ld", group);
+	ret = gather_group_copy(g, group, &group_fd, e);
+	if (!ret && gather_group_held(g, pci, group))
+		return 0;
+	if (!ret)
+		ret = gather_open(g, path, &group_fd, e);
 	if (ret >= 0)
 		ret = gather_open(g, "dev/vfio/vfio", &container, e);
 	if (ret < 0)
 		return ret;
-	json_add_int(device, "group", strtol(group + 1, NULL, 10));
 	json_add(device, "group_fd", gather_fd(group_fd));
 	json_add(device, "container_fd", gather_fd(container));
 	return 0;

@@ -99,6 +99,52 @@ static void test_group(void **state)
 	assert_int_equal(f->g.memlock, (64 + 64 + 1 + 4) * MIB);
 }
 
+#define NEIGHBOUR "0000:3b:00.1"
+
+static void add_neighbour(struct fixture *f)
+{
+	char path[300];
+
+	tempdir_file(f->dir, "sys/bus/pci/devices/" NEIGHBOUR "/vendor", "0x8086\n");
+	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/" NEIGHBOUR "/iommu_group", f->dir);
+	assert_int_equal(symlink("../../../../kernel/iommu_groups/12", path), 0);
+}
+
+/* The kernel opens a group once: the second device's is a copy. */
+static void test_two_of_a_group(void **state)
+{
+	struct fixture *f = *state;
+	struct json_object *devices = json_get(f->g.config, "devices"), *two = json_new();
+	struct err e = { 0 };
+
+	add_neighbour(f);
+	json_add_str(json_add_str(two, "type", "vfio-pci"), "pci", NEIGHBOUR);
+	json_object_array_add(devices, two);
+	assert_int_equal(gather_vfio(&f->g, &e), 0);
+	expect_fd(f, 2, "dev/vfio/12");
+	expect_fd(f, 3, "dev/vfio/vfio");
+	assert_int_equal(json_get_int(json_get(two, "group_fd"), "fd", -1), 2);
+	/* one open file, as its offset shows */
+	assert_int_equal(lseek(f->g.fds.fds[0], 7, SEEK_SET), 7);
+	assert_int_equal(lseek(f->g.fds.fds[2], 0, SEEK_CUR), 7);
+}
+
+/* The VM has another one of the group already: its vmm has the descriptors. */
+static void test_group_that_the_vm_has(void **state)
+{
+	struct fixture *f = *state;
+	struct json_object *held = json_object_new_array();
+	struct err e = { 0 };
+
+	add_neighbour(f);
+	json_object_array_add(held, json_object_new_string(NEIGHBOUR));
+	json_add(f->g.config, "held", held);
+	assert_int_equal(gather_vfio(&f->g, &e), 0);
+	expect_device(f, "{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:05.0\","
+			 "\"host\":\"0000:3b:00.0\",\"group\":12}");
+	assert_int_equal(f->g.fds.n, 0);
+}
+
 static void test_iommufd(void **state)
 {
 	struct fixture *f = *state;
@@ -156,8 +202,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_group),	 T(test_iommufd), T(test_iommufd_without_cdev),
-		T(test_missing), T(test_dry),
+		T(test_group),	 T(test_two_of_a_group),       T(test_group_that_the_vm_has),
+		T(test_iommufd), T(test_iommufd_without_cdev), T(test_missing),
+		T(test_dry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -291,6 +291,30 @@ static void functions_of_one_group_share_it(void **state)
 	assert_int_equal(guest_pci_read(&f->fb, 6, PCI_VENDOR_ID, 4), 0x10ca8086);
 }
 
+/* As vmd gives it to a VM that runs: the kernel opens a group once. */
+static void a_group_that_is_there_needs_no_descriptor(void **state)
+{
+	struct fixture *f = *state;
+	struct vfio_pci_cfg cfg = { .address = "00:06.0",
+				    .host = FAKE_VFIO_SIBLING,
+				    .group = 12,
+				    .group_fd = -1,
+				    .container_fd = -1,
+				    .device_fd = -1,
+				    .iommu_fd = -1 };
+	struct device *two;
+	struct err e;
+
+	plug(f);
+	two = fake_board_add(&f->fb, &vfio_pci_class, "two", &cfg);
+	assert_int_equal(guest_pci_read(&f->fb, 6, PCI_VENDOR_ID, 4), 0x10ca8086);
+	fake_board_remove(&f->fb, two);
+	f->fv.sibling = -1;
+	cfg.group = 13;
+	assert_int_equal(fake_board_add_fails(&f->fb, &vfio_pci_class, "two", &cfg, &e),
+			 -ERR_INVALID);
+}
+
 static void a_definition_that_nobody_opened_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -1215,6 +1239,7 @@ int main(void)
 		TEST(a_device_of_its_own_comes_by_iommufd),
 		TEST(the_two_ways_do_not_mix),
 		TEST(functions_of_one_group_share_it),
+		TEST(a_group_that_is_there_needs_no_descriptor),
 		TEST(a_definition_that_nobody_opened_is_refused),
 		TEST(the_header_is_the_devices_but_for_what_is_ours),
 		TEST(bus_mastering_is_the_guests_and_decoding_stays),

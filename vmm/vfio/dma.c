@@ -382,8 +382,9 @@ static int vfio_dma_get(struct board *b, struct vfio_door *d, struct err *e)
 static int vfio_door_check(const struct vfio_door *d, const struct vfio_dma *v, struct err *e)
 {
 	bool device = d->device_fd >= 0;
+	bool group = d->group_fd >= 0 || (v && vfio_dma_group(v, d->group));
 
-	if (device ? !v && d->iommu_fd < 0 : d->group_fd < 0 || (!v && d->container_fd < 0))
+	if (device ? !v && d->iommu_fd < 0 : !group || (!v && d->container_fd < 0))
 		return err_set(e, ERR_INVALID, "no %s for %s",
 			       device ? "iommu_fd" : "group_fd and container_fd, or device_fd,",
 			       d->host);

@@ -37,7 +37,10 @@ struct vfio_dma {
 	unsigned int ngroups;
 };
 
-/* How one function is reached: device_fd and iommu_fd, or group_fd and container_fd; the others are -1. */
+/*
+ * How one function is reached: device_fd and iommu_fd, or group_fd and container_fd; the others are -1. So is group_fd, if
+ * the VM has the group by another function: it opens once.
+ */
 struct vfio_door {
 	const char *host; /* "0000:3b:00.0"; borrowed */
 	uint32_t group;
