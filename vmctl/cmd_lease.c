@@ -41,10 +41,14 @@ void lease_table(struct vmctl *v, struct json_object *leases, bool vms)
 	for (size_t i = 0; leases && i < json_object_array_length(leases); i++) {
 		struct json_object *lease = json_object_array_get_idx(leases, i);
 		const char *why = json_get_str(lease, "quarantine", NULL);
+		const char *wanted = json_get_str(lease, "requested", NULL);
 
 		if (why)
 			output_note(&v->out, "%s is in quarantine: %s",
 				    json_get_str(lease, "pci", "?"), why);
+		else if (wanted)
+			output_note(&v->out, "the host wants %s back since %s",
+				    json_get_str(lease, "pci", "?"), wanted);
 	}
 }
 

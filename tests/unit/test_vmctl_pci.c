@@ -27,6 +27,27 @@ static void check(const struct peer_row *script, const char *args, int status, c
 	peer_run_free(&r);
 }
 
+static void test_leases(void **state)
+{
+#define LEASE "\"vm\":\"web\",\"device\":\"pci0\",\"generation\":1,\"reason\":\"so\""
+	static const struct peer_row script[] = {
+		{ "lease.list",
+		  .result =
+			  "{\"leases\":[{\"pci\":\"0000:02:10.0\",\"state\":\"in-use\"," LEASE
+			  ",\"requested\":\"2026-01-31T12:00:00.123Z\"},{\"pci\":\"0000:02:10.2\","
+			  "\"state\":\"quarantined\"," LEASE ",\"quarantine\":\"stuck\"}]}" },
+		{ 0 }
+	};
+
+	(void)state;
+	peer_check(script, "lease list", NULL, 0,
+		   "PCI           VM   DEVICE  STATE        SINCE  WHY\n"
+		   "0000:02:10.0  web  pci0    in-use       -      so\n"
+		   "0000:02:10.2  web  pci0    quarantined  -      so\n",
+		   "the host wants 0000:02:10.0 back since 2026-01-31T12:00:00.123Z\n"
+		   "0000:02:10.2 is in quarantine: stuck\n");
+}
+
 static void test_list(void **state)
 {
 	static const struct peer_row script[] = {
@@ -210,9 +231,10 @@ static void test_host_doctor(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_list),   cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_groups), cmocka_unit_test(test_show),
-		cmocka_unit_test(test_doctor), cmocka_unit_test(test_host_doctor),
+		cmocka_unit_test(test_leases),	    cmocka_unit_test(test_list),
+		cmocka_unit_test(test_nothing),	    cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_show),	    cmocka_unit_test(test_doctor),
+		cmocka_unit_test(test_host_doctor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
