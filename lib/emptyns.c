@@ -37,11 +37,27 @@ static int emptyns_tmpfs(struct err *e)
 	return fd < 0 ? err_errno(e, "cannot mount an empty file system") : fd;
 }
 
+/*
+ * From a chroot to the root of the namespace: that is what has to be exchanged, for it is where setns(2) leads, and a
+ * chroot's cannot be.
+ */
+static int emptyns_leave_chroot(struct err *e)
+{
+	AUTO_CLOSE int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	if (self < 0 || setns(self, CLONE_NEWNS) < 0)
+		return err_errno(e, "cannot go to the root of the mount namespace");
+	return 0;
+}
+
 /* It becomes the root, and the old one is left: no way leads back but a descriptor. */
 static int emptyns_root(struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
+	int ret = emptyns_leave_chroot(e);
 
+	if (ret < 0)
+		return ret;
 	/* nothing that happens here reaches the namespace that we come from */
 	if (syscall(SYS_mount, NULL, "/", NULL, EMPTYNS_MS_REC | EMPTYNS_MS_SLAVE, NULL) < 0)
 		return err_errno(e, "cannot detach the mounts");
@@ -51,7 +67,7 @@ static int emptyns_root(struct err *e)
 	if (syscall(SYS_move_mount, fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
 	    fchdir(fd) < 0)
 		return err_errno(e, "cannot mount the empty root");
-	/* a root that is no mount point (chroot, initramfs) cannot be exchanged: EINVAL */
+	/* a root that is no mount point (initramfs) cannot be exchanged: EINVAL */
 	if (!syscall(SYS_pivot_root, ".", "."))
 		return syscall(SYS_umount2, ".", EMPTYNS_MNT_DETACH) < 0
 			       ? err_errno(e, "cannot leave the old root")

@@ -339,6 +339,37 @@ static void no_way_out_of_given_namespaces(void **state)
 	probe_with(true);
 }
 
+/* vmd may be in one: a monitor must not come out of it. */
+static void no_way_out_of_a_chroot(void **state)
+{
+	char dir[] = "/tmp/vmm-probe-XXXXXX";
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (SANDBOX_SANITIZER)
+		SKIP_BECAUSE("a build with a sanitizer has no whole cage");
+	if (geteuid() != 0)
+		SKIP_BECAUSE("not root: there is no other user to become");
+	assert_non_null(mkdtemp(dir));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+			_exit(77);
+		if (mount("/", dir, NULL, MS_BIND | MS_REC, NULL) || chroot(dir) || chdir("/"))
+			_exit(3);
+		probe_with(false);
+		probe_with(true);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(rmdir(dir), 0);
+	if (WEXITSTATUS(status) == 77)
+		SKIP_BECAUSE("the tests are in a chroot themselves, which the others look at then");
+	assert_int_equal(status, 0);
+}
+
 /* As vmm started by a user, without a right: the namespaces are in a user namespace. */
 static void no_way_out_for_a_user(void **state)
 {
@@ -412,6 +443,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_way_out_of_own_namespaces),
 		cmocka_unit_test(no_way_out_of_given_namespaces),
+		cmocka_unit_test(no_way_out_of_a_chroot),
 		cmocka_unit_test(no_way_out_for_a_user),
 		cmocka_unit_test(half_a_cage_is_refused),
 	};
