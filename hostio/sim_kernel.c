@@ -98,10 +98,10 @@ static int sim_write(struct kernel *k, const char *path, const char *text, struc
 
 	snprintf(line, sizeof(line), "%.*s", (int)strcspn(text, "\n"), text);
 	ret = sim_fault(k, at, &fault, e);
-	if (ret >= 0)
-		ret = sim_lock(k, e);
-	if (ret >= 0)
-		lock = ret;
+	if (ret >= 0) {
+		lock = sim_lock(k, e);
+		ret = MIN(lock, 0);
+	}
 	if (ret >= 0 && fault.vanish)
 		sim_device_remove(k, k->device);
 	if (ret >= 0 && fault.broken)

@@ -110,8 +110,10 @@ int sim_vf_macs(struct kernel *k, const char *netdev,
 	struct vf vf;
 	int ret = sim_fault(k, "vf-macs", &fault, e);
 
-	if (ret >= 0)
-		ret = lock = sim_lock(k, e);
+	if (ret >= 0) {
+		lock = sim_lock(k, e);
+		ret = MIN(lock, 0);
+	}
 	if (ret >= 0)
 		ret = sim_owner(k, "net", netdev, pf, e);
 	for (unsigned int n = 0; ret >= 0 && sim_has_vf(k, pf, n); n++) {

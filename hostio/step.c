@@ -236,7 +236,7 @@ int step_run(struct kernel *k, struct json_object *step, struct json_object **re
 	struct pci_addr addr;
 	char pci[PCI_ADDR_SIZE];
 	AUTO_CLOSE int device = -1;
-	const char *op = NULL, *text;
+	const char *op = "", *text;
 	int ret = step_str(step, "op", &op, e);
 
 	if (ret < 0)

@@ -10,7 +10,7 @@
 #include "lib/err.h"
 
 #define JSON_DEPTH_MAX 64
-#define JSON_INT_MAX 9007199254740991ll /* 2^53 - 1: what every JSON reader keeps exact */
+#define JSON_INT_MAX 9007199254740991LL /* 2^53 - 1: what every JSON reader keeps exact */
 
 /*
  * Parse exactly one value (RFC 8259, UTF-8 checked, depth at most JSON_DEPTH_MAX, nothing after it; no

@@ -54,11 +54,12 @@ static void event_digits(char *out, size_t width, int n)
 
 void event_time(int64_t time_ms, char out[static EVENT_TIME_SIZE])
 {
+	static const char zero[EVENT_TIME_SIZE] = "0000-00-00T00:00:00.000Z";
 	time_t t = (time_t)(time_ms / 1000);
 	struct tm tm;
 
 	gmtime_r(&t, &tm);
-	strcpy(out, "0000-00-00T00:00:00.000Z");
+	memcpy(out, zero, sizeof(zero));
 	event_digits(out, 4, tm.tm_year + 1900);
 	event_digits(out + 5, 2, tm.tm_mon + 1);
 	event_digits(out + 8, 2, tm.tm_mday);

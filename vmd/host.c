@@ -139,7 +139,7 @@ static int host_process_stat(pid_t pid, struct host_stat *ret, struct err *e)
 
 int host_process_start(pid_t pid, uint64_t *ret_ticks, struct err *e)
 {
-	struct host_stat stat;
+	struct host_stat stat = { 0 };
 	int r = host_process_stat(pid, &stat, e);
 
 	if (r >= 0)
@@ -150,7 +150,7 @@ int host_process_start(pid_t pid, uint64_t *ret_ticks, struct err *e)
 int host_process_usage(pid_t pid, uint64_t start_ticks, struct host_usage *ret, struct err *e)
 {
 	uint64_t tick_us = 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
-	struct host_stat stat;
+	struct host_stat stat = { 0 };
 	int r = host_process_stat(pid, &stat, e);
 
 	if (r < 0)
