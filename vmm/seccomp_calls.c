@@ -133,7 +133,7 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "KVM_SET_PIT2", KVM_SET_PIT2, CONTROL, "reset of the kernel's interval timer" },
 	{ "KVM_KVMCLOCK_CTRL", KVM_KVMCLOCK_CTRL, CONTROL, "resume: the guest was stopped" },
 
-	{ "TUNGETIFF", TUNGETIFF, CONTROL, "a card is plugged: is it a tap?" },
+	{ "TUNGETIFF", TUNGETIFF, LOOPS, "a card is plugged: is it a tap? is it there still?" },
 	{ "TUNSETVNETHDRSZ", TUNSETVNETHDRSZ, CONTROL, "a card is plugged: the tap's header" },
 	{ "TUNSETOFFLOAD", TUNSETOFFLOAD, WORKER, "what the guest's driver takes from a tap" },
 	{ "TUNSETQUEUE", TUNSETQUEUE, WORKER, "the guest's driver uses more or fewer queues" },

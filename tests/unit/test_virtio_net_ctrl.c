@@ -833,6 +833,24 @@ static void test_vhost_and_link(void **state)
 	assert_int_equal(f->net.queues[TX].base, 1);
 }
 
+/* The interface goes: what the guest then sends is an error, too, but not of its driver. */
+static void test_vhost_tap_ends(void **state)
+{
+	struct net_fixture *f = *state;
+
+	net_plug_taps(f, 1, true, "");
+	net_start(f, 0, 3);
+	f->net.fail = TUNGETIFF;
+	signal_fd(f->net.queues[TX].err);
+	fake_board_run(&f->fb);
+	fake_board_run(&f->fb);
+	fake_board_watched(&f->fb);
+	assert_int_equal(guest_virtio_status(&f->g) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+	assert_int_equal(link_status(f), 0);
+	assert_string_equal(f->fb.notice, "device: net0: its network is gone; the link is down");
+	assert_false(net_busy(f));
+}
+
 static void test_vhost_fails(void **state)
 {
 	struct net_fixture *f = *state;
@@ -931,6 +949,7 @@ int main(void)
 		T(test_vhost_intx),
 		T(test_vhost_malformed_ring),
 		T(test_vhost_and_link),
+		T(test_vhost_tap_ends),
 		T(test_vhost_fails),
 		T(test_bad_configurations),
 		T(test_bad_vhost),

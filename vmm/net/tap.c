@@ -78,6 +78,13 @@ int tap_init(const struct net_sys *sys, int fd, struct err *e)
 		     : 0;
 }
 
+bool tap_alive(const struct net_sys *sys, int fd)
+{
+	struct ifreq ifr = { 0 };
+
+	return net_ioctl(sys, fd, TUNGETIFF, &ifr) >= 0;
+}
+
 int tap_set_offload(const struct net_sys *sys, int fd, const struct tap_offload *o)
 {
 	uintptr_t flags = 0;

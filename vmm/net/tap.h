@@ -23,6 +23,8 @@ struct tap_offload {
 int tap_open(const char *ifname, unsigned int npairs, int *ret_fds, struct err *e);
 /* Is it a tap with that header? Sets the header's size. */
 int tap_init(const struct net_sys *sys, int fd, struct err *e);
+/* Is there still an interface behind it? */
+bool tap_alive(const struct net_sys *sys, int fd);
 /* -errno. Of all queues of the interface. */
 int tap_set_offload(const struct net_sys *sys, int fd, const struct tap_offload *o);
 /* Whether the kernel gives this queue frames; only of an interface with several. -errno. */

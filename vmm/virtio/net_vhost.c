@@ -15,6 +15,15 @@ static unsigned int net_vhost_q(const struct net_pair *p, unsigned int i)
 	return i ? NET_TX_QUEUE(p->index) : NET_RX_QUEUE(p->index);
 }
 
+/* vhost-net has no word for what went wrong: a ring, or there is nothing to send to. */
+static void net_vhost_failed(struct net_pair *p)
+{
+	if (tap_alive(p->net->v.dev.board->net_sys, p->tap))
+		virtio_broken(&p->net->v, "vhost-net found a ring malformed");
+	else
+		net_gone(p);
+}
+
 static void net_vhost_event(uv_poll_t *poll, int status, int events)
 {
 	struct net_pair *p = poll->data;
@@ -28,7 +37,7 @@ static void net_vhost_event(uv_poll_t *poll, int status, int events)
 	if (status < 0 || read(vhost_event(p->vhost, i), &count, sizeof(count)) < 0)
 		return;
 	if (i == VHOST_ERROR)
-		virtio_broken(v, "vhost-net found a ring malformed");
+		net_vhost_failed(p);
 	else
 		virtio_notify(v, net_vhost_q(p, i));
 }
