@@ -13,7 +13,9 @@
 #define FRAME_MAX 2048u
 #define BATCH (SIZE / 2) /* half of the ring is the device's while the other half comes back */
 #define F_EVENT_IDX (1ull << 29)
+#define NET_F_GUEST_CSUM (1ull << 1)
 #define NET_F_MAC (1ull << 5)
+#define NET_F_GUEST_TSO4 (1ull << 7)
 #define NET_F_MRG_RXBUF (1ull << 15)
 
 enum { RX, TX };
@@ -134,7 +136,9 @@ int guest_main(const struct start_info *si)
 	frame_size = (uint32_t)cmdline_number(si, "size", 64);
 	CHECK(frame_size <= FRAME_MAX - HEADER);
 	interrupts_init();
-	virtio_init(&card, VIRTIO_NET, 0, F_EVENT_IDX | NET_F_MAC | NET_F_MRG_RXBUF);
+	virtio_init(&card, VIRTIO_NET, 0,
+		    F_EVENT_IDX | NET_F_MAC | NET_F_MRG_RXBUF | NET_F_GUEST_CSUM |
+			    NET_F_GUEST_TSO4);
 	virtio_msix(&card, 2, VECTOR);
 	for (unsigned int q = 0; q < 2; q++) {
 		const struct vring_areas areas = { rings[q].desc, &rings[q].avail, &rings[q].used,

@@ -388,6 +388,44 @@ static void test_mergeable_waits(void **state)
 	net_expect_none(f, RX);
 }
 
+/* Long frames one after the other, and after so many small ones that none was expected: whole, each of them. */
+static void test_mergeable_long(void **state)
+{
+	struct net_fixture *f = *state;
+	size_t size;
+
+	net_plug_taps(f, 1, false, "");
+	net_start(f,
+		  BIT64(VIRTIO_NET_F_MRG_RXBUF) | BIT64(VIRTIO_NET_F_GUEST_CSUM) |
+			  BIT64(VIRTIO_NET_F_GUEST_TSO4),
+		  3);
+	for (uint16_t i = 0; i < GUEST_VIRTIO_RING_SIZE; i++)
+		net_give(f, RX, i, i, 5000);
+	net_kick(f, RX);
+	for (unsigned int i = 0, at = 0; i < 60; i++) {
+		unsigned int parts = i < 3 || i == 50 ? 5 : 1;
+
+		size = parts > 1 ? 20000 + i : 60;
+		net_frame(frames[0], OWN, OTHER, size);
+		net_arrive(f, 0, frames[0], size);
+		fake_board_run(&f->fb);
+		for (unsigned int n = 0, left = (unsigned int)size + NET_HDR; n < parts; n++) {
+			const uint8_t *buf = f->fb.mem + NET_BUF((at + n) % GUEST_VIRTIO_RING_SIZE);
+			unsigned int len = left < 5000 ? left : 5000, skip = n ? 0 : NET_HDR;
+
+			net_expect_used(f, RX, (uint16_t)((at + n) % GUEST_VIRTIO_RING_SIZE), len);
+			assert_memory_equal(buf + skip, frames[0] + 5000ul * n - (n ? NET_HDR : 0),
+					    len - skip);
+			left -= len;
+		}
+		for (unsigned int n = 0; n < parts; n++, at++)
+			net_give(f, RX, (uint16_t)(at % GUEST_VIRTIO_RING_SIZE),
+				 at % GUEST_VIRTIO_RING_SIZE, 5000);
+		net_kick(f, RX);
+	}
+	assert_false(net_busy(f));
+}
+
 /* The driver gave all that its queue holds, and the frame is longer: it is lost, not waited for. */
 static void test_mergeable_never_fits(void **state)
 {
@@ -628,6 +666,7 @@ int main(void)
 		T(test_mergeable),
 		T(test_mergeable_tiny),
 		T(test_mergeable_waits),
+		T(test_mergeable_long),
 		T(test_mergeable_never_fits),
 		T(test_receive_asks_for_kicks),
 		T(test_receive_flags),

@@ -49,6 +49,8 @@ struct net_rx {
 		iov[NET_RX_IOVS + 1]; /* theirs, [iov_first, iov_first + niov), and one for spill */
 	unsigned int iov_first, niov;
 	size_t bytes; /* of all in the window */
+	unsigned int
+		long_ones; /* above 0: more of those that are longer than the wire's are to be expected */
 	size_t held,
 		held_from; /* a frame that was longer than it: its bytes, and those that are in the spill */
 	struct virtq_req req;

@@ -11,22 +11,29 @@
 
 #include "vmm/virtio/net_impl.h"
 
-#define NET_RX_STALE 1024	   /* frames; a tap keeps 500 or 1000 of them */
+#define NET_RX_STALE 1024   /* frames; a tap keeps 500 or 1000 of them */
+#define NET_RX_LONG_ONES 32 /* small frames after a long one until the next one is a surprise */
 #define NET_RX_PEEK (ETH_HLEN + 4) /* with a VLAN tag: what the filter looks at */
 
 /* --- the window ------------------------------------------------------------------------------------------------ */
 
-/* How much of it there should be before a frame is read: the longest that is to be expected. */
-static size_t net_rx_wanted(const struct net *n)
+/* The longest frame of the wire. */
+static size_t net_rx_wire(const struct net *n)
 {
 	const struct virtio_net_config *c = (const void *)n->v.config;
-	uint64_t tso = BIT64(VIRTIO_NET_F_GUEST_TSO4) | BIT64(VIRTIO_NET_F_GUEST_TSO6);
 
-	if (!net_mergeable(n))
-		return 1;
-	if (n->offloads & tso)
-		return NET_HEADER + NET_FRAME_MAX;
 	return NET_HEADER + NET_RX_PEEK + MAX((size_t)le16toh(c->mtu), ETH_DATA_LEN);
+}
+
+/*
+ * How much of it there should be before a frame is read: the longest that is to be expected. Longer ones than the
+ * wire's (TSO) come in rows: the first is copied, by the spill, and for small ones the kernel is not given forty buffers.
+ */
+static size_t net_rx_wanted(const struct net_pair *p)
+{
+	if (!net_mergeable(p->net))
+		return 1;
+	return p->rx.long_ones ? NET_HEADER + NET_FRAME_MAX : net_rx_wire(p->net);
 }
 
 /* Move it to the front of its arrays when there may be no room behind it. */
@@ -69,7 +76,7 @@ static bool net_rx_add(struct net_pair *p)
 
 static void net_rx_fill(struct net_pair *p)
 {
-	size_t wanted = net_rx_wanted(p->net);
+	size_t wanted = net_rx_wanted(p);
 	struct net_rx *rx = &p->rx;
 
 	wanted = MAX(wanted, rx->held);
@@ -156,6 +163,10 @@ static void net_rx_frame(struct net_pair *p, size_t size)
 
 	if (size < NET_HEADER + ETH_HLEN)
 		return;
+	if (size > net_rx_wire(p->net))
+		rx->long_ones = NET_RX_LONG_ONES;
+	else if (rx->long_ones)
+		rx->long_ones--;
 	look = MIN(size - NET_HEADER, sizeof(peek));
 	have = iov_read(iov, rx->niov, NET_HEADER, peek, look);
 	memcpy(peek + have, rx->spill, look - have); /* where the window is as small as that */
