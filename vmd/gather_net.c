@@ -50,16 +50,34 @@ static int gather_nic_give(struct gather_nic *n, const char *list, int take_fd, 
 
 /* --- the bridge --------------------------------------------------------------------------------- */
 
+static int gather_nic_not_lo(void *arg, const struct net_link *link)
+{
+	static const uint8_t none[NETDEF_MAC_SIZE];
+
+	(void)arg;
+	return memcmp(link->mac, none, sizeof(none)) ? -EEXIST : 0;
+}
+
+/* A confined service has a network of its own, with nothing in it. */
+static int gather_nic_no_bridge(const char *name, struct err *e)
+{
+	bool alone = net_link_each(gather_nic_not_lo, NULL, NULL) >= 0;
+
+	err_set(e, ERR_NET_BRIDGE, "there is no bridge '%s'%s", name,
+		alone ? ", nor any other interface: vmd has a network of its own" : "");
+	if (alone)
+		return err_hint(e, "vmd-network(7), RIGHTS");
+	return err_hint(e, "ip link add %s type bridge && ip link set %s up", name, name);
+}
+
 static int gather_nic_bridge(struct gather_nic *n, const char *name, struct net_link *ret,
 			     struct err *e)
 {
 	unsigned int mtu = (unsigned int)json_get_int(n->device, "mtu", 0);
 	int ret_get = net_link_get(name, ret, e);
 
-	if (ret_get == -ENODEV) {
-		err_set(e, ERR_NET_BRIDGE, "there is no bridge '%s'", name);
-		return err_hint(e, "ip link add %s type bridge && ip link set %s up", name, name);
-	}
+	if (ret_get == -ENODEV)
+		return gather_nic_no_bridge(name, e);
 	if (ret_get < 0)
 		return err_wrap(e, "bridge '%s'", name);
 	if (strcmp(ret->kind, "bridge") != 0)
@@ -167,6 +185,8 @@ static int gather_nic_kind_private(struct gather_nic *n, struct err *e)
 
 static int gather_nic_tap_fits(struct gather_nic *n, const struct net_link *l, struct err *e)
 {
+	unsigned int mtu = (unsigned int)json_get_int(n->device, "mtu", 0);
+
 	if (strcmp(l->kind, "tun") != 0 || l->tun.type != IFF_TAP)
 		return err_set(e, ERR_NET_TAP, "'%s' is no tap interface", l->name);
 	if (n->g->confined && l->tun.owner != (int64_t)n->g->owner)
@@ -179,6 +199,11 @@ static int gather_nic_tap_fits(struct gather_nic *n, const struct net_link *l, s
 	}
 	if (l->tun.queues)
 		return err_set(e, ERR_NET_TAP, "tap '%s' is in use by another program", l->name);
+	if (mtu > l->mtu) {
+		err_set(e, ERR_NET_TAP, "mtu %u is more than the %u of tap '%s'", mtu, l->mtu,
+			l->name);
+		return err_hint(e, "ip link set %s mtu %u", l->name, mtu);
+	}
 	if (!l->up) {
 		err_set(e, ERR_NET_TAP, "tap '%s' is down", l->name);
 		return err_hint(e, "ip link set %s up", l->name);

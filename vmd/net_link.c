@@ -146,6 +146,15 @@ static void net_link_parse(const struct nlmsghdr *m, struct net_link *ret)
 	mnl_attr_parse(m, sizeof(*info), net_link_member, ret);
 }
 
+/* A confined service may not even look. */
+static int net_link_unseen(int ret, struct err *e)
+{
+	if (ret != -EAFNOSUPPORT)
+		return ret;
+	err_set(e, ERR_DENIED, "vmd may not see the host's network (AF_NETLINK)");
+	return err_hint(e, "vmd-network(7), RIGHTS");
+}
+
 int net_link_get(const char *name, struct net_link *ret, struct err *e)
 {
 	union {
@@ -160,7 +169,7 @@ int net_link_get(const char *name, struct net_link *ret, struct err *e)
 	mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	r = rtnl_ask(m, &in, sizeof(in), e);
 	if (r < 0)
-		return r;
+		return net_link_unseen(r, e);
 	if (mnl_nlmsg_get_payload_len(&in.header) < sizeof(struct ifinfomsg))
 		return err_set(e, EPROTO, "the kernel's answer is cut");
 	net_link_parse(&in.header, ret);
@@ -194,7 +203,7 @@ int net_link_each(int (*each)(void *arg, const struct net_link *link), void *arg
 
 	mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	r = rtnl_list(m, net_link_one, &w, e);
-	return r < 0 ? r : w.ret;
+	return r < 0 ? net_link_unseen(r, e) : w.ret;
 }
 
 /* --- changing --------------------------------------------------------------------------------- */

@@ -47,6 +47,11 @@ int net_private_lock(struct err *e)
 	AUTO_CLOSE int fd = open(NET_PRIVATE_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int ret;
 
+	if (fd < 0 && (errno == EACCES || errno == EPERM)) {
+		err_set(e, ERR_DENIED, "private links are for a vmd that runs as root: '%s': %s",
+			NET_PRIVATE_LOCK, strerror(errno));
+		return err_hint(e, "network: user needs no rights");
+	}
 	if (fd < 0)
 		return err_errno(e, "cannot open '%s'", NET_PRIVATE_LOCK);
 	do {
@@ -81,14 +86,17 @@ static int net_private_set_up(const struct net_private *p, struct net_link *link
 int net_private_make(const struct net_private *p, struct net_link *ret_bridge, struct err *e)
 {
 	uint8_t mac[NETDEF_MAC_SIZE];
-	int ret = net_link_get(p->bridge, ret_bridge, NULL);
+	struct err why = { 0 };
+	int ret = net_link_get(p->bridge, ret_bridge, &why);
 
 	if (ret == -ENODEV) {
 		net_private_mac(p->bridge, mac);
 		ret = net_link_add_bridge(p->bridge, mac, e);
 		if (ret < 0)
-			return ret == -EEXIST ? ret : err_wrap(e, "bridge '%s'", p->bridge);
+			return err_wrap(e, "bridge '%s'", p->bridge);
 		ret = net_link_get(p->bridge, ret_bridge, e);
+	} else if (ret < 0) {
+		*e = why;
 	}
 	if (ret < 0)
 		return ret;

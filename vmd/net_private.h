@@ -26,7 +26,7 @@ void net_private_name(const char *name, bool confined, uid_t owner, struct net_p
 
 /* Nobody else joins, makes or removes one meanwhile: a descriptor to be closed, or negative. */
 int net_private_lock(struct err *e);
-/* Under the lock: the bridge, made if it is not there. -ERR_NET_BRIDGE when the name is somebody else's. */
+/* Under the lock: the bridge, made if it is not there; e is not NULL. -ERR_NET_BRIDGE when the name is somebody else's. */
 int net_private_make(const struct net_private *p, struct net_link *ret_bridge, struct err *e);
 /* Under the lock: 1 it is gone, or was never ours; 0 it has ports. */
 int net_private_remove(const char *bridge, struct err *e);

@@ -62,10 +62,7 @@ static int net_tap_open(const struct hostfs *host, const char *name, short flags
 
 	fd = hostfs_open(host, "dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK, e);
 	if (fd < 0) {
-		int ret = fd;
-
-		if (ret != -EACCES && ret != -EPERM && e)
-			e->code = ERR_NET_TAP;
+		e->code = fd == -EACCES || fd == -EPERM ? ERR_DENIED : ERR_NET_TAP;
 		return err_hint(e, "modprobe tun; vmd-network(7), RIGHTS");
 	}
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
@@ -109,9 +106,9 @@ int net_tap_make(const struct hostfs *host, const char *vm, const char *device, 
 		err_set(e, ERR_DENIED, "vmd may not make network interfaces (CAP_NET_ADMIN)");
 		return err_hint(e, "vmd-network(7), RIGHTS; network: user needs none");
 	}
-	if (r < 0 && e && e->code < 1000)
+	if (r < 0 && r > -1000)
 		e->code = ERR_NET_TAP;
-	return r < 0 ? -ERR_NET_TAP : 0;
+	return r < 0 ? -e->code : 0;
 }
 
 int net_tap_attach(const struct hostfs *host, const char *name, bool multi, unsigned int queues,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tap interfaces (Documentation/networking/tuntap.rst), as vmm takes them: with a virtio header, one descriptor a pair of queues.
- * One that is made here goes with its last descriptor. On a worker.
+ * One that is made here goes with its last descriptor. On a worker; e is not NULL.
  */
 #ifndef VMD_NET_TAP_H
 #define VMD_NET_TAP_H

@@ -31,6 +31,7 @@ struct nets {
 	struct nets_bridge *bridges; /* owned; the worker's while at_work */
 	size_t n;
 	struct err err; /* the worker's last failure */
+	struct log_limit limit;
 };
 
 struct nets *nets_new(struct daemon *d)
@@ -103,7 +104,7 @@ static void nets_worked(uv_work_t *work, int status)
 	if (status >= 0)
 		nets_forget_gone(n);
 	if (n->err.code)
-		log_warn(&n->d->log, "private links: %s", n->err.msg);
+		log_limited(&n->d->log, &n->limit, "private links: %s", n->err.msg);
 	nets_begin(n);
 }
 

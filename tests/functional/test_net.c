@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/errcat.h"
@@ -229,6 +230,9 @@ static void test_tap_refused(void **state)
 	refused(w, "'network': {'tap': 'mine'}, 'queues': 2", ERR_NET_TAP,
 		"device 'net0': tap 'mine' has one queue, and the card 2",
 		"ip tuntap add dev mine mode tap multi_queue");
+	refused(w, "'network': {'tap': 'mine'}, 'mtu': 1501", ERR_NET_TAP,
+		"device 'net0': mtu 1501 is more than the 1500 of tap 'mine'",
+		"ip link set mine mtu 1501");
 	netns_run("ip tuntap add dev wire mode tun");
 	refused(w, "'network': {'tap': 'wire'}", ERR_NET_TAP,
 		"device 'net0': 'wire' is no tap interface", "");
@@ -238,6 +242,45 @@ static void test_tap_refused(void **state)
 			    "device 'net0': tap 'mine' is in use by another program", "");
 	close(fd);
 	netw_start(w, "bad");
+}
+
+/* A VM of who may not rule the host: what is his, and nothing of others. */
+static void test_operator(void **state)
+{
+	struct netw *w = *state;
+	struct client *admin;
+
+	NEEDS_NET(w);
+	client_close(w->h, w->c);
+	harness_vmd_end(w->h, SIGTERM);
+	harness_vmd(w->h, NULL, "--cgroup", "none", "--admin-group", "54301", "--operator-group",
+		    "54302", NULL);
+	assert_int_equal(chmod(w->h->dir, 0711), 0);
+	admin = harness_client(w->h);
+	w->c = harness_client_as(w->h, 4711, SCENE_OPERATORS);
+	netw_define(w, "op", "'network': {'bridge': 'br0'}");
+	client_expect_error(w->c, "vm.start", "{'vm': 'op'}", ERR_DENIED,
+			    "device 'net0': VM 'op' is user 4711's, who may not use bridge 'br0'",
+			    "network: user, a private link, or a tap that is the user's: ip tuntap "
+			    "add mode tap user NAME");
+	netns_run("ip tuntap add dev theirs mode tap user 4711");
+	netns_run("ip link set theirs up");
+	netns_run("ip tuntap add dev other mode tap user 4712");
+	netns_run("ip link set other up");
+	netw_define(w, "op", "'network': {'tap': 'other'}");
+	client_expect_error(w->c, "vm.start", "{'vm': 'op'}", ERR_DENIED,
+			    "device 'net0': tap 'other' is not user 4711's, who has VM 'op'", "");
+	netw_define(w, "op", "'network': {'tap': 'theirs'}");
+	netw_start(w, "op");
+	netw_end(w, "op");
+	/* a link of that name, and not the administrator's */
+	netw_define(w, "op", "'network': {'private': 'back'}");
+	netw_start(w, "op");
+	assert_int_equal(strncmp(netw_shown(w, "op", 0, "bridge"), "vmd-ba~", 7), 0);
+	w->c = admin;
+	netw_define(w, "mine", "'network': {'private': 'back'}");
+	netw_start(w, "mine");
+	assert_string_equal(netw_shown(w, "mine", 0, "bridge"), "vmd-back");
 }
 
 /* --- private links -------------------------------------------------------------------------------------- */
@@ -382,9 +425,10 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, netw_setup, netw_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_bridge),		 T(test_traffic), T(test_bridge_refused), T(test_vhost),
-		T(test_same_mac),	 T(test_tap),	  T(test_tap_refused),	  T(test_private),
-		T(test_private_refused), T(test_attach),  T(test_set_link),
+		T(test_bridge),		 T(test_traffic),  T(test_bridge_refused),
+		T(test_vhost),		 T(test_same_mac), T(test_tap),
+		T(test_tap_refused),	 T(test_operator), T(test_private),
+		T(test_private_refused), T(test_attach),   T(test_set_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
