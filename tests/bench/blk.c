@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Requests of 4 KiB at random places of a disk, from a tiny guest that drives the queue itself (tests/guest/blkload.c):
+ * operations a second, and CPU time of the whole monitor an operation, between the guest's marks. QEMU has an iothread,
+ * io_uring and cache=none, ours has `cache: direct`; both have the same file, full of data. It is in BENCH_BLK_DIR,
+ * /dev/shm where that is not said: there the medium costs next to nothing.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "lib/util.h"
+#include "tests/bench/bench.h"
+
+#define BLK_MIB 64u
+#define BLK_SMOKE_OPS 100u
+#define BLK_MARK_MS 120000
+
+struct blk_load {
+	const char *name;
+	unsigned int write, depth, ops;
+};
+
+struct blk_monitor {
+	struct bench_series ops_s, cpu_us;
+};
+
+static _Noreturn void blk_fail(const char *what)
+{
+	fprintf(stderr, "blk: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* The same for both, so that neither reads holes. */
+static const char *blk_disk(void)
+{
+	const char *dir = getenv("BENCH_BLK_DIR");
+	static char path[256];
+	static const char bytes[64 * KIB] = "not a hole";
+	int fd;
+
+	if (path[0])
+		return path;
+	snprintf(path, sizeof(path), "%.200s/vmd-bench-%d.raw", dir ? dir : "/dev/shm",
+		 (int)getpid());
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		blk_fail(path);
+	for (size_t i = 0; i < BLK_MIB * MIB / sizeof(bytes); i++)
+		if (write(fd, bytes, sizeof(bytes)) != sizeof(bytes))
+			blk_fail(path);
+	fsync(fd);
+	close(fd);
+	return path;
+}
+
+static double blk_cpu_ms(pid_t pid)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t))
+		blk_fail("the monitor's CPU clock");
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void blk_mark(int fd, char mark)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char c = 0;
+
+	do {
+		if (poll(&p, 1, BLK_MARK_MS) <= 0 || read(fd, &c, 1) != 1)
+			blk_fail("the guest does not come to its mark");
+	} while (c != mark);
+}
+
+static void blk_measure(const struct blk_load *load, unsigned int ops, const char *const *argv,
+			struct blk_monitor *m)
+{
+	double wall, cpu;
+	int out[2];
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC) < 0)
+		blk_fail("pipe");
+	pid = bench_spawn(argv, out[1]);
+	close(out[1]);
+	blk_mark(out[0], 'B');
+	wall = bench_now_ms();
+	cpu = blk_cpu_ms(pid);
+	blk_mark(out[0], 'E');
+	wall = bench_now_ms() - wall;
+	cpu = blk_cpu_ms(pid) - cpu;
+	bench_wait(pid, load->name);
+	close(out[0]);
+	bench_add(&m->ops_s, ops * 1e3 / wall);
+	bench_add(&m->cpu_us, cpu * 1e3 / ops);
+}
+
+static void blk_vmm(const char *cmdline, const char **argv)
+{
+	argv[0] = bench_path("bin/vmm");
+	argv[1] = "--console";
+	argv[2] = "debug0";
+	argv[3] = "--config";
+	argv[4] =
+		bench_file("blk.json",
+			   "{\"name\": \"bench\", \"profile\": \"micro\", \"memory\": \"128MiB\", "
+			   "\"boot\": {\"kernel\": \"%s\", \"cmdline\": \"%s\"}, "
+			   "\"devices\": [{\"type\": \"debug-port\"}, {\"type\": \"virtio-blk\", "
+			   "\"path\": \"%s\", \"cache\": \"direct\"}]}\n",
+			   bench_path("tests/guest/blkload"), cmdline, blk_disk());
+	argv[5] = NULL;
+}
+
+static void blk_qemu(const char *cmdline, const char **argv)
+{
+	static char drive[512];
+	const char *all[] = { "qemu-system-x86_64",
+			      "-M",
+			      "q35",
+			      "-accel",
+			      "kvm",
+			      "-m",
+			      "128",
+			      "-nodefaults",
+			      "-no-user-config",
+			      "-display",
+			      "none",
+			      "-debugcon",
+			      "stdio",
+			      "-device",
+			      "isa-debug-exit,iobase=0xf4,iosize=1",
+			      "-object",
+			      "iothread,id=io0",
+			      "-drive",
+			      drive,
+			      "-device",
+			      "virtio-blk-pci,drive=d0,iothread=io0,disable-legacy=on",
+			      "-kernel",
+			      bench_path("tests/guest/blkload"),
+			      "-append",
+			      cmdline,
+			      NULL };
+	snprintf(drive, sizeof(drive), "if=none,id=d0,format=raw,cache=none,aio=io_uring,file=%s",
+		 blk_disk());
+	memcpy(argv, all, sizeof(all));
+}
+
+static void blk_rows(const struct blk_load *load, struct blk_monitor m[2])
+{
+	struct bench_row row = { .bench = "blk", .floor = BENCH_NONE };
+	char name[64];
+
+	row.name = name;
+	snprintf(name, sizeof(name), "%s, depth %u", load->name, load->depth);
+	row.unit = "op/s";
+	row.ours = bench_median(&m[0].ops_s);
+	row.peer = bench_median(&m[1].ops_s);
+	row.against = BENCH_PEER_LEAST;
+	row.target = 1.3;
+	bench_row(&row);
+	row.unit = "us CPU";
+	row.ours = bench_median(&m[0].cpu_us);
+	row.peer = bench_median(&m[1].cpu_us);
+	row.against = BENCH_PEER;
+	row.target = 0.8;
+	bench_row(&row);
+}
+
+static void blk_load(const struct blk_load *load)
+{
+	unsigned int ops = bench_smoke() ? BLK_SMOKE_OPS : load->ops;
+	struct blk_monitor *m = calloc(2, sizeof(*m));
+	const char *ours[BENCH_ARGS_MAX], *peer[BENCH_ARGS_MAX];
+	char cmdline[64];
+
+	if (!m)
+		blk_fail("memory");
+	snprintf(cmdline, sizeof(cmdline), "ops=%u depth=%u write=%u", ops, load->depth,
+		 load->write);
+	blk_vmm(cmdline, ours);
+	blk_qemu(cmdline, peer);
+	for (unsigned int r = 0; r < bench_rounds(); r++) {
+		blk_measure(load, ops, ours, &m[0]);
+		if (bench_has_qemu())
+			blk_measure(load, ops, peer, &m[1]);
+	}
+	blk_rows(load, m);
+	free(m);
+}
+
+int main(void)
+{
+	static const struct blk_load loads[] = {
+		{ "4 KiB reads", 0, 1, 3000 },
+		{ "4 KiB writes", 1, 1, 3000 },
+		{ "4 KiB reads", 0, 32, 12000 },
+		{ "4 KiB writes", 1, 32, 12000 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
+		blk_load(&loads[i]);
+	unlink(blk_disk());
+	return 0;
+}
