@@ -59,6 +59,7 @@ const char *vmctl_schema(const struct vmctl *v, char *out, size_t out_size);
 int cmd_apply(struct vmctl *v);
 int cmd_attach(struct vmctl *v);
 int cmd_balloon(struct vmctl *v);
+int cmd_resize(struct vmctl *v);
 int cmd_completion(struct vmctl *v);
 int cmd_console(struct vmctl *v);
 int cmd_daemon_ping(struct vmctl *v);

@@ -52,6 +52,7 @@ const struct method methods[] = {
 	{ "vm.logs", method_vm_logs },
 	{ "vm.pause", method_vm_pause },
 	{ "vm.reset", method_vm_reset },
+	{ "vm.resize", method_vm_resize },
 	{ "vm.restart", method_vm_restart },
 	{ "vm.resume", method_vm_resume },
 	{ "vm.revert", method_vm_revert },

@@ -96,6 +96,7 @@ void method_vm_stop(struct daemon *d, struct call *call);
 void method_vm_restart(struct daemon *d, struct call *call);
 void method_vm_reset(struct daemon *d, struct call *call);
 void method_vm_pause(struct daemon *d, struct call *call);
+void method_vm_resize(struct daemon *d, struct call *call);
 void method_vm_resume(struct daemon *d, struct call *call);
 void method_vm_kill(struct daemon *d, struct call *call);
 void method_vm_wait(struct daemon *d, struct call *call);

@@ -368,6 +368,24 @@ static int control_device_set(struct control *c, struct control_call *call,
 	return r;
 }
 
+static int control_device_resize(struct control *c, struct control_call *call,
+				 struct json_object **ret_result, struct err *e)
+{
+	const char *id = json_get_str(call->params, "id", "");
+	uint64_t size = 0;
+	int r;
+
+	if (!c->machine || c->ended)
+		return err_set(e, ERR_VM_STATE, "the machine is %s", control_state(c));
+	r = machine_disk_grow(c->machine, id, json_get_bool(call->params, "dry_run", false), &size,
+			      e);
+	if (r < 0)
+		return r;
+	*ret_result = json_add_int(json_add_str(json_new(), "id", id), "size", (int64_t)size);
+	json_add_bool(*ret_result, "changed", r);
+	return 0;
+}
+
 static struct json_object *control_devices(const struct control *c)
 {
 	struct json_object *list = json_object_new_array();
@@ -508,6 +526,7 @@ static const struct control_method control_methods[] = {
 	{ "device.add", control_device_add },
 	{ "device.remove", control_device_remove },
 	{ "device.set", control_device_set },
+	{ "device.resize", control_device_resize },
 };
 
 /* --- the connection ----------------------------------------------------------------------------------- */

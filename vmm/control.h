@@ -16,6 +16,7 @@
  *	-> machine.quit {}		-> {state}; then the process ends, reason "killed"
  *	-> device.add {device}		-> {id}; device as in the configuration, with its descriptors
  *	-> device.remove {id}		-> {id}; the guest is asked, and again if it was asked before
+ *	-> device.resize {id, dry_run?}	-> {id, size, changed}: a disk is as large as its image is now, in bytes
  *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
  *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification

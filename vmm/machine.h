@@ -77,6 +77,9 @@ int machine_device_add(struct machine *m, struct json_object *json, struct fdset
  * guest may never. -ERR_VM_STATE, -ERR_VM_NO_DEVICE, -ERR_VM_DEVICE_FIXED
  */
 int machine_device_remove(struct machine *m, const char *id, struct err *e);
+/* Of a disk: blk_grow (vmm/virtio/blk.h). -ERR_VM_STATE, -ERR_VM_NO_DEVICE, -ERR_FILE */
+int machine_disk_grow(struct machine *m, const char *id, bool dry_run, uint64_t *ret_size,
+		      struct err *e);
 
 /*
  * Change a device as its class says (vmm/device.h): {"link": "down"}. The guest may run. -ERR_VM_STATE, -ERR_VM_NO_DEVICE,

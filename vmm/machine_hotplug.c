@@ -12,6 +12,7 @@
 #include "vmm/dev/acpi_pm.h"
 #include "vmm/devices.h"
 #include "vmm/pci/hotplug.h"
+#include "vmm/virtio/blk.h"
 #include "vmm/x86/map.h"
 
 #define MACHINE_PLUG_HOLD_MS 5000
@@ -243,4 +244,25 @@ void machine_pci_gone(void *arg)
 
 	atomic_store(&m->slots_gone, true);
 	uv_async_send(&m->wake);
+}
+
+/* --- a disk that grows ------------------------------------------------------------------------------- */
+
+int machine_disk_grow(struct machine *m, const char *id, bool dry_run, uint64_t *ret_size,
+		      struct err *e)
+{
+	int i = machine_device_index(m, id), ret;
+
+	if (m->state != MACHINE_RUNNING && m->state != MACHINE_PAUSED)
+		return err_set(e, ERR_VM_STATE, "cannot resize a disk: the VM is %s",
+			       machine_state_name(m->state));
+	if (i < 0 || m->devices[i]->class != &virtio_blk_class)
+		return err_set(e, ERR_VM_NO_DEVICE, "the VM has no %s '%s'",
+			       i < 0 ? "device" : "disk", id);
+	pthread_mutex_lock(&m->lock);
+	ret = blk_grow(m->devices[i], dry_run, ret_size, e);
+	pthread_mutex_unlock(&m->lock);
+	if (ret < 0)
+		err_wrap(e, "disk '%s'", id);
+	return ret;
 }

@@ -222,6 +222,70 @@ static void test_of_another_owner(void **state)
 		      "a process that is not to be seen");
 }
 
+static void says(struct world *w, const char *regex)
+{
+	char params[200];
+
+	snprintf(params, sizeof(params),
+		 "{'vm': 'one', 'for': 'console', 'console': 'debug0', 'regex': '%s', "
+		 "'timeout_ms': %d}",
+		 regex, HARNESS_WAIT_MS);
+	json_object_put(client_result(w->c, "vm.wait", params));
+}
+
+#define DISK0 "{'vm': 'one', 'device': 'disk0'}"
+
+static void test_it_grows(void **state)
+{
+	AUTO_JSON struct json_object *dry = NULL, *same = NULL, *grown = NULL;
+	struct world *w = *state;
+	struct harness_output out;
+	char message[200];
+
+	NEEDS_KVM;
+	serve(w);
+	strcpy(strstr(w->kernel, "tests/guest/idle"), "tests/guest/grow");
+	define(w->c, w, "one", "}, {'type': 'debug-port'", NULL);
+	client_expect_error(w->c, "vm.resize", DISK0, ERR_VM_STATE, "VM 'one' is stopped",
+			    "start it first: vmctl start one");
+	starts(w, "one");
+	says(w, "^sectors: 2048");
+	same = client_result(w->c, "vm.resize", DISK0);
+	assert_false(json_get_bool(same, "changed", true));
+	assert_string_equal(json_get_str(same, "note", ""), "its image is not larger");
+	assert_int_equal(truncate(w->image, DISK_SIZE + 1), 0);
+	client_expect_error(w->c, "vm.resize", DISK0, ERR_FILE,
+			    "disk 'disk0': the disk image's size, 1048577 bytes, is not a multiple "
+			    "of 512",
+			    "round it up: truncate --size %512 FILE");
+	assert_int_equal(truncate(w->image, DISK_SIZE / 2), 0);
+	client_expect_error(w->c, "vm.resize", DISK0, ERR_FILE,
+			    "disk 'disk0': the image has become smaller, 524288 bytes, and the "
+			    "guest has a disk of 1048576",
+			    "make it as large as it was at once: what was behind is lost");
+	assert_int_equal(truncate(w->image, 2 * DISK_SIZE), 0);
+	dry = client_result(w->c, "vm.resize", "{'vm': 'one', 'device': 'disk0', 'dry_run': true}");
+	assert_false(json_get_bool(dry, "changed", true));
+	assert_int_equal(json_get_int(dry, "size", 0), 2 * DISK_SIZE);
+	grown = client_result(w->c, "vm.resize", DISK0);
+	assert_true(json_get_bool(grown, "changed", false));
+	assert_int_equal(json_get_int(grown, "size", 0), 2 * DISK_SIZE);
+	says(w, "^now: 4096");
+	client_expect_error(w->c, "vm.resize", "{'vm': 'one', 'device': 'disk7'}", ERR_VM_NO_DEVICE,
+			    "the VM has no device 'disk7'", "");
+	client_expect_error(w->c, "vm.resize", "{'vm': 'one', 'device': 'debug0'}",
+			    ERR_VM_NO_DEVICE, "the VM has no disk 'debug0'", "");
+	/* the command, while it is paused */
+	json_object_put(client_result(w->c, "vm.pause", "{'vm': 'one'}"));
+	assert_int_equal(truncate(w->image, 4 * DISK_SIZE), 0);
+	assert_int_equal(harness_vmctl(w->h, NULL, &out, "resize", "one", "disk0", NULL), 0);
+	assert_string_equal(out.out, "one: disk 'disk0' has 4.0M\n");
+	assert_int_equal(
+		harness_vmctl(w->h, NULL, &out, "resize", "--strict", "one", "disk0", NULL), 4);
+	snprintf(message, sizeof(message), "its image is not larger");
+	assert_non_null(strstr(out.err, message));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_twice_in_one_vm, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_programs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_another_owner, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_it_grows, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,9 @@
 #include "lib/auto.h"
 #include "lib/json.h"
 #include "tests/unit/guest_virtio.h"
+#include "lib/errcat.h"
 #include "vmm/devices.h"
+#include "vmm/virtio/blk.h"
 
 #define SLOT 3
 #define HDR 0x8000 /* guest addresses */
@@ -524,6 +526,28 @@ static void write_cache_off(void **state)
 	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512, NULL), VIRTIO_BLK_S_OK);
 }
 
+static void grows(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t size = 0;
+	struct err e = { 0 };
+
+	assert_int_equal(blk_grow(f->dev, false, &size, &e), 0);
+	assert_int_equal(size, DISK);
+	assert_int_equal(ftruncate(f->fd, DISK + 1024), 0);
+	assert_int_equal(blk_grow(f->dev, true, &size, &e), 1);
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, CAPACITY, 512, NULL), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(guest_virtio_irqs(&f->g, 0), 0);
+	assert_int_equal(blk_grow(f->dev, false, &size, &e), 1);
+	assert_int_equal(size, DISK + 1024);
+	assert_int_equal(guest_virtio_irqs(&f->g, 0), 1);
+	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), CAPACITY + 2);
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, CAPACITY + 1, 512, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(ftruncate(f->fd, DISK), 0);
+	assert_int_equal(blk_grow(f->dev, false, &size, &e), -ERR_FILE);
+	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), CAPACITY + 2);
+}
+
 static void unusable_image(void **state)
 {
 	struct fixture *f = *state;
@@ -557,6 +581,7 @@ int main(void)
 		T(without_flush),
 		T(write_cache_is_switched),
 		cmocka_unit_test_setup_teardown(write_cache_off, setup_writethrough, teardown),
+		T(grows),
 		T(unusable_image),
 	};
 #undef T

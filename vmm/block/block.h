@@ -112,6 +112,14 @@ int block_open(const struct block_image *take_image, struct block **ret_block, s
 void block_free(struct block *b); /* detached; NULL is fine */
 const struct block_info *block_info(const struct block *b);
 
+/*
+ * How large the image is now, for block_set_size: not smaller than it was. -ERR_FILE; any thread, nothing is changed.
+ * A format's image keeps its size.
+ */
+int block_measure(const struct block *b, uint64_t *ret_size, struct err *e);
+/* On the attached loop's thread. */
+void block_set_size(struct block *b, uint64_t size);
+
 /* batch_done (may be NULL): after each run of done calls. */
 int block_attach(struct block *b, uv_loop_t *loop, void (*batch_done)(void *arg), void *arg);
 void block_queue(struct block *b, struct block_req *r); /* nothing happens until block_submit */

@@ -86,6 +86,42 @@ int raw_check_size(const struct block *b, struct err *e)
 	return 0;
 }
 
+int block_measure(const struct block *b, uint64_t *ret_size, struct err *e)
+{
+	uint32_t unit = MAX(b->align, (uint32_t)BLOCK_SECTOR);
+	uint64_t size = 0;
+	struct stat st;
+
+	*ret_size = b->info.size;
+	if (b->qcow2) {
+		err_set(e, ERR_FILE, "an image in qcow2 keeps its size while it is in use");
+		return err_hint(e, "stop the VM, then qemu-img resize FILE SIZE");
+	}
+	if (b->is_device ? ioctl(b->fd, BLKGETSIZE64, &size) < 0 : fstat(b->fd, &st) < 0)
+		return err_errno(e, "size of the disk image");
+	if (!b->is_device)
+		size = (uint64_t)st.st_size;
+	if (size % unit) {
+		err_set(e, ERR_FILE, "the disk image's size, %llu bytes, is not a multiple of %u",
+			(unsigned long long)size, unit);
+		return err_hint(e, "round it up: truncate --size %%%u FILE", unit);
+	}
+	if (size < b->info.size) {
+		err_set(e, ERR_FILE,
+			"the image has become smaller, %llu bytes, and the guest has a disk of "
+			"%llu",
+			(unsigned long long)size, (unsigned long long)b->info.size);
+		return err_hint(e, "make it as large as it was at once: what was behind is lost");
+	}
+	*ret_size = size;
+	return 0;
+}
+
+void block_set_size(struct block *b, uint64_t size)
+{
+	b->info.size = size;
+}
+
 int64_t raw_step(const struct block *b, const struct block_step *s)
 {
 	uint64_t range[2] = { s->offset, s->len };

@@ -18,6 +18,7 @@
 #include "lib/auto.h"
 #include "vmm/block/block.h"
 #include "vmm/devices.h"
+#include "vmm/virtio/blk.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/worker.h"
 
@@ -383,6 +384,36 @@ static void blk_config(struct blk *blk)
 	c->max_write_zeroes_sectors = htole32(BLK_RANGE_SECTORS_MAX);
 	c->max_write_zeroes_seg = htole32(BLK_RANGES_MAX);
 	c->write_zeroes_may_unmap = 1;
+}
+
+struct blk_growth {
+	struct blk *blk;
+	uint64_t size;
+};
+
+static void blk_set_size(void *arg)
+{
+	struct blk_growth *g = arg;
+
+	block_set_size(g->blk->block, g->size);
+}
+
+int blk_grow(struct device *d, bool dry_run, uint64_t *ret_size, struct err *e)
+{
+	struct blk *blk = container_of(d, struct blk, v.dev);
+	struct blk_growth g = { .blk = blk };
+	uint64_t before = block_info(blk->block)->size;
+	int ret = block_measure(blk->block, &g.size, e);
+
+	if (ret < 0)
+		return ret;
+	*ret_size = g.size;
+	if (g.size == before || dry_run)
+		return g.size != before;
+	worker_call(blk->v.worker, blk_set_size, &g);
+	blk_config_of(&blk->v)->capacity = htole64(g.size / BLOCK_SECTOR);
+	virtio_config_changed(&blk->v);
+	return 1;
 }
 
 static uint64_t blk_features(const struct block_info *i)
