@@ -181,6 +181,44 @@ static void lost_counts(void **state)
 	qdisk_free(d);
 }
 
+/* Nothing is free as far as the longest table reaches, and one block of counts says so for all of it. */
+static void no_end_of_used_ones(void **state)
+{
+	enum { CLUSTER = 64 * KIB, TABLE = MIB, BLOCK = 512 * KIB };
+	uint64_t entries = 8 * MIB / 8, *table = calloc(entries, 8);
+	uint8_t *counts = malloc(CLUSTER);
+	struct qdisk *d;
+	struct qop o;
+	int fd;
+
+	(void)state;
+	if (!qdisk_can())
+		SKIP_BECAUSE("there is no qemu-img");
+	d = qdisk_new(MIB, 1);
+	qdisk_must(d, qdisk_img(d, "create -f qcow2 disk 1M"), 0, "qemu-img create");
+	memset(counts, 1, CLUSTER);
+	for (uint64_t i = 0; i < entries; i++)
+		table[i] = htobe64(BLOCK);
+	fd = open(d->path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, counts, CLUSTER, BLOCK), CLUSTER);
+	assert_int_equal(pwrite(fd, table, entries * 8, TABLE), entries * 8);
+	close(fd);
+	patch64(d, 48, TABLE);
+	patch64(d, 56, (8 * MIB / CLUSTER) << 32);
+	alarm(60); /* minutes, if it is looked through */
+	qdisk_open(d);
+	qop_init(&o, BLOCK_WRITE, 0, SECTOR);
+	qop_cut(d, &o);
+	assert_int_equal(qop_run(d, &o), -EIO);
+	alarm(0);
+	free(o.data);
+	qdisk_close(d);
+	assert_int_equal(peek64(d, 72), QCOW2_CORRUPT);
+	qdisk_free(d);
+	free(table);
+	free(counts);
+}
+
 static void formats_and_chains(void **state)
 {
 	struct block_image image = { .format = BLOCK_FORMAT_UNSAID };
@@ -216,8 +254,11 @@ static void formats_and_chains(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(features),	      cmocka_unit_test(damaged_headers),
-		cmocka_unit_test(damaged_tables),     cmocka_unit_test(lost_counts),
+		cmocka_unit_test(features),
+		cmocka_unit_test(damaged_headers),
+		cmocka_unit_test(damaged_tables),
+		cmocka_unit_test(lost_counts),
+		cmocka_unit_test(no_end_of_used_ones),
 		cmocka_unit_test(formats_and_chains),
 	};
 

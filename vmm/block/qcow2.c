@@ -155,6 +155,7 @@ int qcow2_open(struct block *b, struct err *e)
 		ret = qcow2_autoclear(q);
 	if (ret < 0)
 		return err_ret(e, ret, "cannot open the qcow2 image");
+	q->end = (i->size + q->cluster_size - 1) >> q->h.cluster_bits;
 	i->size = q->h.size;
 	i->discard = !i->readonly;
 	i->discard_align = q->cluster_size;

@@ -119,7 +119,8 @@ struct qcow2 {
 	uint64_t *reftable;   /* owned, the same */
 	uint64_t reftable_entries;
 	struct qcow2_cache l2, refs;
-	uint64_t hint;	 /* no free cluster below */
+	uint64_t hint;	 /* no free cluster below that is worth to look for */
+	uint64_t end;	 /* cluster: the end of the file, or of the device */
 	uint64_t leaked; /* references that were not taken back: no room in a list */
 	bool unsynced;	 /* written, and L2 that is in the cache relies on it */
 	bool corrupt;	 /* nothing is written any more */

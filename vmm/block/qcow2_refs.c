@@ -233,23 +233,45 @@ static int qcow2_ref_place(struct qcow2 *q, uint64_t cluster)
 	return r < 0 ? r : 1;
 }
 
+#define QCOW2_SEARCH BIT(20) /* clusters: a fraction of a second */
+
 /* --- taking --------------------------------------------------------------------------------------------- */
+
+/*
+ * How far is looked for a free cluster. A table may say of anything that it is in use, with one block of counts for all
+ * of it, and the disk stands still meanwhile: after that many, on at the end of the file, which grows. What is in use
+ * there is not there. A device does not grow, and is as long as it is.
+ */
+static int qcow2_search_on(struct qcow2 *q, uint64_t *c, uint64_t *looked)
+{
+	++*c;
+	if (q->b->is_device)
+		return *c < q->end ? 0 : -ENOSPC;
+	if (++*looked < QCOW2_SEARCH)
+		return 0;
+	if (*c >= q->end)
+		return qcow2_damaged(q);
+	*c = q->end;
+	*looked = 0;
+	return 0;
+}
 
 static int qcow2_find_free(struct qcow2 *q, uint64_t *ret)
 {
-	uint64_t c = q->hint, count;
+	uint64_t c = q->hint, looked = 0, count;
 	int r;
 
 	for (;;) {
 		if (c << q->h.cluster_bits > QCOW2_OFFSET_MAX)
 			return -EFBIG;
 		r = qcow2_ref_get(q, c, &count);
+		if (r >= 0 && count) {
+			r = qcow2_search_on(q, &c, &looked);
+			if (r >= 0)
+				continue;
+		}
 		if (r < 0)
 			return r;
-		if (count) {
-			c++;
-			continue;
-		}
 		r = qcow2_ref_place(q, c);
 		if (r < 0)
 			return r;
@@ -287,6 +309,7 @@ int64_t qcow2_alloc(struct qcow2 *q, uint64_t want, uint64_t *ret_cluster)
 	if (!n)
 		return r < 0 ? r : -EIO;
 	q->hint = first + n;
+	q->end = MAX(q->end, q->b->is_device ? 0 : q->hint);
 	q->unsynced = true;
 	*ret_cluster = first;
 	return (int64_t)n;
