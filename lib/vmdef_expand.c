@@ -15,6 +15,19 @@
 #include "lib/vmdef_memory.h"
 #include "lib/vmdef_plan.h"
 
+/* A size that was written with a unit is bytes. */
+static struct json_object *vmdef_value(struct json_object *value,
+				       const struct json_object *property)
+{
+	uint64_t bytes;
+
+	if (strcmp(json_get_str(property, "format", ""), "size") != 0 ||
+	    !json_object_is_type(value, json_type_string) ||
+	    json_size_parse(json_object_get_string(value), &bytes) < 0)
+		return json_clone(value);
+	return json_object_new_int64((int64_t)bytes);
+}
+
 /* Copy the properties that the schema describes, with its defaults, in its order. */
 static void vmdef_copy(struct json_object *out, const struct json_object *from,
 		       struct json_object *properties, const char *const *except)
@@ -28,7 +41,7 @@ static void vmdef_copy(struct json_object *out, const struct json_object *from,
 		if (!value)
 			value = json_get(property, "default");
 		if (value && !skip)
-			json_add(out, key, json_clone(value));
+			json_add(out, key, vmdef_value(value, property));
 	}
 }
 

@@ -18,6 +18,7 @@
 #include "lib/auto.h"
 #include "vmm/block/block.h"
 #include "vmm/devices.h"
+#include "vmm/rate.h"
 #include "vmm/virtio/blk.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/worker.h"
@@ -35,9 +36,17 @@ struct blk_cfg {
 	int format; /* enum block_format */
 	int cache;  /* enum blk_cache */
 	bool readonly;
+	uint64_t bytes_per_s;
+	uint32_t ops_per_s, burst_ms;
 	bool share; /* whoever opens the image has locked it accordingly */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	char address[16];
+};
+
+/* The handle lives on in the loop until its close callback. */
+struct blk_timer {
+	uv_timer_t timer;
+	struct blk *blk;
 };
 
 struct blk_req {
@@ -66,6 +75,9 @@ struct blk {
 	bool writethrough;  /* what the guest finds */
 	atomic_bool stable; /* what it has set: each write is stable when it is done */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
+	bool limited; /* by these */
+	struct rate bytes, ops;
+	struct blk_timer *timer; /* while active and limited: owned by the loop */
 };
 
 /* --- the pool ------------------------------------------------------------------------------------------ */
@@ -293,6 +305,59 @@ static bool blk_parse(struct blk_req *r, struct virtio_blk_outhdr *ret_hdr)
 	return true;
 }
 
+/* --- limits: what is over them stays in the queue ---------------------------------------------------------- */
+
+static void blk_timer_cb(uv_timer_t *timer)
+{
+	virtio_kick(&container_of(timer, struct blk_timer, timer)->blk->v, 0);
+}
+
+static bool blk_must_wait(struct blk *blk)
+{
+	uint64_t now, ns;
+
+	if (!blk->limited)
+		return false;
+	now = uv_hrtime();
+	ns = MAX(rate_wait(&blk->bytes, now), rate_wait(&blk->ops, now));
+	if (ns && !uv_is_active((uv_handle_t *)&blk->timer->timer))
+		uv_timer_start(&blk->timer->timer, blk_timer_cb, ns / 1000000 + 1, 0);
+	return ns;
+}
+
+static void blk_draw(struct blk *blk, const struct blk_req *r)
+{
+	bool transfer = r->type == VIRTIO_BLK_T_IN || r->type == VIRTIO_BLK_T_OUT;
+
+	if (!blk->limited)
+		return;
+	rate_draw(&blk->bytes, transfer ? r->data_len : 0);
+	rate_draw(&blk->ops, 1);
+}
+
+static void blk_timer_closed(uv_handle_t *h)
+{
+	free(container_of((uv_timer_t *)h, struct blk_timer, timer));
+}
+
+static int blk_timer_init(struct blk *blk)
+{
+	if (!blk->limited)
+		return 0;
+	blk->timer = calloc(1, sizeof(*blk->timer));
+	if (!blk->timer)
+		return -ENOMEM;
+	blk->timer->blk = blk;
+	return uv_timer_init(worker_loop(blk->v.worker), &blk->timer->timer);
+}
+
+static void blk_timer_fini(struct blk *blk)
+{
+	if (blk->timer)
+		uv_close((uv_handle_t *)&blk->timer->timer, blk_timer_closed);
+	blk->timer = NULL;
+}
+
 static void blk_kick(struct virtio_dev *v, unsigned int q)
 {
 	struct blk *blk = container_of(v, struct blk, v);
@@ -302,7 +367,7 @@ static void blk_kick(struct virtio_dev *v, unsigned int q)
 	while ((r = blk_get(blk))) {
 		int status;
 
-		if (virtio_pop(v, q, &r->vr) <= 0) {
+		if (blk_must_wait(blk) || virtio_pop(v, q, &r->vr) <= 0) {
 			blk_put(blk, r);
 			break;
 		}
@@ -312,6 +377,7 @@ static void blk_kick(struct virtio_dev *v, unsigned int q)
 			virtio_broken(v, "a block request without a header or a status byte");
 			break;
 		}
+		blk_draw(blk, r);
 		status = blk_start(blk, r, le64toh(hdr.sector));
 		if (status >= 0)
 			blk_complete(blk, r, (uint8_t)status,
@@ -328,7 +394,10 @@ static int blk_activate(struct virtio_dev *v)
 {
 	struct blk *blk = container_of(v, struct blk, v);
 
-	return block_attach(blk->block, worker_loop(v->worker), blk_batch_done, blk);
+	int ret = blk_timer_init(blk);
+
+	return ret < 0 ? ret
+		       : block_attach(blk->block, worker_loop(v->worker), blk_batch_done, blk);
 }
 
 static void blk_deactivate(struct virtio_dev *v)
@@ -336,6 +405,7 @@ static void blk_deactivate(struct virtio_dev *v)
 	struct blk *blk = container_of(v, struct blk, v);
 
 	block_detach(blk->block);
+	blk_timer_fini(blk);
 	blk_flush(blk);
 }
 
@@ -424,6 +494,13 @@ static uint64_t blk_features(const struct block_info *i)
 	       (i->discard ? BIT64(VIRTIO_BLK_F_DISCARD) : 0);
 }
 
+static void blk_limits(struct blk *blk, const struct blk_cfg *cfg)
+{
+	rate_init(&blk->bytes, cfg->bytes_per_s, cfg->bytes_per_s / 1000 * cfg->burst_ms);
+	rate_init(&blk->ops, cfg->ops_per_s, (uint64_t)cfg->ops_per_s * cfg->burst_ms / 1000);
+	blk->limited = blk->bytes.per_s || blk->ops.per_s;
+}
+
 static int blk_init(struct device *d, struct err *e)
 {
 	static const struct virtio_ops ops = {
@@ -462,6 +539,7 @@ static int blk_init(struct device *d, struct err *e)
 	if (!blk->pool)
 		return err_set(e, ENOMEM, "no memory for %d requests", BLK_QUEUE_MAX);
 	blk_config(blk);
+	blk_limits(blk, cfg);
 	blk->writethrough = cfg->cache == BLK_WRITETHROUGH;
 	blk_reset(&blk->v);
 	return virtio_init(&blk->v, &ops, blk_features(block_info(blk->block)), cfg->address, e);
@@ -492,6 +570,9 @@ static const struct field blk_fields[] = {
 	FIELD_ENUM("format", struct blk_cfg, format, blk_formats),
 	FIELD_FDS("backing", struct blk_cfg, backing),
 	FIELD_BOOL("readonly", struct blk_cfg, readonly),
+	FIELD_U64("bytes_per_second", struct blk_cfg, bytes_per_s),
+	FIELD_U32("ops_per_second", struct blk_cfg, ops_per_s),
+	FIELD_U32("burst_ms", struct blk_cfg, burst_ms),
 	FIELD_ENUM("cache", struct blk_cfg, cache, blk_caches),
 	FIELD_BOOL("share", struct blk_cfg, share),
 	FIELD_STR("serial", struct blk_cfg, serial),
