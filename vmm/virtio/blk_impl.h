@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* What blk.c (configuration and life) and blk_request.c (requests) share; nobody else includes it. */
+#ifndef VMM_VIRTIO_BLK_IMPL_H
+#define VMM_VIRTIO_BLK_IMPL_H
+
+#include <linux/virtio_blk.h>
+#include "vmm/block/block.h"
+#include "vmm/rate.h"
+#include "vmm/virtio/virtio.h"
+#include "vmm/worker.h"
+
+#define BLK_QUEUE_MAX 256
+#define BLK_SEG_MAX (VIRTQ_SEGS_MAX - 2) /* header and status may take one each */
+#define BLK_RANGES_MAX 16		 /* of a discard or write-zeroes request */
+#define BLK_RANGE_SECTORS_MAX BIT(22)	 /* 2 GiB: what takes too long cannot be drained */
+/* The handle lives on in the loop until its close callback. */
+struct blk_timer {
+	uv_timer_t timer;
+	struct blk *blk;
+};
+
+struct blk_req {
+	struct virtq_req vr;
+	struct block_req br;
+	struct blk *blk;
+	struct blk_req *next_free;
+	uint8_t *status;    /* in guest memory */
+	struct iovec *data; /* into vr.iov: without header and status */
+	unsigned int ndata;
+	uint64_t data_len;
+	uint32_t type;
+	unsigned int range,
+		nranges; /* discard, write zeroes: copied once, run one after the other */
+	struct virtio_blk_discard_write_zeroes ranges[BLK_RANGES_MAX];
+};
+
+struct blk {
+	struct virtio_dev v;  /* first */
+	struct block *block;  /* owned */
+	struct blk_req *pool; /* owned: BLK_QUEUE_MAX; those from nused on were never touched */
+	unsigned int nused;
+	struct blk_req *free;
+	bool starved;	/* the pool was empty: look at the queue again when something completes */
+	bool unflushed; /* pushed since the last flush */
+	bool writethrough;  /* what the guest finds */
+	atomic_bool stable; /* what it has set: each write is stable when it is done */
+	char serial[VIRTIO_BLK_ID_BYTES + 1];
+	bool limited; /* by these */
+	struct rate bytes, ops;
+	struct blk_timer *timer; /* while active and limited: owned by the loop */
+};
+/* blk_request.c, on the worker */
+int blk_begin(struct blk *blk); /* the queues are ours: before the first kick */
+void blk_end(struct blk *blk);	/* on return no request is in flight */
+void blk_kick(struct virtio_dev *v, unsigned int q);
+
+#endif

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Requests of the virtio block device: VIRTIO 1.2, section 5.2.6. They live in a pool as large as the queue, so that
+ * the data path allocates nothing. A kick starts all that is there with one submit, and what completes together is one
+ * update of the used ring and at most one interrupt. On the worker.
+ *
+ * A request that is well-formed but asks for what cannot be is answered with IOERR or UNSUPP; one without a
+ * place for the status, or without a whole header, breaks the device: nobody could be told.
+ */
+#include "vmm/virtio/blk_impl.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the pool ------------------------------------------------------------------------------------------ */
+
+static struct blk_req *blk_get(struct blk *blk)
+{
+	struct blk_req *r = blk->free;
+
+	if (r)
+		blk->free = r->next_free;
+	else if (blk->nused < BLK_QUEUE_MAX)
+		r = &blk->pool[blk->nused++];
+	return r;
+}
+
+static void blk_put(struct blk *blk, struct blk_req *r)
+{
+	r->next_free = blk->free;
+	blk->free = r;
+}
+
+/* --- completion ------------------------------------------------------------------------------------------ */
+
+/* written: bytes of data, without the status */
+static void blk_complete(struct blk *blk, struct blk_req *r, uint8_t status, uint64_t written)
+{
+	*r->status = status;
+	virtq_push(&blk->v.queues[0].vq, r->vr.head, (uint32_t)MIN(written + 1, UINT32_MAX));
+	blk->unflushed = true;
+	blk_put(blk, r);
+}
+
+static void blk_flush(struct blk *blk)
+{
+	if (!blk->unflushed)
+		return;
+	blk->unflushed = false;
+	virtio_flush(&blk->v, 0);
+}
+
+static void blk_batch_done(void *arg)
+{
+	struct blk *blk = arg;
+
+	blk_flush(blk);
+	if (blk->starved) {
+		blk->starved = false;
+		virtio_kick(&blk->v, 0);
+	}
+}
+
+static bool blk_start_range(struct blk *blk, struct blk_req *r);
+
+static void blk_done(struct block_req *br, int ret)
+{
+	struct blk_req *r = container_of(br, struct blk_req, br);
+
+	if (ret == 0 && ++r->range < r->nranges && blk_start_range(r->blk, r))
+		return;
+	if (ret == 0 && r->range < r->nranges)
+		ret = -ERANGE;
+	blk_complete(r->blk, r, ret ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK,
+		     r->type == VIRTIO_BLK_T_IN && ret == 0 ? r->data_len : 0);
+}
+
+/* --- requests: section 5.2.6 ----------------------------------------------------------------------------- */
+
+static void blk_queue(struct blk *blk, struct blk_req *r, enum block_op op, uint64_t offset,
+		      uint64_t len)
+{
+	r->br = (struct block_req){
+		.op = op,
+		.iov = r->data,
+		.niov = r->ndata,
+		.offset = offset,
+		.len = len,
+		/* without FLUSH the driver cannot ask for it later (section 5.2.6.2) */
+		.stable = !virtio_has(&blk->v, VIRTIO_BLK_F_FLUSH) || atomic_load(&blk->stable),
+		.unmap = r->nranges &&
+			 le32toh(r->ranges[r->range].flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
+		.done = blk_done,
+	};
+	block_queue(blk->block, &r->br);
+}
+
+/* False when these sectors do not exist */
+static bool blk_sectors(const struct blk *blk, uint64_t sector, uint64_t len, uint64_t *ret_offset)
+{
+	uint64_t size = block_info(blk->block)->size;
+
+	if (sector > size / BLOCK_SECTOR || !range_fits(sector * BLOCK_SECTOR, len, size))
+		return false;
+	*ret_offset = sector * BLOCK_SECTOR;
+	return true;
+}
+
+static int blk_transfer(struct blk *blk, struct blk_req *r, uint64_t sector)
+{
+	uint64_t offset;
+
+	if (r->type == VIRTIO_BLK_T_OUT && block_info(blk->block)->readonly)
+		return VIRTIO_BLK_S_IOERR;
+	if (!r->data_len || r->data_len % BLOCK_SECTOR ||
+	    !blk_sectors(blk, sector, r->data_len, &offset))
+		return VIRTIO_BLK_S_IOERR;
+	blk_queue(blk, r, r->type == VIRTIO_BLK_T_IN ? BLOCK_READ : BLOCK_WRITE, offset,
+		  r->data_len);
+	return -1;
+}
+
+/* Section 5.2.6: the string is not terminated when it is as long as the field */
+static int blk_identify(const struct blk *blk, struct blk_req *r)
+{
+	char id[VIRTIO_BLK_ID_BYTES] = { 0 };
+
+	memcpy(id, blk->serial, strnlen(blk->serial, sizeof(id)));
+	r->data_len = iov_write(r->data, r->ndata, 0, id, sizeof(id));
+	return VIRTIO_BLK_S_OK;
+}
+
+static bool blk_start_range(struct blk *blk, struct blk_req *r)
+{
+	const struct virtio_blk_discard_write_zeroes *s = &r->ranges[r->range];
+	uint64_t len = (uint64_t)le32toh(s->num_sectors) * BLOCK_SECTOR, offset;
+
+	if (!blk_sectors(blk, le64toh(s->sector), len, &offset))
+		return false;
+	blk_queue(blk, r, r->type == VIRTIO_BLK_T_DISCARD ? BLOCK_DISCARD : BLOCK_WRITE_ZEROES,
+		  offset, len);
+	return true;
+}
+
+static int blk_ranges(struct blk *blk, struct blk_req *r)
+{
+	bool discard = r->type == VIRTIO_BLK_T_DISCARD;
+	uint32_t allowed = discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	unsigned int feature = discard ? VIRTIO_BLK_F_DISCARD : VIRTIO_BLK_F_WRITE_ZEROES;
+	unsigned int n = (unsigned int)MIN(r->data_len / sizeof(r->ranges[0]), BLK_RANGES_MAX);
+
+	if (!(blk->v.device_features & BIT64(feature)))
+		return block_info(blk->block)->readonly ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_UNSUPP;
+	if (!n || n * sizeof(r->ranges[0]) != r->data_len)
+		return VIRTIO_BLK_S_IOERR;
+	iov_read(r->data, r->ndata, 0, r->ranges, r->data_len);
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t sectors = le32toh(r->ranges[i].num_sectors);
+
+		if (le32toh(r->ranges[i].flags) & ~allowed)
+			return VIRTIO_BLK_S_UNSUPP;
+		if (!sectors || sectors > BLK_RANGE_SECTORS_MAX)
+			return VIRTIO_BLK_S_IOERR;
+	}
+	r->nranges = n;
+	return blk_start_range(blk, r) ? -1 : VIRTIO_BLK_S_IOERR;
+}
+
+/* The status to answer with at once, or -1: it will complete */
+static int blk_start(struct blk *blk, struct blk_req *r, uint64_t sector)
+{
+	switch (r->type) {
+	case VIRTIO_BLK_T_IN:
+	case VIRTIO_BLK_T_OUT:
+		return blk_transfer(blk, r, sector);
+	case VIRTIO_BLK_T_FLUSH:
+		r->ndata = 0;
+		blk_queue(blk, r, BLOCK_FLUSH, 0, 0);
+		return -1;
+	case VIRTIO_BLK_T_GET_ID:
+		return blk_identify(blk, r);
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		return blk_ranges(blk, r);
+	default:
+		return VIRTIO_BLK_S_UNSUPP;
+	}
+}
+
+/* Take the header off the readable part: it may be cut anywhere (section 2.7.4). */
+static bool blk_take_header(struct blk_req *r, struct virtio_blk_outhdr *ret_hdr)
+{
+	struct virtq_req *vr = &r->vr;
+	size_t left = sizeof(*ret_hdr);
+	unsigned int i = 0;
+
+	if (iov_read(vr->iov, vr->nout, 0, ret_hdr, left) != left)
+		return false;
+	while (i < vr->nout && left >= vr->iov[i].iov_len)
+		left -= vr->iov[i++].iov_len;
+	r->data = &vr->iov[i];
+	r->ndata = vr->nout - i;
+	if (left) {
+		r->data->iov_base = (uint8_t *)r->data->iov_base + left;
+		r->data->iov_len -= left;
+	}
+	return true;
+}
+
+/* Take the status, the last writable byte, off the writable part. */
+static bool blk_take_status(struct blk_req *r)
+{
+	struct virtq_req *vr = &r->vr;
+
+	while (vr->nin && !vr->iov[vr->nout + vr->nin - 1].iov_len)
+		vr->nin--;
+	if (!vr->nin)
+		return false;
+	struct iovec *last = &vr->iov[vr->nout + vr->nin - 1];
+
+	last->iov_len--;
+	r->status = (uint8_t *)last->iov_base + last->iov_len;
+	return true;
+}
+
+static bool blk_parse(struct blk_req *r, struct virtio_blk_outhdr *ret_hdr)
+{
+	if (!blk_take_status(r) || !blk_take_header(r, ret_hdr))
+		return false;
+	r->type = le32toh(ret_hdr->type);
+	r->range = r->nranges = 0;
+	if (r->type == VIRTIO_BLK_T_IN || r->type == VIRTIO_BLK_T_GET_ID) {
+		r->data = &r->vr.iov[r->vr.nout];
+		r->ndata = r->vr.nin;
+	}
+	r->data_len = iov_size(r->data, r->ndata);
+	return true;
+}
+
+/* --- limits: what is over them stays in the queue ---------------------------------------------------------- */
+
+static void blk_timer_cb(uv_timer_t *timer)
+{
+	virtio_kick(&container_of(timer, struct blk_timer, timer)->blk->v, 0);
+}
+
+static bool blk_must_wait(struct blk *blk)
+{
+	uint64_t now, ns;
+
+	if (!blk->limited)
+		return false;
+	now = uv_hrtime();
+	ns = MAX(rate_wait(&blk->bytes, now), rate_wait(&blk->ops, now));
+	if (ns && !uv_is_active((uv_handle_t *)&blk->timer->timer))
+		uv_timer_start(&blk->timer->timer, blk_timer_cb, ns / 1000000 + 1, 0);
+	return ns;
+}
+
+static void blk_draw(struct blk *blk, const struct blk_req *r)
+{
+	bool transfer = r->type == VIRTIO_BLK_T_IN || r->type == VIRTIO_BLK_T_OUT;
+
+	if (!blk->limited)
+		return;
+	rate_draw(&blk->bytes, transfer ? r->data_len : 0);
+	rate_draw(&blk->ops, 1);
+}
+
+static void blk_timer_closed(uv_handle_t *h)
+{
+	free(container_of((uv_timer_t *)h, struct blk_timer, timer));
+}
+
+static int blk_timer_init(struct blk *blk)
+{
+	if (!blk->limited)
+		return 0;
+	blk->timer = calloc(1, sizeof(*blk->timer));
+	if (!blk->timer)
+		return -ENOMEM;
+	blk->timer->blk = blk;
+	return uv_timer_init(worker_loop(blk->v.worker), &blk->timer->timer);
+}
+
+static void blk_timer_fini(struct blk *blk)
+{
+	if (blk->timer)
+		uv_close((uv_handle_t *)&blk->timer->timer, blk_timer_closed);
+	blk->timer = NULL;
+}
+
+void blk_kick(struct virtio_dev *v, unsigned int q)
+{
+	struct blk *blk = container_of(v, struct blk, v);
+	struct virtio_blk_outhdr hdr;
+	struct blk_req *r;
+
+	while ((r = blk_get(blk))) {
+		int status;
+
+		if (blk_must_wait(blk) || virtio_pop(v, q, &r->vr) <= 0) {
+			blk_put(blk, r);
+			break;
+		}
+		r->blk = blk;
+		if (!blk_parse(r, &hdr)) {
+			blk_put(blk, r);
+			virtio_broken(v, "a block request without a header or a status byte");
+			break;
+		}
+		blk_draw(blk, r);
+		status = blk_start(blk, r, le64toh(hdr.sector));
+		if (status >= 0)
+			blk_complete(blk, r, (uint8_t)status,
+				     r->type == VIRTIO_BLK_T_GET_ID ? r->data_len : 0);
+	}
+	blk->starved = !r;
+	block_submit(blk->block);
+	blk_flush(blk);
+}
+
+/* --- from DRIVER_OK to the end ------------------------------------------------------------------------------- */
+
+int blk_begin(struct blk *blk)
+{
+	int ret = blk_timer_init(blk);
+
+	return ret < 0 ? ret
+		       : block_attach(blk->block, worker_loop(blk->v.worker), blk_batch_done, blk);
+}
+
+void blk_end(struct blk *blk)
+{
+	block_detach(blk->block);
+	blk_timer_fini(blk);
+	blk_flush(blk);
+}
