@@ -548,6 +548,49 @@ static void grows(void **state)
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), CAPACITY + 2);
 }
 
+/* Requests in three queues at once: each is answered in its own, with its own interrupt */
+static void many_queues(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(guest_virtio_features(&f->g) & BIT64(VIRTIO_BLK_F_MQ));
+	assert_int_equal(
+		fake_mmio_read(&f->fb, f->g.device + offsetof(struct virtio_blk_config, num_queues),
+			       2),
+		3);
+	assert_true(guest_virtio_start(&f->g, FEATURES | BIT64(VIRTIO_BLK_F_MQ), 3));
+	fill_disk(f);
+	for (unsigned int q = 0; q < 3; q++) {
+		struct guest_ring *r = &f->g.rings[q];
+
+		set_header(f, HDR + 16 * q, VIRTIO_BLK_T_IN, q);
+		f->fb.mem[STATUS + q] = UNTOUCHED;
+		guest_ring_set(r, 0, HDR + 16 * q, 16, F_NEXT, 1);
+		guest_ring_set(r, 1, DATA + 512 * q, 512, F_NEXT | F_WRITE, 2);
+		guest_ring_set(r, 2, STATUS + q, 1, F_WRITE, 0);
+		guest_ring_add(r, 0);
+		guest_virtio_kick(&f->g, q);
+	}
+	for (unsigned int q = 0; q < 3; q++) {
+		struct vring_used_elem u = { 0 };
+
+		while (!guest_ring_get(&f->g.rings[q], &u))
+			uv_run(&f->fb.loop, UV_RUN_ONCE);
+		assert_int_equal(u.len, 513);
+		assert_int_equal(f->fb.mem[STATUS + q], VIRTIO_BLK_S_OK);
+		assert_int_equal(f->fb.mem[DATA + 512 * q], 0xff);
+		assert_int_equal(guest_virtio_irqs(&f->g, 1 + q), 1);
+	}
+}
+
+static int setup_queues(void **state)
+{
+	*state = open_disk("{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:03.0\","
+			   "\"path\":{\"fd\":0},\"queues\":3}",
+			   FEATURES);
+	return 0;
+}
+
 static void unusable_image(void **state)
 {
 	struct fixture *f = *state;
@@ -582,6 +625,7 @@ int main(void)
 		T(write_cache_is_switched),
 		cmocka_unit_test_setup_teardown(write_cache_off, setup_writethrough, teardown),
 		T(grows),
+		cmocka_unit_test_setup_teardown(many_queues, setup_queues, teardown),
 		T(unusable_image),
 	};
 #undef T

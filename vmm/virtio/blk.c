@@ -21,6 +21,7 @@ struct blk_cfg {
 	int format; /* enum block_format */
 	int cache;  /* enum blk_cache */
 	bool readonly;
+	uint32_t queues;
 	uint64_t bytes_per_s;
 	uint32_t ops_per_s, burst_ms;
 	bool share; /* whoever opens the image has locked it accordingly */
@@ -84,6 +85,7 @@ static void blk_config(struct blk *blk)
 	c->max_write_zeroes_sectors = htole32(BLK_RANGE_SECTORS_MAX);
 	c->max_write_zeroes_seg = htole32(BLK_RANGES_MAX);
 	c->write_zeroes_may_unmap = 1;
+	c->num_queues = htole16(blk->vops.nqueues);
 }
 
 struct blk_growth {
@@ -135,7 +137,6 @@ static int blk_init(struct device *d, struct err *e)
 {
 	static const struct virtio_ops ops = {
 		.id = VIRTIO_ID_BLOCK,
-		.nqueues = 1,
 		.queue_max = BLK_QUEUE_MAX,
 		.features = BIT64(VIRTIO_BLK_F_SEG_MAX) | BIT64(VIRTIO_BLK_F_BLK_SIZE) |
 			    BIT64(VIRTIO_BLK_F_TOPOLOGY) | BIT64(VIRTIO_BLK_F_FLUSH),
@@ -165,14 +166,20 @@ static int blk_init(struct device *d, struct err *e)
 	ret = block_open(&image, &blk->block, e);
 	if (ret < 0)
 		return ret;
-	blk->pool = calloc(BLK_QUEUE_MAX, sizeof(*blk->pool));
+	blk->vops = ops;
+	blk->vops.nqueues = (uint16_t)MAX(cfg->queues, 1u);
+	blk->npool = BLK_QUEUE_MAX * blk->vops.nqueues;
+	blk->pool = calloc(blk->npool, sizeof(*blk->pool));
 	if (!blk->pool)
-		return err_set(e, ENOMEM, "no memory for %d requests", BLK_QUEUE_MAX);
+		return err_set(e, ENOMEM, "no memory for %u requests", blk->npool);
 	blk_config(blk);
 	blk_limits(blk, cfg);
 	blk->writethrough = cfg->cache == BLK_WRITETHROUGH;
 	blk_reset(&blk->v);
-	return virtio_init(&blk->v, &ops, blk_features(block_info(blk->block)), cfg->address, e);
+	return virtio_init(&blk->v, &blk->vops,
+			   blk_features(block_info(blk->block)) |
+				   (blk->vops.nqueues > 1 ? BIT64(VIRTIO_BLK_F_MQ) : 0),
+			   cfg->address, e);
 }
 
 static void blk_fini(struct device *d)
@@ -200,6 +207,7 @@ static const struct field blk_fields[] = {
 	FIELD_ENUM("format", struct blk_cfg, format, blk_formats),
 	FIELD_FDS("backing", struct blk_cfg, backing),
 	FIELD_BOOL("readonly", struct blk_cfg, readonly),
+	FIELD_U32("queues", struct blk_cfg, queues),
 	FIELD_U64("bytes_per_second", struct blk_cfg, bytes_per_s),
 	FIELD_U32("ops_per_second", struct blk_cfg, ops_per_s),
 	FIELD_U32("burst_ms", struct blk_cfg, burst_ms),

@@ -10,6 +10,7 @@
 #include "vmm/worker.h"
 
 #define BLK_QUEUE_MAX 256
+#define BLK_QUEUES_MAX 8
 #define BLK_SEG_MAX (VIRTQ_SEGS_MAX - 2) /* header and status may take one each */
 #define BLK_RANGES_MAX 16		 /* of a discard or write-zeroes request */
 #define BLK_RANGE_SECTORS_MAX BIT(22)	 /* 2 GiB: what takes too long cannot be drained */
@@ -23,6 +24,7 @@ struct blk_req {
 	struct virtq_req vr;
 	struct block_req br;
 	struct blk *blk;
+	unsigned int q; /* queue */
 	struct blk_req *next_free;
 	uint8_t *status;    /* in guest memory */
 	struct iovec *data; /* into vr.iov: without header and status */
@@ -35,15 +37,17 @@ struct blk_req {
 };
 
 struct blk {
-	struct virtio_dev v;  /* first */
-	struct block *block;  /* owned */
-	struct blk_req *pool; /* owned: BLK_QUEUE_MAX; those from nused on were never touched */
-	unsigned int nused;
+	struct virtio_dev v;	/* first */
+	struct virtio_ops vops; /* of so many queues */
+	struct block *block;	/* owned */
+	struct blk_req *pool;	/* owned: npool; those from nused on were never touched */
+	unsigned int npool, nused;
 	struct blk_req *free;
-	bool starved;	/* the pool was empty: look at the queue again when something completes */
-	bool unflushed; /* pushed since the last flush */
-	bool writethrough;  /* what the guest finds */
-	atomic_bool stable; /* what it has set: each write is stable when it is done */
+	unsigned int
+		starved; /* bits: the pool was empty, look at these queues again when something completes */
+	unsigned int unflushed; /* bits: pushed to since the last flush */
+	bool writethrough;	/* what the guest finds */
+	atomic_bool stable;	/* what it has set: each write is stable when it is done */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	bool limited; /* by these */
 	struct rate bytes, ops;

@@ -22,7 +22,7 @@ static struct blk_req *blk_get(struct blk *blk)
 
 	if (r)
 		blk->free = r->next_free;
-	else if (blk->nused < BLK_QUEUE_MAX)
+	else if (blk->nused < blk->npool)
 		r = &blk->pool[blk->nused++];
 	return r;
 }
@@ -39,17 +39,27 @@ static void blk_put(struct blk *blk, struct blk_req *r)
 static void blk_complete(struct blk *blk, struct blk_req *r, uint8_t status, uint64_t written)
 {
 	*r->status = status;
-	virtq_push(&blk->v.queues[0].vq, r->vr.head, (uint32_t)MIN(written + 1, UINT32_MAX));
-	blk->unflushed = true;
+	virtq_push(&blk->v.queues[r->q].vq, r->vr.head, (uint32_t)MIN(written + 1, UINT32_MAX));
+	blk->unflushed |= BIT(r->q);
 	blk_put(blk, r);
 }
 
 static void blk_flush(struct blk *blk)
 {
-	if (!blk->unflushed)
-		return;
-	blk->unflushed = false;
-	virtio_flush(&blk->v, 0);
+	for (unsigned int q = 0; blk->unflushed; q++) {
+		if (blk->unflushed & BIT(q))
+			virtio_flush(&blk->v, q);
+		blk->unflushed &= ~BIT(q);
+	}
+}
+
+static void blk_look_again(struct blk *blk)
+{
+	for (unsigned int q = 0; blk->starved; q++) {
+		if (blk->starved & BIT(q))
+			virtio_kick(&blk->v, q);
+		blk->starved &= ~BIT(q);
+	}
 }
 
 static void blk_batch_done(void *arg)
@@ -57,10 +67,7 @@ static void blk_batch_done(void *arg)
 	struct blk *blk = arg;
 
 	blk_flush(blk);
-	if (blk->starved) {
-		blk->starved = false;
-		virtio_kick(&blk->v, 0);
-	}
+	blk_look_again(blk);
 }
 
 static bool blk_start_range(struct blk *blk, struct blk_req *r);
@@ -243,7 +250,7 @@ static bool blk_parse(struct blk_req *r, struct virtio_blk_outhdr *ret_hdr)
 
 static void blk_timer_cb(uv_timer_t *timer)
 {
-	virtio_kick(&container_of(timer, struct blk_timer, timer)->blk->v, 0);
+	blk_look_again(container_of(timer, struct blk_timer, timer)->blk);
 }
 
 static bool blk_must_wait(struct blk *blk)
@@ -301,11 +308,17 @@ void blk_kick(struct virtio_dev *v, unsigned int q)
 	while ((r = blk_get(blk))) {
 		int status;
 
-		if (blk_must_wait(blk) || virtio_pop(v, q, &r->vr) <= 0) {
+		if (blk_must_wait(blk)) {
+			blk_put(blk, r);
+			r = NULL;
+			break;
+		}
+		if (virtio_pop(v, q, &r->vr) <= 0) {
 			blk_put(blk, r);
 			break;
 		}
 		r->blk = blk;
+		r->q = q;
 		if (!blk_parse(r, &hdr)) {
 			blk_put(blk, r);
 			virtio_broken(v, "a block request without a header or a status byte");
@@ -317,7 +330,8 @@ void blk_kick(struct virtio_dev *v, unsigned int q)
 			blk_complete(blk, r, (uint8_t)status,
 				     r->type == VIRTIO_BLK_T_GET_ID ? r->data_len : 0);
 	}
-	blk->starved = !r;
+	if (!r)
+		blk->starved |= BIT(q);
 	block_submit(blk->block);
 	blk_flush(blk);
 }
