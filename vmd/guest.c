@@ -569,6 +569,26 @@ static void guest_pinning(struct guest *g, const char *message)
 	guest_ops_progress(g);
 }
 
+#define GUEST_DISK_ERROR_MS 900 /* a monitor says it each second at most */
+
+/* What a monitor says of its disks. A VM is paused as if somebody had asked for it. */
+static void guest_disk_error(struct guest *g, const char *message, bool stopped)
+{
+	uint64_t now = uv_now(&g->d->loop);
+	struct json_object *data;
+	char text[256];
+
+	if (g->disk_error_ms && now - g->disk_error_ms < GUEST_DISK_ERROR_MS)
+		return;
+	g->disk_error_ms = now;
+	snprintf(text, sizeof(text), "%s", message);
+	log_warn(&g->d->log, "VM '%s': %s%s", g->name, text, stopped ? "; it is paused" : "");
+	data = json_add_str(json_add_str(json_new(), "name", g->name), "message", text);
+	event_emit(g->d->events, "vm.disk_error", g->id, json_add_bool(data, "stopped", stopped));
+	if (stopped && vm_state(&g->vm) == VM_RUNNING)
+		guest_input(g, VM_IN_PAUSE);
+}
+
 static void guest_proc_event(void *arg, const char *type, const char *message)
 {
 	struct guest *g = arg;
@@ -583,6 +603,10 @@ static void guest_proc_event(void *arg, const char *type, const char *message)
 		return;
 	}
 	guest_put(g);
+	if (!strcmp(type, "disk-error") || !strcmp(type, "disk-stopped")) {
+		guest_disk_error(g, message, !strcmp(type, "disk-stopped"));
+		return;
+	}
 	log_info(&g->d->log, "VM '%s': %s%s%s", g->name, type, message[0] ? ": " : "", message);
 	if (!strcmp(type, "device"))
 		nets_heard(g->d, g->id, g->name, message);

@@ -20,9 +20,11 @@
  *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
  *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification
+ *		"disk-error": what the host could not do; "disk-stopped": the same, and the request is held until
+ *		machine.pause and machine.resume, and told again until then
  *		"pinning": "guest memory 37%", while configure maps it for devices; "device.error" and
  *		"device.request": the host says so of one that is passed through, message is its id; a request comes
- *		again as long as the device is there
+ *		again as long as the device is there; "device": what else is told of one
  *	-> device.set {id, change}	-> {id}; change: of a virtio-net {link: "up" | "down"}
  *	<- device.removed {id}	notification: the guest has let it go, or was reset; its descriptors are closed
  *	<- machine.timeline {memory?, pinned?, machine?, kernel?, start?, console?, kick?}	notification

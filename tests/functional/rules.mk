@@ -14,7 +14,7 @@ $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
 
 # real guests
 $(BUILD)/tests/functional/test_hotplug: | $(BUILD)/tests/guest/hotplug
-$(BUILD)/tests/functional/test_disk: | $(BUILD)/tests/guest/idle $(BUILD)/tests/guest/grow
+$(BUILD)/tests/functional/test_disk: | $(BUILD)/tests/guest/idle $(BUILD)/tests/guest/grow $(BUILD)/tests/guest/blkload
 $(BUILD)/tests/functional/test_follow: | $(BUILD)/tests/guest/count
 $(addprefix $(BUILD)/tests/functional/,test_net test_net_crash test_net_user): | $(addprefix $(BUILD)/tests/guest/,hotplug net)
 $(BUILD)/tests/functional/test_memory: | $(BUILD)/tests/guest/balloon

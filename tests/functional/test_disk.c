@@ -286,6 +286,76 @@ static void test_it_grows(void **state)
 	assert_non_null(strstr(out.err, message));
 }
 
+/* --- what the host cannot do ------------------------------------------------------------------------------ */
+
+/* A guest that reads all the time, 100 times in 2 s, and checks that each is done. */
+static void start_reader(struct world *w, const char *on_error)
+{
+	char more[200];
+
+	serve(w);
+	json_object_put(client_result(w->c, "event.subscribe", NULL));
+	strcpy(strstr(w->kernel, "tests/guest/"), "tests/guest/blkload");
+	strcat(w->kernel, "', 'cmdline': 'ops=100 depth=4");
+	snprintf(more, sizeof(more),
+		 ", 'on_error': '%s', 'ops_per_second': 50, 'burst_ms': 20}, {'type': 'debug-port'",
+		 on_error);
+	define(w->c, w, "one", more, NULL);
+	starts(w, "one");
+}
+
+static void expect_disk_error(struct world *w, bool stopped)
+{
+	AUTO_JSON struct json_object *o = client_event(w->c, "vm.disk_error", NULL);
+	struct json_object *data = json_get(o, "data");
+
+	assert_string_equal(json_get_str(data, "name", ""), "one");
+	assert_int_equal(json_get_bool(data, "stopped", !stopped), stopped);
+	if (strncmp(json_get_str(data, "message", ""), "disk 'disk0': read at byte ", 27) != 0 ||
+	    !strstr(json_get_str(data, "message", ""), ": Input/output error"))
+		fail_msg("%s", json_get_str(data, "message", ""));
+}
+
+static void test_errors_stop(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	start_reader(w, "stop");
+	assert_int_equal(truncate(w->image, 0), 0);
+	expect_disk_error(w, true);
+	json_object_put(client_event(w->c, "vm.state", "paused"));
+	scene_expect_state(w->c, "one", "paused");
+	/* nothing is better yet: it stops again */
+	json_object_put(client_result(w->c, "vm.resume", "{'vm': 'one'}"));
+	expect_disk_error(w, true);
+	json_object_put(client_event(w->c, "vm.state", "paused"));
+	/* also for a vmd that was away */
+	json_object_put(client_result(w->c, "vm.resume", "{'vm': 'one'}"));
+	w->c = scene_restart(w->h, w->c, SIGKILL, NULL);
+	json_object_put(client_result(w->c, "vm.wait",
+				      "{'vm': 'one', 'for': 'paused', 'timeout_ms': 20000}"));
+	assert_int_equal(truncate(w->image, DISK_SIZE), 0);
+	json_object_put(client_result(w->c, "vm.resume", "{'vm': 'one'}"));
+	json_object_put(client_result(w->c, "vm.wait",
+				      "{'vm': 'one', 'for': 'stopped', 'timeout_ms': 20000}"));
+	scene_expect_exit(w->c, "one", "guest-exit", NULL);
+}
+
+static void test_errors_are_reported(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	start_reader(w, "report");
+	assert_int_equal(truncate(w->image, 0), 0);
+	expect_disk_error(w, false);
+	scene_expect_state(w->c, "one", "running");
+	expect_disk_error(w, false); /* told again, not more than once a second */
+	json_object_put(client_result(w->c, "vm.wait",
+				      "{'vm': 'one', 'for': 'stopped', 'timeout_ms': 20000}"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +366,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_other_programs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_another_owner, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_grows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_errors_stop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_errors_are_reported, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

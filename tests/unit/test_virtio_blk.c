@@ -591,6 +591,92 @@ static int setup_queues(void **state)
 	return 0;
 }
 
+static int setup_stop(void **state)
+{
+	*state = open_disk("{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:03.0\","
+			   "\"path\":{\"fd\":0},\"on_error\":\"stop\"}",
+			   FEATURES);
+	return 0;
+}
+
+static bool noticed(void *arg)
+{
+	struct fixture *f = arg;
+
+	fake_board_watched(&f->fb);
+	return f->fb.nnotices > 0;
+}
+
+/* The first half of what is read is there, the rest fails: held, and whole when it is tried again */
+static void hold_a_read(struct fixture *f, bool told)
+{
+	struct guest_ring *r = &f->g.rings[0];
+
+	assert_int_equal(ftruncate(f->fd, 9 * 512), 0);
+	set_header(f, HDR, VIRTIO_BLK_T_IN, 8);
+	memset(f->fb.mem + DATA, 0, 1024);
+	f->fb.mem[STATUS] = UNTOUCHED;
+	guest_ring_set(r, 0, HDR, 16, F_NEXT, 1);
+	guest_ring_set(r, 1, DATA, 100, F_NEXT | F_WRITE, 2);
+	guest_ring_set(r, 2, DATA + 100, 924, F_NEXT | F_WRITE, 3);
+	guest_ring_set(r, 3, STATUS, 1, F_WRITE, 0);
+	guest_ring_add(r, 0);
+	guest_virtio_kick(&f->g, 0);
+	fake_board_run(&f->fb);
+	if (!told)
+		return;
+	fake_board_run_until(&f->fb, noticed, f);
+	assert_string_equal(f->fb.notice, "disk-stopped: disk 'disk0': read at byte 4096: "
+					  "Input/output error");
+	assert_false(one_used(f));
+	assert_int_equal(f->fb.mem[STATUS], UNTOUCHED);
+}
+
+static void held_and_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct vring_used_elem u;
+
+	fill_disk(f);
+	hold_a_read(f, true);
+	f->dev->class->stop(f->dev);
+	assert_false(one_used(f));
+	assert_int_equal(ftruncate(f->fd, DISK), 0);
+	fill_disk(f);
+	f->dev->class->start(f->dev);
+	fake_board_run_until(&f->fb, one_used, f);
+	assert_true(guest_ring_get(&f->g.rings[0], &u));
+	assert_int_equal(u.len, 1025);
+	assert_int_equal(f->fb.mem[STATUS], VIRTIO_BLK_S_OK);
+	for (int i = 0; i < 1024; i++)
+		assert_int_equal(f->fb.mem[DATA + i], 0xff);
+	/* one that fails again, and a driver that has enough of it: nothing is answered later */
+	hold_a_read(f, false); /* within a second */
+	assert_int_equal(ftruncate(f->fd, DISK), 0);
+	assert_true(guest_virtio_start(&f->g, FEATURES, 1));
+	fake_board_run(&f->fb);
+	assert_false(one_used(f));
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+}
+
+static void errors_are_told(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ftruncate(f->fd, 512), 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 4, 512, NULL), VIRTIO_BLK_S_IOERR);
+	fake_board_run_until(&f->fb, noticed, f);
+	assert_string_equal(f->fb.notice, "disk-error: disk 'disk0': read at byte 2048: "
+					  "Input/output error");
+	/* within a second no more; and what is the guest's own fault is nobody else's matter */
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, CAPACITY, 512, NULL), VIRTIO_BLK_S_IOERR);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(request(f, VIRTIO_BLK_T_IN, 4, 512, NULL), VIRTIO_BLK_S_IOERR);
+	fake_board_run(&f->fb);
+	fake_board_watched(&f->fb);
+	assert_int_equal(f->fb.nnotices, 1);
+}
+
 static void unusable_image(void **state)
 {
 	struct fixture *f = *state;
@@ -625,6 +711,8 @@ int main(void)
 		T(write_cache_is_switched),
 		cmocka_unit_test_setup_teardown(write_cache_off, setup_writethrough, teardown),
 		T(grows),
+		T(errors_are_told),
+		cmocka_unit_test_setup_teardown(held_and_tried_again, setup_stop, teardown),
 		cmocka_unit_test_setup_teardown(many_queues, setup_queues, teardown),
 		T(unusable_image),
 	};

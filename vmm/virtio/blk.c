@@ -13,13 +13,16 @@
 #include "vmm/devices.h"
 #include "vmm/virtio/blk_impl.h"
 
+enum blk_on_error { BLK_REPORT, BLK_STOP };
+
 enum blk_cache { BLK_WRITEBACK, BLK_DIRECT, BLK_WRITETHROUGH, BLK_UNSAFE };
 
 struct blk_cfg {
 	int fd;
 	int backing[BLOCK_BACKING_MAX];
-	int format; /* enum block_format */
-	int cache;  /* enum blk_cache */
+	int format;   /* enum block_format */
+	int cache;    /* enum blk_cache */
+	int on_error; /* enum blk_on_error */
 	bool readonly;
 	uint32_t queues;
 	uint64_t bytes_per_s;
@@ -63,6 +66,7 @@ static void blk_reset(struct virtio_dev *v)
 {
 	struct blk *blk = container_of(v, struct blk, v);
 
+	blk_drop_held(blk);
 	blk_config_of(v)->wce = !blk->writethrough;
 	atomic_store(&blk->stable, blk->writethrough);
 }
@@ -176,6 +180,9 @@ static int blk_init(struct device *d, struct err *e)
 	blk_limits(blk, cfg);
 	blk->writethrough = cfg->cache == BLK_WRITETHROUGH;
 	blk_reset(&blk->v);
+	ret = blk_trouble_init(blk, cfg->on_error == BLK_STOP, e);
+	if (ret < 0)
+		return ret;
 	return virtio_init(&blk->v, &blk->vops,
 			   blk_features(block_info(blk->block)) |
 				   (blk->vops.nqueues > 1 ? BIT64(VIRTIO_BLK_F_MQ) : 0),
@@ -187,6 +194,7 @@ static void blk_fini(struct device *d)
 	struct blk *blk = container_of(d, struct blk, v.dev);
 
 	virtio_device_fini(d);
+	blk_trouble_fini(blk);
 	block_free(blk->block);
 	free(blk->pool);
 }
@@ -202,6 +210,8 @@ static const char *const blk_caches[] = { [BLK_WRITEBACK] = "writeback",
 					  [BLK_UNSAFE] = "unsafe",
 					  NULL };
 
+static const char *const blk_on_errors[] = { [BLK_REPORT] = "report", [BLK_STOP] = "stop", NULL };
+
 static const struct field blk_fields[] = {
 	FIELD_FD("path", struct blk_cfg, fd),
 	FIELD_ENUM("format", struct blk_cfg, format, blk_formats),
@@ -212,6 +222,7 @@ static const struct field blk_fields[] = {
 	FIELD_U32("ops_per_second", struct blk_cfg, ops_per_s),
 	FIELD_U32("burst_ms", struct blk_cfg, burst_ms),
 	FIELD_ENUM("cache", struct blk_cfg, cache, blk_caches),
+	FIELD_ENUM("on_error", struct blk_cfg, on_error, blk_on_errors),
 	FIELD_BOOL("share", struct blk_cfg, share),
 	FIELD_STR("serial", struct blk_cfg, serial),
 	FIELD_STR("address", struct blk_cfg, address),

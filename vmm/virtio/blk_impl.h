@@ -14,6 +14,7 @@
 #define BLK_SEG_MAX (VIRTQ_SEGS_MAX - 2) /* header and status may take one each */
 #define BLK_RANGES_MAX 16		 /* of a discard or write-zeroes request */
 #define BLK_RANGE_SECTORS_MAX BIT(22)	 /* 2 GiB: what takes too long cannot be drained */
+
 /* The handle lives on in the loop until its close callback. */
 struct blk_timer {
 	uv_timer_t timer;
@@ -36,6 +37,21 @@ struct blk_req {
 	struct virtio_blk_discard_write_zeroes ranges[BLK_RANGES_MAX];
 };
 
+/* What the host could not do: blk_trouble.c */
+struct blk_trouble {
+	bool stop; /* hold what has failed */
+	int fd;	   /* owned eventfd: the worker wakes the control loop; 0: none yet */
+	struct board_watch *watch;
+	atomic_int error; /* of the last: errno, type, byte */
+	atomic_uint type;
+	atomic_ullong offset;
+	uint64_t told_ns;     /* the control loop's: when it told the last time */
+	atomic_uint untold;   /* since then */
+	struct blk_req *held; /* the worker's while active; they wait for the machine to go on */
+	struct iovec *saved;  /* owned: each request's, as it was before it ran; NULL unless stop */
+	struct blk_timer *again; /* while active, with stop: owned by the loop */
+};
+
 struct blk {
 	struct virtio_dev v;	/* first */
 	struct virtio_ops vops; /* of so many queues */
@@ -52,10 +68,29 @@ struct blk {
 	bool limited; /* by these */
 	struct rate bytes, ops;
 	struct blk_timer *timer; /* while active and limited: owned by the loop */
+	struct blk_trouble trouble;
 };
+
 /* blk_request.c, on the worker */
 int blk_begin(struct blk *blk); /* the queues are ours: before the first kick */
 void blk_end(struct blk *blk);	/* on return no request is in flight */
 void blk_kick(struct virtio_dev *v, unsigned int q);
+
+/* All held requests are the guest's no more: it has reset the device. Under machine.lock. */
+void blk_drop_held(struct blk *blk);
+/* On the worker's loop; NULL is fine. */
+int blk_timer_new(struct blk *blk, struct blk_timer **ret);
+void blk_timer_free(struct blk_timer *take_timer);
+
+/* blk_trouble.c: init and fini on the control loop, the rest on the worker */
+int blk_trouble_init(struct blk *blk, bool stop, struct err *e);
+void blk_trouble_fini(struct blk *blk);
+int blk_trouble_begin(struct blk *blk);
+void blk_trouble_end(struct blk *blk);
+void blk_trouble_save(struct blk *blk,
+		      struct blk_req *r); /* before it runs, which changes its iovecs */
+/* It is done with ret. True: it is held. */
+bool blk_trouble(struct blk *blk, struct blk_req *r, int ret);
+struct blk_req *blk_trouble_next(struct blk *blk); /* one that was held, to be run again; NULL */
 
 #endif

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/auto.h"
+
 /* --- the pool ------------------------------------------------------------------------------------------ */
 
 static struct blk_req *blk_get(struct blk *blk)
@@ -80,6 +82,8 @@ static void blk_done(struct block_req *br, int ret)
 		return;
 	if (ret == 0 && r->range < r->nranges)
 		ret = -ERANGE;
+	if (blk_trouble(r->blk, r, ret))
+		return;
 	blk_complete(r->blk, r, ret ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK,
 		     r->type == VIRTIO_BLK_T_IN && ret == 0 ? r->data_len : 0);
 }
@@ -101,6 +105,7 @@ static void blk_queue(struct blk *blk, struct blk_req *r, enum block_op op, uint
 			 le32toh(r->ranges[r->range].flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
 		.done = blk_done,
 	};
+	blk_trouble_save(blk, r);
 	block_queue(blk->block, &r->br);
 }
 
@@ -281,22 +286,24 @@ static void blk_timer_closed(uv_handle_t *h)
 	free(container_of((uv_timer_t *)h, struct blk_timer, timer));
 }
 
-static int blk_timer_init(struct blk *blk)
+int blk_timer_new(struct blk *blk, struct blk_timer **ret)
 {
-	if (!blk->limited)
-		return 0;
-	blk->timer = calloc(1, sizeof(*blk->timer));
-	if (!blk->timer)
+	AUTO_FREE struct blk_timer *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
 		return -ENOMEM;
-	blk->timer->blk = blk;
-	return uv_timer_init(worker_loop(blk->v.worker), &blk->timer->timer);
+	t->blk = blk;
+	r = uv_timer_init(worker_loop(blk->v.worker), &t->timer);
+	if (r >= 0)
+		*ret = TAKE_PTR(t);
+	return r;
 }
 
-static void blk_timer_fini(struct blk *blk)
+void blk_timer_free(struct blk_timer *take_timer)
 {
-	if (blk->timer)
-		uv_close((uv_handle_t *)&blk->timer->timer, blk_timer_closed);
-	blk->timer = NULL;
+	if (take_timer)
+		uv_close((uv_handle_t *)&take_timer->timer, blk_timer_closed);
 }
 
 void blk_kick(struct virtio_dev *v, unsigned int q)
@@ -338,17 +345,41 @@ void blk_kick(struct virtio_dev *v, unsigned int q)
 
 /* --- from DRIVER_OK to the end ------------------------------------------------------------------------------- */
 
+static void blk_retry(struct blk *blk)
+{
+	struct blk_req *r;
+
+	while ((r = blk_trouble_next(blk)))
+		blk_queue(blk, r, r->br.op, r->br.offset, r->br.len);
+	block_submit(blk->block);
+	blk_flush(blk);
+}
+
 int blk_begin(struct blk *blk)
 {
-	int ret = blk_timer_init(blk);
+	int ret = blk->limited ? blk_timer_new(blk, &blk->timer) : 0;
 
-	return ret < 0 ? ret
-		       : block_attach(blk->block, worker_loop(blk->v.worker), blk_batch_done, blk);
+	if (ret >= 0)
+		ret = blk_trouble_begin(blk);
+	if (ret >= 0)
+		ret = block_attach(blk->block, worker_loop(blk->v.worker), blk_batch_done, blk);
+	if (ret >= 0)
+		blk_retry(blk);
+	return ret;
 }
 
 void blk_end(struct blk *blk)
 {
 	block_detach(blk->block);
-	blk_timer_fini(blk);
+	blk_timer_free(TAKE_PTR(blk->timer));
+	blk_trouble_end(blk);
 	blk_flush(blk);
+}
+
+void blk_drop_held(struct blk *blk)
+{
+	struct blk_req *r;
+
+	while ((r = blk_trouble_next(blk)))
+		blk_put(blk, r);
 }
