@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/errcat.h"
@@ -14,6 +15,8 @@
 #define IMAGELOCK_DOES 100
 #define IMAGELOCK_FORBIDS 200
 #define IMAGELOCK_KINDS 4
+#define IMAGELOCK_TRIES 100 /* 2 s */
+#define IMAGELOCK_TRY_NS 20000000
 /* what may be done with an image: bits, and offsets from the two above */
 #define IMAGELOCK_READ BIT(0)
 #define IMAGELOCK_WRITE BIT(1)
@@ -110,6 +113,17 @@ static int imagelock_each_process(void *arg, const char *name)
 		return 0;
 	s->pid = (pid_t)atoi(name);
 	return -EEXIST;
+}
+
+bool imagelock_again(const struct hostfs *host, ino_t inode, unsigned int tries, pid_t *ret_holder)
+{
+	struct timespec pause = { .tv_nsec = IMAGELOCK_TRY_NS };
+
+	*ret_holder = imagelock_holder(host, inode);
+	if (*ret_holder || tries >= IMAGELOCK_TRIES)
+		return false;
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	return true;
 }
 
 void imagelock_name(const struct hostfs *host, pid_t holder, char *out, size_t size)

@@ -25,6 +25,12 @@ int imagelock_take(int fd, bool write, bool share);
  * number. 0: none of those in /proc that we may look into. May take as long as it takes to read all of /proc.
  */
 pid_t imagelock_holder(const struct hostfs *host, ino_t inode);
+/*
+ * It could not be taken, for the tries-th time (from 0): who has it. True: nobody does that can be seen, and after a
+ * moment, which has passed, it may be tried again. A process that is gone may still have it: the kernel closes what its
+ * io_uring used some time after its end, and nothing tells when.
+ */
+bool imagelock_again(const struct hostfs *host, ino_t inode, unsigned int tries, pid_t *ret_holder);
 /* "process 4242 (qemu-system-x86)"; for 0 "a process that is not to be seen", for ours "another disk". */
 void imagelock_name(const struct hostfs *host, pid_t holder, char *out, size_t size);
 /* e says that an image is in use: by whom, and what to do. Returns -code; e may be NULL. */

@@ -42,17 +42,26 @@ struct standalone {
 
 /* --- the definition ------------------------------------------------------------------------------ */
 
-static int standalone_in_use(int fd, struct err *e)
+static int standalone_lock(const struct vmdef_file *file, int fd, struct err *e)
 {
+	int ret = vmdef_lock(file, fd, e);
 	struct hostfs host;
 	char who[96];
 	struct stat st;
+	pid_t holder;
 
-	if (fstat(fd, &st) < 0 || hostfs_init(&host, "/", NULL) < 0)
-		return -ERR_FILE_IN_USE;
-	imagelock_name(&host, imagelock_holder(&host, st.st_ino), who, sizeof(who));
+	if (ret != -ERR_FILE_IN_USE || fstat(fd, &st) < 0 || hostfs_init(&host, "/", NULL) < 0)
+		return ret;
+	for (unsigned int tries = 0; ret == -ERR_FILE_IN_USE; tries++) {
+		if (!imagelock_again(&host, st.st_ino, tries, &holder)) {
+			imagelock_name(&host, holder, who, sizeof(who));
+			imagelock_blame(e, who);
+			break;
+		}
+		ret = vmdef_lock(file, fd, e);
+	}
 	hostfs_fini(&host);
-	return imagelock_blame(e, who);
+	return ret;
 }
 
 static int standalone_open_files(struct json_object *config, struct fdset *fds, struct err *e)
@@ -65,9 +74,7 @@ static int standalone_open_files(struct json_object *config, struct fdset *fds, 
 
 		if (fd < 0)
 			return fd;
-		r = vmdef_lock(&files[i], fd, e);
-		if (r == -ERR_FILE_IN_USE)
-			standalone_in_use(fd, e);
+		r = standalone_lock(&files[i], fd, e);
 		if (r < 0) {
 			close(fd);
 			return r;
