@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Steps in an io_uring: io_uring(7). The ring and its eventfd are made by block_open, before the sandbox;
+// Steps in an io_uring: io_uring(7). The ring is made by block_open, before the sandbox, and has the files;
 // afterwards only io_uring_enter is needed. If that is refused one day, the steps that the kernel did not
 // take, and all later ones, are run on the spot. On the thread of the attached loop.
 #include "vmm/block/engine.h"
@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "lib/auto.h"
@@ -22,7 +21,8 @@ struct block_poll {
 
 struct block_uring {
 	struct io_uring ring;
-	int eventfd;		 /* owned: counts completions */
+	int files[BLOCK_BACKING_MAX + 1]; /* borrowed: what the ring may use, by its index there */
+	unsigned int nfiles;
 	struct block_poll *poll; /* owned by the loop while attached */
 	struct block_req
 		*unsubmitted[BLOCK_DEPTH]; /* in the ring's queue, the kernel has not taken them */
@@ -33,19 +33,21 @@ struct block_uring {
 };
 
 /*
- * From here on the ring takes these operations alone, on descriptors that we have, and no other settings: what
+ * From here on the ring takes these operations alone, on the image and what it is based on, and no other settings: what
  * is sent through a ring is no system call, so that seccomp does not see it (io_uring_register(2), restrictions).
  */
 static int block_uring_restrict(struct io_uring *ring)
 {
 	static const uint8_t ops[] = { IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
 				       IORING_OP_FALLOCATE };
-	struct io_uring_restriction allowed[ARRAY_SIZE(ops)] = { 0 };
+	struct io_uring_restriction allowed[ARRAY_SIZE(ops) + 1] = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
 		allowed[i].opcode = IORING_RESTRICTION_SQE_OP;
 		allowed[i].sqe_op = ops[i];
 	}
+	allowed[ARRAY_SIZE(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
+	allowed[ARRAY_SIZE(ops)].sqe_flags = IOSQE_FIXED_FILE;
 	/* liburing 2.3 declares these two functions and does not export them */
 	if (syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_RESTRICTIONS, allowed,
 		    ARRAY_SIZE(allowed)) < 0 ||
@@ -55,6 +57,24 @@ static int block_uring_restrict(struct io_uring *ring)
 	return 0;
 }
 
+static int block_uring_files(const struct block *b, struct block_uring *u)
+{
+	for (; b && u->nfiles < ARRAY_SIZE(u->files); b = b->qcow2 ? qcow2_below(b->qcow2) : NULL)
+		u->files[u->nfiles++] = b->fd;
+	return io_uring_register_files(&u->ring, u->files, u->nfiles);
+}
+
+static int block_uring_init(struct io_uring *ring)
+{
+	int ret;
+
+	/* the worker comes to the kernel soon enough: no interrupt for each completion (since Linux 5.19) */
+	ret = io_uring_queue_init(BLOCK_DEPTH, ring,
+				  IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN);
+	return ret == -EINVAL ? io_uring_queue_init(BLOCK_DEPTH, ring, IORING_SETUP_R_DISABLED)
+			      : ret;
+}
+
 int block_uring_new(struct block *b, struct err *e)
 {
 	struct block_uring *u = calloc(1, sizeof(*u));
@@ -62,19 +82,12 @@ int block_uring_new(struct block *b, struct err *e)
 
 	if (!u)
 		return err_set(e, ENOMEM, "io_uring: no memory");
-	u->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (u->eventfd < 0) {
-		ret = err_errno(e, "eventfd");
-		free(u);
-		return ret;
-	}
-	ret = io_uring_queue_init(BLOCK_DEPTH, &u->ring, IORING_SETUP_R_DISABLED);
+	ret = block_uring_init(&u->ring);
 	if (ret < 0) {
-		close(u->eventfd);
 		free(u);
 		return err_ret(e, ret, "io_uring_setup");
 	}
-	ret = io_uring_register_eventfd(&u->ring, u->eventfd);
+	ret = block_uring_files(b, u);
 	if (ret >= 0)
 		ret = block_uring_restrict(&u->ring);
 	if (ret < 0) {
@@ -90,7 +103,6 @@ void block_uring_free(struct block_uring *u)
 	if (!u)
 		return;
 	io_uring_queue_exit(&u->ring);
-	close(u->eventfd);
 	free(u);
 }
 
@@ -101,13 +113,6 @@ bool block_uring_busy(const struct block_uring *u)
 
 /* --- the loop's side ------------------------------------------------------------------------------------ */
 
-static void block_uring_clear_event(struct block_uring *u)
-{
-	eventfd_t n;
-
-	(void)!eventfd_read(u->eventfd, &n); /* EAGAIN: what it told of is done already */
-}
-
 static void block_uring_event(uv_poll_t *poll, int status, int events)
 {
 	struct block_poll *p = container_of(poll, struct block_poll, poll);
@@ -116,7 +121,6 @@ static void block_uring_event(uv_poll_t *poll, int status, int events)
 	(void)events;
 	if (!p->block)
 		return;
-	block_uring_clear_event(p->block->uring);
 	block_go(p->block, false);
 }
 
@@ -142,7 +146,7 @@ int block_uring_attach(struct block *b)
 	if (!p)
 		return -ENOMEM;
 	p->block = b;
-	ret = uv_poll_init(b->loop, &p->poll, b->uring->eventfd);
+	ret = uv_poll_init(b->loop, &p->poll, b->uring->ring.ring_fd);
 	if (ret < 0)
 		return ret;
 	b->uring->poll = TAKE_PTR(p);
@@ -154,22 +158,34 @@ int block_uring_attach(struct block *b)
 
 /* --- the ring's side ------------------------------------------------------------------------------------ */
 
-static void block_uring_prepare(struct io_uring_sqe *sqe, struct block_req *r)
+/* Where the ring has the descriptor; one that it does not have, which cannot be, is refused by it. */
+static int block_uring_file(const struct block_uring *u, int fd)
+{
+	unsigned int i = 0;
+
+	while (i < u->nfiles && u->files[i] != fd)
+		i++;
+	return (int)i;
+}
+
+static void block_uring_prepare(const struct block_uring *u, struct io_uring_sqe *sqe,
+				struct block_req *r)
 {
 	const struct block_step *s = &r->step;
+	int fd = block_uring_file(u, s->fd);
 
 	switch ((enum block_step_kind)s->kind) {
 	case BLOCK_STEP_READV:
-		io_uring_prep_readv(sqe, s->fd, s->iov, s->niov, s->offset);
+		io_uring_prep_readv(sqe, fd, s->iov, s->niov, s->offset);
 		break;
 	case BLOCK_STEP_WRITEV:
-		io_uring_prep_writev2(sqe, s->fd, s->iov, s->niov, s->offset, s->mode);
+		io_uring_prep_writev2(sqe, fd, s->iov, s->niov, s->offset, s->mode);
 		break;
 	case BLOCK_STEP_SYNC:
-		io_uring_prep_fsync(sqe, s->fd, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
 		break;
 	case BLOCK_STEP_FALLOCATE:
-		io_uring_prep_fallocate(sqe, s->fd, s->mode, (off_t)s->offset, (off_t)s->len);
+		io_uring_prep_fallocate(sqe, fd, s->mode, (off_t)s->offset, (off_t)s->len);
 		break;
 	case BLOCK_STEP_FAIL:
 	case BLOCK_STEP_DISCARD:
@@ -179,6 +195,7 @@ static void block_uring_prepare(struct io_uring_sqe *sqe, struct block_req *r)
 		io_uring_prep_nop(sqe); /* not reached: run on the spot */
 		break;
 	}
+	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data(sqe, r);
 }
 
@@ -220,7 +237,7 @@ static bool block_uring_fill(struct block *b)
 			block_put_back(b, r);
 			break;
 		}
-		block_uring_prepare(sqe, r);
+		block_uring_prepare(u, sqe, r);
 		u->unsubmitted[u->nunsubmitted++] = r;
 	}
 	return any;
@@ -281,13 +298,12 @@ static bool block_uring_reap(struct block *b)
 	return any;
 }
 
-/* By the eventfd and not by io_uring_enter, which a dead ring may not have */
+/* By the ring's descriptor and not by io_uring_enter, which a dead ring may not have */
 static void block_uring_wait(struct block_uring *u)
 {
-	struct pollfd p = { .fd = u->eventfd, .events = POLLIN };
+	struct pollfd p = { .fd = u->ring.ring_fd, .events = POLLIN };
 
 	poll(&p, 1, -1);
-	block_uring_clear_event(u);
 }
 
 bool block_uring_run(struct block *b, bool wait)
