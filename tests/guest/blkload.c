@@ -2,7 +2,7 @@
 /*
  * ops=N requests of 4 KiB at random places of the first disk, depth=D at a time, write=1 for writes; the next one is sent as
  * soon as one is done. Waits halted, for an interrupt, and kicks only when asked to (VIRTIO_F_EVENT_IDX), as drivers
- * do. Says B on the debug port before the first, E behind the last: the figures of the data path. A request is as few
+ * do. Says B on the debug port before the first, E behind the last, and with stay=1 does not end then: the figures of the data path. A request is as few
  * instructions as it can be, since the monitor is what is measured and some KVMs emulate each of them.
  */
 #include "lib/virtio.h"
@@ -172,7 +172,9 @@ int guest_main(const struct start_info *si)
 	load_run(depth, depth); /* what is only done once */
 	outb(0xe9, 'B');
 	load_run(cmdline_number(si, "ops", 100), depth);
-	outb(0xe9, 'E');
+	outb(0xe9, l.failed ? 'F' : 'E');
 	CHECK_EQ(l.failed, 0);
+	while (cmdline_number(si, "stay", 0))
+		__asm__ volatile("cli; hlt");
 	return 0;
 }
