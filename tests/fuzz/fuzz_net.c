@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A network card and a guest that drives its queues: the input says what the guest, the network and the host do, one
- * after the other. As long as the guest keeps to the protocol, each buffer comes back once, with no more in it than it
- * has room for, and nothing is written behind it; whatever it does, the worker comes to rest.
+ * after the other. As long as the guest keeps to the protocol, so does the device: each buffer comes back once, with no
+ * more in it than it has room for, and nothing is written behind it. Whatever it does, the worker comes to rest.
  */
 #include <linux/virtio_net.h>
 #include <string.h>
@@ -259,7 +259,8 @@ static void fuzz_rest(struct fuzz *f)
 		if (!net_busy(&f->f))
 			break;
 	}
-	if (net_busy(&f->f))
+	if (net_busy(&f->f) ||
+	    (f->honest && guest_virtio_status(&f->f.g) & VIRTIO_CONFIG_S_NEEDS_RESET))
 		__builtin_trap();
 	for (unsigned int q = 0; q <= fuzz_ctrl_queue(f); q++)
 		fuzz_collect(f, q);
