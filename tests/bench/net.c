@@ -27,6 +27,7 @@
 #include "lib/util.h"
 #include "tests/bench/bench.h"
 
+/* also in net_qemu */
 #define NET_TAP "tap0"
 #define NET_MAC "52:54:00:00:00:01"
 #define NET_FRAMES 100000u
@@ -154,9 +155,9 @@ static void net_qemu(struct bench_command *c, const char *cmdline)
 		"-append",
 		cmdline,
 		"-netdev",
-		"tap,id=n0,ifname=" NET_TAP ",script=no,downscript=no,vhost=off",
+		"tap,id=n0,ifname=tap0,script=no,downscript=no,vhost=off",
 		"-device",
-		"virtio-net-pci,netdev=n0,disable-legacy=on,romfile=,mac=" NET_MAC,
+		"virtio-net-pci,netdev=n0,disable-legacy=on,romfile=,mac=52:54:00:00:00:01",
 	};
 
 	c->name = "QEMU";

@@ -180,8 +180,7 @@ void net_give(struct net_fixture *f, unsigned int q, uint16_t d, unsigned int i,
 void net_arrive(struct net_fixture *f, unsigned int pair, const uint8_t *frame, size_t size)
 {
 	static const uint8_t hdr[NET_HDR];
-	struct iovec iov[] = { { (void *)(uintptr_t)hdr, NET_HDR },
-			       { (void *)(uintptr_t)frame, size } };
+	struct iovec iov[] = { { (void *)hdr, NET_HDR }, { (void *)frame, size } };
 
 	assert_int_equal(writev(f->net.taps[pair], iov, 2), NET_HDR + size);
 	fake_board_run(&f->fb);

@@ -88,12 +88,14 @@ bool tap_alive(const struct net_sys *sys, int fd)
 int tap_set_offload(const struct net_sys *sys, int fd, const struct tap_offload *o)
 {
 	uintptr_t flags = 0;
+	void *arg; /* the number itself, where other requests have a pointer */
 
 	/* the kernel refuses the others without the first */
 	if (o->csum)
 		flags = TUN_F_CSUM | (o->tso4 ? TUN_F_TSO4 : 0) | (o->tso6 ? TUN_F_TSO6 : 0) |
 			((o->tso4 || o->tso6) && o->ecn ? TUN_F_TSO_ECN : 0);
-	return net_ioctl(sys, fd, TUNSETOFFLOAD, (void *)flags);
+	memcpy(&arg, &flags, sizeof(arg));
+	return net_ioctl(sys, fd, TUNSETOFFLOAD, arg);
 }
 
 int tap_set_queue(const struct net_sys *sys, int fd, bool on)
