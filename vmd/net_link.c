@@ -348,7 +348,7 @@ int net_port_guard(int index, const char *name, const uint8_t mac[static NETDEF_
 	char out[RTNL_REQUEST];
 	struct nlmsghdr *m = rtnl_link_begin(out, RTM_SETLINK, NLM_F_ACK, AF_BRIDGE, index, NULL);
 	struct nlattr *info = mnl_attr_nest_start(m, IFLA_PROTINFO);
-	struct net_link link;
+	struct net_link link = { .locked = false };
 	int r;
 
 	mnl_attr_put_u8(m, IFLA_BRPORT_LEARNING, 0);

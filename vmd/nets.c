@@ -104,7 +104,8 @@ static void nets_worked(uv_work_t *work, int status)
 	if (status >= 0)
 		nets_forget_gone(n);
 	if (n->err.code)
-		log_limited(&n->d->log, &n->limit, "private links: %s", n->err.msg);
+		log_limited(&n->d->log, &n->limit, "cannot look after private links: %s",
+			    n->err.msg);
 	nets_begin(n);
 }
 
@@ -289,8 +290,9 @@ static int nets_add_json(void *arg, const struct state_nic *nic)
 
 	json_add_str(o, "mac", nic->mac);
 	if (json_parse(nic->detail, strlen(nic->detail), &detail, NULL) >= 0) {
-		json_object_object_foreach(detail, key, value)
+		json_object_object_foreach(detail, key, value) {
 			json_add(o, key, json_object_get(value));
+		}
 		json_object_put(detail);
 	}
 	json_object_array_add(arg, o);
