@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* Network cards on bridges, taps and private links of a host's network that is the test's own. */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,6 +117,53 @@ static void test_traffic(void **state)
 		assert_int_equal(json_get_int(json_at(vm, "/observed/exit"), "code", -1), 0);
 		json_object_put(TAKE_PTR(vm));
 	}
+}
+
+/* One more queue of a card's tap: what a vmm that lies could send. */
+static int join_tap(const char *name)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	assert_int_equal(ioctl(fd, TUNSETIFF, &ifr), 0);
+	return fd;
+}
+
+static void send_from(int tap, uint8_t last)
+{
+	uint8_t frame[12 + 60] = { 0 }, *eth = frame + 12;
+	const uint8_t source[] = { 0x52, 0x54, 0, 0xaa, 0, last };
+
+	memset(eth, 0xff, 6);
+	memcpy(eth + 6, source, 6);
+	eth[12] = 0x88; /* IEEE 802, local experiments */
+	eth[13] = 0xb5;
+	assert_int_equal(write(tap, frame, sizeof(frame)), sizeof(frame));
+}
+
+/* The host does not take vmm's word for where a frame comes from. */
+static void test_guard(void **state)
+{
+	struct netw *w = *state;
+	AUTO_CLOSE int heard = -1, tap = -1;
+	struct sockaddr_ll addr = { .sll_family = AF_PACKET, .sll_protocol = htons(0x88b5) };
+	uint8_t frame[128];
+
+	NEEDS_NET(w);
+	netw_define(w, "web",
+		    "'network': {'bridge': 'br0'}, 'mac': '52:54:00:aa:00:01', 'queues': 2");
+	netw_start(w, "web");
+	heard = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(0x88b5));
+	addr.sll_ifindex = (int)if_nametoindex("br0");
+	assert_int_equal(bind(heard, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	tap = join_tap(netw_shown(w, "web", 0, "tap"));
+	send_from(tap, 0x66);
+	send_from(tap, 0x01);
+	assert_int_equal(
+		poll(&(struct pollfd){ .fd = heard, .events = POLLIN }, 1, HARNESS_WAIT_MS), 1);
+	assert_int_equal(recv(heard, frame, sizeof(frame), 0), 60);
+	assert_int_equal(frame[11], 0x01);
 }
 
 static void test_bridge_refused(void **state)
@@ -425,10 +476,19 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, netw_setup, netw_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_bridge),		 T(test_traffic),  T(test_bridge_refused),
-		T(test_vhost),		 T(test_same_mac), T(test_tap),
-		T(test_tap_refused),	 T(test_operator), T(test_private),
-		T(test_private_refused), T(test_attach),   T(test_set_link),
+		T(test_bridge),
+		T(test_traffic),
+		T(test_guard),
+		T(test_bridge_refused),
+		T(test_vhost),
+		T(test_same_mac),
+		T(test_tap),
+		T(test_tap_refused),
+		T(test_operator),
+		T(test_private),
+		T(test_private_refused),
+		T(test_attach),
+		T(test_set_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
