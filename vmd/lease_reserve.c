@@ -134,6 +134,23 @@ static int lease_check_identity(const struct lease_take *t, const struct lease_w
 			want->f.id.vendor, want->f.id.device);
 }
 
+/* A network card of another VM: nets.h. */
+static int lease_check_mac_of_card(const struct lease_take *t, const char *mac, struct err *e)
+{
+	struct state *s = t->set->d->state;
+	struct state_nic nic;
+	struct state_vm other;
+	int ret = state_nic_of_mac(s, mac, &nic, e);
+
+	if (ret <= 0 || !strcmp(nic.vm, t->vm))
+		return ret < 0 ? ret : 0;
+	if (state_vm_get(s, nic.vm, &other, NULL) < 0)
+		snprintf(other.name, sizeof(other.name), "%s", nic.vm);
+	err_set(e, ERR_LEASE_MAC, "MAC address %s is that of '%s' of VM '%s'", mac, nic.device,
+		other.name);
+	return err_hint(e, "give one of the two VMs another; vmctl stop %s frees it", other.name);
+}
+
 static int lease_check_mac(const struct lease_take *t, const struct lease_want *want, struct err *e)
 {
 	struct state_lease has;
@@ -143,7 +160,7 @@ static int lease_check_mac(const struct lease_take *t, const struct lease_want *
 		return 0;
 	ret = state_lease_of_mac(t->set->d->state, want->lease.mac, &has, e);
 	if (ret <= 0)
-		return ret;
+		return ret < 0 ? ret : lease_check_mac_of_card(t, want->lease.mac, e);
 	err_set(e, ERR_LEASE_MAC, "MAC address %s is that of %s, which VM '%s' has",
 		want->lease.mac, has.address, has.name);
 	return err_hint(e, "give one of the two VMs another; vmctl stop %s frees it", has.name);

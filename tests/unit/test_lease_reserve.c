@@ -206,6 +206,23 @@ static void test_mac(void **state)
 		       "give one of the two VMs another; vmctl stop one frees it");
 }
 
+/* A network card of another VM has it. */
+static void test_mac_of_card(void **state)
+{
+	static const char device[] = "{'type':'vfio-pci','id':'pci0','pci':'3b:00.0',"
+				     "'mac':'52:54:00:00:00:AB'}";
+	struct fixture *f = *state;
+	struct err e;
+
+	assert_int_equal(state_nic_put(f->d.state, f->vms[0].id, "net0", "52:54:00:00:00:ab", &e),
+			 0);
+	expect_refused(f, 1, device, ERR_LEASE_MAC,
+		       "MAC address 52:54:00:00:00:ab is that of 'net0' of VM 'one'",
+		       "give one of the two VMs another; vmctl stop one frees it");
+	assert_int_equal(state_nic_clear(f->d.state, f->vms[0].id, &e), 0);
+	assert_int_equal(reserve(f, 1, device, false, &e), 0);
+}
+
 static void test_stray(void **state)
 {
 	struct fixture *f = *state;
@@ -258,8 +275,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_race), T(test_all_or_nothing), T(test_group),	T(test_quarantined),
-		T(test_mac),  T(test_stray),	      T(test_identity),
+		T(test_race), T(test_all_or_nothing), T(test_group), T(test_quarantined),
+		T(test_mac),  T(test_mac_of_card),    T(test_stray), T(test_identity),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
