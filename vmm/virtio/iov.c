@@ -3,9 +3,12 @@
  * Copies between an iovec array and a buffer. The arrays are those of virtq_pop: they point into guest
  * memory, which the guest may change at any time, and their sum fits in 32 bits. Any thread.
  */
-#include "vmm/virtio/virtio.h"
+#include "vmm/virtio/iov.h"
 
+#include <stdint.h>
 #include <string.h>
+
+#include "lib/util.h"
 
 size_t iov_size(const struct iovec *iov, unsigned int n)
 {
@@ -50,4 +53,16 @@ size_t iov_read(const struct iovec *iov, unsigned int n, size_t off, void *data,
 size_t iov_write(const struct iovec *iov, unsigned int n, size_t off, const void *data, size_t len)
 {
 	return iov_copy(iov, n, off, (uint8_t *)data, len, true);
+}
+
+unsigned int iov_cut(struct iovec *iov, unsigned int n, size_t len)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		if (len <= iov[i].iov_len) {
+			iov[i].iov_len = len;
+			return len ? i + 1 : i;
+		}
+		len -= iov[i].iov_len;
+	}
+	return n;
 }

@@ -13,6 +13,7 @@
 #include <uv.h>
 #include "lib/log.h"
 #include "vmm/device.h"
+#include "vmm/virtio/iov.h"
 #include "vmm/virtio/queue.h"
 
 #define VIRTIO_QUEUES_MAX 17 /* eight pairs and a control queue */
@@ -161,10 +162,5 @@ void virtio_reset(struct virtio_dev *v);
 void virtio_vector_changed(struct virtio_dev *v, unsigned int q);
 /* The transport may (not) reach the guest's memory; not at first. On return of false nothing of it is on the way. */
 void virtio_set_dma(struct virtio_dev *v, bool on);
-
-/* Bytes of an iovec array; copies between one and a buffer, from an offset. Bytes copied. */
-size_t iov_size(const struct iovec *iov, unsigned int n);
-size_t iov_read(const struct iovec *iov, unsigned int n, size_t off, void *data, size_t len);
-size_t iov_write(const struct iovec *iov, unsigned int n, size_t off, const void *data, size_t len);
 
 #endif

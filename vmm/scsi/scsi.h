@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A SCSI target: logical units that are disks (SPC-4, SBC-3) and CD-ROM drives (MMC-6). It takes tasks, a
+ * CDB with its data, and gives a status with sense data; how they come and go (virtio-scsi, ATAPI) is its
+ * caller's. Logical blocks go through block.h.
+ *
+ *	scsi_target_new(&ops, arg, &t, e);
+ *	scsi_target_add(t, &(struct scsi_unit_cfg){ .kind = SCSI_DISK, .block = b, .serial = "x" }, e);
+ *	scsi_target_attach(t, loop, batch_done);
+ *	scsi_target_start(t, &task); scsi_target_submit(t);
+ *		-> task.done(&task); batch_done(arg);
+ *	scsi_target_detach(t); scsi_target_free(t);
+ *
+ * From attach to detach all calls are the attached loop's thread's.
+ */
+#ifndef VMM_SCSI_SCSI_H
+#define VMM_SCSI_SCSI_H
+
+#include "lib/util.h"
+#include "vmm/block/block.h"
+
+#define SCSI_CDB_MAX 32
+#define SCSI_SENSE_SIZE 18 /* fixed format: SPC-4, section 4.5.3 */
+#define SCSI_UNITS_MAX 256 /* LUN 0 to 255: peripheral device addressing, SAM-5, section 4.7.7.2 */
+#define SCSI_SERIAL_MAX 36
+#define SCSI_UNMAP_RANGES 32 /* of one command */
+#define SCSI_PATTERN (64 * KIB)
+
+/* SAM-5, section 5.3.1 */
+enum scsi_status {
+	SCSI_GOOD = 0x00,
+	SCSI_CHECK_CONDITION = 0x02,
+	SCSI_BUSY = 0x08,
+};
+
+enum scsi_kind { SCSI_DISK, SCSI_CDROM };
+
+struct scsi_target;
+struct scsi_unit;
+
+struct scsi_range {
+	uint64_t lba;
+	uint32_t blocks;
+};
+
+struct scsi_task {
+	/* The caller's. The arrays' entries are changed while the task runs. */
+	uint32_t lun; /* as the initiator says: maybe one that is not there */
+	uint8_t cdb[SCSI_CDB_MAX];
+	struct iovec *out, *in; /* from the initiator, to it */
+	unsigned int nout, nin;
+	/* From inside of start, submit, detach or the loop. The task is the caller's again. */
+	void (*done)(struct scsi_task *t);
+
+	/* What came of it */
+	uint8_t status;	   /* enum scsi_status */
+	uint8_t sense_len; /* 0 or SCSI_SENSE_SIZE */
+	uint8_t sense[SCSI_SENSE_SIZE];
+	bool overrun;	/* the command wanted more data than out or in have; nothing was done */
+	uint64_t moved; /* bytes of out that were taken, or of in that were filled */
+
+	/* target's */
+	struct scsi_unit *unit;
+	struct block_req br;
+	struct iovec pattern_iov;
+	uint64_t left; /* bytes of a pattern yet to be written, by this one and the next */
+	unsigned int range, nranges;
+	struct scsi_range ranges[SCSI_UNMAP_RANGES];
+};
+
+struct scsi_unit_cfg {
+	enum scsi_kind kind;
+	uint16_t lun;	    /* below SCSI_UNITS_MAX, and free */
+	const char *serial; /* at most SCSI_SERIAL_MAX; copied */
+	struct block *
+		block; /* the unit's from now on, also after a failure; NULL: a drive without a medium */
+};
+
+struct scsi_target_ops {
+	/* Optional: the unit has a unit attention condition to tell: SPC-4, annex D. On the loop's thread. */
+	void (*changed)(void *arg, uint16_t lun, uint8_t asc, uint8_t ascq);
+	/* Optional: the initiator has moved the tray. On the loop's thread. */
+	void (*tray)(void *arg, uint16_t lun, bool open);
+};
+
+int scsi_target_new(const struct scsi_target_ops *ops, void *arg, struct scsi_target **ret_target,
+		    struct err *e);
+void scsi_target_free(struct scsi_target *t); /* detached; NULL is fine */
+/* Also while attached. -ERR_FILE: what cannot be a medium; -ENOMEM */
+int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, struct err *e);
+bool scsi_target_has(const struct scsi_target *t, uint32_t lun);
+
+/* -errno: nothing is attached. batch_done(arg of new): after each run of done calls from the loop. */
+int scsi_target_attach(struct scsi_target *t, uv_loop_t *loop, void (*batch_done)(void *arg));
+void scsi_target_detach(struct scsi_target *t); /* on return no task runs */
+void scsi_target_start(struct scsi_target *t, struct scsi_task *task);
+void scsi_target_submit(struct scsi_target *t); /* after one or more of start */
+
+/* To the state at power on: trays closed, nothing locked, what is told once is to be told. */
+void scsi_target_reset(struct scsi_target *t);
+/* A unit alone, as by LOGICAL UNIT RESET (SAM-5, section 7.7); its tasks are done already. */
+void scsi_target_reset_unit(struct scsi_target *t, uint32_t lun);
+
+struct scsi_drive {
+	bool medium; /* there is one, maybe in an open tray */
+	bool open, locked;
+};
+
+/* False: no such drive. */
+bool scsi_target_drive(const struct scsi_target *t, uint32_t lun, struct scsi_drive *ret);
+/* The medium of a drive, or NULL. */
+const struct block *scsi_target_medium(const struct scsi_target *t, uint32_t lun);
+/*
+ * Put a medium into a drive and close the tray, whatever was in it before; NULL: take it out, the tray is
+ * open then. A lock is undone. The block is the drive's, also after a failure. -ERR_FILE, or what attaching
+ * the block gave: the drive is as it was.
+ */
+int scsi_target_set_medium(struct scsi_target *t, uint32_t lun, struct block *take_block,
+			   struct err *e);
+/* Ask the initiator to take the medium out (MMC-6, section 6.7.2.5: EjectRequest): it unlocks and ejects. */
+void scsi_target_ask_eject(struct scsi_target *t, uint32_t lun);
+
+#endif
