@@ -2,7 +2,10 @@
 /* Field tables: see field.h. Any thread. */
 #include "lib/field.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/errcat.h"
 
@@ -117,12 +120,83 @@ static int field_set_json(const struct field_binder *b)
 	return 0;
 }
 
+/* The item is freed with its list, whatever comes of it. */
+static int field_set_item(const struct field_binder *b, struct field_list *list, size_t i)
+{
+	char *item = (char *)list->items + i * b->f->item_size;
+	int ret;
+
+	field_init(b->f->item, item);
+	list->n = i + 1;
+	ret = field_bind(b->f->item, json_object_array_get_idx(b->value, i), item, b->fds, NULL,
+			 b->e);
+	if (ret < 0)
+		err_wrap(b->e, "%s/%zu", b->f->name, i);
+	return ret;
+}
+
+static int field_set_list(const struct field_binder *b)
+{
+	struct field_list *list = b->member;
+	size_t n = json_object_is_type(b->value, json_type_array)
+			   ? json_object_array_length(b->value)
+			   : SIZE_MAX;
+	int ret = 0;
+
+	if (n > b->f->most)
+		return err_set(b->e, ERR_INVALID, "%s: expected a list of at most %zu", b->f->name,
+			       b->f->most);
+	list->items = calloc(n + 1, b->f->item_size);
+	if (!list->items)
+		return err_set(b->e, ENOMEM, "%s: no memory", b->f->name);
+	for (size_t i = 0; i < n && ret >= 0; i++)
+		ret = field_set_item(b, list, i);
+	return ret;
+}
+
 static int (*const field_setters[])(const struct field_binder *) = {
 	[FIELD_TYPE_BOOL] = field_set_bool, [FIELD_TYPE_U32] = field_set_u32,
 	[FIELD_TYPE_U64] = field_set_u64,   [FIELD_TYPE_STR] = field_set_str,
 	[FIELD_TYPE_ENUM] = field_set_enum, [FIELD_TYPE_FD] = field_set_fd,
 	[FIELD_TYPE_FDS] = field_set_fds,   [FIELD_TYPE_JSON] = field_set_json,
+	[FIELD_TYPE_LIST] = field_set_list,
 };
+
+/* How many descriptors a member has place for. */
+static size_t field_fds(const struct field *f)
+{
+	return f->type == FIELD_TYPE_FD || f->type == FIELD_TYPE_FDS ? f->size / sizeof(int) : 0;
+}
+
+void field_init(const struct field *fields, void *out)
+{
+	for (const struct field *f = fields; f->type != FIELD_TYPE_END; f++)
+		for (size_t i = 0; i < field_fds(f); i++)
+			((int *)(void *)((char *)out + f->offset))[i] = -1;
+}
+
+static void field_list_fini(const struct field *f, struct field_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		field_fini(f->item, (char *)list->items + i * f->item_size);
+	free(list->items);
+	*list = (struct field_list){ 0 };
+}
+
+void field_fini(const struct field *fields, void *out)
+{
+	for (const struct field *f = fields; f->type != FIELD_TYPE_END; f++) {
+		void *member = (char *)out + f->offset;
+
+		for (size_t i = 0; i < field_fds(f); i++) {
+			if (((int *)member)[i] >= 0)
+				close(((int *)member)[i]);
+			((int *)member)[i] = -1;
+		}
+		if (f->type == FIELD_TYPE_LIST)
+			field_list_fini(f, member);
+	}
+}
 
 static const struct field *field_find(const struct field *fields, const char *name)
 {

@@ -27,6 +27,13 @@ enum field_type {
 	FIELD_TYPE_FD,	 /* int: {"fd": index} into the fdset; the struct owns it then */
 	FIELD_TYPE_FDS, /* int[]: an array of {"fd": index}, owned like one; what is behind the last keeps its -1 */
 	FIELD_TYPE_JSON, /* struct json_object *: borrowed from the object */
+	FIELD_TYPE_LIST, /* struct field_list: an array of objects, each bound by a table of its own */
+};
+
+/* The structs of a list; owned: field_fini. */
+struct field_list {
+	void *items;
+	size_t n;
 };
 
 struct field {
@@ -34,6 +41,9 @@ struct field {
 	enum field_type type;
 	size_t offset, size;
 	const char *const *names; /* FIELD_TYPE_ENUM: NULL-terminated */
+	/* FIELD_TYPE_LIST: of one item, how large it is, and how many there may be */
+	const struct field *item;
+	size_t item_size, most;
 };
 
 #define FIELD_ROW(n, t, s, m) \
@@ -70,15 +80,25 @@ struct field {
 	{                                           \
 		FIELD_ROW(n, FIELD_TYPE_JSON, s, m) \
 	}
+#define FIELD_LIST(n, s, m, i, f, max)                                                    \
+	{                                                                                 \
+		FIELD_ROW(n, FIELD_TYPE_LIST, s, m), .item = (f), .item_size = sizeof(i), \
+						     .most = (max)                        \
+	}
 #define FIELD_END                      \
 	{                              \
 		.type = FIELD_TYPE_END \
 	}
 
+/* Before a first field_bind, of a struct that is all zero: its descriptors are -1. */
+void field_init(const struct field *fields, void *out);
+/* Close the descriptors that are not taken (TAKE_FD), free the lists. */
+void field_fini(const struct field *fields, void *out);
+
 /*
  * Bind o's members to out by the table. fds may be NULL when the table has no FIELD_FD. Members without
  * a row are refused (-ERR_INVALID, named), except those in `ignore` (NULL-terminated, may be NULL).
- * On failure out may be partly filled; its descriptors are still the caller's to close.
+ * On failure out may be partly filled; field_fini is still the caller's to call.
  */
 int field_bind(const struct field *fields, struct json_object *o, void *out, struct fdset *fds,
 	       const char *const *ignore, struct err *e);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
@@ -21,33 +20,11 @@ const struct device_class *device_class_find(const char *type)
 	return NULL;
 }
 
-static int *device_cfg_fd(const struct device *d, const struct field *f)
-{
-	return (int *)(void *)((char *)d->cfg + f->offset);
-}
+static const struct field device_no_fields[] = { FIELD_END };
 
-/* How many descriptors a member has place for. */
-static size_t device_cfg_fds(const struct field *f)
+static const struct field *device_fields(const struct device_class *class)
 {
-	return f->type == FIELD_TYPE_FD || f->type == FIELD_TYPE_FDS ? f->size / sizeof(int) : 0;
-}
-
-static void device_cfg_init(struct device *d)
-{
-	for (const struct field *f = d->class->cfg_fields; f && f->type != FIELD_TYPE_END; f++)
-		for (size_t i = 0; i < device_cfg_fds(f); i++)
-			device_cfg_fd(d, f)[i] = -1;
-	if (d->class->cfg_defaults)
-		d->class->cfg_defaults(d->cfg);
-}
-
-static void device_cfg_fini(struct device *d)
-{
-	for (const struct field *f = d->class->cfg_fields; f && f->type != FIELD_TYPE_END; f++)
-		for (size_t i = 0; i < device_cfg_fds(f); i++)
-			if (device_cfg_fd(d, f)[i] >= 0)
-				close(device_cfg_fd(d, f)[i]);
-	free(d->cfg);
+	return class->cfg_fields ? class->cfg_fields : device_no_fields;
 }
 
 /* Everything but init; the result is complete enough for device_discard. */
@@ -67,18 +44,19 @@ static int device_make(const struct device_class *class, struct board *board, co
 		free(d);
 		return err_ret(e, -ENOMEM, "device '%s'", id);
 	}
-	device_cfg_init(d);
+	field_init(device_fields(class), d->cfg);
+	if (class->cfg_defaults)
+		class->cfg_defaults(d->cfg);
 	*ret_device = d;
 	return 0;
 }
 
 static void device_discard(struct device *d)
 {
-	device_cfg_fini(d);
+	field_fini(device_fields(d->class), d->cfg);
+	free(d->cfg);
 	free(d);
 }
-
-static const struct field device_no_fields[] = { FIELD_END };
 
 int device_new(struct board *board, struct json_object *json, struct fdset *fds,
 	       struct device **ret_device, struct err *e)
@@ -98,8 +76,7 @@ int device_new(struct board *board, struct json_object *json, struct fdset *fds,
 	r = device_make(class, board, id, &d, e);
 	if (!d)
 		return r;
-	r = field_bind(class->cfg_fields ? class->cfg_fields : device_no_fields, json, d->cfg, fds,
-		       device_core_keys, e);
+	r = field_bind(device_fields(class), json, d->cfg, fds, device_core_keys, e);
 	if (r < 0) {
 		err_wrap(e, "device '%s'", id);
 		device_discard(d);

@@ -95,6 +95,76 @@ static void test_lists_of_descriptors(void **state)
 	close(b);
 }
 
+struct part {
+	int fd;
+	uint32_t n;
+};
+
+struct whole {
+	struct field_list parts;
+	int fd;
+};
+
+static const struct field part_fields[] = {
+	FIELD_FD("fd", struct part, fd),
+	FIELD_U32("n", struct part, n),
+	FIELD_END,
+};
+
+static const struct field whole_fields[] = {
+	FIELD_LIST("parts", struct whole, parts, struct part, part_fields, 2),
+	FIELD_FD("fd", struct whole, fd),
+	FIELD_END,
+};
+
+static int whole_bind(const char *text, struct whole *w, struct fdset *fds, struct err *e)
+{
+	AUTO_JSON struct json_object *o = NULL;
+
+	assert_int_equal(json_parse(text, strlen(text), &o, NULL), 0);
+	*w = (struct whole){ 0 };
+	field_init(whole_fields, w);
+	return field_bind(whole_fields, o, w, fds, NULL, e);
+}
+
+static void test_lists_of_objects(void **state)
+{
+	int a = dup(STDERR_FILENO), b = dup(STDERR_FILENO);
+	struct err e = { 0 };
+	struct fdset fds;
+	struct part *parts;
+	struct whole w;
+
+	(void)state;
+	fdset_init(&fds);
+	fdset_add(&fds, a);
+	fdset_add(&fds, b);
+	assert_int_equal(whole_bind("{\"parts\":[{\"n\":7},{\"fd\":{\"fd\":1}}]}", &w, &fds, &e),
+			 0);
+	parts = w.parts.items;
+	assert_int_equal(w.parts.n, 2);
+	assert_true(parts[0].n == 7 && parts[0].fd == -1 && parts[1].n == 0 && parts[1].fd == b);
+	assert_int_equal(w.fd, -1);
+	field_fini(whole_fields, &w);
+	assert_true(!w.parts.n && !w.parts.items);
+	assert_int_equal(close(b), -1); /* it was closed with its item */
+	assert_int_equal(whole_bind("{\"parts\":[]}", &w, &fds, &e), 0);
+	assert_int_equal(w.parts.n, 0);
+	field_fini(whole_fields, &w);
+	/* half done: what was bound is closed */
+	assert_true(whole_bind("{\"parts\":[{\"fd\":{\"fd\":0}},{\"m\":1}]}", &w, &fds, &e) < 0);
+	assert_string_equal(e.msg, "parts/1: unknown key 'm'");
+	field_fini(whole_fields, &w);
+	assert_int_equal(close(a), -1);
+	assert_true(whole_bind("{\"parts\":[{},{},{}]}", &w, &fds, &e) < 0);
+	assert_string_equal(e.msg, "parts: expected a list of at most 2");
+	assert_true(whole_bind("{\"parts\":{}}", &w, &fds, &e) < 0);
+	assert_true(whole_bind("{\"parts\":[1]}", &w, &fds, &e) < 0);
+	assert_string_equal(e.msg, "parts/0: expected an object");
+	field_fini(whole_fields, &w);
+	fdset_fini(&fds);
+}
+
 static void test_defaults_stay(void **state)
 {
 	struct sample s = { .u32 = 7, .mode = 1, .text = "old", .fd = -1 };
@@ -151,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_types),
 		cmocka_unit_test(test_lists_of_descriptors),
+		cmocka_unit_test(test_lists_of_objects),
 		cmocka_unit_test(test_defaults_stay),
 		cmocka_unit_test(test_refused),
 	};
