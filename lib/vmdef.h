@@ -56,7 +56,7 @@ int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json
 		    struct json_object **ret_config, struct err *e);
 
 struct vmdef_file {
-	char pointer[64]; /* where in the machine configuration: "/boot/kernel" */
+	char pointer[96]; /* where in the machine configuration: "/boot/kernel" */
 	const char *path; /* borrowed from the configuration */
 	int open_flags;	  /* O_RDONLY or O_RDWR, O_CLOEXEC, and O_DIRECT maybe */
 	/*

@@ -28,9 +28,8 @@ static struct json_object *vmdef_value(struct json_object *value,
 	return json_object_new_int64((int64_t)bytes);
 }
 
-/* Copy the properties that the schema describes, with its defaults, in its order. */
-static void vmdef_copy(struct json_object *out, const struct json_object *from,
-		       struct json_object *properties, const char *const *except)
+void vmdef_copy(struct json_object *out, const struct json_object *from,
+		struct json_object *properties, const char *const *except)
 {
 	json_object_object_foreach(properties, key, property) {
 		struct json_object *value = json_get(from, key);
@@ -153,6 +152,8 @@ static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p, cons
 		vmdef_lower(json_get(d, "mac"));
 		if (!strcmp(s->type, VMDEF_NET))
 			vmdef_expand_net(d, vm, vmdef_before(previous, s));
+		if (!strcmp(s->type, VMDEF_SCSI))
+			json_add(d, "disks", vmdef_expand_scsi(s, previous));
 		json_object_array_add(out, d);
 	}
 	return out;

@@ -52,18 +52,18 @@ static void vmdef_image_add(struct vmdef_file *files, int *n, const char *pointe
 }
 
 /* What a disk's image is based on is only ever read. */
-static int vmdef_backing_add(struct vmdef_file *files, int *n, size_t device,
+static int vmdef_backing_add(struct vmdef_file *files, int *n, const char *at,
 			     struct json_object *disk, struct err *e)
 {
 	struct json_object *list = json_get(disk, "backing");
 	size_t count = list ? json_object_array_length(list) : 0;
 
 	for (size_t i = 0; i < count; i++) {
-		char pointer[64], what[96];
+		char pointer[128], what[96];
 
 		if (*n == VMDEF_FILES_MAX)
 			return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
-		snprintf(pointer, sizeof(pointer), "/devices/%zu/backing/%zu", device, i);
+		snprintf(pointer, sizeof(pointer), "%s/backing/%zu", at, i);
 		snprintf(what, sizeof(what), "backing file %zu of disk '%.48s'", i + 1,
 			 json_get_str(disk, "id", ""));
 		vmdef_image_add(files, n, pointer, json_object_array_get_idx(list, i), O_RDONLY,
@@ -78,32 +78,52 @@ static int vmdef_disk_flags(struct json_object *disk)
 	       (!strcmp(json_get_str(disk, "cache", ""), "direct") ? O_DIRECT : 0);
 }
 
+/* A disk, at this place of the configuration: its image, and what that is based on */
+static int vmdef_disk_add(struct vmdef_file *files, int *n, const char *at,
+			  struct json_object *disk, struct err *e)
+{
+	char pointer[128], what[96];
+
+	if (*n == VMDEF_FILES_MAX)
+		return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
+	snprintf(pointer, sizeof(pointer), "%s/path", at);
+	snprintf(what, sizeof(what), "disk '%.80s'", json_get_str(disk, "id", ""));
+	vmdef_image_add(files, n, pointer, json_get(disk, "path"), vmdef_disk_flags(disk),
+			json_get_bool(disk, "share", false), what);
+	return vmdef_backing_add(files, n, at, disk, e);
+}
+
+static int vmdef_device_add(struct vmdef_file *files, int *n, size_t device, struct json_object *d,
+			    struct err *e)
+{
+	struct json_object *disks = json_get(d, "disks");
+	size_t count = disks ? json_object_array_length(disks) : 0;
+	char at[64];
+	int ret;
+
+	snprintf(at, sizeof(at), "/devices/%zu", device);
+	ret = vmdef_disk_add(files, n, at, d, e);
+	for (size_t i = 0; i < count && ret >= 0; i++) {
+		snprintf(at, sizeof(at), "/devices/%zu/disks/%zu", device, i);
+		ret = vmdef_disk_add(files, n, at, json_object_array_get_idx(disks, i), e);
+	}
+	return ret;
+}
+
 int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF_FILES_MAX],
 		struct err *e)
 {
 	struct json_object *devices = json_get(config, "devices");
 	size_t count = devices ? json_object_array_length(devices) : 0;
-	int n = 0, ret;
+	int n = 0, ret = 0;
 
 	vmdef_file_add(files, &n, "/boot/kernel", json_at(config, "/boot/kernel"), O_RDONLY,
 		       "kernel");
 	vmdef_file_add(files, &n, "/boot/initrd", json_at(config, "/boot/initrd"), O_RDONLY,
 		       "initrd");
-	for (size_t i = 0; i < count; i++) {
-		struct json_object *d = json_object_array_get_idx(devices, i);
-		char pointer[64], what[96];
-
-		if (n == VMDEF_FILES_MAX)
-			return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
-		snprintf(pointer, sizeof(pointer), "/devices/%zu/path", i);
-		snprintf(what, sizeof(what), "disk '%.80s'", json_get_str(d, "id", ""));
-		vmdef_image_add(files, &n, pointer, json_get(d, "path"), vmdef_disk_flags(d),
-				json_get_bool(d, "share", false), what);
-		ret = vmdef_backing_add(files, &n, i, d, e);
-		if (ret < 0)
-			return ret;
-	}
-	return n;
+	for (size_t i = 0; i < count && ret >= 0; i++)
+		ret = vmdef_device_add(files, &n, i, json_object_array_get_idx(devices, i), e);
+	return ret < 0 ? ret : n;
 }
 
 static const char *vmdef_kind(mode_t mode)

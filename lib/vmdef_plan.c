@@ -356,6 +356,8 @@ static int vmdef_plan_fill(struct vmdef_planner *r)
 		ret = vmdef_check_irqchip(r);
 	if (!ret)
 		ret = vmdef_check_balloon(r);
+	if (!ret)
+		ret = vmdef_check_scsi(r->p, r->where, r->e);
 	return ret ? ret : vmdef_check_shared(r);
 }
 

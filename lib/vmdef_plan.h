@@ -16,8 +16,9 @@
 #define VMDEF_DEVICES_MAX 80  /* 32 and 30 of the definition, and those of the largest profile */
 #define VMDEF_VFIO "vfio-pci" /* what an entry of `passthrough` is */
 #define VMDEF_NET "virtio-net"
-#define VMDEF_PCI_FIRST 1     /* 00:00.0 is the host bridge … */
-#define VMDEF_PCI_LAST 30     /* … and 00:1f.0 is kept for the bridges of a chipset */
+#define VMDEF_SCSI "virtio-scsi"
+#define VMDEF_PCI_FIRST 1 /* 00:00.0 is the host bridge … */
+#define VMDEF_PCI_LAST 30 /* … and 00:1f.0 is kept for the bridges of a chipset */
 
 struct vmdef_slot {
 	const char *type; /* borrowed from the definition or the profile */
@@ -57,8 +58,12 @@ int vmdef_check_net_pair(const struct vmdef_slot *a, const struct vmdef_slot *b,
  * Into the one form {"network":{"user":{"forwards":[…]}}} and with a MAC address: that of the device before (or
  * NULL), or one made of the names.
  */
-void vmdef_expand_net(struct json_object *device, const char *vm,
-		      const struct json_object *before);
+void vmdef_expand_net(struct json_object *device, const char *vm, const struct json_object *before);
+
+/* vmdef_scsi.c: the same for the disks of all SCSI controllers. */
+int vmdef_check_scsi(const struct vmdef_plan *p, struct schema_error *where, struct err *e);
+/* A controller's disks, written out; previous as in vmdef_expand. */
+struct json_object *vmdef_expand_scsi(const struct vmdef_slot *s, struct json_object *previous);
 
 /* A property's description in the schema of the slot's type, or NULL. */
 struct json_object *vmdef_slot_property(const struct vmdef_slot *s, const char *name);
@@ -67,6 +72,13 @@ struct json_object *vmdef_slot_value(const struct vmdef_slot *s, const char *nam
 
 /* Number of a PCI device from "00:03.0", or 0 when there is none that a device may have. */
 unsigned int vmdef_pci_device(const char *address);
+
+/*
+ * vmdef_expand.c: copy the properties that a schema describes, with its defaults, in its order, but for those in
+ * `except` (NULL-terminated, may be NULL).
+ */
+void vmdef_copy(struct json_object *out, const struct json_object *from,
+		struct json_object *properties, const char *const *except);
 
 /* Fill where (may be NULL) and e; returns -ERR_INVALID. */
 int vmdef_refuse(struct schema_error *where, struct err *e, const char *pointer, const char *fmt,

@@ -11,6 +11,7 @@ const struct device_class *const device_classes[] = {
 	&serial_class,
 	&debug_port_class,
 	&virtio_blk_class,
+	&virtio_scsi_class,
 	&virtio_console_class,
 	&virtio_net_class,
 	&virtio_rng_class,

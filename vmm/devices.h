@@ -19,6 +19,7 @@ extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;
 extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
+extern const struct device_class virtio_scsi_class;
 extern const struct device_class virtio_balloon_class;
 /* vmm/vfio */
 extern const struct device_class vfio_pci_class;

@@ -28,7 +28,7 @@
 #define FUZZ_DEVICES_MAX 16
 #define FUZZ_OPS_MAX 2048
 #define FUZZ_RING 0x1000
-#define FUZZ_VIRTIO_SLOTS 5
+#define FUZZ_VIRTIO_SLOTS 6
 #define FUZZ_QUEUES 5
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -42,7 +42,7 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"rtc\",\"id\":\"rtc\",\"base\":\"utc\"}",
 	"{\"type\":\"serial\",\"id\":\"com1\",\"port\":\"com1\",\"backend\":\"console\"}",
 	"{\"type\":\"debug-port\",\"id\":\"debug\"}",
-	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:06.0\",\"host\":\"" FAKE_VFIO_HOST
+	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:07.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:01.0\",\"path\":{\"fd\":0},"
 	"\"readonly\":false}",
@@ -52,6 +52,9 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"virtio-balloon\",\"id\":\"balloon\",\"address\":\"00:04.0\"}",
 	"{\"type\":\"virtio-net\",\"id\":\"net\",\"address\":\"00:05.0\",\"mac\":"
 	"\"52:54:00:00:00:01\",\"queues\":2,\"tap_fds\":[{\"fd\":3},{\"fd\":4}]}",
+	"{\"type\":\"virtio-scsi\",\"id\":\"scsi\",\"address\":\"00:06.0\",\"disks\":[{\"id\":"
+	"\"a\","
+	"\"lun\":0,\"path\":{\"fd\":0}},{\"id\":\"cd\",\"lun\":3,\"kind\":\"cdrom\"}]}",
 };
 
 struct fuzz {

@@ -354,6 +354,42 @@ static void test_files(void **state)
 	assert_string_equal(files[1].what, "initrd");
 }
 
+static int64_t lun_of(struct json_object *config, size_t disk, const char *id)
+{
+	struct json_object *d =
+		json_object_array_get_idx(json_at(config, "/devices/5/disks"), disk);
+
+	assert_string_equal(json_get_str(d, "id", ""), id);
+	return json_get_int(d, "lun", -1);
+}
+
+static void test_luns_stay(void **state)
+{
+	AUTO_JSON struct json_object *one =
+		expand("micro",
+		       "[{\"type\":\"virtio-scsi\",\"disks\":[{\"id\":\"a\",\"path\":\"/a\"},"
+		       "{\"path\":\"/b\"},{\"id\":\"c\",\"path\":\"/c\"}]}]",
+		       NULL);
+	AUTO_JSON struct json_object *two = NULL;
+	struct vmdef_file files[VMDEF_FILES_MAX];
+
+	(void)state;
+	assert_int_equal(lun_of(one, 2, "c"), 2);
+	two = expand(
+		"micro",
+		"[{\"type\":\"virtio-scsi\",\"disks\":[{\"id\":\"c\",\"path\":\"/c\"},"
+		"{\"id\":\"x\",\"path\":\"/x\",\"readonly\":true},{\"path\":\"/b\",\"lun\":0}]}]",
+		one);
+	assert_int_equal(lun_of(two, 0, "c"), 2);
+	assert_int_equal(lun_of(two, 1, "x"), 1);
+	assert_int_equal(lun_of(two, 2, "scsi0.0"), 0);
+	assert_int_equal(vmdef_files(two, files, NULL), 4);
+	assert_string_equal(files[2].pointer, "/devices/5/disks/1/path");
+	assert_string_equal(files[2].what, "disk 'x'");
+	assert_int_equal(files[2].open_flags, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(vmdef_set_fd(two, files[2].pointer, 7), 0);
+}
+
 /* --- the manual ------------------------------------------------------------------------------------- */
 
 #define MANUAL "man/vm.yaml.5"
@@ -639,6 +675,7 @@ int main(void)
 		cmocka_unit_test(test_place_of_what_is_off),
 		cmocka_unit_test(test_all_places),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_luns_stay),
 		cmocka_unit_test(test_manual_is_complete),
 		cmocka_unit_test(test_manual_examples),
 		cmocka_unit_test_setup_teardown(test_open, files_setup, files_teardown),

@@ -10,6 +10,7 @@
 #define VIRTIO_CONSOLE 3
 #define VIRTIO_RNG 4
 #define VIRTIO_BALLOON 5
+#define VIRTIO_SCSI 8
 
 #define VIRTIO_F_VERSION_1 (1ull << 32)
 

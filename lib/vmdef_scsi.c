@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The disks of SCSI controllers in a definition: what no schema can say of them, and what they are once they are
+ * written out in full. See vmdef_plan.h. Any thread.
+ */
+#include "lib/vmdef_plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/auto.h"
+
+#define VMDEF_LUNS 256
+#define VMDEF_SCSI_SERIAL 36
+
+struct vmdef_scsi {
+	const struct vmdef_slot *slot;
+	size_t index;
+	struct json_object *disk; /* borrowed */
+	struct schema_error *where;
+	struct err *e;
+};
+
+static struct json_object *vmdef_scsi_disks(struct json_object *controller, size_t *ret_n)
+{
+	struct json_object *disks = json_get(controller, "disks");
+
+	*ret_n = json_object_is_type(disks, json_type_array) ? json_object_array_length(disks) : 0;
+	return disks;
+}
+
+/* --- the checks ---------------------------------------------------------------------------------------- */
+
+static int vmdef_scsi_refuse(const struct vmdef_scsi *s, const char *key, const char *what)
+{
+	char pointer[64];
+	int n = snprintf(pointer, sizeof(pointer), "/%s/%d/disks/%zu", s->slot->list,
+			 s->slot->index, s->index);
+
+	if (json_get(s->disk, key))
+		snprintf(pointer + n, sizeof(pointer) - (size_t)n, "/%s", key);
+	return vmdef_refuse(s->where, s->e, pointer, "%s", what);
+}
+
+static int vmdef_scsi_check_disk(const struct vmdef_scsi *s)
+{
+	bool cd = !strcmp(json_get_str(s->disk, "kind", ""), "cdrom");
+	const char *serial = json_get_str(s->disk, "serial", "");
+	bool qcow2 = !strcmp(json_get_str(s->disk, "format", ""), "qcow2");
+
+	if (!cd && !json_get(s->disk, "path"))
+		return vmdef_scsi_refuse(s, "path",
+					 "needs a path; only a drive, `kind: cdrom`, is empty "
+					 "without one");
+	if (json_get(s->disk, "backing") && !qcow2)
+		return vmdef_scsi_refuse(s, "backing",
+					 "only a disk of `format: qcow2` is based on others");
+	if (json_get(s->disk, "backing") && !json_get(s->disk, "path"))
+		return vmdef_scsi_refuse(s, "backing", "goes with a path");
+	if (cd && !json_get_bool(s->disk, "readonly", true))
+		return vmdef_scsi_refuse(s, "readonly", "a CD-ROM is always read only");
+	if (strlen(serial) > VMDEF_SCSI_SERIAL)
+		return vmdef_scsi_refuse(s, "serial", "expected at most 36 bytes");
+	if (strchr(json_get_str(s->disk, "id", ""), '.'))
+		return vmdef_scsi_refuse(s, "id",
+					 "expected a name without a dot, which those have that "
+					 "are made of a LUN");
+	return 0;
+}
+
+/* ids: of the VM's disks up to here; luns: of this controller's */
+static int vmdef_scsi_check_unique(const struct vmdef_scsi *s, struct json_object *ids,
+				   bool luns[static VMDEF_LUNS])
+{
+	const char *id = json_get_str(s->disk, "id", NULL);
+	int64_t lun = json_get_int(s->disk, "lun", -1);
+
+	if (id && json_get(ids, id))
+		return vmdef_scsi_refuse(s, "id", "another disk has this id");
+	if (id)
+		json_add_bool(ids, id, true);
+	if (lun >= 0 && luns[lun])
+		return vmdef_scsi_refuse(s, "lun", "another disk of the controller has this LUN");
+	if (lun >= 0)
+		luns[lun] = true;
+	return 0;
+}
+
+static int vmdef_scsi_check_slot(struct vmdef_scsi *s, struct json_object *ids)
+{
+	bool luns[VMDEF_LUNS] = { false };
+	struct json_object *disks;
+	size_t n;
+	int ret = 0;
+
+	disks = vmdef_scsi_disks(s->slot->entry, &n);
+	for (s->index = 0; s->index < n && !ret; s->index++) {
+		s->disk = json_object_array_get_idx(disks, s->index);
+		ret = vmdef_scsi_check_disk(s);
+		if (!ret)
+			ret = vmdef_scsi_check_unique(s, ids, luns);
+	}
+	return ret;
+}
+
+int vmdef_check_scsi(const struct vmdef_plan *p, struct schema_error *where, struct err *e)
+{
+	AUTO_JSON struct json_object *ids = json_new();
+	int ret = 0;
+
+	for (size_t i = 0; i < p->n && !ret; i++) {
+		struct vmdef_scsi s = { .slot = &p->slots[i], .where = where, .e = e };
+
+		if (!s.slot->off && !strcmp(s.slot->type, VMDEF_SCSI))
+			ret = vmdef_scsi_check_slot(&s, ids);
+	}
+	return ret;
+}
+
+/* --- LUNs: what the definition says; then what was before stays; the rest fills up from below ------------- */
+
+struct vmdef_luns {
+	int lun[VMDEF_LUNS]; /* of each disk; -1: none yet */
+	bool taken[VMDEF_LUNS];
+};
+
+static void vmdef_lun_take(struct vmdef_luns *l, size_t disk, int64_t lun)
+{
+	if (lun < 0 || lun >= VMDEF_LUNS || l->lun[disk] >= 0 || l->taken[lun])
+		return;
+	l->lun[disk] = (int)lun;
+	l->taken[lun] = true;
+}
+
+static int64_t vmdef_lun_before(struct json_object *previous, const char *id)
+{
+	struct json_object *disks;
+	size_t n;
+
+	disks = vmdef_scsi_disks(previous, &n);
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *d = json_object_array_get_idx(disks, i);
+
+		if (!strcmp(json_get_str(d, "id", ""), id))
+			return json_get_int(d, "lun", -1);
+	}
+	return -1;
+}
+
+static void vmdef_lun_all(struct json_object *disks, size_t n, struct json_object *previous,
+			  struct vmdef_luns *l)
+{
+	for (size_t i = 0; i < n; i++) {
+		l->lun[i] = -1;
+		vmdef_lun_take(l, i, json_get_int(json_object_array_get_idx(disks, i), "lun", -1));
+	}
+	for (size_t i = 0; i < n; i++) {
+		const char *id = json_get_str(json_object_array_get_idx(disks, i), "id", NULL);
+
+		if (id)
+			vmdef_lun_take(l, i, vmdef_lun_before(previous, id));
+	}
+	for (size_t i = 0; i < n; i++)
+		for (int lun = 0; lun < VMDEF_LUNS && l->lun[i] < 0; lun++)
+			vmdef_lun_take(l, i, lun);
+}
+
+static struct json_object *vmdef_scsi_previous(struct json_object *previous, const char *id)
+{
+	struct json_object *devices = json_get(previous, "devices");
+	size_t count = json_object_is_type(devices, json_type_array)
+			       ? json_object_array_length(devices)
+			       : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+
+		if (!strcmp(json_get_str(d, "id", ""), id) &&
+		    !strcmp(json_get_str(d, "type", ""), VMDEF_SCSI))
+			return d;
+	}
+	return NULL;
+}
+
+struct json_object *vmdef_expand_scsi(const struct vmdef_slot *s, struct json_object *previous)
+{
+	struct json_object *properties =
+		json_get(json_get(vmdef_slot_property(s, "disks"), "items"), "properties");
+	static const char *const own[] = { "id", "lun", NULL };
+	struct json_object *out = json_object_new_array(), *disks;
+	struct vmdef_luns luns = { 0 };
+	size_t n;
+
+	disks = vmdef_scsi_disks(s->entry, &n);
+	vmdef_lun_all(disks, n, vmdef_scsi_previous(previous, s->id), &luns);
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *from = json_object_array_get_idx(disks, i), *d = json_new();
+
+		if (json_get(from, "id"))
+			json_add_str(d, "id", json_get_str(from, "id", ""));
+		else
+			json_add_fmt(d, "id", "%s.%d", s->id, luns.lun[i]);
+		json_add_int(d, "lun", luns.lun[i]);
+		vmdef_copy(d, from, properties, own);
+		if (!strcmp(json_get_str(d, "kind", ""), "cdrom"))
+			json_add_bool(d, "readonly", true);
+		json_object_array_add(out, d);
+	}
+	return out;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/*
+ * virtio-scsi: finds the units by REPORT LUNS (luns=), writes and reads the disk at LUN 0 (sectors=), reads the CD-ROM
+ * at LUN 2; a task management function. Requests: VIRTIO 1.2, section 5.6.6.
+ */
+#include "lib/virtio.h"
+
+static struct vq control, events, requests;
+static struct {
+	uint8_t lun[8];
+	uint64_t tag;
+	uint8_t attr, prio, crn, cdb[32];
+} __attribute__((packed)) head = { { 1, 0, 0x40, 0 }, 1, 0, 0, 0, { 0 } };
+static struct {
+	uint32_t sense_len, resid;
+	uint16_t qualifier;
+	uint8_t status, response, sense[96];
+} resp;
+static uint8_t out[1024], in[4096];
+
+/* The sense: key, code and qualifier; 0: good */
+static uint32_t scsi_do(uint8_t lun, const uint8_t *cdb, unsigned int cdb_len, uint32_t nout,
+			uint32_t nin)
+{
+	struct vq_part parts[4] = { { &head, sizeof(head), false } };
+	unsigned int n = 1;
+
+	head.lun[3] = lun;
+	memset(head.cdb, 0, sizeof(head.cdb));
+	memcpy(head.cdb, cdb, cdb_len);
+	memset(&resp, 0xff, sizeof(resp));
+	if (nout)
+		parts[n++] = (struct vq_part){ out, nout, false };
+	parts[n++] = (struct vq_part){ &resp, sizeof(resp), true };
+	if (nin)
+		parts[n++] = (struct vq_part){ in, nin, true };
+	virtio_send(&requests, parts, n);
+	virtio_wait(&requests);
+	CHECK_EQ(resp.response, 0);
+	if (!resp.status)
+		return 0;
+	CHECK_EQ(resp.status, 2);
+	return (uint32_t)resp.sense[2] << 16 | (uint32_t)resp.sense[12] << 8 | resp.sense[13];
+}
+
+#define SCSI(lun, nout, nin, ...)                                                            \
+	scsi_do((lun), (const uint8_t[]){ __VA_ARGS__ }, sizeof((uint8_t[]){ __VA_ARGS__ }), \
+		(nout), (nin))
+
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static void scsi_find(uint64_t luns)
+{
+	CHECK_EQ(SCSI(0, 0, 256, 0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0), 0);
+	CHECK_EQ(be32(in), luns * 8);
+	CHECK_EQ(SCSI(0, 0, 0, 0), 0x062900); /* power on, once */
+	CHECK_EQ(SCSI(0, 0, 0, 0), 0);
+	CHECK_EQ(SCSI(1, 0, 0, 0), 0x052500); /* not there */
+	CHECK_EQ(SCSI(0, 0, 96, 0x12, 0, 0, 0, 96), 0);
+	CHECK_EQ(memcmp(in + 8, "VMD     disk", 12), 0);
+	CHECK_EQ(SCSI(0, 0, 96, 0x12, 1, 0x80, 0, 96), 0);
+	CHECK_EQ(memcmp(in + 4, "serial-0", 8), 0);
+}
+
+static void scsi_disk(uint64_t sectors)
+{
+	for (unsigned int i = 0; i < sizeof(out); i++)
+		out[i] = (uint8_t)(i * 7 + 1);
+	CHECK_EQ(SCSI(0, 0, 8, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0);
+	CHECK_EQ(be32(in), sectors - 1);
+	CHECK_EQ(be32(in + 4), 512);
+	CHECK_EQ(SCSI(0, 1024, 0, 0x2a, 0, 0, 0, 0, 3, 0, 0, 2, 0), 0);
+	CHECK_EQ(SCSI(0, 0, 0, 0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0);
+	CHECK_EQ(SCSI(0, 0, 1024, 0x28, 0, 0, 0, 0, 3, 0, 0, 2, 0), 0);
+	CHECK_EQ(memcmp(in, out, 1024), 0);
+	CHECK_EQ(SCSI(0, 0, 512, 0x28, 0, 0xff, 0, 0, 0, 0, 0, 1, 0), 0x052100);
+	CHECK_EQ(SCSI(0, 0, 24, 0x5e, 0, 0, 0, 0, 0, 0, 0, 24, 0), 0x052000);
+}
+
+static void scsi_cdrom(void)
+{
+	CHECK_EQ(SCSI(2, 0, 0, 0), 0x062900);
+	CHECK_EQ(SCSI(2, 0, 2048, 0x28, 0, 0, 0, 0, 16, 0, 0, 1, 0), 0);
+	CHECK_EQ(memcmp(in, "\1CD001", 6), 0); /* ECMA-119, section 8.4 */
+	CHECK_EQ(SCSI(2, 0, 0, 0x1b, 0, 0, 0, 2, 0), 0);
+	CHECK_EQ(SCSI(2, 0, 0, 0), 0x023a02);
+	CHECK_EQ(SCSI(2, 0, 0, 0x1b, 0, 0, 0, 3, 0), 0);
+	CHECK_EQ(SCSI(2, 0, 0, 0), 0x062800);
+	CHECK_EQ(SCSI(2, 0, 0, 0), 0);
+}
+
+static void scsi_reset_unit(void)
+{
+	static const struct {
+		uint32_t type, subtype;
+		uint8_t lun[8];
+		uint64_t tag;
+	} tmf = { 0, 5 /* LOGICAL UNIT RESET */, { 1, 0, 0x40, 0 }, 0 };
+	static volatile uint8_t answer = 0xff;
+	const struct vq_part parts[2] = { { &tmf, sizeof(tmf), false },
+					  { (const void *)&answer, 1, true } };
+
+	virtio_send(&control, parts, 2);
+	virtio_wait(&control);
+	CHECK_EQ(answer, 0);
+	CHECK_EQ(SCSI(0, 0, 0, 0), 0x062903);
+}
+
+int guest_main(const struct start_info *si)
+{
+	struct virtio v;
+
+	virtio_init(&v, VIRTIO_SCSI, 0, 0);
+	virtio_queue(&v, 0, &control, 0xffff);
+	virtio_queue(&v, 1, &events, 0xffff);
+	virtio_queue(&v, 2, &requests, 0xffff);
+	virtio_start(&v);
+	scsi_find(cmdline_number(si, "luns", 0));
+	scsi_disk(cmdline_number(si, "sectors", 0));
+	scsi_cdrom();
+	scsi_reset_unit();
+	return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* What the two halves of the SCSI controller share, scsi.c (commands) and scsi_control.c; nobody else includes it. */
+#ifndef VMM_VIRTIO_SCSI_IMPL_H
+#define VMM_VIRTIO_SCSI_IMPL_H
+
+#include <linux/virtio_scsi.h>
+#include "vmm/scsi/scsi.h"
+#include "vmm/virtio/virtio.h"
+
+#define VSCSI_QUEUE_MAX 256
+#define VSCSI_NAME_MAX 64
+#define VSCSI_NO_LUN UINT32_MAX
+
+enum { VSCSI_CONTROL, VSCSI_EVENTS, VSCSI_REQUESTS, VSCSI_QUEUES };
+
+struct vscsi;
+
+struct vscsi_req {
+	struct virtq_req vr;
+	struct scsi_task task;
+	struct vscsi *s;
+	struct vscsi_req *next_free;
+	uint64_t tag;
+	uint64_t wanted;       /* bytes of data that there is a place for, in and out */
+	bool running, awaited; /* by the TMF that is under way */
+	uint8_t ended_as;      /* what a TMF made of it: VIRTIO_SCSI_S_ABORTED, …; 0: nothing */
+	/* The response's place: these entries of vr.iov, from vr.nout on, and what of the next is its own */
+	unsigned int nresponse;
+	struct iovec response_tail;
+};
+
+/* A task management function that waits for tasks to end; the next is taken after it. */
+struct vscsi_tmf {
+	bool busy;
+	uint16_t head;
+	uint8_t *response; /* in guest memory */
+	unsigned int waiting;
+	bool reset;
+	uint32_t lun; /* VSCSI_NO_LUN: all */
+};
+
+struct vscsi_event {
+	uint32_t event, reason; /* VIRTIO_SCSI_T_*; event 0: none */
+};
+
+struct vscsi {
+	struct virtio_dev v;	    /* first */
+	struct scsi_target *target; /* owned */
+	struct vscsi_req *pool; /* owned: VSCSI_QUEUE_MAX; those from nused on were never touched */
+	unsigned int nused;
+	struct vscsi_req *free;
+	bool starved;	/* the pool was empty: look at the queue when something completes */
+	bool unflushed; /* pushed since the last flush */
+	size_t cdb_size, sense_size; /* the driver's wish, when the queues were handed over */
+	struct vscsi_tmf tmf;
+	struct vscsi_event events[SCSI_UNITS_MAX]; /* by LUN, not yet told */
+	unsigned int nevents;
+	char names[SCSI_UNITS_MAX][VSCSI_NAME_MAX]; /* of the disks */
+};
+
+/*
+ * VIRTIO 1.2, section 5.6.6.1: 1, the target, a LUN; or the well-known REPORT LUNS unit. Else false: there is no
+ * such target. A LUN in a form that none here has is VSCSI_NO_LUN.
+ */
+bool vscsi_lun(const uint8_t lun[8], uint32_t *ret_lun);
+
+/* scsi_control.c */
+void vscsi_serve_control(struct vscsi *s);
+void vscsi_serve_events(struct vscsi *s);
+void vscsi_req_ended(struct vscsi *s, struct vscsi_req *r); /* may end a TMF */
+/* The driver is to be told about a LUN; replaces what it was not yet told of it. */
+void vscsi_tell(struct vscsi *s, uint16_t lun, uint32_t event, uint32_t reason);
+
+#endif
