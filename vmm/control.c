@@ -17,6 +17,7 @@
 #include "lib/rpc.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
+#include "vmm/device.h"
 #include "vmm/machine.h"
 #include "vmm/virtio/balloon.h"
 
@@ -386,6 +387,67 @@ static int control_device_resize(struct control *c, struct control_call *call,
 	return 0;
 }
 
+static struct json_object *control_drives(const struct control *c)
+{
+	struct json_object *list = json_object_new_array();
+	struct device_drive drive;
+
+	for (unsigned int i = 0; machine_drive_at(c->machine, i, &drive); i++) {
+		struct json_object *o = json_add_str(json_new(), "id", drive.id);
+
+		json_add_bool(o, "medium", drive.medium);
+		json_add_bool(o, "open", drive.open);
+		json_object_array_add(list, json_add_bool(o, "locked", drive.locked));
+	}
+	return list;
+}
+
+static int control_set_medium(struct control *c, struct control_call *call, bool *ret_changed,
+			      struct err *e)
+{
+	static const char *const formats[] = { [BLOCK_FORMAT_UNSAID] = "",
+					       [BLOCK_FORMAT_RAW] = "raw",
+					       [BLOCK_FORMAT_QCOW2] = "qcow2" };
+	const char *format = json_get_str(call->params, "format", "");
+	struct machine_medium medium = {
+		.drive = json_get_str(call->params, "drive", ""),
+		.fd = -1,
+		.force = json_get_bool(call->params, "force", false),
+		.dry_run = json_get_bool(call->params, "dry_run", false),
+	};
+	unsigned int i = 0;
+
+	while (i < ARRAY_SIZE(formats) && strcmp(formats[i], format))
+		i++;
+	if (i == ARRAY_SIZE(formats))
+		return err_set(e, ERR_RPC_PARAMS, "'format' is none that is known");
+	medium.format = (enum block_format)i;
+	if (json_get(call->params, "medium")) {
+		medium.fd = control_take_fd(call, "medium", e);
+		if (medium.fd < 0)
+			return medium.fd;
+	}
+	return machine_set_medium(c->machine, &medium, ret_changed, e);
+}
+
+static int control_medium(struct control *c, struct control_call *call,
+			  struct json_object **ret_result, struct err *e)
+{
+	bool change = json_get(call->params, "drive"), changed = false;
+	int r = 0;
+
+	if (!c->machine || c->ended)
+		return err_set(e, ERR_VM_STATE, "the machine is %s", control_state(c));
+	if (change)
+		r = control_set_medium(c, call, &changed, e);
+	if (r < 0)
+		return r;
+	*ret_result = json_add(json_new(), "drives", control_drives(c));
+	if (change)
+		json_add_bool(*ret_result, "changed", changed);
+	return 0;
+}
+
 static struct json_object *control_devices(const struct control *c)
 {
 	struct json_object *list = json_object_new_array();
@@ -527,6 +589,7 @@ static const struct control_method control_methods[] = {
 	{ "device.remove", control_device_remove },
 	{ "device.set", control_device_set },
 	{ "device.resize", control_device_resize },
+	{ "device.medium", control_medium },
 };
 
 /* --- the connection ----------------------------------------------------------------------------------- */

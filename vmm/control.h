@@ -17,6 +17,8 @@
  *	-> device.add {device}		-> {id}; device as in the configuration, with its descriptors
  *	-> device.remove {id}		-> {id}; the guest is asked, and again if it was asked before
  *	-> device.resize {id, dry_run?}	-> {id, size, changed}: a disk is as large as its image is now, in bytes
+ *	-> device.medium {drive?, medium?: {fd}, format?, force?, dry_run?}	-> {drives: [{id, medium, open, locked}],
+ *		changed?}: the drives; with drive: it gets the medium, or is emptied. changed: that is (would be) new
  *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
  *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification

@@ -10,6 +10,7 @@
 #ifndef VMM_DEVICE_H
 #define VMM_DEVICE_H
 
+#include <sys/stat.h>
 #include "lib/err.h"
 #include "lib/fdio.h"
 #include "lib/field.h"
@@ -17,7 +18,23 @@
 
 #define DEVICE_ID_MAX 64
 
+struct block;
 struct device;
+
+/* A drive whose medium can be changed */
+struct device_drive {
+	const char *id; /* the device's */
+	bool medium;	/* there is one, maybe in an open tray */
+	bool open, locked;
+};
+
+struct device_medium {
+	struct block *block; /* taken (TAKE_PTR) or left; NULL: the medium is taken out */
+	struct stat file;    /* of the block's image */
+	bool force;	     /* also where the guest has locked it */
+	bool dry_run;	     /* only say what would be */
+	bool changed;	     /* set: it is another than before */
+};
 
 struct device_class {
 	const char *type;
@@ -42,6 +59,13 @@ struct device_class {
 	 * there, or cannot be changed, is -ERR_INVALID. Under machine.lock; vCPUs may run.
 	 */
 	int (*set)(struct device *d, struct json_object *change, struct err *e);
+	/*
+	 * Optional: its drives by number, false behind the last; and another medium for one of them. Under machine.lock,
+	 * on the control loop; vCPUs may run. -ERR_VM_MEDIUM_LOCKED: the guest is asked for it.
+	 */
+	bool (*drive)(struct device *d, unsigned int index, struct device_drive *ret);
+	int (*set_medium)(struct device *d, unsigned int index, struct device_medium *medium,
+			  struct err *e);
 	void (*fini)(struct device *d); /* optional; accepts a half-made instance */
 };
 

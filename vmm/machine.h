@@ -10,6 +10,7 @@
 #include "lib/err.h"
 #include "lib/fdio.h"
 #include "lib/log.h"
+#include "vmm/block/block.h"
 #include "vmm/config.h"
 #include "vmm/lastwords.h"
 #include "vmm/seccomp_calls.h"
@@ -87,6 +88,24 @@ int machine_disk_grow(struct machine *m, const char *id, bool dry_run, uint64_t 
  */
 int machine_device_set(struct machine *m, const char *id, struct json_object *change,
 		       struct err *e);
+
+struct device_drive;
+/* The drives whose media can be changed, by number; false behind the last. ret->id is good until a device goes. */
+bool machine_drive_at(struct machine *m, unsigned int index, struct device_drive *ret);
+
+struct machine_medium {
+	const char *drive;	  /* by id */
+	int fd;			  /* taken over, open for reading; -1: take the medium out */
+	enum block_format format; /* block/block.h */
+	bool force, dry_run;
+};
+
+/*
+ * Another medium for a drive. -ERR_VM_STATE, -ERR_VM_NO_DEVICE, -ERR_FILE: cannot be one, -ERR_VM_MEDIUM_LOCKED.
+ * *ret_changed: it is (dry_run: would be) another than before.
+ */
+int machine_set_medium(struct machine *m, const struct machine_medium *take_medium,
+		       bool *ret_changed, struct err *e);
 
 struct machine_device {
 	const char *id; /* borrowed */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/auto.h"
+#include "lib/errcat.h"
 #include "lib/json.h"
 #include "tests/lib/skip.h"
 #include "tests/unit/guest_virtio.h"
@@ -573,6 +574,53 @@ static void events(void **state)
 	assert_true(guest_virtio_status(&f->g) & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
+/* The medium's block, as the machine opens it */
+static struct device_medium medium_of(int fd, struct err *e)
+{
+	struct block_image image = { .fd = dup(fd), .readonly = true };
+	struct device_medium m = { 0 };
+
+	assert_int_equal(fstat(fd, &m.file), 0);
+	assert_int_equal(block_open(&image, &m.block, e), 0);
+	return m;
+}
+
+static void media(void **state)
+{
+	struct fixture *f = *state;
+	const struct device_class *class = f->dev->class;
+	struct device_medium m, out = { 0 };
+	struct device_drive drive;
+	struct err e = { 0 };
+
+	ready(f);
+	assert_true(class->drive(f->dev, 0, &drive));
+	assert_string_equal(drive.id, "scsi0.7");
+	assert_true(!drive.medium && !drive.open && !drive.locked);
+	assert_false(class->drive(f->dev, 1, &drive)); /* the disk is none */
+	/* while it is stopped: the driver is told when it goes on */
+	class->stop(f->dev);
+	m = medium_of(f->fd, &e);
+	assert_int_equal(class->set_medium(f->dev, 0, &m, &e), 0);
+	assert_true(m.changed && !m.block);
+	class->start(f->dev);
+	add_event_buffer(f, 16);
+	expect_event(f, VIRTIO_SCSI_T_PARAM_CHANGE, 7, 0x0028);
+	fails(f, LUN(7), CDB(0), 0x062800);
+	good(f, LUN(7), CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 0, 2048, 0);
+	m = medium_of(f->fd, &e);
+	assert_int_equal(class->set_medium(f->dev, 0, &m, &e), 0);
+	assert_true(!m.changed && m.block); /* the same file; it stays the caller's */
+	good(f, LUN(7), CDB(0x1e, 0, 0, 0, 1), 0, 0, 0);
+	assert_int_equal(class->set_medium(f->dev, 0, &out, &e), -ERR_VM_MEDIUM_LOCKED);
+	assert_string_equal(e.msg, "the guest has locked drive 'scsi0.7'");
+	out.force = true;
+	assert_int_equal(class->set_medium(f->dev, 0, &out, &e), 0);
+	assert_true(out.changed);
+	assert_int_equal(class->set_medium(f->dev, 0, &m, &e), 0); /* the file of before again */
+	assert_true(m.changed && !m.block);
+}
+
 static void bad_configurations(void **state)
 {
 	struct fixture *f = *state;
@@ -606,7 +654,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(identity_and_config), T(commands),	 T(addresses), T(residuals),
 		T(any_framing),		T(driver_sizes), T(malformed), T(task_management),
-		T(notifications),	T(abort_waits),	 T(events),    T(bad_configurations),
+		T(notifications),	T(abort_waits),	 T(events),    T(media),
+		T(bad_configurations),
 	};
 #undef T
 

@@ -77,7 +77,7 @@ struct scsi_unit_cfg {
 };
 
 struct scsi_target_ops {
-	/* Optional: the unit has a unit attention condition to tell: SPC-4, annex D. On the loop's thread. */
+	/* Optional: the unit has a unit attention condition to tell: SPC-4, annex D. On the thread that has the target. */
 	void (*changed)(void *arg, uint16_t lun, uint8_t asc, uint8_t ascq);
 	/* Optional: the initiator has moved the tray. On the loop's thread. */
 	void (*tray)(void *arg, uint16_t lun, bool open);
@@ -106,6 +106,7 @@ struct scsi_drive {
 	bool open, locked;
 };
 
+bool scsi_target_is_drive(const struct scsi_target *t, uint32_t lun);
 /* False: no such drive. */
 bool scsi_target_drive(const struct scsi_target *t, uint32_t lun, struct scsi_drive *ret);
 /* The medium of a drive, or NULL. */

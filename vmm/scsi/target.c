@@ -118,7 +118,7 @@ void scsi_unit_tell(struct scsi_unit *u, unsigned int what)
 	struct scsi_target *t = u->target;
 
 	u->tell |= what;
-	if (t->loop && t->ops->changed)
+	if (t->ops->changed)
 		t->ops->changed(t->arg, u->lun, (sense >> 8) & 0xff, sense & 0xff);
 }
 
@@ -245,6 +245,11 @@ void scsi_target_reset_unit(struct scsi_target *t, uint32_t lun)
 }
 
 /* --- drives ------------------------------------------------------------------------------------------------ */
+
+bool scsi_target_is_drive(const struct scsi_target *t, uint32_t lun)
+{
+	return scsi_drive_find(t, lun);
+}
 
 bool scsi_target_drive(const struct scsi_target *t, uint32_t lun, struct scsi_drive *ret)
 {

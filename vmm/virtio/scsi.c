@@ -309,7 +309,7 @@ static void vscsi_driver_reset(struct virtio_dev *v)
 }
 
 static int vscsi_open_image(const struct device *d, struct vscsi_disk_cfg *disk,
-			    struct block **ret_block, struct err *e)
+			    struct block **ret_block, struct stat *ret_file, struct err *e)
 {
 	struct block_image image = { .readonly = disk->readonly,
 				     .format = (enum block_format)disk->format };
@@ -319,6 +319,10 @@ static int vscsi_open_image(const struct device *d, struct vscsi_disk_cfg *disk,
 	if (disk->fd < 0)
 		return err_set(e, ERR_INVALID, "no image");
 	image.fd = TAKE_FD(disk->fd);
+	if (fstat(image.fd, ret_file) < 0) {
+		close(image.fd);
+		return err_errno(e, "the image");
+	}
 	while (image.nbacking < BLOCK_BACKING_MAX && disk->backing[image.nbacking] >= 0) {
 		image.backing[image.nbacking] = TAKE_FD(disk->backing[image.nbacking]);
 		image.nbacking++;
@@ -338,7 +342,7 @@ static int vscsi_add_disk(struct vscsi *s, struct vscsi_disk_cfg *disk, struct e
 	if (disk->lun >= SCSI_UNITS_MAX || scsi_target_has(s->target, disk->lun))
 		return err_set(e, ERR_INVALID, "LUN %u is %s", disk->lun,
 			       disk->lun < SCSI_UNITS_MAX ? "taken" : "too large");
-	ret = vscsi_open_image(&s->v.dev, disk, &unit.block, e);
+	ret = vscsi_open_image(&s->v.dev, disk, &unit.block, &s->files[disk->lun], e);
 	if (ret < 0)
 		return ret;
 	snprintf(s->names[disk->lun], VSCSI_NAME_MAX, "%s", disk->id);
@@ -408,6 +412,105 @@ static void vscsi_fini(struct device *d)
 	free(s->pool);
 }
 
+/* --- media ------------------------------------------------------------------------------------------------- */
+
+/* Asked, or done, by whoever has the target: the worker while it has the queues */
+struct vscsi_change {
+	struct vscsi *s;
+	uint32_t lun;
+	struct scsi_drive drive;
+	struct device_medium *medium;
+	struct err *e;
+	int ret;
+};
+
+static void vscsi_call(struct vscsi_change *c, void (*fn)(void *arg))
+{
+	if (c->s->v.active)
+		worker_call(c->s->v.worker, fn, c);
+	else
+		fn(c);
+}
+
+/* The LUN of a drive by number; VSCSI_NO_LUN behind the last */
+static uint32_t vscsi_drive_lun(const struct vscsi *s, unsigned int index)
+{
+	for (uint32_t lun = 0; lun < SCSI_UNITS_MAX; lun++)
+		if (scsi_target_is_drive(s->target, lun) && !index--)
+			return lun;
+	return VSCSI_NO_LUN;
+}
+
+static void vscsi_drive_on_worker(void *arg)
+{
+	struct vscsi_change *c = arg;
+
+	scsi_target_drive(c->s->target, c->lun, &c->drive);
+}
+
+static bool vscsi_drive(struct device *d, unsigned int index, struct device_drive *ret)
+{
+	struct vscsi *s = container_of(d, struct vscsi, v.dev);
+	struct vscsi_change c = { .s = s, .lun = vscsi_drive_lun(s, index) };
+
+	if (c.lun == VSCSI_NO_LUN)
+		return false;
+	vscsi_call(&c, vscsi_drive_on_worker);
+	*ret = (struct device_drive){ .id = s->names[c.lun],
+				      .medium = c.drive.medium,
+				      .open = c.drive.open,
+				      .locked = c.drive.locked };
+	return true;
+}
+
+static bool vscsi_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Reads of the medium that goes end first: as at a stop, the disk is waited for. */
+static void vscsi_change_on_worker(void *arg)
+{
+	struct vscsi_change *c = arg;
+	struct device_medium *m = c->medium;
+	struct vscsi *s = c->s;
+
+	scsi_target_drive(s->target, c->lun, &c->drive);
+	if (m->block)
+		m->changed = !c->drive.medium || c->drive.open ||
+			     !vscsi_same_file(&m->file, &s->files[c->lun]);
+	else
+		m->changed = c->drive.medium;
+	if (!m->changed)
+		return;
+	if (c->drive.medium && c->drive.locked && !m->force) {
+		if (!m->dry_run)
+			scsi_target_ask_eject(s->target, c->lun);
+		err_set(c->e, ERR_VM_MEDIUM_LOCKED, "the guest has locked drive '%s'",
+			s->names[c->lun]);
+		c->ret = err_hint(c->e, "the guest was asked for its medium: try again when it "
+					"has let go, or force it");
+		return;
+	}
+	if (m->dry_run)
+		return;
+	c->ret = scsi_target_set_medium(s->target, c->lun, TAKE_PTR(m->block), c->e);
+	if (c->ret >= 0)
+		s->files[c->lun] = m->file;
+}
+
+static int vscsi_set_medium(struct device *d, unsigned int index, struct device_medium *medium,
+			    struct err *e)
+{
+	struct vscsi *s = container_of(d, struct vscsi, v.dev);
+	struct vscsi_change c = {
+		.s = s, .lun = vscsi_drive_lun(s, index), .medium = medium, .e = e
+	};
+
+	vscsi_call(&c, vscsi_change_on_worker);
+	return c.ret;
+}
+
 static const char *const vscsi_kinds[] = { [SCSI_DISK] = "disk", [SCSI_CDROM] = "cdrom", NULL };
 static const char *const vscsi_formats[] = { [BLOCK_FORMAT_UNSAID] = "",
 					     [BLOCK_FORMAT_RAW] = "raw",
@@ -443,5 +546,7 @@ const struct device_class virtio_scsi_class = {
 	.start = virtio_device_start,
 	.stop = virtio_device_stop,
 	.reset = vscsi_reset,
+	.drive = vscsi_drive,
+	.set_medium = vscsi_set_medium,
 	.fini = vscsi_fini,
 };

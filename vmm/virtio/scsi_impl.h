@@ -55,6 +55,7 @@ struct vscsi {
 	struct vscsi_tmf tmf;
 	struct vscsi_event events[SCSI_UNITS_MAX]; /* by LUN, not yet told */
 	unsigned int nevents;
+	struct stat files[SCSI_UNITS_MAX];	    /* of the drives' media: which they are */
 	char names[SCSI_UNITS_MAX][VSCSI_NAME_MAX]; /* of the disks */
 };
 
