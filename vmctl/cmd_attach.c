@@ -22,20 +22,6 @@ static void attach_str(const struct vmctl *v, struct json_object *o, const char 
 		json_add_str(o, key, value);
 }
 
-/* vmd has another working directory. */
-static int attach_path(struct vmctl *v, struct json_object *o, const char *path)
-{
-	AUTO_FREE char *cwd = path[0] == '/' ? NULL : getcwd(NULL, 0);
-	struct err e;
-
-	if (path[0] != '/' && !cwd) {
-		err_errno(&e, "cannot find the current folder");
-		return vmctl_fail(v, &e, NULL, "attach '%s'", path);
-	}
-	json_add_fmt(o, "path", "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", path);
-	return EXIT_OK;
-}
-
 static void attach_number(const struct vmctl *v, struct json_object *o, const char *key)
 {
 	uint64_t value = args_number(&v->args, key, UINT64_MAX);
@@ -113,7 +99,7 @@ static int attach_disk(struct vmctl *v, const char *what, struct json_object *pa
 	attach_str(v, o, "serial");
 	if (args_flag(&v->args, "read-only"))
 		json_add_bool(o, "readonly", true);
-	return attach_path(v, o, what);
+	return vmctl_add_path(v, o, what, "attach");
 }
 
 static int attach_rng(struct vmctl *v, const char *what, struct json_object *params)

@@ -156,6 +156,17 @@ static const struct args_option commands_detach[] = {
 	{ 0 },
 };
 
+static const char *const commands_images[] = { "raw", "qcow2", NULL };
+
+static const struct args_option commands_media[] = {
+	{ "eject", 'e', ARGS_FLAG, .help = "take the medium out" },
+	{ "format", 0, ARGS_CHOICE, .metavar = "FORMAT", .choices = commands_images,
+	  .help = "how the image is stored (default raw)" },
+	OPTION_FORCE("also when the guest has locked the drive"),
+	OPTION_DRY_RUN,
+	{ 0 },
+};
+
 static const struct args_option commands_dry_run[] = { OPTION_DRY_RUN, { 0 } };
 
 static const struct args_option commands_yes[] = { OPTION_YES, OPTION_DRY_RUN, { 0 } };
@@ -563,6 +574,17 @@ const struct command commands[] = {
 	  .access = COMMAND_WRITE,
 	  .states = "running paused",
 	  .run = cmd_set_link },
+	{ NULL,
+	  "media",
+	  { 0 },
+	  "show what is in a VM's drives, or change it",
+	  .options = commands_media,
+	  .operands = "VM [DRIVE [PATH]]",
+	  .min = 1,
+	  .max = 3,
+	  .access = COMMAND_WRITE,
+	  .states = "running paused",
+	  .run = cmd_media },
 	{ "lease",
 	  "list",
 	  { 0 },

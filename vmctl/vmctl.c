@@ -68,6 +68,19 @@ int vmctl_fail(struct vmctl *v, const struct err *e, const struct client_reply *
 	return errcat_find(e->code)->exit;
 }
 
+int vmctl_add_path(struct vmctl *v, struct json_object *o, const char *path, const char *op)
+{
+	AUTO_FREE char *cwd = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	struct err e;
+
+	if (path[0] != '/' && !cwd) {
+		err_errno(&e, "cannot find the current folder");
+		return vmctl_fail(v, &e, NULL, "%s '%s'", op, path);
+	}
+	json_add_fmt(o, "path", "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", path);
+	return EXIT_OK;
+}
+
 int vmctl_usage(struct vmctl *v, const char *fmt, ...)
 {
 	struct err e = { .code = EINVAL };

@@ -52,6 +52,11 @@ int vmctl_resume(struct vmctl *v);
 int vmctl_must_ask(struct vmctl *v, bool *ret_ask);
 /* "Go on?": EXIT_OK, or the status after the error was printed. */
 int vmctl_confirm(struct vmctl *v);
+/*
+ * The member "path": of a file, absolute, for vmd has another working directory. EXIT_OK, or the status after "cannot
+ * OP 'PATH'" was printed.
+ */
+int vmctl_add_path(struct vmctl *v, struct json_object *o, const char *path, const char *op);
 /* "list", "host.info": the name in "schema" */
 const char *vmctl_schema(const struct vmctl *v, char *out, size_t out_size);
 
@@ -82,6 +87,7 @@ int cmd_jobs(struct vmctl *v);
 int cmd_lease_list(struct vmctl *v);
 int cmd_list(struct vmctl *v);
 int cmd_logs(struct vmctl *v);
+int cmd_media(struct vmctl *v);
 int cmd_pci_doctor(struct vmctl *v);
 int cmd_pci_groups(struct vmctl *v);
 int cmd_pci_list(struct vmctl *v);

@@ -50,6 +50,7 @@ const struct method methods[] = {
 	{ "vm.kill", method_vm_kill },
 	{ "vm.list", method_vm_list },
 	{ "vm.logs", method_vm_logs },
+	{ "vm.media", method_vm_media },
 	{ "vm.pause", method_vm_pause },
 	{ "vm.reset", method_vm_reset },
 	{ "vm.resize", method_vm_resize },

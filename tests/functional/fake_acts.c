@@ -117,6 +117,16 @@ static bool fake_act_memory_lie(struct fake *f, const struct rpc_msg *m)
 	return true;
 }
 
+/* A drive whose name is none */
+static bool fake_act_drive_lie(struct fake *f, const struct rpc_msg *m)
+{
+	struct json_object *list = json_object_new_array();
+
+	json_object_array_add(list, json_add_str(json_new(), "id", "\x1b[2J"));
+	fake_send(f, rpc_result(m->id, json_add(json_new(), "drives", list)));
+	return true;
+}
+
 static bool fake_act_string_result(struct fake *f, const struct rpc_msg *m)
 {
 	f->state = "running";
@@ -370,6 +380,7 @@ static const struct fake_act {
 	{ "fds", "machine.start", fake_act_fds },
 	{ "deafen", "machine.start", fake_act_deafen },
 	{ "memory-lie", "machine.memory", fake_act_memory_lie },
+	{ "drive-lie", "device.medium", fake_act_drive_lie },
 	{ "drop-pause", "machine.pause", fake_act_drop_once },
 	{ "drop-paused", "machine.pause", fake_act_drop_paused },
 	{ "late-pause", "machine.pause", fake_act_late },

@@ -57,9 +57,10 @@ static void expect_not_owner(struct client *c, const char *method, const char *p
 
 static void test_operator(void **state)
 {
-	static const char *const methods[] = { "vm.start",   "vm.stop",	  "vm.restart", "vm.reset",
-					       "vm.pause",   "vm.resume", "vm.kill",	"vm.delete",
-					       "vm.console", "vm.balloon" };
+	static const char *const methods[] = { "vm.start",   "vm.stop",	  "vm.restart",
+					       "vm.reset",   "vm.pause",  "vm.resume",
+					       "vm.kill",    "vm.delete", "vm.console",
+					       "vm.balloon", "vm.media" };
 	struct harness *h = *state;
 	AUTO_JSON struct json_object *got = NULL, *id = NULL;
 	struct client *c, *root;
