@@ -27,7 +27,8 @@ struct conn_out {
 	struct conn_out *next;
 	char *data; /* owned */
 	size_t len, off;
-	struct fdset fds; /* sent with the first byte */
+	struct fdset fds; /* sent with the first bytes */
+	unsigned int fds_sent;
 };
 
 static void conn_event(uv_poll_t *poll, int status, int events);
@@ -126,6 +127,18 @@ static void conn_break(struct conn *c)
 	c->out_bytes = 0;
 }
 
+/* Of descriptors, a call takes some: each lot goes with a byte of its own, the last with the rest of the message. */
+static ssize_t conn_send_part(struct conn *c, struct conn_out *o)
+{
+	unsigned int left = o->fds.n - o->fds_sent, n = MIN(left, (unsigned int)FDIO_SEND_MAX);
+	ssize_t ret = fdio_send(c->fd, o->data + o->off, n < left ? 1 : o->len - o->off,
+				o->fds.fds + o->fds_sent, n);
+
+	if (ret > 0)
+		o->fds_sent += n;
+	return ret;
+}
+
 /* Send what the peer takes. */
 static void conn_flush(struct conn *c)
 {
@@ -133,8 +146,7 @@ static void conn_flush(struct conn *c)
 
 	while (c->out_head) {
 		struct conn_out *o = c->out_head;
-		ssize_t n = fdio_send(c->fd, o->data + o->off, o->len - o->off, o->fds.fds,
-				      o->off ? 0 : o->fds.n);
+		ssize_t n = conn_send_part(c, o);
 
 		if (n == -EAGAIN)
 			break;

@@ -3,7 +3,7 @@
  * One JSON-RPC connection on a libuv loop: NDJSON over a stream socket, in both directions, with
  * descriptors. vmd's clients, vmctl and both ends of vmd <-> vmm use it.
  *
- * A message that carries descriptors has a top-level member "fds": N; they were sent with its first byte,
+ * A message that carries descriptors has a top-level member "fds": N; they were sent with its first bytes,
  * and are matched to messages in order. Bad input is reported and skipped to the next LF.
  */
 #ifndef LIB_CONN_H

@@ -102,13 +102,13 @@ ssize_t fdio_send(int sock, const void *data, size_t len, const int *fds, unsign
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int) * FDSET_MAX)];
+		char space[CMSG_SPACE(sizeof(int) * FDIO_SEND_MAX)];
 	} control = { 0 };
 	struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 
-	assert(nfds <= FDSET_MAX);
+	assert(nfds <= FDIO_SEND_MAX);
 	if (nfds) {
 		struct cmsghdr *c = &control.align;
 
@@ -146,7 +146,7 @@ ssize_t fdio_recv(int sock, void *data, size_t len, struct fdset *set)
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int) * FDSET_MAX)];
+		char space[CMSG_SPACE(sizeof(int) * FDIO_SEND_MAX)];
 	} control;
 	struct iovec iov = { .iov_base = data, .iov_len = len };
 	struct msghdr msg = { .msg_iov = &iov,

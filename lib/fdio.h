@@ -6,8 +6,8 @@
 #include <sys/types.h>
 #include "lib/err.h"
 
-#define FDSET_MAX \
-	64 /* most descriptors that go with one message; SCM_MAX_FD of the kernel is 253 */
+#define FDSET_MAX 384	  /* most descriptors that go with one message of lib/conn.h */
+#define FDIO_SEND_MAX 253 /* and with one sendmsg(2): SCM_MAX_FD of the kernel */
 
 /* Descriptors that came with, or go with, a message. Slots hold -1 once taken. */
 struct fdset {
@@ -28,7 +28,7 @@ ssize_t fdio_pread(int fd, void *data, size_t len, off_t off);
 ssize_t fdio_write(int fd, const void *data, size_t len);
 
 /*
- * One sendmsg(2) with descriptors (n may be 0), on a blocking or non-blocking socket. Bytes sent, or
+ * One sendmsg(2) with descriptors (nfds 0 to FDIO_SEND_MAX), on a blocking or non-blocking socket. Bytes sent, or
  * -errno (-EAGAIN). MSG_NOSIGNAL. The descriptors stay the caller's.
  */
 ssize_t fdio_send(int sock, const void *data, size_t len, const int *fds, unsigned int nfds);

@@ -24,7 +24,7 @@
 #include "lib/vmfile.h"
 
 #define VMDEF_NAME_MAX 63
-#define VMDEF_FILES_MAX 40
+#define VMDEF_FILES_MAX 320
 
 /* A name: a-z 0-9 . _ -, starts with a letter or digit, at most VMDEF_NAME_MAX. */
 bool vmdef_name_valid(const char *name);

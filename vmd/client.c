@@ -284,6 +284,7 @@ struct client *client_new(struct server *s, struct daemon *d, int take_fd,
 	static const struct conn_limits limits = { .line = RPC_LINE_MAX,
 						   .json = { .values = CLIENT_VALUES_MAX,
 							     .string = CLIENT_STRING_MAX },
+						   .no_fds = true, /* no method takes any */
 						   .write_ms = CLIENT_WRITE_MS };
 	struct client *c = calloc(1, sizeof(*c));
 

@@ -28,10 +28,11 @@
 /*
  * Descriptors, at the most: 16 of the process itself, one a vCPU; a device's file, ring, eventfds of queues
  * and vectors; 6 of each worker's loop, 16 clients of each console; of each passed-through function (one a slot)
- * itself, its group and its vectors.
+ * itself, its group and its vectors; of each file that came as a disk of a controller itself and its ring.
  */
-#define SANDBOX_FILES \
-	(16 + CONFIG_VCPUS_MAX + CONFIG_DEVICES_MAX * 40 + 32 * 6 + 16 * 16 + 32 * (4 + 32 + 256))
+#define SANDBOX_FILES                                                         \
+	(16 + CONFIG_VCPUS_MAX + CONFIG_DEVICES_MAX * 40 + 32 * 6 + 16 * 16 + \
+	 32 * (4 + 32 + 256) + FDSET_MAX * 3)
 /* Threads: vCPUs and workers, and the kernel's helpers of their disks' rings. */
 #define SANDBOX_TASKS 1024
 /* What old kernels charge for a ring. */

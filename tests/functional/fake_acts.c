@@ -221,7 +221,7 @@ static bool fake_act_flood(struct fake *f, const struct rpc_msg *m)
 static bool fake_act_fds(struct fake *f, const struct rpc_msg *m)
 {
 	static const char event[] = "{\"jsonrpc\":\"2.0\",\"method\":\"x\",\"fds\":3}\n{}\n";
-	int fds[FDSET_MAX];
+	int fds[FDIO_SEND_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = f->record;

@@ -236,7 +236,7 @@ static void assert_limits(pid_t pid)
 	assert_limit(text, "Max core file size", "0");
 	assert_limit(text, "Max processes", "1024");
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
-	snprintf(expected, sizeof(expected), "%u", (unsigned int)MIN(files.rlim_max, 12622u));
+	snprintf(expected, sizeof(expected), "%u", (unsigned int)MIN(files.rlim_max, 13774u));
 	assert_limit(text, "Max open files", expected);
 	assert_limit(text, "Max msgqueue size", "0");
 	assert_limit(text, "Max file size", "unlimited");

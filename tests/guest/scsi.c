@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * virtio-scsi: finds the units by REPORT LUNS (luns=), writes and reads the disk at LUN 0 (sectors=), reads the CD-ROM
+ * virtio-scsi: all=N: so many disks, and each is at its LUN. Else: finds the units by REPORT LUNS (luns=), writes and reads the disk at LUN 0 (sectors=), reads the CD-ROM
  * at LUN 2; a task management function. Requests: VIRTIO 1.2, section 5.6.6.
  */
 #include "lib/virtio.h"
@@ -109,6 +109,18 @@ static void scsi_reset_unit(void)
 	CHECK_EQ(SCSI(0, 0, 0, 0), 0x062903);
 }
 
+/* LUNs from 0 on, each with a disk that has a block of its own number in it */
+static void scsi_all(uint64_t luns)
+{
+	CHECK_EQ(SCSI(0, 0, 4096, 0xa0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0), 0);
+	CHECK_EQ(be32(in), luns * 8);
+	for (unsigned int lun = 0; lun < luns; lun++) {
+		CHECK_EQ(SCSI((uint8_t)lun, 0, 0, 0), 0x062900);
+		CHECK_EQ(SCSI((uint8_t)lun, 0, 512, 0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 0);
+		CHECK_EQ(in[0], lun);
+	}
+}
+
 int guest_main(const struct start_info *si)
 {
 	struct virtio v;
@@ -118,6 +130,10 @@ int guest_main(const struct start_info *si)
 	virtio_queue(&v, 1, &events, 0xffff);
 	virtio_queue(&v, 2, &requests, 0xffff);
 	virtio_start(&v);
+	if (cmdline_number(si, "all", 0)) {
+		scsi_all(cmdline_number(si, "all", 0));
+		return 0;
+	}
 	scsi_find(cmdline_number(si, "luns", 0));
 	scsi_disk(cmdline_number(si, "sectors", 0));
 	scsi_cdrom();

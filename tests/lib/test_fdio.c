@@ -51,14 +51,14 @@ static void test_transfer(void **state)
 static void test_pass_descriptors(void **state)
 {
 	AUTO_CLOSE int memfd = memfd_create("test", MFD_CLOEXEC);
-	int sv[2], send[FDSET_MAX];
+	int sv[2], send[FDIO_SEND_MAX];
 	struct fdset s;
 	char out[16];
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
 	assert_int_equal(fdio_write(memfd, "memfd", 5), 5);
-	for (unsigned int i = 0; i < FDSET_MAX; i++)
+	for (unsigned int i = 0; i < FDIO_SEND_MAX; i++)
 		send[i] = memfd;
 	fdset_init(&s);
 	assert_int_equal(fdio_send(sv[0], "hello", 5, send, 2), 5);
@@ -68,8 +68,10 @@ static void test_pass_descriptors(void **state)
 	assert_int_equal(fdio_pread(s.fds[1], out, sizeof(out), 0), 5);
 	assert_memory_equal(out, "memfd", 5);
 	/* more than the set has room for: the rest is closed, not leaked (ASan cannot see this) */
-	assert_int_equal(fdio_send(sv[0], "x", 1, send, FDSET_MAX), 1);
-	assert_int_equal(fdio_recv(sv[1], out, sizeof(out), &s), 1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(fdio_send(sv[0], "x", 1, send, FDIO_SEND_MAX), 1);
+		assert_int_equal(fdio_recv(sv[1], out, sizeof(out), &s), 1);
+	}
 	assert_int_equal(s.n, FDSET_MAX);
 	fdset_fini(&s);
 	assert_int_equal(fdio_send(sv[0], "y", 1, NULL, 0), 1);

@@ -199,7 +199,7 @@ static void test_refused(void **state)
 		{ "{\"mode\":0}", "mode: expected one of its known names" },
 		{ "{\"fd\":3}", "fd: expected a file descriptor, {\"fd\": index}" },
 		{ "{\"fd\":{\"fd\":-1}}", "fd: expected a file descriptor, {\"fd\": index}" },
-		{ "{\"fd\":{\"fd\":64}}", "fd: expected a file descriptor, {\"fd\": index}" },
+		{ "{\"fd\":{\"fd\":384}}", "fd: expected a file descriptor, {\"fd\": index}" },
 		{ "{\"fd\":{\"fd\":1}}", "fd: descriptor 1 was not passed" },
 	};
 	struct fdset fds;

@@ -22,17 +22,23 @@ struct end {
 	unsigned int messages, bad, ended, closed;
 	int last_code; /* of bad input, or of the end */
 	char methods[256];
-	int fd; /* taken from the last message with one */
+	int fd;		      /* taken from the last message with one */
+	unsigned int nfds[8]; /* of the first messages */
 };
 
 static void end_message(struct conn *c, struct json_object *msg, struct fdset *fds)
 {
 	struct end *e = c->arg;
 
+	if (e->messages < ARRAY_SIZE(e->nfds))
+		e->nfds[e->messages] = fds->n;
 	e->messages++;
 	strncat(e->methods, json_get_str(msg, "method", "?"), 32);
-	if (fds->n)
-		e->fd = fdset_take(fds, 0);
+	if (!fds->n)
+		return;
+	if (e->fd >= 0)
+		close(e->fd);
+	e->fd = fdset_take(fds, 0);
 }
 
 static void end_bad(struct conn *c, const struct err *why)
@@ -186,6 +192,38 @@ static void test_descriptors(void **state)
 	assert_int_equal(read(f.end.fd, &byte, 1), 1);
 	assert_int_equal(byte, 'x');
 	finish(&f);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+/* More than one call takes; each message gets its own. */
+static void test_many_descriptors(void **state)
+{
+	static const unsigned int counts[] = { FDSET_MAX, 0, FDIO_SEND_MAX, FDIO_SEND_MAX + 1, 1 };
+	struct end other = { .fd = -1 };
+	struct fixture f;
+	struct fdset fds;
+	int pipes[2];
+
+	(void)state;
+	begin(&f, &end_ops);
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(conn_init(&other.conn, &f.loop, f.peer, &end_ops, &other, NULL), 0);
+	f.peer = -1;
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		fdset_init(&fds);
+		while (fds.n < counts[i])
+			fdset_add(&fds, dup(pipes[0]));
+		conn_send(&f.end.conn, rpc_notification("m", NULL), &fds);
+	}
+	while (other.messages < ARRAY_SIZE(counts) && !other.closed)
+		uv_run(&f.loop, UV_RUN_ONCE);
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+		assert_int_equal(other.nfds[i], counts[i]);
+	conn_close(&other.conn);
+	finish(&f);
+	assert_int_equal(other.closed, 1);
+	close(other.fd);
 	close(pipes[0]);
 	close(pipes[1]);
 }
@@ -529,6 +567,7 @@ int main(void)
 		cmocka_unit_test(test_strict_ends),
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_many_descriptors),
 		cmocka_unit_test(test_send_and_finish),
 		cmocka_unit_test(test_peer_that_does_not_read),
 		cmocka_unit_test(test_last_words),

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/* A SCSI controller through vmd: as many disks as it can have, and one more. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/errcat.h"
+#include "tests/functional/scene.h"
+
+#define DISKS 256
+
+static int setup(void **state)
+{
+	*state = harness_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	harness_free(*state);
+	return 0;
+}
+
+static void make_disk(const struct harness *h, unsigned int i)
+{
+	uint8_t block[512] = { (uint8_t)i };
+	char path[400];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/d%u", h->dir, i);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, block, sizeof(block)), sizeof(block));
+	close(fd);
+}
+
+/* {"definition": …}: controllers with n disks each, in the order of the files' numbers */
+static struct json_object *definition(const struct harness *h, unsigned int controllers,
+				      unsigned int n)
+{
+	struct json_object *def = json_add_str(json_new(), "name", "one");
+	struct json_object *boot = json_new(), *devices = json_object_new_array();
+	char program[512];
+
+	harness_program("../tests/guest/scsi", program, sizeof(program));
+	json_add_str(boot, "kernel", program);
+	json_add_fmt(boot, "cmdline", "all=%u", n);
+	json_add_str(def, "profile", "micro");
+	json_add_str(def, "memory", "32MiB");
+	json_add(def, "boot", boot);
+	json_object_array_add(devices, json_add_str(json_new(), "type", "debug-port"));
+	for (unsigned int c = 0; c < controllers; c++) {
+		struct json_object *scsi = json_add_str(json_new(), "type", "virtio-scsi");
+		struct json_object *disks = json_object_new_array();
+
+		for (unsigned int i = 0; i < n; i++)
+			json_object_array_add(disks, json_add_fmt(json_new(), "path", "%s/d%u",
+								  h->dir, c * n + i));
+		json_object_array_add(devices, json_add(scsi, "disks", disks));
+	}
+	json_add(def, "devices", devices);
+	return json_add(json_new(), "definition", def);
+}
+
+static void test_256(void **state)
+{
+	struct harness *h = *state;
+	AUTO_JSON struct json_object *params = NULL, *done = NULL;
+	struct client *c;
+
+	NEEDS_KVM;
+	for (unsigned int i = 0; i < DISKS; i++)
+		make_disk(h, i);
+	harness_vmd(h, NULL, "--cgroup", "none", NULL);
+	c = harness_client(h);
+	params = definition(h, 1, DISKS);
+	json_object_put(client_result(c, "vm.apply", json_object_to_json_string(params)));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	done = client_result(c, "vm.wait", "{'vm': 'one', 'for': 'stopped', 'timeout_ms': 20000}");
+	assert_string_equal(json_get_str(json_get(done, "exit"), "reason", ""), "guest-exit");
+	assert_int_equal(json_get_int(json_get(done, "exit"), "code", -1), 0);
+}
+
+/* More files than go to a monitor with its configuration */
+static void test_too_many(void **state)
+{
+	struct harness *h = *state;
+	AUTO_JSON struct json_object *params = definition(h, 2, 170), *e = NULL;
+	struct client *c;
+
+	NEEDS_KVM;
+	for (unsigned int i = 0; i < 340; i++)
+		make_disk(h, i);
+	harness_vmd(h, NULL, "--cgroup", "none", NULL);
+	c = harness_client(h);
+	json_object_put(client_result(c, "vm.apply", json_object_to_json_string(params)));
+	e = client_error(c, "vm.start", "{'vm': 'one'}");
+	assert_string_equal(json_get_str(e, "message", ""), "more than 320 files");
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = { T(test_256), T(test_too_many) };
+#undef T
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
