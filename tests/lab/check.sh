@@ -34,7 +34,7 @@ vm_show() {
 	vmctl show "$1" --json 2>/dev/null | jq -r "$2"
 }
 
-# vm_file NAME CPUS KERNEL CMDLINE [LINE...]: writes the VM file, with $profile.
+# vm_file NAME CPUS KERNEL CMDLINE [LINE...]: writes the VM file, with $profile and $initrd.
 vm_file() {
 	local name=$1 cpus=$2 kernel=$3 cmdline=$4 line
 	shift 4
@@ -45,7 +45,7 @@ vm_file() {
 			profile: ${profile:-modern}
 			cpus: $cpus
 			memory: 256MiB
-			boot: {kernel: $cache/linux-cloud/$kernel, initrd: $lab/guest.img, cmdline: "console=ttyS0 quiet panic=-1 $cmdline"}
+			boot: {kernel: $cache/linux-cloud/$kernel, initrd: $lab/${initrd:-guest.img}, cmdline: "console=ttyS0 quiet panic=-1 $cmdline"}
 		VM
 		for line in "$@"; do
 			echo "$line"
