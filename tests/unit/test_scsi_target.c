@@ -253,7 +253,7 @@ static void vital_product_data(void **state)
 	assert_memory_equal(f->data, "\0\xb0\0\x3c\x01\0\0\x08", 8); /* WSNZ; 8 blocks are a page */
 	assert_memory_equal(f->data + 20, "\0\x40\0\0\0\0\0\x20\0\0\0\x08", 12); /* 2 GiB, 32 */
 	assert_memory_equal(f->data + 32, "\x80\0\0\0", 4);
-	assert_memory_equal(f->data + 36, "\0\0\0\0\0\x04\0\0", 8);		 /* 128 MiB */
+	assert_memory_equal(f->data + 36, "\0\0\0\0\0\x04\0\0", 8); /* 128 MiB */
 	good(f, CDB(0x12, 1, 0xb1, 0, 255), 0, 255, 64);
 	assert_memory_equal(f->data + 4, "\0\x01", 2); /* does not rotate */
 	good(f, CDB(0x12, 1, 0xb2, 0, 255), 0, 255, 8);
