@@ -120,6 +120,26 @@ static struct json_object *pci_doctor_acs(const struct pci_doctor *p)
 
 /* --- warnings --------------------------------------------------------------------------------------- */
 
+/* The kernel resets a bus for who has all of it: the monitor of a VM that does. */
+static void pci_doctor_bus(struct pci_doctor *p)
+{
+	const struct pci_addr *own = &p->f->addr;
+	char text[160], other[PCI_ADDR_SIZE];
+
+	for (size_t i = 0; i < p->inventory->n; i++) {
+		const struct pci_function *f = &p->inventory->functions[i];
+
+		if (f->addr.domain != own->domain || f->addr.bus != own->bus ||
+		    !pci_addr_cmp(&f->addr, own))
+			continue;
+		snprintf(text, sizeof(text),
+			 "its only reset is that of its bus, which it shares with %s",
+			 pci_addr_format(&f->addr, other));
+		pci_doctor_warn(p, text, "give all of the bus to one VM, which resets it then");
+		return;
+	}
+}
+
 static void pci_doctor_warnings(struct pci_doctor *p)
 {
 	struct host_iommu iommu;
@@ -129,6 +149,8 @@ static void pci_doctor_warnings(struct pci_doctor *p)
 	if (!p->f->reset_methods[0])
 		pci_doctor_warn(p, "it cannot be reset: what one VM left in it meets the next",
 				"give it to one VM only, and for good");
+	if (!strcmp(p->f->reset_methods, "bus"))
+		pci_doctor_bus(p);
 	if (iommu.groups && iommu.unremapped)
 		pci_doctor_warn(p, "interrupts are not remapped: a VM with a device could send any",
 				"switch interrupt remapping (x2APIC) on in the firmware's setup");

@@ -241,6 +241,7 @@ static void test_doctor(void **state)
 {
 	struct scene *s = *state;
 	AUTO_JSON struct json_object *vf = NULL, *disk = NULL, *nic = NULL, *bridge = NULL;
+	AUTO_JSON struct json_object *twin = NULL;
 	struct client *c;
 	const char *policy =
 		harness_file(s->h, "policy.yaml", "pci: {deny: [{class: \"0108\"}]}\n");
@@ -268,6 +269,9 @@ static void test_doctor(void **state)
 	nic = client_result(c, "pci.doctor", "{'pci': '0000:04:02.0'}");
 	assert_string_equal(json_get_str(json_at(nic, "/warnings/0"), "message", ""),
 			    "it cannot be reset: what one VM left in it meets the next");
+	twin = client_result(c, "pci.doctor", "{'pci': '0000:04:01.0'}");
+	assert_string_equal(json_get_str(json_at(twin, "/warnings/0"), "message", ""),
+			    "its only reset is that of its bus, which it shares with 0000:04:02.0");
 	/* what no VM can have needs no more advice */
 	bridge = client_result(c, "pci.doctor", "{'pci': '0000:00:08.0'}");
 	assert_string_equal(json_get_str(json_at(bridge, "/problems/0"), "name", ""),
