@@ -542,7 +542,7 @@ const struct command commands[] = {
 	{ NULL,
 	  "attach",
 	  { 0 },
-	  "give a running VM a device: pci ADDRESS, disk PATH, nic NETWORK, rng",
+	  "give a running VM a device: pci, disk, nic, rng",
 	  .options = commands_attach,
 	  .operands = "VM KIND [ADDRESS]",
 	  .min = 2,

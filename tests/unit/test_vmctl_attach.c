@@ -116,7 +116,7 @@ static void test_usage(void **state)
 
 	(void)state;
 	peer_check(none, "attach web usb", NULL, 2, "",
-		   "vmctl: attach: 'usb' is not pci, disk or rng\n");
+		   "vmctl: attach: 'usb' is not pci, disk, nic or rng\n");
 	peer_check(none, "attach web pci", NULL, 2, "",
 		   "vmctl: attach VM pci: give the ADDRESS of a device, or --pool\n");
 	peer_check(none, "attach web pci 3b:10.2 --pool p", NULL, 2, "",
