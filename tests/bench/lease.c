@@ -33,6 +33,8 @@ static void lease_make(struct harness *h, unsigned int vfs)
 	snprintf(step, sizeof(step), "{'op':'vfs','pf':'0000:10:00.0','count':%u,'autoprobe':true}",
 		 vfs);
 	json_object_put(simhost_step(h, step));
+	/* VFs of one that is down are not given away */
+	json_object_put(simhost_step(h, "{'op':'link-up','pf':'0000:10:00.0'}"));
 }
 
 static double lease_call(struct client *c, const char *method, const char *params)
