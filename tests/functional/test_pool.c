@@ -3,21 +3,17 @@
  * Pools of virtual functions, on a simulated host with a fake vmm: declared, made, chosen of, exhausted, and as the host was
  * when anything fails. FIELD 1, 3, 14, 15, 18.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/errcat.h"
 #include "tests/functional/leases.h"
+#include "tests/functional/pools.h"
 #include "tests/functional/scene.h"
 #include "vmm/sandbox.h"
 
-#define PF "0000:10:00.0"
-#define FAR "0000:20:00.0" /* on NUMA node 1 */
-#define NVME_PF "0000:90:00.0"
 /* VFs of a PF; with a sanitizer the simulated host is slower than a deadline allows for the most that there can be */
 #define MANY (SANDBOX_SANITIZER ? 64 : 256)
 
@@ -29,94 +25,6 @@ static int setup(void **state)
 static int setup_many(void **state)
 {
 	return leases_setup_pools(state, SANDBOX_SANITIZER ? "64" : "256");
-}
-
-/* --- what is asked ------------------------------------------------------------------------------------ */
-
-/* Parameters of pool.apply; pfs: JSON. Valid until the next call. */
-static const char *pool_of(const char *name, const char *pfs, int vfs)
-{
-	static char text[512];
-
-	snprintf(text, sizeof(text),
-		 "{'pool': {'kind': 'pool', 'name': '%s', 'vfs': %d, 'pfs': %s}}", name, vfs, pfs);
-	return text;
-}
-
-static void apply(struct leases_world *w, const char *name, const char *pfs, int vfs,
-		  const char *result)
-{
-	AUTO_JSON struct json_object *o =
-		client_result(w->c, "pool.apply", pool_of(name, pfs, vfs));
-
-	assert_string_equal(json_get_str(o, "result", ""), result);
-}
-
-static void start(struct leases_world *w, const char *name)
-{
-	char params[128];
-
-	snprintf(params, sizeof(params), "{'vm': '%s'}", name);
-	json_object_put(client_result(w->c, "vm.start", params));
-}
-
-static void stop(struct leases_world *w, const char *name)
-{
-	char params[128];
-
-	snprintf(params, sizeof(params), "{'vm': '%s'}", name);
-	json_object_put(client_result(w->c, "vm.stop", params));
-}
-
-static void refuse_start(struct leases_world *w, const char *name, int code, const char *msg,
-			 const char *hint)
-{
-	char params[128];
-
-	snprintf(params, sizeof(params), "{'vm': '%s'}", name);
-	client_expect_error(w->c, "vm.start", params, code, msg, hint);
-}
-
-/* VFs, used and free ones of a pool, and its state. */
-static void expect_pool(struct leases_world *w, const char *name, const char *state, int vfs,
-			int leased, int free)
-{
-	AUTO_JSON struct json_object *o = NULL;
-	char params[128];
-
-	snprintf(params, sizeof(params), "{'name': '%s'}", name);
-	o = client_result(w->c, "pool.get", params);
-	assert_string_equal(json_get_str(o, "state", ""), state);
-	assert_int_equal(json_get_int(o, "vfs", -1), vfs);
-	assert_int_equal(json_get_int(o, "leased", -1), leased);
-	assert_int_equal(json_get_int(o, "free", -1), free);
-}
-
-static void expect_pf(struct leases_world *w, const char *pf, int vfs, const char *link)
-{
-	AUTO_JSON struct json_object *o = NULL;
-	char params[128];
-
-	snprintf(params, sizeof(params), "{'pci': '%s'}", pf);
-	o = client_result(w->c, "sriov.pf.get", params);
-	assert_int_equal(json_get_int(o, "vfs", -1), vfs);
-	assert_int_equal(json_object_array_length(json_get(o, "functions")), vfs);
-	assert_string_equal(json_get_str(o, "link", "none"), link);
-}
-
-/* The reason of a VM's n-th lease, from its address on. */
-static void expect_lease(struct leases_world *w, const char *vm, size_t n, const char *pci,
-			 const char *reason)
-{
-	AUTO_JSON struct json_object *o = NULL;
-	struct json_object *lease;
-	char params[128];
-
-	snprintf(params, sizeof(params), "{'vm': '%s'}", vm);
-	o = client_result(w->c, "vm.get", params);
-	lease = json_object_array_get_idx(json_get(o, "leases"), n);
-	assert_string_equal(json_get_str(lease, "pci", ""), pci);
-	assert_string_equal(json_get_str(lease, "reason", ""), reason);
 }
 
 /* --- declared ----------------------------------------------------------------------------------------- */
@@ -136,27 +44,27 @@ static void test_declare_and_delete(void **state)
 	assert_string_equal(json_get_str(step, "do", ""),
 			    "make 4 VFs on " PF ", drivers for them off");
 	assert_string_equal(json_get_str(step, "undo", ""), "remove the VFs of " PF);
-	expect_pf(w, PF, 0, "down");
+	pools_expect_pf(w, PF, 0, "down");
 	client_expect_error(
 		w->c, "pool.get", "{'name': 'front'}", ERR_POOL_NOT_FOUND,
 		"there is no VF pool 'front'",
 		"vmctl sriov pool list shows those that there are; a file of kind: pool "
 		"declares one");
 
-	apply(w, "front", "['" PF "']", 4, "created");
-	expect_pool(w, "front", "ready", 4, 0, 4);
-	expect_pf(w, PF, 4, "up");
-	expect_pf(w, FAR, 0, "down"); /* nobody has named it */
+	pools_apply(w, "front", "['" PF "']", 4, "created");
+	pools_expect(w, "front", "ready", 4, 0, 4);
+	pools_expect_pf(w, PF, 4, "up");
+	pools_expect_pf(w, FAR, 0, "down"); /* nobody has named it */
 	assert_string_equal(simhost_driver(w->h, "0000:10:10.0"), "");
-	apply(w, "front", "['" PF "']", 4, "unchanged");
-	apply(w, "front", "['" PF "']", 6, "updated");
-	expect_pool(w, "front", "ready", 6, 0, 6);
+	pools_apply(w, "front", "['" PF "']", 4, "unchanged");
+	pools_apply(w, "front", "['" PF "']", 6, "updated");
+	pools_expect(w, "front", "ready", 6, 0, 6);
 	/* what leaves is as it was */
-	apply(w, "front", "['" FAR "']", 6, "updated");
-	expect_pf(w, PF, 0, "down");
-	expect_pf(w, FAR, 6, "up");
+	pools_apply(w, "front", "['" FAR "']", 6, "updated");
+	pools_expect_pf(w, PF, 0, "down");
+	pools_expect_pf(w, FAR, 6, "up");
 	json_object_put(client_result(w->c, "pool.delete", "{'name': 'front'}"));
-	expect_pf(w, FAR, 0, "down");
+	pools_expect_pf(w, FAR, 0, "down");
 }
 
 static void test_many(void **state)
@@ -164,13 +72,13 @@ static void test_many(void **state)
 	struct leases_world *w = *state;
 
 	NEEDS_KVM;
-	apply(w, "front", "[{'driver': 'igb'}]", MANY, "created");
-	expect_pool(w, "front", "ready", 2 * MANY, 0, 2 * MANY);
+	pools_apply(w, "front", "[{'driver': 'igb'}]", MANY, "created");
+	pools_expect(w, "front", "ready", 2 * MANY, 0, 2 * MANY);
 	leases_define_passthrough(w, "one", "{'pool': 'front', 'mac': '52:54:00:00:00:01'}");
-	start(w, "one");
-	expect_pool(w, "front", "ready", 2 * MANY, 1, 2 * MANY - 1);
-	stop(w, "one");
-	expect_pool(w, "front", "ready", 2 * MANY, 0, 2 * MANY);
+	pools_start_vm(w, "one");
+	pools_expect(w, "front", "ready", 2 * MANY, 1, 2 * MANY - 1);
+	pools_stop_vm(w, "one");
+	pools_expect(w, "front", "ready", 2 * MANY, 0, 2 * MANY);
 }
 
 static void test_refused(void **state)
@@ -178,25 +86,25 @@ static void test_refused(void **state)
 	struct leases_world *w = *state;
 
 	NEEDS_KVM;
-	client_expect_error(w->c, "pool.apply", pool_of("a", "['0000:00:19.0']", 2), ERR_POOL_PF,
-			    "device 0000:00:19.0 has no SR-IOV",
+	client_expect_error(w->c, "pool.apply", pools_params("a", "['0000:00:19.0']", 2),
+			    ERR_POOL_PF, "device 0000:00:19.0 has no SR-IOV",
 			    "vmctl sriov pf list shows what can have VFs; some cards have it "
 			    "switched off in their firmware");
-	client_expect_error(w->c, "pool.apply", pool_of("a", "['" PF "']", 9), ERR_POOL_PF,
+	client_expect_error(w->c, "pool.apply", pools_params("a", "['" PF "']", 9), ERR_POOL_PF,
 			    "PF " PF " can have 8 VFs, not 9", "");
-	client_expect_error(w->c, "pool.apply", pool_of("a", "['0000:77:00.0']", 2),
+	client_expect_error(w->c, "pool.apply", pools_params("a", "['0000:77:00.0']", 2),
 			    ERR_PCI_NOT_FOUND, "the host has no PCI device 0000:77:00.0",
 			    "vmctl pci list shows what there is; addresses change when cards are "
 			    "added or moved");
-	client_expect_error(w->c, "pool.apply", pool_of("a", "[{'driver': 'ixgbe'}]", 2),
+	client_expect_error(w->c, "pool.apply", pools_params("a", "[{'driver': 'ixgbe'}]", 2),
 			    ERR_POOL_PF, "no device of this host is what VF pool 'a' asks for",
 			    "vmctl sriov pf list shows what can have VFs");
 	client_expect_error(
 		w->c, "pool.get", "{'name': 'a'}", ERR_POOL_NOT_FOUND, "there is no VF pool 'a'",
 		"vmctl sriov pool list shows those that there are; a file of kind: pool "
 		"declares one");
-	apply(w, "front", "['" PF "']", 4, "created");
-	client_expect_error(w->c, "pool.apply", pool_of("back", "[{'driver': 'igb'}]", 4),
+	pools_apply(w, "front", "['" PF "']", 4, "created");
+	client_expect_error(w->c, "pool.apply", pools_params("back", "[{'driver': 'igb'}]", 4),
 			    ERR_POOL_SHARED,
 			    "PF " PF " belongs to VF pool 'front', which says how many VFs it has",
 			    "a PF is in one pool; vmctl sriov pool show front says why it is in "
@@ -208,7 +116,7 @@ static void test_refused(void **state)
 			    "device 0000:10:10.1 is a VF itself",
 			    "vmctl sriov pf list shows what can have VFs; some cards have it "
 			    "switched off in their firmware");
-	expect_pf(w, FAR, 0, "down");
+	pools_expect_pf(w, FAR, 0, "down");
 }
 
 /* --- chosen of ---------------------------------------------------------------------------------------- */
@@ -218,27 +126,27 @@ static void test_choice(void **state)
 	struct leases_world *w = *state;
 
 	NEEDS_KVM;
-	apply(w, "front", "[{'driver': 'igb'}]", 2, "created");
+	pools_apply(w, "front", "[{'driver': 'igb'}]", 2, "created");
 	leases_define_passthrough(w, "one",
 				  "{'pool': 'front'}, {'pool': 'front', 'numa': 'strict'}");
-	start(w, "one");
-	expect_lease(w, "one", 0, "0000:10:10.0",
-		     "pool front; NUMA node 0; emptier card: 0 of 2 in use");
-	expect_lease(w, "one", 1, "0000:10:10.1",
-		     "pool front; NUMA node 0 like pci0; 1 of 2 in use");
+	pools_start_vm(w, "one");
+	pools_expect_lease(w, "one", 0, "0000:10:10.0",
+			   "pool front; NUMA node 0; emptier card: 0 of 2 in use");
+	pools_expect_lease(w, "one", 1, "0000:10:10.1",
+			   "pool front; NUMA node 0 like pci0; 1 of 2 in use");
 	leases_define_passthrough(w, "two", "{'pool': 'front'}");
-	start(w, "two");
-	expect_lease(w, "two", 0, "0000:20:10.0", "pool front; NUMA node 1; 0 of 2 in use");
+	pools_start_vm(w, "two");
+	pools_expect_lease(w, "two", 0, "0000:20:10.0", "pool front; NUMA node 1; 0 of 2 in use");
 	/* two on one node are not to be had any more, and the first is not kept */
 	leases_define_passthrough(w, "three",
 				  "{'pool': 'front'}, {'pool': 'front', 'numa': 'strict'}");
-	refuse_start(w, "three", ERR_POOL_EXHAUSTED,
-		     "VF pool 'front' has no free VF on node 1 (2 in use)",
-		     "vmctl lease list says who has them");
-	expect_pool(w, "front", "ready", 4, 3, 1);
-	stop(w, "one");
-	stop(w, "two");
-	expect_pool(w, "front", "ready", 4, 0, 4);
+	pools_refuse_start(w, "three", ERR_POOL_EXHAUSTED,
+			   "VF pool 'front' has no free VF on node 1 (2 in use)",
+			   "vmctl lease list says who has them");
+	pools_expect(w, "front", "ready", 4, 3, 1);
+	pools_stop_vm(w, "one");
+	pools_stop_vm(w, "two");
+	pools_expect(w, "front", "ready", 4, 0, 4);
 }
 
 /* numa and distance of a VM's n-th lease. */
@@ -274,44 +182,46 @@ static void test_memory_node(void **state)
 	struct json_object *device;
 
 	NEEDS_KVM;
-	apply(w, "front", "[{'driver': 'igb'}]", 1, "created");
+	pools_apply(w, "front", "[{'driver': 'igb'}]", 1, "created");
 	define_on(w, "one", 1, "{'pool': 'front'}");
 	plan = client_result(w->c, "vm.start", "{'vm': 'one', 'dry_run': true}");
 	device = json_at(plan, "/plan/devices/0");
 	assert_int_equal(json_get_int(device, "numa", -1), 1);
 	assert_int_equal(json_get_int(device, "distance", -1), 10);
-	start(w, "one");
-	expect_lease(w, "one", 0, "0000:20:10.0",
-		     "pool front; NUMA node 1 like the VM's memory; 0 of 1 in use");
+	pools_start_vm(w, "one");
+	pools_expect_lease(w, "one", 0, "0000:20:10.0",
+			   "pool front; NUMA node 1 like the VM's memory; 0 of 1 in use");
 	expect_node(w, "one", 0, 1, 10);
 	/* there is none left */
 	define_on(w, "two", 1, "{'pool': 'front', 'numa': 'strict'}");
-	refuse_start(w, "two", ERR_POOL_EXHAUSTED,
-		     "VF pool 'front' has no free VF on node 1 (1 in use)",
-		     "vmctl lease list says who has them");
+	pools_refuse_start(w, "two", ERR_POOL_EXHAUSTED,
+			   "VF pool 'front' has no free VF on node 1 (1 in use)",
+			   "vmctl lease list says who has them");
 	define_on(w, "two", 1, "{'pool': 'front'}");
-	start(w, "two");
-	expect_lease(w, "two", 0, "0000:10:10.0",
-		     "pool front; NUMA node 0, distance 21, none free on 1 like the VM's memory; "
-		     "0 of 1 in use");
+	pools_start_vm(w, "two");
+	pools_expect_lease(
+		w, "two", 0, "0000:10:10.0",
+		"pool front; NUMA node 0, distance 21, none free on 1 like the VM's memory; "
+		"0 of 1 in use");
 	expect_node(w, "two", 0, 0, 21);
-	stop(w, "one");
-	stop(w, "two");
+	pools_stop_vm(w, "one");
+	pools_stop_vm(w, "two");
 	/* it comes to a VM that runs, and one that is named has a node too */
 	define_on(w, "two", 1, "{'pci': '0000:10:10.0'}");
-	start(w, "two");
-	expect_lease(w, "two", 0, "0000:10:10.0",
-		     "the VM names its address; NUMA node 0, distance 21 from the VM's memory");
+	pools_start_vm(w, "two");
+	pools_expect_lease(
+		w, "two", 0, "0000:10:10.0",
+		"the VM names its address; NUMA node 0, distance 21 from the VM's memory");
 	expect_node(w, "two", 0, 0, 21);
-	stop(w, "two");
+	pools_stop_vm(w, "two");
 	define_on(w, "three", 1, "");
-	start(w, "three");
+	pools_start_vm(w, "three");
 	json_object_put(client_result(w->c, "vm.attach",
 				      "{'vm': 'three', 'passthrough': {'pool': 'front'}}"));
-	expect_lease(w, "three", 0, "0000:20:10.0",
-		     "pool front; NUMA node 1 like the VM's memory; 0 of 1 in use");
-	stop(w, "three");
-	expect_pool(w, "front", "ready", 2, 0, 2);
+	pools_expect_lease(w, "three", 0, "0000:20:10.0",
+			   "pool front; NUMA node 1 like the VM's memory; 0 of 1 in use");
+	pools_stop_vm(w, "three");
+	pools_expect(w, "front", "ready", 2, 0, 2);
 }
 
 static void test_no_such_node(void **state)
@@ -319,11 +229,12 @@ static void test_no_such_node(void **state)
 	struct leases_world *w = *state;
 
 	NEEDS_KVM;
-	apply(w, "front", "['" PF "']", 1, "created");
+	pools_apply(w, "front", "['" PF "']", 1, "created");
 	define_on(w, "one", 7, "{'pool': 'front'}");
-	refuse_start(w, "one", ERR_NUMA_NODE, "the host has no NUMA node 7 with memory",
-		     "numactl -H, or /sys/devices/system/node/has_memory, shows which it has");
-	expect_pool(w, "front", "ready", 1, 0, 1);
+	pools_refuse_start(
+		w, "one", ERR_NUMA_NODE, "the host has no NUMA node 7 with memory",
+		"numactl -H, or /sys/devices/system/node/has_memory, shows which it has");
+	pools_expect(w, "front", "ready", 1, 0, 1);
 }
 
 static void test_exhausted(void **state)
@@ -333,26 +244,28 @@ static void test_exhausted(void **state)
 	NEEDS_KVM;
 	leases_define_passthrough(w, "one",
 				  "{'pool': 'front', 'mac': '52:54:00:00:00:01', 'vlan': 100}");
-	refuse_start(w, "one", ERR_POOL_NOT_FOUND, "there is no VF pool 'front'",
-		     "vmctl sriov pool list shows those that there are; a file of kind: pool "
-		     "declares one");
-	apply(w, "front", "['" PF "']", 1, "created");
+	pools_refuse_start(w, "one", ERR_POOL_NOT_FOUND, "there is no VF pool 'front'",
+			   "vmctl sriov pool list shows those that there are; a file of kind: pool "
+			   "declares one");
+	pools_apply(w, "front", "['" PF "']", 1, "created");
 	leases_define_passthrough(w, "two", "{'pool': 'front'}");
-	start(w, "one");
-	refuse_start(w, "two", ERR_POOL_EXHAUSTED, "VF pool 'front' has no free VF (1 in use)",
-		     "vmctl lease list says who has them");
+	pools_start_vm(w, "one");
+	pools_refuse_start(w, "two", ERR_POOL_EXHAUSTED,
+			   "VF pool 'front' has no free VF (1 in use)",
+			   "vmctl lease list says who has them");
 	/* in use: neither more nor fewer nor none */
-	client_expect_error(w->c, "pool.apply", pool_of("front", "['" PF "']", 2), ERR_POOL_IN_USE,
+	client_expect_error(w->c, "pool.apply", pools_params("front", "['" PF "']", 2),
+			    ERR_POOL_IN_USE,
 			    "PF " PF " has 1 VFs, which cannot become 2 while 0000:10:10.0 belongs "
 			    "to VM 'one'",
 			    "vmctl stop one gives it back");
 	client_expect_error(w->c, "pool.delete", "{'name': 'front'}", ERR_POOL_IN_USE,
 			    "VM 'one' has VF 0000:10:10.0 of pool 'front' (in-use)",
 			    "vmctl stop one gives it back");
-	expect_pool(w, "front", "ready", 1, 1, 0);
-	stop(w, "one");
-	start(w, "two");
-	stop(w, "two");
+	pools_expect(w, "front", "ready", 1, 1, 0);
+	pools_stop_vm(w, "one");
+	pools_start_vm(w, "two");
+	pools_stop_vm(w, "two");
 }
 
 static void test_nvme(void **state)
@@ -366,12 +279,12 @@ static void test_nvme(void **state)
 				      " 'vfs': 2, 'pfs': ['" NVME_PF "'], 'queues': 3,"
 				      " 'interrupts': 4}}"));
 	leases_define_passthrough(w, "one", "{'pool': 'disks'}");
-	start(w, "one");
+	pools_start_vm(w, "one");
 	vf = simhost_step(w->h, "{'op':'nvme-get','pf':'" NVME_PF "','vf':0}");
 	assert_true(json_get_bool(vf, "online", false));
 	assert_int_equal(json_get_int(vf, "queues", 0), 3);
 	assert_int_equal(json_get_int(vf, "interrupts", 0), 4);
-	stop(w, "one");
+	pools_stop_vm(w, "one");
 	after = simhost_step(w->h, "{'op':'nvme-get','pf':'" NVME_PF "','vf':0}");
 	assert_false(json_get_bool(after, "online", true));
 }
@@ -381,14 +294,14 @@ static void test_pf_down(void **state)
 	struct leases_world *w = *state;
 
 	NEEDS_KVM;
-	apply(w, "front", "['" PF "']", 2, "created");
+	pools_apply(w, "front", "['" PF "']", 2, "created");
 	leases_define_passthrough(w, "one", "{'pool': 'front'}");
 	json_object_put(simhost_step(w->h, "{'op':'link-down','pf':'" PF "'}"));
-	refuse_start(w, "one", ERR_POOL_DOWN, "PF ens1 (" PF ") of VF pool 'front' is down",
-		     "ip link set ens1 up");
+	pools_refuse_start(w, "one", ERR_POOL_DOWN, "PF ens1 (" PF ") of VF pool 'front' is down",
+			   "ip link set ens1 up");
 	json_object_put(simhost_step(w->h, "{'op':'link-up','pf':'" PF "'}"));
-	start(w, "one");
-	stop(w, "one");
+	pools_start_vm(w, "one");
+	pools_stop_vm(w, "one");
 }
 
 /* --- what fails --------------------------------------------------------------------------------------- */
@@ -401,7 +314,7 @@ static void test_shortfall(void **state)
 
 	NEEDS_KVM;
 	simhost_faults(w->h, "[{'op':'vfs','pci':'" PF "','count':3}]");
-	e = client_error(w->c, "pool.apply", pool_of("front", "['" PF "']", 5));
+	e = client_error(w->c, "pool.apply", pools_params("front", "['" PF "']", 5));
 	assert_int_equal(json_get_int(e, "code", 0), ERR_HOST_VFS);
 	assert_string_equal(json_get_str(e, "message", ""),
 			    "cannot make 5 VFs on " PF ", drivers for them off");
@@ -411,15 +324,15 @@ static void test_shortfall(void **state)
 	assert_string_equal(json_get_str(pool, "message", ""),
 			    "cannot make 5 VFs on " PF ", drivers for them off: " PF
 			    " made 3 of 5 VFs");
-	expect_pool(w, "front", "failed", 0, 0, 0);
-	expect_pf(w, PF, 0, "down"); /* as it was */
+	pools_expect(w, "front", "failed", 0, 0, 0);
+	pools_expect_pf(w, PF, 0, "down"); /* as it was */
 	leases_define_passthrough(w, "one", "{'pool': 'front'}");
-	refuse_start(w, "one", ERR_POOL_UNREADY,
-		     "VF pool 'front' has no VFs yet: PF " PF " has none of 5",
-		     "vmctl sriov pool show front says why");
+	pools_refuse_start(w, "one", ERR_POOL_UNREADY,
+			   "VF pool 'front' has no VFs yet: PF " PF " has none of 5",
+			   "vmctl sriov pool show front says why");
 	simhost_faults(w->h, "");
-	apply(w, "front", "['" PF "']", 5, "unchanged");
-	expect_pool(w, "front", "ready", 5, 0, 5);
+	pools_apply(w, "front", "['" PF "']", 5, "unchanged");
+	pools_expect(w, "front", "ready", 5, 0, 5);
 }
 
 /* Which property of which VF, and the host as it was before. */
@@ -428,16 +341,16 @@ static void test_property_rejected(void **state)
 	struct leases_world *w = *state;
 
 	NEEDS_KVM;
-	apply(w, "front", "['" PF "']", 2, "created");
+	pools_apply(w, "front", "['" PF "']", 2, "created");
 	leases_define_passthrough(w, "one",
 				  "{'pool': 'front', 'mac': '52:54:00:00:00:01', 'vlan': 100}");
 	simhost_faults(w->h, "[{'op':'vf-set','at':'vlan','error':'EOPNOTSUPP','times':1}]");
 	leases_expect_error(w, "vm.start", "{'vm': 'one'}", ERR_HOST_VF,
 			    "VM 'one' does not get device 0000:10:10.0");
-	expect_pool(w, "front", "ready", 2, 0, 2);
+	pools_expect(w, "front", "ready", 2, 0, 2);
 	simhost_faults(w->h, "");
-	start(w, "one");
-	stop(w, "one");
+	pools_start_vm(w, "one");
+	pools_stop_vm(w, "one");
 }
 
 static void test_mac_in_use(void **state)
@@ -445,21 +358,22 @@ static void test_mac_in_use(void **state)
 	struct leases_world *w = *state;
 
 	NEEDS_KVM;
-	apply(w, "front", "[{'driver': 'igb'}]", 2, "created");
+	pools_apply(w, "front", "[{'driver': 'igb'}]", 2, "created");
 	leases_define_passthrough(w, "one", "{'pool': 'front', 'mac': '52:54:00:00:00:01'}");
 	leases_define_passthrough(w, "two", "{'pool': 'front', 'mac': '52:54:00:00:00:01'}");
-	start(w, "one");
-	refuse_start(w, "two", ERR_LEASE_MAC,
-		     "MAC address 52:54:00:00:00:01 is that of 0000:10:10.0, which VM 'one' has",
-		     "give one of the two VMs another; vmctl stop one frees it");
-	stop(w, "one");
+	pools_start_vm(w, "one");
+	pools_refuse_start(
+		w, "two", ERR_LEASE_MAC,
+		"MAC address 52:54:00:00:00:01 is that of 0000:10:10.0, which VM 'one' has",
+		"give one of the two VMs another; vmctl stop one frees it");
+	pools_stop_vm(w, "one");
 	json_object_put(simhost_step(w->h, "{'op':'vf-set','pf':'" FAR
 					   "','vf':1,'set':{'mac':'52:54:00:00:00:01'}}"));
-	refuse_start(w, "two", ERR_LEASE_MAC,
-		     "MAC address 52:54:00:00:00:01 is that of VF 0000:20:10.1",
-		     "give the VM another; if it was left behind there: ip link set ens2 vf 1 mac "
-		     "00:00:00:00:00:00");
-	expect_pool(w, "front", "ready", 4, 0, 4);
+	pools_refuse_start(
+		w, "two", ERR_LEASE_MAC, "MAC address 52:54:00:00:00:01 is that of VF 0000:20:10.1",
+		"give the VM another; if it was left behind there: ip link set ens2 vf 1 mac "
+		"00:00:00:00:00:00");
+	pools_expect(w, "front", "ready", 4, 0, 4);
 }
 
 /* --- vmd and the host begin anew ------------------------------------------------------------------------ */
@@ -469,21 +383,21 @@ static void test_reboot(void **state)
 	struct leases_world *w = *state;
 
 	NEEDS_KVM;
-	apply(w, "front", "['" PF "']", 4, "created");
+	pools_apply(w, "front", "['" PF "']", 4, "created");
 	json_object_put(client_result(w->c, "sriov.pf.set", "{'pci': '" FAR "', 'vfs': 3}"));
 	leases_end_vmd(w, SIGTERM);
 	leases_begin_vmd(w, "ok", SCENE_LONG);
 	leases_wait_idle(w);
-	expect_pool(w, "front", "ready", 4, 0, 4);
-	expect_pf(w, FAR, 3, "up");
+	pools_expect(w, "front", "ready", 4, 0, 4);
+	pools_expect_pf(w, FAR, 3, "up");
 	leases_end_vmd(w, SIGKILL);
 	simhost_reboot(w->h);
 	leases_begin_vmd(w, "ok", SCENE_LONG);
 	leases_wait_idle(w);
-	expect_pool(w, "front", "ready", 4, 0, 4);
-	expect_pf(w, FAR, 0, "down"); /* set by hand, until the boot */
+	pools_expect(w, "front", "ready", 4, 0, 4);
+	pools_expect_pf(w, FAR, 0, "down"); /* set by hand, until the boot */
 	json_object_put(client_result(w->c, "pool.delete", "{'name': 'front'}"));
-	expect_pf(w, PF, 0, "down");
+	pools_expect_pf(w, PF, 0, "down");
 }
 
 /* vmd is killed while a helper makes the VFs; the next one goes on with the job. */
@@ -499,7 +413,7 @@ static void test_killed_in_the_middle(void **state)
 
 		snprintf(fault, sizeof(fault), "[{'op':'%s','hang':true,'times':1}]", ops[i]);
 		simhost_faults(w->h, fault);
-		client_ask(w->c, "pool.apply", pool_of("front", "['" PF "']", 4));
+		client_ask(w->c, "pool.apply", pools_params("front", "['" PF "']", 4));
 		/* answered by another round trip: the change is written by then or not, both are right */
 		json_object_put(client_result(w->c, "daemon.ping", NULL));
 		leases_end_vmd(w, SIGKILL);
@@ -508,174 +422,10 @@ static void test_killed_in_the_middle(void **state)
 		progress = client_result(w->c, "pool.list", NULL);
 		if (json_object_array_length(json_get(progress, "pools"))) {
 			leases_wait_idle(w);
-			expect_pool(w, "front", "ready", 4, 0, 4);
+			pools_expect(w, "front", "ready", 4, 0, 4);
 			json_object_put(client_result(w->c, "pool.delete", "{'name': 'front'}"));
 		}
-		expect_pf(w, PF, 0, "down");
-	}
-}
-
-/* --- a start while the pool is being made --------------------------------------------------------------- */
-
-/* Its VFs are being made, which hangs until let_go; a VM that wants one. The calls' ids. */
-static void make_slowly(struct leases_world *w, const char *faults, int *ret_apply, int *ret_start)
-{
-	simhost_faults(w->h, faults);
-	leases_define_passthrough(w, "one", "{'pool': 'front'}");
-	*ret_apply = client_ask(w->c, "pool.apply", pool_of("front", "['" PF "']", 2));
-	*ret_start = client_ask(w->c, "vm.start", "{'vm': 'one'}");
-}
-
-/* Once the helper hangs, it goes on. */
-static void let_go(struct leases_world *w)
-{
-	char path[300];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/sim/hang", simhost_root(w->h));
-	do {
-		json_object_put(client_result(w->c, "daemon.ping", NULL));
-		fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-	} while (fd < 0);
-	close(fd);
-}
-
-/* The pool is in the database: what happens to vmd afterwards, it will be made. */
-static void wait_written(struct leases_world *w)
-{
-	size_t n = 0;
-
-	while (!n) {
-		AUTO_JSON struct json_object *o = client_result(w->c, "pool.list", NULL);
-
-		n = json_object_array_length(json_get(o, "pools"));
-	}
-}
-
-/* The running job of an operation. */
-static void expect_phase(struct leases_world *w, const char *op, const char *phase)
-{
-	AUTO_JSON struct json_object *o = client_result(w->c, "job.list", "{'state': 'running'}");
-	struct json_object *jobs = json_get(o, "jobs");
-
-	for (size_t i = 0; i < json_object_array_length(jobs); i++) {
-		struct json_object *job = json_object_array_get_idx(jobs, i);
-
-		if (strcmp(json_get_str(job, "op", ""), op) != 0)
-			continue;
-		assert_string_equal(json_get_str(job, "phase", ""), phase);
-		return;
-	}
-	fail_msg("no job '%s' runs", op);
-}
-
-static int error_code(struct json_object *answer)
-{
-	return (int)json_get_int(json_get(answer, "error"), "code", 0);
-}
-
-#define HANGS "{'op':'vfs','hang':true,'times':1}"
-
-static void test_start_waits(void **state)
-{
-	struct leases_world *w = *state;
-	AUTO_JSON struct json_object *made = NULL, *started = NULL;
-	int apply_id, start_id;
-
-	NEEDS_KVM;
-	make_slowly(w, "[" HANGS "]", &apply_id, &start_id);
-	expect_phase(w, "start", "waiting for VF pool");
-	scene_expect_state(w->c, "one", "starting");
-	let_go(w);
-	made = client_answer(w->c, apply_id);
-	started = client_answer(w->c, start_id);
-	assert_int_equal(error_code(made), 0);
-	assert_int_equal(error_code(started), 0);
-	expect_lease(w, "one", 0, "0000:10:10.0", "pool front; NUMA node 0; 0 of 2 in use");
-	stop(w, "one");
-	expect_pool(w, "front", "ready", 2, 0, 2);
-}
-
-/* What it waited for does not come: of the second step of the pool, only some. */
-static void test_start_waits_in_vain(void **state)
-{
-	struct leases_world *w = *state;
-	AUTO_JSON struct json_object *made = NULL, *started = NULL;
-	int apply_id, start_id;
-
-	NEEDS_KVM;
-	make_slowly(w,
-		    "[{'op':'link-up','hang':true,'times':1},"
-		    "{'op':'vfs','at':'sriov_numvfs','count':1}]",
-		    &apply_id, &start_id);
-	let_go(w);
-	made = client_answer(w->c, apply_id);
-	started = client_answer(w->c, start_id);
-	assert_int_equal(error_code(made), ERR_HOST_VFS);
-	assert_int_equal(error_code(started), ERR_POOL_UNREADY);
-	assert_string_equal(json_get_str(json_get(started, "error"), "message", ""),
-			    "VF pool 'front' has no VFs yet: PF " PF " has none of 2");
-	scene_expect_state(w->c, "one", "stopped");
-}
-
-/* Who waits can be stopped, at once, and has nothing. */
-static void test_start_stopped_while_it_waits(void **state)
-{
-	struct leases_world *w = *state;
-	AUTO_JSON struct json_object *started = NULL;
-	int apply_id, start_id;
-
-	NEEDS_KVM;
-	make_slowly(w, "[" HANGS "]", &apply_id, &start_id);
-	expect_phase(w, "start", "waiting for VF pool");
-	stop(w, "one");
-	started = client_answer(w->c, start_id);
-	assert_int_equal(error_code(started), ERR_CANCELLED);
-	scene_expect_state(w->c, "one", "stopped");
-	expect_pool(w, "front", "working", 0, 0, 0);
-	let_go(w);
-	json_object_put(client_answer(w->c, apply_id));
-	expect_pool(w, "front", "ready", 2, 0, 2);
-}
-
-/* Twice --step-timeout; it is a pool behind another one, of which each step takes as long as it may. */
-static void test_start_does_not_wait_for_ever(void **state)
-{
-	struct leases_world *w = *state;
-	AUTO_JSON struct json_object *started = NULL;
-	int apply_ids[2], start_id;
-
-	NEEDS_KVM;
-	leases_end_vmd(w, SIGTERM);
-	leases_begin_vmd(w, "ok", SCENE_SHORT);
-	apply_ids[0] = client_ask(w->c, "pool.apply", pool_of("back", "['" FAR "']", 2));
-	make_slowly(w, "[{'op':'vfs','hang':true}]", &apply_ids[1], &start_id);
-	started = client_answer(w->c, start_id);
-	assert_int_equal(error_code(started), ERR_POOL_UNREADY);
-	assert_string_equal(json_get_str(json_get(started, "error"), "message", ""),
-			    "VF pool 'front' is still being made");
-	scene_expect_state(w->c, "one", "stopped");
-}
-
-/* vmd ends in the middle of it; the next one makes the pool, and the VM is off. */
-static void test_killed_while_it_waits(void **state)
-{
-	struct leases_world *w = *state;
-	static const int signals[] = { SIGTERM, SIGKILL };
-	int apply_id, start_id;
-
-	NEEDS_KVM;
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		make_slowly(w, "[" HANGS "]", &apply_id, &start_id);
-		expect_phase(w, "start", "waiting for VF pool");
-		wait_written(w);
-		leases_end_vmd(w, signals[i]);
-		simhost_faults(w->h, "");
-		leases_begin_vmd(w, "ok", SCENE_LONG);
-		leases_wait_idle(w);
-		scene_expect_state(w->c, "one", "stopped");
-		expect_pool(w, "front", "ready", 2, 0, 2);
-		json_object_put(client_result(w->c, "pool.delete", "{'name': 'front'}"));
+		pools_expect_pf(w, PF, 0, "down");
 	}
 }
 
@@ -698,11 +448,6 @@ int main(void)
 		POOL_TEST(test_mac_in_use),
 		POOL_TEST(test_reboot),
 		POOL_TEST(test_killed_in_the_middle),
-		POOL_TEST(test_start_waits),
-		POOL_TEST(test_start_waits_in_vain),
-		POOL_TEST(test_start_stopped_while_it_waits),
-		POOL_TEST(test_start_does_not_wait_for_ever),
-		POOL_TEST(test_killed_while_it_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
