@@ -99,6 +99,8 @@ enum errcat_exit {
 	X(ERR_POOL_DOWN, 2203, "sriov.pf_down", EXIT_PRECONDITION, false)          \
 	X(ERR_POOL_UNREADY, 2204, "pool.not_ready", EXIT_CONFLICT, true)           \
 	X(ERR_POOL_SHARED, 2205, "pool.pf_taken", EXIT_CONFLICT, false)            \
+	X(ERR_POOL_REVISION, 2206, "pool.revision_mismatch", EXIT_CONFLICT, false) \
+	X(ERR_POOL_NO_REVISION, 2207, "pool.no_revision", EXIT_NOT_FOUND, false)   \
 	X(ERR_NET_BRIDGE, 2300, "net.bridge_unusable", EXIT_PRECONDITION, false)   \
 	X(ERR_NET_TAP, 2301, "net.tap_unusable", EXIT_PRECONDITION, false)         \
 	X(ERR_NET_MAC, 2302, "net.mac_in_use", EXIT_CONFLICT, false)               \

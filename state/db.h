@@ -93,6 +93,10 @@ enum db_slot {
 	DB_POOL_SET_BOOT,
 	DB_POOL_DELETE,
 	DB_POOL_LIST,
+	DB_POOL_REVISION_ADD,
+	DB_POOL_REVISION_TRIM,
+	DB_POOL_REVISION_CLEAR,
+	DB_POOL_REVISION_LIST,
 	DB_SLOTS,
 };
 
@@ -125,6 +129,9 @@ void db_text(sqlite3_stmt *stmt, int column, char *out, size_t size);
 /* The newest revision of vm: its number and updated_ms. Those beyond STATE_REVISIONS_MAX go. */
 int db_revision_add(struct state *s, const struct state_vm *vm, const char *definition,
 		    const char *config, const struct state_actor *actor, struct err *e);
+/* The same of a pool; and all of them go with it. */
+int db_pool_revision_add(struct state *s, const struct state_pool *pool, struct err *e);
+int db_pool_revision_clear(struct state *s, const char *pool, struct err *e);
 /*
  * A commit, or a statement that is a transaction of its own, has failed with SQLite's extended code, e says so:
  * -ERR_STATE when it is certain that it is not in the database, else -ERR_STATE_UNKNOWN.

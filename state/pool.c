@@ -7,15 +7,18 @@
 
 int state_pool_put(struct state *s, struct state_pool *pool, struct err *e)
 {
+	int ret;
+
 	pool->updated_ms = state_now_ms();
 	if (!pool->created_ms)
 		pool->created_ms = pool->updated_ms;
-	return db_run(s, DB_POOL_PUT,
-		      "INSERT OR REPLACE INTO pool (" POOL_COLUMNS
-		      ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		      e, "tittiitii", pool->name, pool->revision, pool->definition, pool->boot_id,
-		      (int64_t)pool->actor.uid, (int64_t)pool->actor.pid, pool->actor.program,
-		      pool->created_ms, pool->updated_ms);
+	ret = db_run(s, DB_POOL_PUT,
+		     "INSERT OR REPLACE INTO pool (" POOL_COLUMNS
+		     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		     e, "tittiitii", pool->name, pool->revision, pool->definition, pool->boot_id,
+		     (int64_t)pool->actor.uid, (int64_t)pool->actor.pid, pool->actor.program,
+		     pool->created_ms, pool->updated_ms);
+	return ret < 0 ? ret : db_pool_revision_add(s, pool, e);
 }
 
 int state_pool_set_boot(struct state *s, const char *name, const char *boot_id, struct err *e)
@@ -26,7 +29,10 @@ int state_pool_set_boot(struct state *s, const char *name, const char *boot_id, 
 
 int state_pool_delete(struct state *s, const char *name, struct err *e)
 {
-	return db_run(s, DB_POOL_DELETE, "DELETE FROM pool WHERE name = ?", e, "t", name);
+	int ret = db_pool_revision_clear(s, name, e);
+
+	return ret < 0 ? ret
+		       : db_run(s, DB_POOL_DELETE, "DELETE FROM pool WHERE name = ?", e, "t", name);
 }
 
 static void pool_row(sqlite3_stmt *stmt, struct state_pool *pool)

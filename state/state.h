@@ -406,6 +406,11 @@ int state_pool_list(struct state *s, const char *name,
 		    int (*each)(void *arg, const struct state_pool *pool), void *arg,
 		    struct err *e);
 
+/* As state_revision_list. state_pool_put adds them, state_pool_delete removes them. */
+int state_pool_revision_list(struct state *s, const char *pool, int64_t before,
+			     int (*each)(void *arg, const struct state_revision *revision),
+			     void *arg, struct err *e);
+
 /* A random uuid (version 4). */
 void state_uuid(char out[static STATE_ID_SIZE]);
 

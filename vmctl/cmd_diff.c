@@ -94,14 +94,14 @@ static int diff_files(struct vmctl *v)
 	int status = EXIT_OK;
 
 	files_add_options(&set, &v->args);
-	files_refuse_pools(&set, "vmctl apply --dry-run says what would change");
 	if (set.bad < set.n)
 		status = vmctl_connect(v);
 	for (size_t i = 0; status == EXIT_OK && i < set.n; i++) {
 		if (v->client.interrupted)
 			status = VMCTL_EXIT_INTERRUPTED;
 		else if (set.items[i].status == EXIT_OK)
-			files_call(v, &set.items[i], "vm.diff", json_new());
+			files_call(v, &set.items[i], set.items[i].pool ? "pool.diff" : "vm.diff",
+				   json_new());
 	}
 	if (status == EXIT_OK) {
 		files_print_errors(v, &set, "compare");

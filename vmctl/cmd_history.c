@@ -7,6 +7,7 @@
 
 #include "lib/errcat.h"
 #include "vmctl/changes.h"
+#include "vmctl/history.h"
 #include "vmctl/table.h"
 #include "vmctl/vmctl.h"
 
@@ -42,7 +43,7 @@ static const char *history_changes(struct json_object *r, bool wide, char *out, 
 	return out;
 }
 
-static void history_table(struct vmctl *v, struct json_object *list)
+void history_table(struct vmctl *v, struct json_object *list)
 {
 	struct table table;
 	bool wide = v->out.format == OUTPUT_WIDE;

@@ -6,8 +6,12 @@
 #include <string.h>
 
 #include "lib/errcat.h"
+#include "lib/vmfile.h"
+#include "vmctl/history.h"
 #include "vmctl/table.h"
 #include "vmctl/vmctl.h"
+
+#define SRIOV_REVISIONS 200 /* of one answer of vmd */
 
 static int sriov_usage(struct vmctl *v, const char *what)
 {
@@ -306,6 +310,56 @@ static int sriov_pool_delete(struct vmctl *v, const char *name)
 			    "deleted", "would be deleted");
 }
 
+/* All that are kept are few: a pool is not changed often. */
+static int sriov_pool_history(struct vmctl *v, const char *name)
+{
+	struct json_object *params = json_add_str(json_new(), "name", name), *list;
+	struct client_reply reply;
+	char schema[32], op[96];
+	int status;
+
+	snprintf(op, sizeof(op), "show the history of pool '%.63s'", name);
+	status = vmctl_call(v, "pool.history", json_add_int(params, "limit", SRIOV_REVISIONS),
+			    &reply, op);
+	list = json_get(reply.result, "revisions");
+	if (status == EXIT_OK && v->out.format == OUTPUT_JSON)
+		output_json(&v->out, vmctl_schema(v, schema, sizeof(schema)), reply.result);
+	else if (status == EXIT_OK && v->out.format != OUTPUT_NAME)
+		history_table(v, list);
+	for (size_t i = 0; status == EXIT_OK && v->out.format == OUTPUT_NAME &&
+			   i < json_object_array_length(list);
+	     i++)
+		fprintf(v->out.out, "%lld\n",
+			(long long)json_get_int(json_object_array_get_idx(list, i), "revision", 0));
+	client_reply_fini(&reply);
+	return status;
+}
+
+/* As `vmctl apply -f` takes it. */
+static int sriov_pool_export(struct vmctl *v, const char *name)
+{
+	struct json_object *params = json_add_str(json_new(), "name", name), *definition;
+	uint64_t revision = args_number(&v->args, "revision", 0);
+	struct client_reply reply;
+	char schema[32], op[96];
+	struct err e;
+	int status;
+
+	if (revision)
+		json_add_int(params, "revision", (int64_t)revision);
+	snprintf(op, sizeof(op), "export pool '%.63s'", name);
+	status = vmctl_call(v, "pool.export", params, &reply, op);
+	definition = json_get(reply.result, "definition");
+	if (status == EXIT_OK && v->out.format == OUTPUT_JSON)
+		output_json(&v->out, vmctl_schema(v, schema, sizeof(schema)), reply.result);
+	else if (status == EXIT_OK && v->out.format == OUTPUT_NAME)
+		fprintf(v->out.out, "%s\n", json_get_str(reply.result, "name", ""));
+	else if (status == EXIT_OK && vmfile_write(v->out.out, &definition, 1, &e) < 0)
+		status = vmctl_fail(v, &e, NULL, "%s", op);
+	client_reply_fini(&reply);
+	return status;
+}
+
 int cmd_sriov_pool(struct vmctl *v)
 {
 	const char *verb = sriov_operand(v, 0), *name = sriov_operand(v, 1);
@@ -314,9 +368,13 @@ int cmd_sriov_pool(struct vmctl *v)
 		return sriov_pool_list(v);
 	if (!strcmp(verb, "show") && name)
 		return sriov_pool_show(v, name);
+	if (!strcmp(verb, "history") && name)
+		return sriov_pool_history(v, name);
+	if (!strcmp(verb, "export") && name)
+		return sriov_pool_export(v, name);
 	if (!strcmp(verb, "delete") && name)
 		return sriov_pool_delete(v, name);
-	return sriov_usage(v, "expected list, show NAME, or delete NAME");
+	return sriov_usage(v, "expected list, or show, history, export or delete NAME");
 }
 
 /* --- leases ------------------------------------------------------------------------------------------- */

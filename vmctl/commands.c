@@ -250,6 +250,14 @@ static const struct args_option commands_sriov_pf[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_sriov_pool[] = {
+	{ "revision", 'r', ARGS_NUMBER, .metavar = "N",
+	  .help = "export: as it was in this revision" },
+	OPTION_DRY_RUN,
+	OPTION_YES,
+	{ 0 },
+};
+
 const struct command commands[] = {
 	{ NULL,
 	  "apply",
@@ -617,9 +625,9 @@ const struct command commands[] = {
 	{ "sriov",
 	  "pool",
 	  { 0 },
-	  "list, show or delete pools of VFs",
-	  .options = commands_release,
-	  .operands = "list|show|delete [NAME]",
+	  "list, show, export or delete pools of VFs",
+	  .options = commands_sriov_pool,
+	  .operands = "list|show|history|export|delete [NAME]",
 	  .min = 1,
 	  .max = 2,
 	  .access = COMMAND_WRITE,

@@ -257,21 +257,6 @@ void files_call(struct vmctl *v, struct files_item *item, const char *method,
 	}
 }
 
-void files_refuse_pools(struct files_set *s, const char *hint)
-{
-	struct err e;
-
-	for (size_t i = 0; i < s->n; i++) {
-		if (!s->items[i].pool || s->items[i].status != EXIT_OK)
-			continue;
-		err_set(&e, ERR_INVALID, "%s: this is for VMs, and '%s' is a pool",
-			s->items[i].path, files_vm_name(&s->items[i]));
-		err_hint(&e, "%s", hint);
-		files_fail(&s->items[i], &e);
-		s->bad++;
-	}
-}
-
 int files_status(const struct files_set *s)
 {
 	for (size_t i = 0; i < s->n; i++)

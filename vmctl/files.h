@@ -46,8 +46,6 @@ bool files_has_vm(const struct files_set *s, const char *name);
 /* The name of the VM or pool, "?" when that is unknown. */
 const char *files_vm_name(const struct files_item *item);
 void files_fail(struct files_item *item, const struct err *e);
-/* Refuse pools, for a command that is for VMs alone. */
-void files_refuse_pools(struct files_set *s, const char *hint);
 /* Call a method with the definition (of a pool: as the member "pool"), take_params having the rest; what fails is placed in the file. */
 void files_call(struct vmctl *v, struct files_item *item, const char *method,
 		struct json_object *take_params);

@@ -85,18 +85,70 @@ static int history_each(void *arg, const struct state_revision *r)
 	return 0;
 }
 
+/* What the walk has found. */
+static int history_end(struct history_walk *w, int ret, struct json_object **ret_list,
+		       bool *ret_more)
+{
+	json_object_put(w->newer);
+	if (ret < 0) {
+		json_object_put(w->list);
+		return ret;
+	}
+	*ret_list = w->list;
+	*ret_more = w->more;
+	return 0;
+}
+
 int history_list(struct state *s, const struct state_vm *vm, int64_t before, int64_t limit,
 		 struct json_object **ret_list, bool *ret_more, struct err *e)
 {
 	struct history_walk w = { .list = json_object_new_array(), .limit = limit, .e = e };
 	int ret = state_revision_list(s, vm->id, before, history_each, &w, e);
 
-	json_object_put(w.newer);
-	if (ret < 0) {
-		json_object_put(w.list);
+	return history_end(&w, ret, ret_list, ret_more);
+}
+
+/* --- pools ------------------------------------------------------------------------------------------ */
+
+int history_pool_list(struct state *s, const char *pool, int64_t before, int64_t limit,
+		      struct json_object **ret_list, bool *ret_more, struct err *e)
+{
+	struct history_walk w = { .list = json_object_new_array(), .limit = limit, .e = e };
+	int ret = state_pool_revision_list(s, pool, before, history_each, &w, e);
+
+	return history_end(&w, ret, ret_list, ret_more);
+}
+
+struct history_one {
+	int64_t number;
+	struct json_object *definition; /* owned */
+	struct err *e;
+};
+
+/* The newest below a number: is it the one before it? */
+static int history_take(void *arg, const struct state_revision *r)
+{
+	struct history_one *one = arg;
+	int ret = 1;
+
+	if (r->number == one->number)
+		ret = json_parse(r->definition, strlen(r->definition), &one->definition, one->e);
+	return ret < 0 ? ret : 1;
+}
+
+int history_pool_load(struct state *s, const char *pool, int64_t revision, int64_t number,
+		      struct json_object **ret_definition, struct err *e)
+{
+	struct history_one one = { .number = number, .e = e };
+	int ret = state_pool_revision_list(s, pool, number + 1, history_take, &one, e);
+
+	if (ret < 0)
 		return ret;
-	}
-	*ret_list = w.list;
-	*ret_more = w.more;
-	return 0;
+	*ret_definition = one.definition;
+	if (one.definition)
+		return 0;
+	err_set(e, ERR_POOL_NO_REVISION, "VF pool '%s' has no revision %lld", pool,
+		(long long)number);
+	return err_hint(e, "it is at revision %lld: vmctl sriov pool history %s",
+			(long long)revision, pool);
 }

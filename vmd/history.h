@@ -21,4 +21,10 @@ int history_load(struct state *s, const struct state_vm *vm, int64_t number,
 int history_list(struct state *s, const struct state_vm *vm, int64_t before, int64_t limit,
 		 struct json_object **ret_list, bool *ret_more, struct err *e);
 
+/* The same of a pool; revision: its newest. -ERR_POOL_NO_REVISION. */
+int history_pool_load(struct state *s, const char *pool, int64_t revision, int64_t number,
+		      struct json_object **ret_definition, struct err *e);
+int history_pool_list(struct state *s, const char *pool, int64_t before, int64_t limit,
+		      struct json_object **ret_list, bool *ret_more, struct err *e);
+
 #endif

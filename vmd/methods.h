@@ -87,7 +87,10 @@ void method_pci_release(struct daemon *d, struct call *call);
 /* method_pool.c: virtual functions */
 void method_pool_apply(struct daemon *d, struct call *call);
 void method_pool_delete(struct daemon *d, struct call *call);
+void method_pool_diff(struct daemon *d, struct call *call);
+void method_pool_export(struct daemon *d, struct call *call);
 void method_pool_get(struct daemon *d, struct call *call);
+void method_pool_history(struct daemon *d, struct call *call);
 void method_pool_list(struct daemon *d, struct call *call);
 void method_sriov_pf_get(struct daemon *d, struct call *call);
 void method_sriov_pf_list(struct daemon *d, struct call *call);

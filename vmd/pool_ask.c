@@ -17,6 +17,7 @@ static struct pool_run *pool_run_new(struct daemon *d, enum pool_op op, const ch
 	if (!r)
 		return NULL;
 	r->set = d->pools;
+	r->if_revision = -1;
 	r->op = op;
 	r->result = json_add_str(json_new(), op == POOL_PF ? "pci" : "name", name);
 	snprintf(r->name, sizeof(r->name), "%s", name);
@@ -33,6 +34,7 @@ static struct pool_run *pool_run_asked(struct daemon *d, struct call *call, enum
 	if (r) {
 		r->call = call;
 		r->dry = dry;
+		r->if_revision = json_get_int(call->params, "if_revision", -1);
 		call_actor(call, &r->actor);
 		return r;
 	}

@@ -35,8 +35,9 @@ struct pool_run {
 	struct pci_addr pf;		/* POOL_PF */
 	unsigned int vfs;
 	int64_t revision;
-	bool rebooted;	 /* the journal's rows are of an earlier run of the host */
-	bool dry, apply; /* apply: the definition may be new, and is written */
+	int64_t if_revision; /* that it has to be at; 0: there may be none; -1: any */
+	bool rebooted;	     /* the journal's rows are of an earlier run of the host */
+	bool dry, apply;     /* apply: the definition may be new, and is written */
 	struct state_actor actor;
 	struct call *call; /* until it waits for the job; NULL: nobody asks */
 	struct job *job;

@@ -302,6 +302,25 @@ static int pool_say_steps(struct pool_run *r, struct err *e)
 	return ret;
 }
 
+static int pool_check_revision(const struct pool_run *r, int64_t revision, struct err *e)
+{
+	long long want = (long long)r->if_revision;
+
+	if (want < 0 || want == revision)
+		return 0;
+	if (!revision)
+		return err_set(e, ERR_POOL_REVISION,
+			       "VF pool '%s' does not exist, revision %lld was expected", r->name,
+			       want);
+	if (!want)
+		err_set(e, ERR_POOL_REVISION, "VF pool '%s' exists already, at revision %lld",
+			r->name, (long long)revision);
+	else
+		err_set(e, ERR_POOL_REVISION, "VF pool '%s' is at revision %lld, not %lld", r->name,
+			(long long)revision, want);
+	return err_hint(e, "vmctl sriov pool history %s shows who changed it", r->name);
+}
+
 /* Applied: what is new against what there is; the run's revision. */
 static int pool_compare(void *arg, const struct state_pool *row)
 {
@@ -322,6 +341,8 @@ static int pool_plan_apply(struct pool_run *r, struct err *e)
 
 	r->revision = 0;
 	ret = state_pool_list(r->set->d->state, r->name, pool_compare, r, e);
+	if (ret >= 0)
+		ret = pool_check_revision(r, r->revision, e);
 	if (ret < 0)
 		return ret;
 	if (r->revision)
@@ -352,9 +373,28 @@ static void pool_survey(uv_work_t *work)
 		pool_look(h, &r->inventory, r->op == POOL_UP ? &r->pool : NULL, r->marks, &r->use);
 }
 
+static int pool_take_revision(void *arg, const struct state_pool *row)
+{
+	*(int64_t *)arg = row->revision;
+	return 0;
+}
+
+static int pool_plan_delete(struct pool_run *r, struct err *e)
+{
+	int64_t revision = 0;
+	int ret = state_pool_list(r->set->d->state, r->name, pool_take_revision, &revision, e);
+
+	return ret < 0 ? ret : pool_check_revision(r, revision, e);
+}
+
 static int pool_ready(struct pool_run *r, struct err *e)
 {
-	int ret = r->apply ? pool_plan_apply(r, e) : 0;
+	int ret = 0;
+
+	if (r->apply)
+		ret = pool_plan_apply(r, e);
+	else if (r->op == POOL_DOWN)
+		ret = pool_plan_delete(r, e);
 
 	if (ret >= 0)
 		ret = pool_plan(r, e);

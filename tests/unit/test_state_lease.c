@@ -67,6 +67,8 @@ static void test_lease_round_trip(void **state)
 	struct state_lease lease = lease_of("0000:3b:00.0", "52:54:00:00:00:01"), got;
 	struct err e = { 0 };
 
+	lease.node = 3;
+	lease.distance = 21;
 	assert_int_equal(state_lease_at(f->s, lease.address, &got, &e), 0);
 	assert_int_equal(state_lease_add(f->s, &lease, &e), 0);
 	reopen(f);
@@ -80,6 +82,8 @@ static void test_lease_round_trip(void **state)
 	assert_string_equal(got.identity, lease.identity);
 	assert_string_equal(got.mac, lease.mac);
 	assert_string_equal(got.reason, lease.reason);
+	assert_int_equal(got.node, 3);
+	assert_int_equal(got.distance, 21);
 	assert_string_equal(got.quarantine, "");
 	assert_string_equal(got.boot_id, "boot");
 	assert_int_equal(got.created_ms, lease.created_ms);

@@ -62,7 +62,8 @@ static void test_list(void **state)
 	for (const struct errcat_entry *e = errcat_entries; e->name; e++)
 		rows++;
 	assert_int_equal(lines, rows);
-	assert_non_null(strstr(r.out, "E1201   vm.exists             there is a VM of this name"));
+	assert_non_null(
+		strstr(r.out, "E1201   vm.exists               there is a VM of this name"));
 	peer_run_free(&r);
 }
 
