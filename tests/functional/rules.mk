@@ -18,7 +18,7 @@ $(BUILD)/tests/functional/test_disk: | $(BUILD)/tests/guest/idle $(BUILD)/tests/
 $(BUILD)/tests/functional/test_follow: | $(BUILD)/tests/guest/count
 $(BUILD)/tests/functional/test_media: | $(BUILD)/tests/guest/media
 $(addprefix $(BUILD)/tests/functional/,test_net test_net_crash test_net_user): | $(addprefix $(BUILD)/tests/guest/,hotplug net)
-$(BUILD)/tests/functional/test_scsi: | $(BUILD)/tests/guest/scsi
+$(BUILD)/tests/functional/test_scsi: | $(addprefix $(BUILD)/tests/guest/,scsi hotplug)
 $(BUILD)/tests/functional/test_memory: | $(BUILD)/tests/guest/balloon
 $(BUILD)/tests/functional/test_timeline: | $(BUILD)/tests/guest/rng $(BUILD)/tests/guest/serial
 

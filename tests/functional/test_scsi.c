@@ -99,10 +99,46 @@ static void test_too_many(void **state)
 	assert_string_equal(json_get_str(e, "message", ""), "more than 320 files");
 }
 
+/* A controller that comes to a running VM, whose monitor is in its cage: a medium for its drive, and it goes */
+static void test_come_and_go(void **state)
+{
+	struct harness *h = *state;
+	AUTO_JSON struct json_object *came = NULL, *loaded = NULL, *went = NULL;
+	char program[512], params[1024];
+	struct client *c;
+
+	NEEDS_KVM;
+	harness_program("../tests/guest/hotplug", program, sizeof(program));
+	make_disk(h, 0);
+	harness_vmd(h, NULL, "--cgroup", "none", NULL);
+	c = harness_client(h);
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'one', 'profile': 'micro', 'memory': '32MiB', 'boot':"
+		 " {'kernel': '%s'}}}",
+		 program);
+	json_object_put(client_result(c, "vm.apply", params));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	snprintf(params, sizeof(params),
+		 "{'vm': 'one', 'device': {'type': 'virtio-scsi', 'disks': [{'path': '%s/d0'},"
+		 " {'id': 'cd0', 'kind': 'cdrom'}]}}",
+		 h->dir);
+	came = client_result(c, "vm.attach", params);
+	assert_string_equal(json_get_str(came, "device", ""), "scsi0");
+	snprintf(params, sizeof(params), "{'vm': 'one', 'drive': 'cd0', 'path': '%s'}",
+		 harness_file(h, "odd", "odd"));
+	loaded = client_error(c, "vm.media", params); /* no multiple of a sector */
+	assert_int_equal(json_get_int(loaded, "code", 0), ERR_FILE);
+	json_object_put(client_result(c, "vm.media", "{'vm': 'one'}"));
+	went = client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0'}");
+	assert_true(json_get_bool(went, "changed", false));
+	json_object_put(
+		client_error(c, "vm.media", "{'vm': 'one', 'drive': 'cd0', 'eject': true}"));
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_256), T(test_too_many) };
+	const struct CMUnitTest tests[] = { T(test_256), T(test_too_many), T(test_come_and_go) };
 #undef T
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
