@@ -143,7 +143,7 @@ static int field_set_list(const struct field_binder *b)
 			   : SIZE_MAX;
 	int ret = 0;
 
-	if (n > b->f->most)
+	if (n == SIZE_MAX || n > b->f->most)
 		return err_set(b->e, ERR_INVALID, "%s: expected a list of at most %zu", b->f->name,
 			       b->f->most);
 	list->items = calloc(n + 1, b->f->item_size);

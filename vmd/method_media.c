@@ -120,14 +120,15 @@ static void media_gathered(struct gather *gather)
 	struct guest *g = guest_find(m->d, m->id);
 	struct err e = gather->err;
 
-	if (gather->ret >= 0 && (!g || !g->proc || vmproc_pid(g->proc) != m->pid)) {
-		gather->ret = err_set(&e, ERR_VM_STATE, "VM '%s' has ended meanwhile",
-				      json_get_str(m->result, "name", ""));
-	}
-	if (gather->ret < 0)
+	if (gather->ret < 0) {
 		media_fail(m, &e);
-	else
+	} else if (!g || !g->proc || vmproc_pid(g->proc) != m->pid) {
+		err_set(&e, ERR_VM_STATE, "VM '%s' has ended meanwhile",
+			json_get_str(m->result, "name", ""));
+		media_fail(m, &e);
+	} else {
 		media_ask(m, g, json_at(gather->config, "/devices/0/path"), &gather->fds);
+	}
 	gather_free(gather);
 }
 

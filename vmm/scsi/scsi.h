@@ -93,7 +93,7 @@ bool scsi_target_has(const struct scsi_target *t, uint32_t lun);
 /* -errno: nothing is attached. batch_done(arg of new): after each run of done calls from the loop. */
 int scsi_target_attach(struct scsi_target *t, uv_loop_t *loop, void (*batch_done)(void *arg));
 void scsi_target_detach(struct scsi_target *t); /* on return no task runs */
-void scsi_target_start(struct scsi_target *t, struct scsi_task *task);
+void scsi_target_start(struct scsi_target *target, struct scsi_task *t);
 void scsi_target_submit(struct scsi_target *t); /* after one or more of start */
 
 /* To the state at power on: trays closed, nothing locked, what is told once is to be told. */

@@ -400,8 +400,11 @@ void scsi_target_start(struct scsi_target *target, struct scsi_task *t)
 		return;
 	}
 	c = scsi_command_find(u, t->cdb, &sense);
-	if (c)
-		sense = scsi_refuse(u, c, t->cdb);
+	if (!c) {
+		scsi_fail(t, sense);
+		return;
+	}
+	sense = scsi_refuse(u, c, t->cdb);
 	if (sense)
 		scsi_fail(t, sense);
 	else

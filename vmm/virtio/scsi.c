@@ -68,7 +68,7 @@ static void vscsi_respond(struct vscsi_req *r, const struct virtio_scsi_cmd_resp
 {
 	size_t done = iov_write(r->vr.iov + r->vr.nout, r->nresponse, 0, resp, len);
 
-	if (done < len)
+	if (done < len && r->response_tail.iov_base)
 		memcpy(r->response_tail.iov_base, (const uint8_t *)resp + done,
 		       MIN(len - done, r->response_tail.iov_len));
 }
