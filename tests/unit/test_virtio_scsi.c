@@ -463,7 +463,12 @@ static bool make_slow(struct fixture *f, int pipes[2])
 	if (strcmp(block_info(b)->engine, "io_uring"))
 		return false;
 	assert_int_equal(pipe(pipes), 0);
+	f->dev->class->stop(f->dev);
 	assert_int_equal(dup2(pipes[0], b->fd), b->fd);
+	block_uring_free(b->uring); /* it has the file that was there before */
+	b->uring = NULL;
+	assert_int_equal(block_uring_new(b, NULL), 0);
+	f->dev->class->start(f->dev);
 	return true;
 }
 
