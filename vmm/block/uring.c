@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Steps in an io_uring: io_uring(7). The ring is made by block_open, before the sandbox, and has the files;
-// afterwards only io_uring_enter is needed. If that is refused one day, the steps that the kernel did not
-// take, and all later ones, are run on the spot. On the thread of the attached loop.
+// Steps in an io_uring: io_uring(7). The ring is made by block_open, before the sandbox; afterwards only
+// io_uring_enter is needed. If that is refused one day, the steps that the kernel did not take, and all later ones,
+// are run on the spot. The ring has no registered files: the kernel closes those some time after the end of the
+// process, and what locks the image is its descriptor. On the thread of the attached loop.
 #include "vmm/block/engine.h"
 
 #include <errno.h>
@@ -21,8 +22,6 @@ struct block_poll {
 
 struct block_uring {
 	struct io_uring ring;
-	int files[BLOCK_BACKING_MAX + 1]; /* borrowed: what the ring may use, by its index there */
-	unsigned int nfiles;
 	struct block_poll *poll; /* owned by the loop while attached */
 	struct block_req
 		*unsubmitted[BLOCK_DEPTH]; /* in the ring's queue, the kernel has not taken them */
@@ -33,21 +32,19 @@ struct block_uring {
 };
 
 /*
- * From here on the ring takes these operations alone, on the image and what it is based on, and no other settings: what
+ * From here on the ring takes these operations alone, on descriptors that we have, and no other settings: what
  * is sent through a ring is no system call, so that seccomp does not see it (io_uring_register(2), restrictions).
  */
 static int block_uring_restrict(struct io_uring *ring)
 {
 	static const uint8_t ops[] = { IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
 				       IORING_OP_FALLOCATE };
-	struct io_uring_restriction allowed[ARRAY_SIZE(ops) + 1] = { 0 };
+	struct io_uring_restriction allowed[ARRAY_SIZE(ops)] = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
 		allowed[i].opcode = IORING_RESTRICTION_SQE_OP;
 		allowed[i].sqe_op = ops[i];
 	}
-	allowed[ARRAY_SIZE(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
-	allowed[ARRAY_SIZE(ops)].sqe_flags = IOSQE_FIXED_FILE;
 	/* liburing 2.3 declares these two functions and does not export them */
 	if (syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_RESTRICTIONS, allowed,
 		    ARRAY_SIZE(allowed)) < 0 ||
@@ -55,13 +52,6 @@ static int block_uring_restrict(struct io_uring *ring)
 		    0)
 		return -errno;
 	return 0;
-}
-
-static int block_uring_files(const struct block *b, struct block_uring *u)
-{
-	for (; b && u->nfiles < ARRAY_SIZE(u->files); b = b->qcow2 ? qcow2_below(b->qcow2) : NULL)
-		u->files[u->nfiles++] = b->fd;
-	return io_uring_register_files(&u->ring, u->files, u->nfiles);
 }
 
 static int block_uring_init(struct io_uring *ring)
@@ -87,9 +77,7 @@ int block_uring_new(struct block *b, struct err *e)
 		free(u);
 		return err_ret(e, ret, "io_uring_setup");
 	}
-	ret = block_uring_files(b, u);
-	if (ret >= 0)
-		ret = block_uring_restrict(&u->ring);
+	ret = block_uring_restrict(&u->ring);
 	if (ret < 0) {
 		block_uring_free(u);
 		return err_ret(e, ret, "io_uring_register");
@@ -158,34 +146,22 @@ int block_uring_attach(struct block *b)
 
 /* --- the ring's side ------------------------------------------------------------------------------------ */
 
-/* Where the ring has the descriptor; one that it does not have, which cannot be, is refused by it. */
-static int block_uring_file(const struct block_uring *u, int fd)
-{
-	unsigned int i = 0;
-
-	while (i < u->nfiles && u->files[i] != fd)
-		i++;
-	return (int)i;
-}
-
-static void block_uring_prepare(const struct block_uring *u, struct io_uring_sqe *sqe,
-				struct block_req *r)
+static void block_uring_prepare(struct io_uring_sqe *sqe, struct block_req *r)
 {
 	const struct block_step *s = &r->step;
-	int fd = block_uring_file(u, s->fd);
 
 	switch ((enum block_step_kind)s->kind) {
 	case BLOCK_STEP_READV:
-		io_uring_prep_readv(sqe, fd, s->iov, s->niov, s->offset);
+		io_uring_prep_readv(sqe, s->fd, s->iov, s->niov, s->offset);
 		break;
 	case BLOCK_STEP_WRITEV:
-		io_uring_prep_writev2(sqe, fd, s->iov, s->niov, s->offset, s->mode);
+		io_uring_prep_writev2(sqe, s->fd, s->iov, s->niov, s->offset, s->mode);
 		break;
 	case BLOCK_STEP_SYNC:
-		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, s->fd, IORING_FSYNC_DATASYNC);
 		break;
 	case BLOCK_STEP_FALLOCATE:
-		io_uring_prep_fallocate(sqe, fd, s->mode, (off_t)s->offset, (off_t)s->len);
+		io_uring_prep_fallocate(sqe, s->fd, s->mode, (off_t)s->offset, (off_t)s->len);
 		break;
 	case BLOCK_STEP_FAIL:
 	case BLOCK_STEP_DISCARD:
@@ -195,7 +171,6 @@ static void block_uring_prepare(const struct block_uring *u, struct io_uring_sqe
 		io_uring_prep_nop(sqe); /* not reached: run on the spot */
 		break;
 	}
-	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data(sqe, r);
 }
 
@@ -237,7 +212,7 @@ static bool block_uring_fill(struct block *b)
 			block_put_back(b, r);
 			break;
 		}
-		block_uring_prepare(u, sqe, r);
+		block_uring_prepare(sqe, r);
 		u->unsubmitted[u->nunsubmitted++] = r;
 	}
 	return any;
