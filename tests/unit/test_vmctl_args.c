@@ -126,7 +126,7 @@ static void test_bad_usage(void **state)
 	(void)state;
 	check_bad("strat a", "unknown command 'strat'; did you mean 'start'?");
 	check_bad("frobnicate", "unknown command 'frobnicate'");
-	check_bad("res x", "ambiguous command 'res': restart, reset, resume");
+	check_bad("res x", "ambiguous command 'res': restart, reset, resume, resize");
 	check_bad("host", "'host' needs a command: info, doctor");
 	check_bad("host inof", "unknown command 'host inof'; did you mean 'info'?");
 	check_bad("start", "'start' needs VM...");
