@@ -55,7 +55,7 @@ static const struct seccomp_call seccomp_calls[] = {
 	{ "sendmsg", CONTROL, "answers and events" },
 	{ "mremap", CONTROL, "a message that grows" },
 	{ "eventfd2", CONTROL, "doorbells and interrupts of a device that comes later" },
-	{ "fstat", CONTROL, "how large the kernel is" },
+	{ "fstat", CONTROL, "how large the kernel is, and an image that may have grown" },
 	{ "newfstatat", CONTROL, "the same, in glibc before 2.39", SECCOMP_EQUAL, 3,
 	  AT_EMPTY_PATH },
 
