@@ -31,13 +31,21 @@ static void make_image(struct world *w, const char *name)
 	assert_int_equal(truncate(w->image, DISK_SIZE), 0);
 }
 
+/* A guest of tests/guest, and what follows its path in the definition */
+static void boots(struct world *w, const char *guest)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "../tests/guest/%s", guest);
+	harness_program(path, w->kernel, sizeof(w->kernel));
+}
+
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
 	w->h = harness_new();
-	harness_program("vmm", w->kernel, sizeof(w->kernel));
-	strcpy(strstr(w->kernel, "bin/vmm"), "tests/guest/idle");
+	boots(w, "idle");
 	make_image(w, "disk");
 	*state = w;
 	return 0;
@@ -244,7 +252,7 @@ static void test_it_grows(void **state)
 
 	NEEDS_KVM;
 	serve(w);
-	strcpy(strstr(w->kernel, "tests/guest/idle"), "tests/guest/grow");
+	boots(w, "grow");
 	define(w->c, w, "one", "}, {'type': 'debug-port'", NULL);
 	client_expect_error(w->c, "vm.resize", DISK0, ERR_VM_STATE, "VM 'one' is stopped",
 			    "start it first: vmctl start one");
@@ -295,8 +303,7 @@ static void start_reader(struct world *w, const char *on_error)
 
 	serve(w);
 	json_object_put(client_result(w->c, "event.subscribe", NULL));
-	strcpy(strstr(w->kernel, "tests/guest/"), "tests/guest/blkload");
-	strcat(w->kernel, "', 'cmdline': 'ops=100 depth=4");
+	boots(w, "blkload', 'cmdline': 'ops=100 depth=4");
 	snprintf(more, sizeof(more),
 		 ", 'on_error': '%s', 'ops_per_second': 50, 'burst_ms': 20}, {'type': 'debug-port'",
 		 on_error);
