@@ -238,9 +238,17 @@ static int gather_nic_kind_tap(struct gather_nic *n, struct err *e)
 
 /* --- vhost-net ----------------------------------------------------------------------------------- */
 
+/* With vhost-net vmm does not see the frames: whose address they are from is then for the bridge to look at, or nobody. */
+static bool gather_nic_is_watched(const struct gather_nic *n)
+{
+	return json_get_bool(n->device, "spoofing", false) ||
+	       json_get_bool(n->detail, "guarded", n->dry && !json_get(n->network, "tap"));
+}
+
 static int gather_nic_vhost(struct gather_nic *n, struct err *e)
 {
-	const char *how = json_get_str(n->device, "vhost", "auto");
+	const char *asked = json_get_str(n->device, "vhost", "auto");
+	const char *how = !strcmp(asked, "auto") && !gather_nic_is_watched(n) ? "off" : asked;
 	bool must = !strcmp(how, "on");
 	struct err why = { 0 };
 	unsigned int i = 0;
