@@ -231,9 +231,16 @@ static void client_message(struct conn *conn, struct json_object *msg, struct fd
 {
 	struct client *c = conn->arg;
 
+	struct err e;
+
 	(void)fds; /* no method takes descriptors; they are closed */
 	if (c->refused)
 		return;
+	if (json_get(msg, "fds")) {
+		err_set(&e, ERR_RPC_REQUEST, "'fds': no method takes descriptors");
+		conn_send(conn, rpc_error(NULL, &e, NULL), NULL);
+		return;
+	}
 	if (json_object_is_type(msg, json_type_array))
 		client_batch(c, msg);
 	else

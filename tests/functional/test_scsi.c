@@ -118,6 +118,10 @@ static void test_come_and_go(void **state)
 		 program);
 	json_object_put(client_result(c, "vm.apply", params));
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	json_object_put(
+		client_result(c, "vm.wait",
+			      "{'vm': 'one', 'for': 'console', 'regex': '^waits for devices', "
+			      "'timeout_ms': 20000}"));
 	snprintf(params, sizeof(params),
 		 "{'vm': 'one', 'device': {'type': 'virtio-scsi', 'disks': [{'path': '%s/d0'},"
 		 " {'id': 'cd0', 'kind': 'cdrom'}]}}",
