@@ -32,8 +32,8 @@ struct idle_monitor {
 	struct bench_series dirty_mib, wakeups;
 };
 
-/* Start one; it is up when its guest has said so on the console. */
-static void idle_start(struct idle_monitor *m, unsigned int i)
+/* Start one; it is up when its guest has said so on the console. False: it has not. */
+static bool idle_start(struct idle_monitor *m, unsigned int i)
 {
 	struct pollfd p = { .events = POLLIN };
 	int out[2];
@@ -45,8 +45,7 @@ static void idle_start(struct idle_monitor *m, unsigned int i)
 	close(out[1]);
 	m->outs[i] = out[0];
 	p.fd = out[0];
-	if (poll(&p, 1, IDLE_READY_MS) != 1 || read(out[0], &byte, 1) != 1)
-		errx(1, "%s: the guest does not run", m->c.name);
+	return poll(&p, 1, IDLE_READY_MS) == 1 && read(out[0], &byte, 1) == 1;
 }
 
 /* Sum of Private_Dirty of all mappings that are not the guest's RAM: one, or its first 2 MiB apart (small pages). */
@@ -123,14 +122,25 @@ static void idle_end(struct idle_monitor *m, unsigned int n)
 	}
 }
 
+/* All of a round; none is left when one does not come up. */
+static void idle_start_round(struct idle_monitor *m, size_t nmonitors, unsigned int i)
+{
+	for (size_t k = 0; k < nmonitors; k++) {
+		if (idle_start(&m[k], i))
+			continue;
+		for (size_t j = 0; j < nmonitors; j++)
+			idle_end(&m[j], j <= k ? i + 1 : i);
+		errx(1, "%s: the guest does not run", m[k].c.name);
+	}
+}
+
 static void idle_measure(struct idle_monitor *m, size_t nmonitors, unsigned int rounds,
 			 unsigned int window_s)
 {
 	struct timespec window = { .tv_sec = window_s };
 
 	for (unsigned int i = 0; i < rounds; i++)
-		for (size_t k = 0; k < nmonitors; k++)
-			idle_start(&m[k], i);
+		idle_start_round(m, nmonitors, i);
 	for (unsigned int i = 0; i < rounds; i++)
 		for (size_t k = 0; k < nmonitors; k++) {
 			bench_add(&m[k].dirty_mib, idle_dirty_mib(m[k].pids[i]));
