@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* See leases.h. */
 #include "tests/functional/leases.h"
+#include "tests/functional/rows.h"
 
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,24 +100,6 @@ int leases_teardown(void **state)
 
 /* --- what is looked at ---------------------------------------------------------------------------- */
 
-int64_t leases_count_rows(struct leases_world *w, const char *table)
-{
-	char path[300], sql[64];
-	sqlite3_stmt *stmt;
-	sqlite3 *db;
-	int64_t n;
-
-	snprintf(path, sizeof(path), "%s/state.db", w->h->state_dir);
-	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
-	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	n = sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	sqlite3_close(db);
-	return n;
-}
-
 struct json_object *leases_find(struct leases_world *w, const char *pci)
 {
 	AUTO_JSON struct json_object *o = client_result(w->c, "lease.list", NULL);
@@ -144,8 +126,8 @@ void leases_expect_clean(struct leases_world *w)
 {
 	simhost_snapshot(w->h, w->after);
 	assert_string_equal(w->after, w->before);
-	assert_int_equal(leases_count_rows(w, "lease"), 0);
-	assert_int_equal(leases_count_rows(w, "journal"), w->journal);
+	assert_int_equal(rows_count(w->h, "lease"), 0);
+	assert_int_equal(rows_count(w->h, "journal"), w->journal);
 }
 
 void leases_expect_taken(struct leases_world *w)

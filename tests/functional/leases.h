@@ -35,8 +35,6 @@ void leases_define(struct leases_world *w, const char *name, const char *first, 
 /* A VM with this passthrough, JSON without the brackets around. */
 void leases_define_passthrough(struct leases_world *w, const char *name, const char *passthrough);
 
-/* Rows of a table of vmd's database. */
-int64_t leases_count_rows(struct leases_world *w, const char *table);
 /* A device's lease, owned, or NULL. */
 struct json_object *leases_find(struct leases_world *w, const char *pci);
 void leases_expect(struct leases_world *w, const char *pci, const char *vm, const char *state);

@@ -2,7 +2,6 @@
 /* See netw.h. */
 #include "tests/functional/netw.h"
 
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,22 +76,4 @@ const char *netw_shown(struct netw *w, const char *vm, int n, const char *key)
 	snprintf(text, sizeof(text), "%s",
 		 json_at(o, pointer) ? json_object_get_string(json_at(o, pointer)) : "");
 	return text;
-}
-
-int64_t netw_rows(struct netw *w, const char *table)
-{
-	char path[300], sql[64];
-	sqlite3_stmt *stmt;
-	sqlite3 *db;
-	int64_t n;
-
-	snprintf(path, sizeof(path), "%s/state.db", w->h->state_dir);
-	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
-	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	n = sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	sqlite3_close(db);
-	return n;
 }

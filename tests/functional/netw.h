@@ -36,7 +36,5 @@ void netw_start(struct netw *w, const char *vm);
 void netw_end(struct netw *w, const char *vm);
 /* What vm.get says of the VM's n-th card, "": nothing; valid until the next call. */
 const char *netw_shown(struct netw *w, const char *vm, int n, const char *key);
-/* Rows of a table of vmd's database. */
-int64_t netw_rows(struct netw *w, const char *table);
 
 #endif

@@ -4,7 +4,6 @@
  * and devices of a simulated host with a fake one, whatever ends in between.
  */
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 
 #include "lib/errcat.h"
 #include "tests/functional/crash.h"
+#include "tests/functional/rows.h"
 #include "tests/functional/scene.h"
 #include "tests/functional/simhost.h"
 
@@ -257,33 +257,15 @@ static void begin_sim(struct world *w, const char *fake)
 #define ATTACH "{'vm': 'one', 'passthrough': {'pci': '" VF "', 'mac': '52:54:00:00:00:07'}}"
 #define DETACH "{'vm': 'one', 'device': 'pci0', 'timeout_ms': 15000}"
 
-static int64_t count_rows(struct world *w, const char *table)
-{
-	char path[300], sql[64];
-	sqlite3_stmt *stmt;
-	sqlite3 *db;
-	int64_t n;
-
-	snprintf(path, sizeof(path), "%s/state.db", w->h->state_dir);
-	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
-	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	n = sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	sqlite3_close(db);
-	return n;
-}
-
 /* The host is as it was, and no row says otherwise. */
 static void expect_clean(struct world *w)
 {
 	expect_attachments(w, "");
 	simhost_snapshot(w->h, w->after);
 	assert_string_equal(w->after, w->before);
-	assert_int_equal(count_rows(w, "lease"), 0);
-	assert_int_equal(count_rows(w, "journal"), 0);
-	assert_int_equal(count_rows(w, "attachment"), 0);
+	assert_int_equal(rows_count(w->h, "lease"), 0);
+	assert_int_equal(rows_count(w->h, "journal"), 0);
+	assert_int_equal(rows_count(w->h, "attachment"), 0);
 }
 
 static void expect_has(struct world *w)
@@ -295,7 +277,7 @@ static void expect_has(struct world *w)
 	assert_string_equal(json_get_str(lease, "pci", ""), VF);
 	assert_string_equal(json_get_str(lease, "state", ""), "in-use");
 	assert_string_equal(simhost_driver(w->h, VF), "vfio-pci");
-	assert_int_equal(count_rows(w, "lease"), 1);
+	assert_int_equal(rows_count(w->h, "lease"), 1);
 }
 
 static void test_vf(void **state)

@@ -11,6 +11,7 @@
 
 #include "lib/errcat.h"
 #include "tests/functional/leases.h"
+#include "tests/functional/rows.h"
 #include "tests/functional/scene.h"
 #include "tests/lib/tempdir.h"
 
@@ -212,7 +213,7 @@ static void test_stray(void **state)
 			    "echo > /sys/bus/pci/devices/" VF "/driver_override; "
 			    "echo " VF " > /sys/bus/pci/drivers/vfio-pci/unbind");
 	assert_string_equal(simhost_driver(w->h, VF), "vfio-pci");
-	assert_int_equal(leases_count_rows(w, "lease"), 0);
+	assert_int_equal(rows_count(w->h, "lease"), 0);
 }
 
 /* The VM's device was another one when it ran last. */

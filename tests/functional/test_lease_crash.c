@@ -6,6 +6,7 @@
 
 #include "lib/errcat.h"
 #include "tests/functional/crash.h"
+#include "tests/functional/rows.h"
 #include "tests/functional/leases.h"
 #include "tests/functional/scene.h"
 
@@ -81,7 +82,7 @@ static void expect_exact(struct leases_world *w)
 	}
 	leases_expect(w, VF, "two", "in-use");
 	assert_string_equal(simhost_driver(w->h, VF), "vfio-pci");
-	assert_int_equal(leases_count_rows(w, "lease"), 1);
+	assert_int_equal(rows_count(w->h, "lease"), 1);
 }
 
 static void every_step(struct leases_world *w, const char *method, bool running)
@@ -138,7 +139,7 @@ static void test_race(void **state)
 		json_object_put(client_result(w->c, "vm.kill",
 					      json_get(first, "error") ? "{'vm': 'two'}"
 								       : "{'vm': 'one'}"));
-		assert_int_equal(leases_count_rows(w, "lease"), 0);
+		assert_int_equal(rows_count(w->h, "lease"), 0);
 	}
 	leases_expect_clean(w);
 }

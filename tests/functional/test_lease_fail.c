@@ -8,6 +8,7 @@
 
 #include "lib/errcat.h"
 #include "tests/functional/leases.h"
+#include "tests/functional/rows.h"
 #include "tests/functional/scene.h"
 #include "tests/lib/tempdir.h"
 
@@ -158,8 +159,8 @@ static void test_vanished(void **state)
 	json_object_put(
 		simhost_step(w->h, "{'op':'vfs','pf':'0000:10:00.0','count':0,'autoprobe':true}"));
 	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'two'}"));
-	assert_int_equal(leases_count_rows(w, "lease"), 0);
-	assert_int_equal(leases_count_rows(w, "journal"), 0);
+	assert_int_equal(rows_count(w->h, "lease"), 0);
+	assert_int_equal(rows_count(w->h, "journal"), 0);
 	leases_expect_error(w, "vm.start", "{'vm': 'two'}", ERR_PCI_NOT_FOUND, VF);
 }
 

@@ -16,6 +16,7 @@
 
 #include "lib/errcat.h"
 #include "tests/functional/netw.h"
+#include "tests/functional/rows.h"
 
 /* A start of a VM with that card fails so. */
 static void refused(struct netw *w, const char *card, int code, const char *message,
@@ -25,7 +26,7 @@ static void refused(struct netw *w, const char *card, int code, const char *mess
 	client_expect_error(w->c, "vm.start", "{'vm': 'bad', 'dry_run': true}", code, message,
 			    hint);
 	client_expect_error(w->c, "vm.start", "{'vm': 'bad'}", code, message, hint);
-	assert_int_equal(netw_rows(w, "nic"), 0);
+	assert_int_equal(rows_count(w->h, "nic"), 0);
 	assert_int_equal(netns_count("vm"), 0);
 }
 
@@ -75,7 +76,7 @@ static void test_bridge(void **state)
 			 "VHOST  GUARDED  LINK\nnet0    52:54:00:aa:00:01  bridge   br0     "));
 	netw_end(w, "web");
 	assert_false(netns_has(tap));
-	assert_int_equal(netw_rows(w, "nic"), 0);
+	assert_int_equal(rows_count(w->h, "nic"), 0);
 	assert_string_equal(netw_shown(w, "web", 0, "device"), "");
 	/* the same name again; and unguarded */
 	netw_define(w, "web", "'network': {'bridge': 'br0'}, 'spoofing': true");
@@ -220,8 +221,8 @@ static void test_same_mac(void **state)
 		w->c, "vm.start", "{'vm': 'b'}", ERR_NET_MAC,
 		"device 'net0': MAC address 52:54:00:00:00:01 is that of 'net0' of VM 'a'",
 		"give one of them another: mac");
-	assert_int_equal(netw_rows(w, "nic"), 1);
-	assert_int_equal(netw_rows(w, "private_link"), 0);
+	assert_int_equal(rows_count(w->h, "nic"), 1);
+	assert_int_equal(rows_count(w->h, "private_link"), 0);
 	netw_end(w, "a");
 	netw_start(w, "b");
 }
@@ -354,7 +355,7 @@ static void test_private(void **state)
 	link = netns_link("vmd-back");
 	assert_string_equal(json_get_str(link, "ifalias", ""), "private link back");
 	assert_string_equal(json_get_str(link, "inet6_addr_gen_mode", ""), "none");
-	assert_int_equal(netw_rows(w, "private_link"), 2);
+	assert_int_equal(rows_count(w->h, "private_link"), 2);
 	assert_int_equal(netns_count("vmd-"), 2);
 	netw_end(w, "a");
 	snprintf(bridge, sizeof(bridge), "%s", netw_shown(w, "c", 0, "bridge"));
@@ -413,10 +414,10 @@ static void test_attach(void **state)
 			    "'br7'}}}",
 			    ERR_NET_BRIDGE, "device 'net2': there is no bridge 'br7'",
 			    "ip link add br7 type bridge && ip link set br7 up");
-	assert_int_equal(netw_rows(w, "nic"), 2);
+	assert_int_equal(rows_count(w->h, "nic"), 2);
 	json_object_put(client_result(w->c, "vm.detach", "{'vm': 'a', 'device': 'net1'}"));
 	netns_wait_gone("vmd-back");
-	assert_int_equal(netw_rows(w, "nic"), 1);
+	assert_int_equal(rows_count(w->h, "nic"), 1);
 	assert_int_equal(netns_count("vm"), 1);
 	netw_end(w, "a");
 }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "tests/functional/crash.h"
+#include "tests/functional/rows.h"
 #include "tests/functional/netw.h"
 
 #define CARD "'network': {'private': 'back'}"
@@ -42,7 +43,7 @@ static void test_both_end(void **state)
 	assert_true(netns_has("vmd-back"));
 	netw_serve(w);
 	netns_wait_gone("vmd-back");
-	assert_int_equal(netw_rows(w, "nic"), 0);
+	assert_int_equal(rows_count(w->h, "nic"), 0);
 }
 
 /* --- at each step ---------------------------------------------------------------------------------------- */
@@ -97,13 +98,13 @@ static void expect_exact(struct netw *w)
 	if (runs(w)) {
 		assert_string_equal(netw_shown(w, "a", 0, "bridge"), "vmd-back");
 		assert_true(netns_has(netw_shown(w, "a", 0, "tap")));
-		assert_int_equal(netw_rows(w, "nic"), 1);
-		assert_int_equal(netw_rows(w, "private_link"), 1);
+		assert_int_equal(rows_count(w->h, "nic"), 1);
+		assert_int_equal(rows_count(w->h, "private_link"), 1);
 		return;
 	}
 	netns_wait_gone("vmd-back");
 	assert_int_equal(netns_count("vm"), 0);
-	assert_int_equal(netw_rows(w, "nic"), 0);
+	assert_int_equal(rows_count(w->h, "nic"), 0);
 }
 
 static void every_step(struct netw *w, const char *method, bool running)

@@ -14,6 +14,7 @@
 #include "lib/errcat.h"
 #include "lib/fdio.h"
 #include "tests/functional/netw.h"
+#include "tests/functional/rows.h"
 
 #define PORT 8080
 #define CARD "'network': {'user': {'forwards': ['tcp:127.0.0.1:8080:80', 'udp:5353:53']}}"
@@ -187,7 +188,7 @@ static void test_refused(void **state)
 			    "127.0.0.1/8080:22', exiting",
 			    "the port is in use (ss -lntup), or below 1024: sysctl "
 			    "net.ipv4.ip_unprivileged_port_start");
-	assert_int_equal(netw_rows(w, "nic"), 1);
+	assert_int_equal(rows_count(w->h, "nic"), 1);
 }
 
 static void test_not_installed(void **state)

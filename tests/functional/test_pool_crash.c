@@ -7,6 +7,7 @@
 
 #include "lib/errcat.h"
 #include "tests/functional/crash.h"
+#include "tests/functional/rows.h"
 #include "tests/functional/leases.h"
 #include "tests/functional/scene.h"
 #include "vmm/sandbox.h"
@@ -59,7 +60,7 @@ static void expect_either(struct leases_world *w, int from, int to)
 	leases_wait_idle(w);
 	vfs = pool_vfs(w);
 	assert_true(vfs == from || vfs == to);
-	assert_int_equal(leases_count_rows(w, "lease"), 0);
+	assert_int_equal(rows_count(w->h, "lease"), 0);
 	if (!vfs) {
 		leases_expect_clean(w);
 		return;
@@ -126,12 +127,12 @@ static void test_set_by_hand(void **state)
 	simhost_snapshot(w->h, w->made[0]); /* the link stays up: nobody asked for it to go down */
 	do {
 		leases_wait_idle(w);
-		assert_int_equal(leases_count_rows(w, "journal"), 0);
+		assert_int_equal(rows_count(w->h, "journal"), 0);
 		json_object_put(client_result(w->c, "sriov.pf.set", none));
 	} while (leases_ask_and_die(w, "sriov.pf.set", two, ++n));
 	simhost_snapshot(w->h, w->after);
 	assert_string_equal(w->after, w->made[2]);
-	assert_int_equal(leases_count_rows(w, "journal"), 0);
+	assert_int_equal(rows_count(w->h, "journal"), 0);
 	print_message("# sriov.pf.set: %u steps\n", n - 1);
 	assert_in_range(n, 10, 1000);
 }
@@ -147,7 +148,7 @@ static void expect_vm(struct leases_world *w)
 		return;
 	}
 	leases_expect(w, "0000:10:10.0", "one", "in-use");
-	assert_int_equal(leases_count_rows(w, "lease"), 1);
+	assert_int_equal(rows_count(w->h, "lease"), 1);
 	assert_string_equal(simhost_driver(w->h, "0000:10:10.0"), "vfio-pci");
 	vf = simhost_step(w->h, "{'op':'vf-get','pf':'" PF "','vf':0}");
 	assert_string_equal(json_get_str(vf, "mac", ""), "52:54:00:00:00:01");
@@ -163,7 +164,7 @@ static void every_step_of_vm(struct leases_world *w, const char *method, bool ru
 		SKIP_BECAUSE("ptrace(2) is not permitted");
 	bring(w, 2);
 	simhost_snapshot(w->h, w->before);
-	w->journal = leases_count_rows(w, "journal");
+	w->journal = rows_count(w->h, "journal");
 	leases_define_passthrough(w, "one",
 				  "{'pool': 'front', 'mac': '52:54:00:00:00:01', 'vlan': 100}");
 	do {
@@ -202,7 +203,7 @@ static void test_race(void **state)
 	NEEDS_KVM;
 	bring(w, 1);
 	simhost_snapshot(w->h, w->before);
-	w->journal = leases_count_rows(w, "journal");
+	w->journal = rows_count(w->h, "journal");
 	leases_define_passthrough(w, "one", "{'pool': 'front'}");
 	leases_define_passthrough(w, "two", "{'pool': 'front'}");
 	other = harness_client(w->h);
@@ -218,10 +219,10 @@ static void test_race(void **state)
 		assert_int_equal(json_get_int(json_get(lost, "error"), "code", 0),
 				 ERR_POOL_EXHAUSTED);
 		leases_expect(w, "0000:10:10.0", winner, "in-use");
-		assert_int_equal(leases_count_rows(w, "lease"), 1);
+		assert_int_equal(rows_count(w->h, "lease"), 1);
 		wins[!strcmp(winner, "two")]++;
 		json_object_put(client_result(w->c, "vm.kill", strcmp(winner, "two") ? one : two));
-		assert_int_equal(leases_count_rows(w, "lease"), 0);
+		assert_int_equal(rows_count(w->h, "lease"), 0);
 	}
 	print_message("# %d races: one won %d, two %d\n", RACES, wins[0], wins[1]);
 	leases_expect_clean(w);

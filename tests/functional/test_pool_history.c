@@ -6,6 +6,7 @@
 
 #include "lib/errcat.h"
 #include "tests/functional/leases.h"
+#include "tests/functional/rows.h"
 #include "tests/functional/pools.h"
 #include "tests/functional/scene.h"
 
@@ -101,7 +102,7 @@ static void test_history(void **state)
 	list = client_result(w->c, "pool.history", "{'name': 'front'}");
 	assert_int_equal(json_object_array_length(json_get(list, "revisions")), 2);
 	json_object_put(client_result(w->c, "pool.delete", "{'name': 'front'}"));
-	assert_int_equal(leases_count_rows(w, "pool_revision"), 0);
+	assert_int_equal(rows_count(w->h, "pool_revision"), 0);
 	fresh = client_result(w->c, "pool.diff", pools_params("front", "['" PF "']", 7));
 	assert_false(json_get_bool(fresh, "exists", true));
 	pools_apply(w, "front", "['" PF "']", 2, "created");
