@@ -22,6 +22,7 @@ struct guest_signal {
 	char device[64];
 	uint64_t errors;  /* not told yet */
 	uint64_t told_ms; /* the last error; 0: none yet */
+	bool asked;	  /* the guest was, because of an error */
 };
 
 struct guest_signals {
@@ -100,23 +101,23 @@ static struct json_object *guest_signal_data(const struct guest *g, const struct
 
 /* --- errors -------------------------------------------------------------------------------------------- */
 
-static void guest_signal_error(struct guest *g, const struct state_lease *l)
+/* False: not so soon after the last one. */
+static bool guest_signal_tell_error(struct guest *g, struct guest_signal *s,
+				    const struct state_lease *l)
 {
-	struct guest_signal *s = guest_signal_of(g, l->device);
 	uint64_t now = uv_now(&g->d->loop);
 
-	if (!s)
-		return;
 	s->errors++;
 	if (s->told_ms && now - s->told_ms < GUEST_SIGNAL_ERROR_MS)
-		return;
+		return false;
 	event_emit(g->d->events, "device.error", g->id,
 		   json_add_int(guest_signal_data(g, l), "errors", (int64_t)s->errors));
 	s->told_ms = MAX(now, 1ull);
 	s->errors = 0;
+	return true;
 }
 
-/* --- requests ------------------------------------------------------------------------------------------ */
+/* --- what the guest is asked ------------------------------------------------------------------------------- */
 
 static int64_t guest_signal_ms(const struct guest *g)
 {
@@ -127,6 +128,43 @@ static struct state_actor guest_signal_actor(void)
 {
 	return (struct state_actor){ .program = "vmd" };
 }
+
+/* False: that failed, and was logged. A request is told with the job that begins. */
+static bool guest_signal_detach(struct guest *g, const char *device, bool requested,
+				struct plug_plan *take_plan)
+{
+	struct guest_plug_request r = { .timeout_ms = guest_signal_ms(g),
+					.requested = requested,
+					.actor = guest_signal_actor() };
+	struct job *job;
+	struct err e;
+
+	if (guest_plug_begin(g, &r, take_plan, &job, &e) >= 0)
+		return true;
+	log_limited(&g->d->log, &g->lost_limit,
+		    "VM '%s': %s device '%s'%s, and the guest cannot be asked: %s", g->name,
+		    requested ? "the host wants" : "the host reports an error of", device,
+		    requested ? " back" : "", e.msg);
+	plug_plan_fini(take_plan);
+	return false;
+}
+
+/* A guest that was asked in vain, as it has no hot-plug, is not asked for each error. */
+static void guest_signal_error(struct guest *g, const struct state_lease *l, struct plug_plan *plan)
+{
+	const char *policy = json_get_str(plan->config, "on_device_error", "report");
+	enum guest_plug_state state = guest_plug_state(g, l->device);
+	struct guest_signal *s = guest_signal_of(g, l->device);
+
+	if (!s || !guest_signal_tell_error(g, s, l) || strcmp(policy, "detach") != 0)
+		return;
+	if (state == GUEST_PLUG_KEPT)
+		guest_plug_again(g, l->device);
+	else if (state == GUEST_PLUG_NONE && !s->asked)
+		s->asked = guest_signal_detach(g, l->device, false, plan);
+}
+
+/* --- requests ------------------------------------------------------------------------------------------ */
 
 /* The guest was asked and keeps the device, which the definition does not put up with. */
 static void guest_signal_stop(struct guest *g, const char *device)
@@ -187,23 +225,6 @@ static void guest_signal_report(struct guest *g, const struct state_lease *l)
 		    e.msg);
 }
 
-/* The request is told with the job that begins. */
-static void guest_signal_detach(struct guest *g, const char *device, struct plug_plan *take_plan)
-{
-	struct guest_plug_request r = { .timeout_ms = guest_signal_ms(g),
-					.requested = true,
-					.actor = guest_signal_actor() };
-	struct job *job;
-	struct err e;
-
-	if (guest_plug_begin(g, &r, take_plan, &job, &e) >= 0)
-		return;
-	log_limited(&g->d->log, &g->lost_limit,
-		    "VM '%s': the host wants device '%s' back, and the guest cannot be asked: %s",
-		    g->name, device, e.msg);
-	plug_plan_fini(take_plan);
-}
-
 static void guest_signal_request(struct guest *g, const struct state_lease *l,
 				 struct plug_plan *plan)
 {
@@ -212,7 +233,7 @@ static void guest_signal_request(struct guest *g, const struct state_lease *l,
 	bool asks = strcmp(policy, "report") != 0;
 
 	if (asks && state == GUEST_PLUG_NONE && !l->requested_ms) {
-		guest_signal_detach(g, l->device, plan);
+		guest_signal_detach(g, l->device, true, plan);
 		return;
 	}
 	guest_signal_report(g, l);
@@ -236,15 +257,15 @@ bool guest_signal(struct guest *g, const char *type, const char *message)
 	if (!error && !request)
 		return false;
 	r = guest_signal_lease(g, message, &l, &e);
-	if (r >= 0 && request)
+	if (r >= 0)
 		r = state_vm_get(g->d->state, g->id, &vm, &e);
-	if (r >= 0 && request)
+	if (r >= 0)
 		r = plug_plan_detach(g->d, &vm, g->revision, message, false, &plan, &e);
 	if (r < 0)
 		log_limited(&g->d->log, &g->lost_limit, "VM '%s': vmm says %s of '%s': %s", g->name,
 			    type, message, e.msg);
 	else if (error)
-		guest_signal_error(g, &l);
+		guest_signal_error(g, &l, &plan);
 	else
 		guest_signal_request(g, &l, &plan);
 	plug_plan_fini(&plan);

@@ -2,8 +2,8 @@
 /*
  * What the host says of a device that a VM has: errors (PCI Express AER), and that it wants the device back, as when its
  * administrator unbinds or removes it. vmm passes both on, a request every ten seconds as the kernel repeats it. Each
- * becomes an event, device.error at most once in ten seconds and device.requested once; a request is then dealt with as the
- * definition's on_device_request says. On the loop's thread.
+ * becomes an event, device.error at most once in ten seconds and device.requested once; what is done then is what the definition's
+ * on_device_error and on_device_request say. On the loop's thread.
  */
 #ifndef VMD_GUEST_SIGNAL_H
 #define VMD_GUEST_SIGNAL_H

@@ -24,6 +24,7 @@
  * wanted-late   the same, and it lets go when it is asked for the third time; wanted-keeps never
  * wanted-fixed  the same, and it cannot be removed
  * wanted-errors the same, and they have errors, and it says so of what it has not, and that it was reset
+ * broken        the devices that it has have errors, again and again; broken-fixed: and cannot be removed
  * many          starts threads once it runs until it may not, and ends with their number as the code
  *
  * and those of fake_acts.c, which do something else than answer, at a request or at hello.
@@ -294,16 +295,24 @@ static void fake_event(struct fake *f, const char *type, const char *message)
 						   "message", message)));
 }
 
+static bool fake_broken(const struct fake *f)
+{
+	return !strncmp(f->mode, "broken", 6);
+}
+
 /* What the host says of its devices. */
 static void fake_wanted(struct fake *f)
 {
 	for (size_t i = 0; i < json_object_array_length(f->devices); i++) {
 		const char *id = json_get_str(json_object_array_get_idx(f->devices, i), "id", "");
 
-		fake_event(f, "device.request", id);
-		if (fake_is(f, "wanted-errors"))
+		if (!fake_broken(f))
+			fake_event(f, "device.request", id);
+		if (fake_broken(f) || fake_is(f, "wanted-errors"))
 			fake_event(f, "device.error", id);
 	}
+	if (fake_is(f, "broken-fixed"))
+		fake_event(f, "reset", "");
 	if (!fake_is(f, "wanted-errors"))
 		return;
 	fake_event(f, "device.error", "rng0");
@@ -330,7 +339,7 @@ static void fake_device_remove(struct fake *f, const struct rpc_msg *m)
 	const char *id = json_get_str(m->params, "id", "");
 	struct err e;
 
-	if (fake_is(f, "wanted-fixed")) {
+	if (fake_is(f, "wanted-fixed") || fake_is(f, "broken-fixed")) {
 		err_set(&e, ERR_VM_DEVICE_FIXED, "the fake has no hot-plug");
 		fake_send(f, rpc_error(m->id, &e, NULL));
 		return;
@@ -422,7 +431,8 @@ static void fake_serve(struct fake *f)
 	struct pollfd p[2] = { { .fd = f->listen, .events = POLLIN },
 			       { .fd = f->client, .events = POLLIN } };
 
-	bool wanted = !strncmp(f->mode, "wanted", 6) && !strcmp(f->state, "running");
+	bool wanted =
+		(!strncmp(f->mode, "wanted", 6) || fake_broken(f)) && !strcmp(f->state, "running");
 	int ready = poll(p, f->client < 0 ? 1 : 2, wanted && f->client >= 0 ? 250 : -1);
 
 	if (!ready)

@@ -165,6 +165,67 @@ static void test_told_and_nothing_else(void **state)
 	leases_expect(w, VF, "it", "in-use");
 }
 
+/* The job of a detach that vmd itself began; owned. */
+static struct json_object *detach_done(struct leases_world *w)
+{
+	struct json_object *done = NULL;
+
+	do {
+		json_object_put(done);
+		done = client_event(w->c, "job.done", NULL);
+	} while (strcmp(json_get_str(json_get(done, "data"), "op", ""), "detach") != 0);
+	assert_string_equal(json_get_str(json_get(done, "actor"), "program", ""), "vmd");
+	return done;
+}
+
+/* An error is no request: the VM goes on without the device, and its next start has it again. */
+static void test_broken_device_goes(void **state)
+{
+	struct leases_world *w = *state;
+	AUTO_JSON struct json_object *done = NULL;
+
+	NEEDS_KVM;
+	begin(w, "broken", SCENE_LONG, ", 'on_device_error': 'detach'");
+	done = detach_done(w);
+	assert_string_equal(json_get_str(json_get(done, "data"), "state", ""), "done");
+	assert_int_equal(count_events(w, "device.error", NULL), 1);
+	assert_int_equal(count_events(w, "device.requested", NULL), 0);
+	expect_attachment(w, "detached");
+	scene_expect_state(w->c, "it", "running");
+	json_object_put(client_result(w->c, "vm.restart", "{'vm': 'it'}"));
+	json_object_put(client_event(w->c, "device.detached", NULL));
+	assert_int_equal(count_events(w, "device.error", NULL), 2);
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'it'}"));
+	leases_expect_clean(w);
+}
+
+/* A guest that cannot be asked is asked once, not with each error that is told, and keeps the device. */
+static void test_broken_device_stays(void **state)
+{
+	struct leases_world *w = *state;
+	AUTO_JSON struct json_object *done = NULL, *jobs = NULL;
+	unsigned int detaches = 0;
+
+	NEEDS_KVM;
+	begin(w, "broken-fixed", SCENE_LONG, ", 'on_device_error': 'detach'");
+	done = detach_done(w);
+	assert_int_equal(json_get_int(json_at(done, "/data/error"), "code", 0),
+			 ERR_VM_DEVICE_FIXED);
+	json_object_put(client_event(w->c, "device.error", NULL));
+	assert_int_equal(count_events(w, "device.error", NULL), 2);
+	json_object_put(client_event(w->c, "vm.reset", NULL));
+	jobs = client_result(w->c, "job.list", "{}");
+	for (size_t i = 0; i < json_object_array_length(json_get(jobs, "jobs")); i++)
+		detaches +=
+			!strcmp(json_get_str(json_object_array_get_idx(json_get(jobs, "jobs"), i),
+					     "op", ""),
+				"detach");
+	assert_int_equal(detaches, 1);
+	leases_expect(w, VF, "it", "in-use");
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'it'}"));
+	leases_expect_clean(w);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, leases_setup, leases_teardown)
@@ -174,6 +235,8 @@ int main(void)
 		T(test_guest_keeps_it_and_is_stopped),
 		T(test_guest_cannot_give_it_up),
 		T(test_told_and_nothing_else),
+		T(test_broken_device_goes),
+		T(test_broken_device_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

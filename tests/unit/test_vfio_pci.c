@@ -988,6 +988,21 @@ static void an_error_ends_a_vm_that_wants_it(void **state)
 						 "error that it cannot correct");
 }
 
+/* vmd asks the guest for the device. */
+static void an_error_that_takes_the_device_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct vfio_pci_cfg cfg = fake_vfio_cfg(&f->fv, ADDRESS);
+
+	cfg.on_device_error = VFIO_ON_ERROR_DETACH;
+	f->fb.log.fd = -1;
+	f->d = fake_board_add(&f->fb, &vfio_pci_class, "nic", &cfg);
+	fake_vfio_interrupt(&f->fv, VFIO_PCI_ERR_IRQ_INDEX, 0);
+	fake_board_watched(&f->fb);
+	assert_string_equal(f->fb.notice, "device.error: nic");
+	assert_int_equal(f->fb.nevents, 0);
+}
+
 /* --- reset and sleep ------------------------------------------------------------------------------------- */
 
 static void flr_resets_the_device_and_what_the_guest_set(void **state)
@@ -1275,6 +1290,7 @@ int main(void)
 		TEST(what_the_host_says_is_told),
 		TEST(a_request_is_logged_once),
 		TEST(an_error_ends_a_vm_that_wants_it),
+		TEST(an_error_that_takes_the_device_is_told),
 		TEST(flr_resets_the_device_and_what_the_guest_set),
 		TEST(the_machines_reset_is_the_devices),
 		TEST(a_device_without_reset_says_so_to_the_guest),

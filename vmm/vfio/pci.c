@@ -211,8 +211,10 @@ static void vfio_pci_fini(struct device *d)
 	vfio_dma_leave(d->board, &v->door, TAKE_FD(v->fd));
 }
 
-static const char *const vfio_on_error_names
-	[] = { [VFIO_ON_ERROR_REPORT] = "report", [VFIO_ON_ERROR_STOP] = "stop", NULL };
+static const char *const vfio_on_error_names[] = { [VFIO_ON_ERROR_REPORT] = "report",
+						   [VFIO_ON_ERROR_DETACH] = "detach",
+						   [VFIO_ON_ERROR_STOP] = "stop",
+						   NULL };
 
 static const struct field vfio_pci_fields[] = {
 	FIELD_STR("address", struct vfio_pci_cfg, address),

@@ -56,7 +56,8 @@ struct vfio_signal {
 	bool told; /* in the log */
 };
 
-enum vfio_on_error { VFIO_ON_ERROR_REPORT, VFIO_ON_ERROR_STOP };
+/* For vmm, detach is report: it is vmd that asks the guest. */
+enum vfio_on_error { VFIO_ON_ERROR_REPORT, VFIO_ON_ERROR_DETACH, VFIO_ON_ERROR_STOP };
 
 struct vfio_pci_cfg {
 	char address[16];
