@@ -597,6 +597,9 @@ int guest_plug_begin(struct guest *g, const struct guest_plug_request *r,
 		plug_plan_fini(take_plan);
 		return MIN(ret, 0);
 	}
+	ret = r->attach ? 0 : lease_goes_alone(g->d, g->id, take_plan->device, e);
+	if (ret < 0)
+		return ret;
 	p = plug_new(g, r->attach, r->persist);
 	if (!p)
 		return err_ret(e, -ENOMEM, "device '%s'", take_plan->device);

@@ -25,8 +25,8 @@ struct guest_plug_request {
 /* Does the VM run, so that devices can come and go? -ERR_VM_STATE */
 int guest_plug_check(const struct guest *g, struct err *e);
 /*
- * Begin. take_plan is taken over on success; the job is written. -ERR_VM_STATE, -ERR_BUSY: something else is done with that
- * device. *ret_job: to wait for; of a detach that is under way already: its job.
+ * Begin. take_plan is taken over on success; the job is written. -ERR_VM_STATE, -ERR_VM_DEVICE_FIXED: it cannot go alone
+ * (lease_goes_alone), -ERR_BUSY: something else is done with that device. *ret_job: to wait for; of a detach that is under way already: its job.
  */
 int guest_plug_begin(struct guest *g, const struct guest_plug_request *r,
 		     struct plug_plan *take_plan, struct job **ret_job, struct err *e);

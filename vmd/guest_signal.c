@@ -129,24 +129,25 @@ static struct state_actor guest_signal_actor(void)
 	return (struct state_actor){ .program = "vmd" };
 }
 
-/* False: that failed, and was logged. A request is told with the job that begins. */
-static bool guest_signal_detach(struct guest *g, const char *device, bool requested,
-				struct plug_plan *take_plan)
+/* Negative: that failed, and was logged. A request is told with the job that begins. */
+static int guest_signal_detach(struct guest *g, const char *device, bool requested,
+			       struct plug_plan *take_plan)
 {
 	struct guest_plug_request r = { .timeout_ms = guest_signal_ms(g),
 					.requested = requested,
 					.actor = guest_signal_actor() };
 	struct job *job;
 	struct err e;
+	int ret = guest_plug_begin(g, &r, take_plan, &job, &e);
 
-	if (guest_plug_begin(g, &r, take_plan, &job, &e) >= 0)
-		return true;
+	if (ret >= 0)
+		return 0;
 	log_limited(&g->d->log, &g->lost_limit,
 		    "VM '%s': %s device '%s'%s, and the guest cannot be asked: %s", g->name,
 		    requested ? "the host wants" : "the host reports an error of", device,
 		    requested ? " back" : "", e.msg);
 	plug_plan_fini(take_plan);
-	return false;
+	return ret;
 }
 
 /* A guest that was asked in vain, as it has no hot-plug, is not asked for each error. */
@@ -161,7 +162,7 @@ static void guest_signal_error(struct guest *g, const struct state_lease *l, str
 	if (state == GUEST_PLUG_KEPT)
 		guest_plug_again(g, l->device);
 	else if (state == GUEST_PLUG_NONE && !s->asked)
-		s->asked = guest_signal_detach(g, l->device, false, plan);
+		s->asked = guest_signal_detach(g, l->device, false, plan) >= 0;
 }
 
 /* --- requests ------------------------------------------------------------------------------------------ */
@@ -232,10 +233,10 @@ static void guest_signal_request(struct guest *g, const struct state_lease *l,
 	enum guest_plug_state state = guest_plug_state(g, l->device);
 	bool asks = strcmp(policy, "report") != 0;
 
-	if (asks && state == GUEST_PLUG_NONE && !l->requested_ms) {
-		guest_signal_detach(g, l->device, true, plan);
+	/* what cannot go alone stays, or the VM ends, as with a guest that has no hot-plug */
+	if (asks && state == GUEST_PLUG_NONE && !l->requested_ms &&
+	    guest_signal_detach(g, l->device, true, plan) != -ERR_VM_DEVICE_FIXED)
 		return;
-	}
 	guest_signal_report(g, l);
 	if (!asks || state == GUEST_PLUG_BUSY)
 		return; /* it is coming, or has time to go */

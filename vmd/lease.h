@@ -9,7 +9,7 @@
  * what a guest left in a device is gone as it is between two VMs.
  *
  * lease_reserve.c: who gets what. lease_take.c: from reserved to bound. lease_release.c: back, also after a vmd
- * that died and after a reboot. lease_plan.h: the steps.
+ * that died and after a reboot. lease_shared.c: which of them go back together. lease_plan.h: the steps.
  */
 #ifndef VMD_LEASE_H
 #define VMD_LEASE_H
@@ -58,6 +58,11 @@ void lease_release(struct daemon *d, const char *vm, void (*done)(void *arg), vo
  */
 int lease_release_device(struct daemon *d, const char *vm, const char *device,
 			 void (*done)(void *arg, const struct err *why), void *arg, struct err *e);
+/*
+ * Can that device be given back while its VM keeps its others? -ERR_VM_DEVICE_FIXED: one of them is in its IOMMU group, or
+ * would be reset with it. 0 also when the VM has no such device of the host.
+ */
+int lease_goes_alone(const struct daemon *d, const char *vm, const char *device, struct err *e);
 /*
  * One device that is in quarantine: try again. done, once: why NULL: it is free. Negative: -ERR_LEASE_NOT_FOUND,
  * -ERR_LEASE_TAKEN, -ERR_BUSY, and done is not called. dry: nothing is done, and done is not called either.

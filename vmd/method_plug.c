@@ -12,6 +12,7 @@
 #include "vmd/guest.h"
 #include "vmd/guest_plug.h"
 #include "vmd/job.h"
+#include "vmd/lease.h"
 
 static void plug_fail_at(struct call *call, const struct err *e, const struct schema_error *where)
 {
@@ -22,8 +23,15 @@ static void plug_fail_at(struct call *call, const struct err *e, const struct sc
 /* A dry run: what would come or go. */
 static void plug_dry(struct guest *g, struct call *call, bool attach, struct plug_plan *take_plan)
 {
+	struct err e;
+
 	if (attach && !strcmp(json_get_str(take_plan->config, "type", ""), "vfio-pci")) {
 		attach_plan(g, call, take_plan);
+		return;
+	}
+	if (!attach && lease_goes_alone(g->d, g->id, take_plan->device, &e) < 0) {
+		plug_plan_fini(take_plan);
+		call_fail(call, &e, NULL);
 		return;
 	}
 	call_reply(call, attach_plan_json(g, take_plan,

@@ -3,6 +3,7 @@
  * What a VM may ask for of the host's devices and does not get: each with the whole of what people read, and with the host
  * as it was before. What the file alone shows to be wrong (multicast MAC, VLAN 4095) is in tests/config.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "lib/errcat.h"
 #include "tests/functional/leases.h"
+#include "tests/functional/rows.h"
 #include "tests/functional/scene.h"
 #include "tests/lib/tempdir.h"
 
@@ -373,6 +375,79 @@ static void test_vanished(void **state)
 	leases_expect_clean(w);
 }
 
+static void read_link(const char *path, char *out, size_t size)
+{
+	ssize_t n = readlink(path, out, size - 1);
+
+	assert_true(n > 0);
+	out[n] = '\0';
+}
+
+static void make_link(const char *to, const char *path)
+{
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink(to, path), 0);
+}
+
+/* --- what does not go alone --------------------------------------------------------------------------- */
+
+/* Nothing was begun; also a dry run says it. */
+static void expect_not_detached(struct leases_world *w, const char *message)
+{
+	static const char *const params[] = { "{'vm': 'vm', 'device': 'pci0'}",
+					      "{'vm': 'vm', 'device': 'pci0', 'dry_run': true}" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(params); i++) {
+		AUTO_JSON struct json_object *o = client_error(w->c, "vm.detach", params[i]);
+
+		assert_string_equal(json_get_str(o, "message", ""), message);
+		assert_int_equal(json_get_int(o, "code", 0), ERR_VM_DEVICE_FIXED);
+		assert_string_equal(json_get_str(json_get(o, "data"), "hint", ""),
+				    "vmctl stop vm gives both back");
+	}
+	assert_int_equal(rows_count(w->h, "attachment"), 0);
+	leases_expect(w, OLD, "vm", "in-use");
+	leases_expect(w, OLDER, "vm", "in-use");
+}
+
+static void test_part_of_a_group_stays(void **state)
+{
+	struct leases_world *w = *state;
+	char path[300];
+
+	NEEDS_KVM;
+	leases_define_passthrough(w, "vm", "{'pci': '" OLD "'}, {'pci': '" OLDER "'}");
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'vm'}"));
+	/* whether they have resets or not */
+	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/" OLD "/reset", simhost_root(w->h));
+	assert_int_equal(close(creat(path, 0600)), 0);
+	expect_not_detached(w, "device 'pci0' (" OLD ") shares IOMMU group 8 with 'pci1' (" OLDER
+			       "), and does not go without it");
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'vm'}"));
+	leases_expect_clean(w);
+}
+
+/* As with functions that the hardware keeps apart, but that have no reset each. */
+static void test_part_of_a_bus_stays(void **state)
+{
+	struct leases_world *w = *state;
+	char path[300], group[300];
+
+	NEEDS_KVM;
+	leases_define_passthrough(w, "vm", "{'pci': '" OLD "'}, {'pci': '" OLDER "'}");
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'vm'}"));
+	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/" OLDER "/iommu_group",
+		 simhost_root(w->h));
+	read_link(path, group, sizeof(group));
+	make_link("../../../../../kernel/iommu_groups/99", path);
+	expect_not_detached(w, "device 'pci0' (" OLD
+			       ") has no reset of its own, only with its bus, where 'pci1' (" OLDER
+			       ") is");
+	make_link(group, path);
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'vm'}"));
+	leases_expect_clean(w);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, leases_setup, leases_teardown)
@@ -396,6 +471,8 @@ int main(void)
 		T(test_no_vfio_device),
 		T(test_not_permitted),
 		T(test_vanished),
+		T(test_part_of_a_group_stays),
+		T(test_part_of_a_bus_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

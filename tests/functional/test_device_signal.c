@@ -11,12 +11,14 @@
 #include "tests/functional/leases.h"
 #include "tests/functional/scene.h"
 
+#define OLD "0000:e1:01.0" /* shares its IOMMU group with OLDER */
+#define OLDER "0000:e1:02.0"
 #define SOON "2" /* seconds that a guest has: --step-timeout */
 
 /* VM 'it' runs with VF in a vmm of this mode; its entry has `more`. */
 static void begin(struct leases_world *w, const char *fake, const char *timeout, const char *more)
 {
-	char entry[128];
+	char entry[256];
 
 	leases_end_vmd(w, SIGTERM);
 	leases_begin_vmd(w, fake, timeout);
@@ -226,6 +228,35 @@ static void test_broken_device_stays(void **state)
 	leases_expect_clean(w);
 }
 
+/* The other function of its group keeps it: it is told, and with `stop` the VM ends. */
+static void test_shared_device_stays(void **state)
+{
+	struct leases_world *w = *state;
+
+	NEEDS_KVM;
+	begin(w, "wanted-errors", SCENE_LONG, "}, {'pci': '" OLD "'}, {'pci': '" OLDER "'");
+	for (int i = 0; i < 3; i++)
+		json_object_put(client_event(w->c, "vm.reset", NULL));
+	scene_expect_state(w->c, "it", "running");
+	leases_expect(w, OLD, "it", "in-use");
+	leases_expect(w, OLDER, "it", "in-use");
+	assert_int_equal(count_events(w, "device.requested", NULL), 3);
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'it'}"));
+	leases_expect_clean(w);
+}
+
+static void test_shared_device_ends_the_vm(void **state)
+{
+	struct leases_world *w = *state;
+
+	NEEDS_KVM;
+	begin(w, "wanted-keeps", SOON,
+	      ", 'on_device_request': 'report'}, {'pci': '" OLD
+	      "', 'on_device_request': 'stop'}, {'pci': '" OLDER "', 'on_device_request': 'stop'");
+	json_object_put(client_event(w->c, "vm.state", "stopped"));
+	leases_expect_clean(w);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, leases_setup, leases_teardown)
@@ -237,6 +268,8 @@ int main(void)
 		T(test_told_and_nothing_else),
 		T(test_broken_device_goes),
 		T(test_broken_device_stays),
+		T(test_shared_device_stays),
+		T(test_shared_device_ends_the_vm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
