@@ -13,8 +13,6 @@
 #include "vmd/guest_plug.h"
 #include "vmd/lease.h"
 
-#define GUEST_POOL_STEPS 2 /* --step-timeout, for VFs that are being made */
-
 static void guest_leased(void *arg, struct lease_take *t, const struct err *why)
 {
 	struct guest *g = arg;
@@ -77,15 +75,11 @@ bool guest_lease_late(struct guest *g)
 	if (!g->pool_wait.waits)
 		return false;
 	guest_hold(g);
-	pool_wait_end(g->d, &g->pool_wait);
-	if (g->vm.phase == VM_PHASE_OPENING) {
-		err_set(&e, ERR_POOL_UNREADY, "VF pool '%s' is still being made",
-			g->pool_wait.name);
-		err_hint(&e, "vmctl jobs shows how far that is");
+	pool_wait_late(g->d, &g->pool_wait, &e);
+	if (g->vm.phase == VM_PHASE_OPENING)
 		guest_failed(g, &e);
-	} else {
+	else
 		guest_input(g, VM_IN_FAILED); /* not wanted any more */
-	}
 	guest_put(g);
 	return true;
 }
@@ -97,7 +91,7 @@ int guest_lease(struct guest *g, const struct state_vm *vm, struct err *e)
 
 	if (pool) {
 		pool_wait(g->d, &g->pool_wait, pool, guest_pool_made, g);
-		guest_set_timer(g, GUEST_POOL_STEPS * (uint64_t)g->d->options->step_timeout_ms);
+		guest_set_timer(g, POOL_WAIT_STEPS * (uint64_t)g->d->options->step_timeout_ms);
 		guest_ops_progress(g);
 		return 1;
 	}

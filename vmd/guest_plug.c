@@ -38,6 +38,7 @@ static void plug_end(struct guest_plug *p)
 	struct guest_plug **link = &p->g->plugs;
 
 	p->dropped = true;
+	pool_wait_end(p->g->d, &p->pool);
 	if (p->calls)
 		return;
 	while (*link != p)
@@ -145,6 +146,7 @@ static void plug_finish(struct guest_plug *p, enum plug_outcome outcome)
 	struct guest *g = p->g;
 
 	p->outcome = outcome;
+	pool_wait_end(g->d, &p->pool);
 	uv_timer_stop(&p->limit);
 	uv_timer_stop(&p->retry);
 	if (outcome == PLUG_WENT)
@@ -457,7 +459,47 @@ static void plug_leased(void *arg, struct lease_take *t, const struct err *why)
 	guest_put(g);
 }
 
-static void plug_lease(struct guest_plug *p)
+static void plug_lease(struct guest_plug *p);
+
+static void plug_pool_made(void *arg)
+{
+	struct guest_plug *p = arg;
+	struct guest *g = p->g;
+
+	guest_hold(g);
+	uv_timer_stop(&p->limit);
+	plug_lease(p);
+	guest_put(g);
+}
+
+static void plug_pool_late(uv_timer_t *timer)
+{
+	struct guest_plug *p = timer->data;
+	struct guest *g = p->g;
+	struct err e;
+
+	guest_hold(g);
+	pool_wait_late(g->d, &p->pool, &e);
+	plug_fail(p, &e);
+	guest_put(g);
+}
+
+/* Its pool is being made just now: as with a start. */
+static bool plug_wait_for_pool(struct guest_plug *p)
+{
+	const char *pool = json_get_str(p->plan.config, "pool", "");
+	struct daemon *d = p->g->d;
+
+	if (!pool[0] || !pool_pending(d, pool))
+		return false;
+	pool_wait(d, &p->pool, pool, plug_pool_made, p);
+	uv_timer_start(&p->limit, plug_pool_late,
+		       POOL_WAIT_STEPS * (uint64_t)d->options->step_timeout_ms, 0);
+	plug_progress(p, "waiting for VF pool");
+	return true;
+}
+
+static void plug_take(struct guest_plug *p)
 {
 	AUTO_JSON struct json_object *one = plug_plan_config(&p->plan);
 	struct guest *g = p->g;
@@ -475,6 +517,12 @@ static void plug_lease(struct guest_plug *p)
 		plug_fail(p, &e);
 	else
 		plug_gather(p);
+}
+
+static void plug_lease(struct guest_plug *p)
+{
+	if (!plug_wait_for_pool(p))
+		plug_take(p);
 }
 
 /* --- the guest has time ---------------------------------------------------------------------------------- */

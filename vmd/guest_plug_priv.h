@@ -5,6 +5,7 @@
 
 #include "vmd/guest_plug.h"
 #include "vmd/job.h"
+#include "vmd/pool.h"
 
 #define PLUG_RETRY_MS 250 /* vmm is asked again, or what could not be written is */
 
@@ -17,11 +18,12 @@ struct guest_plug {
 	bool attach, persist;
 	struct job *job; /* NULL: nobody waits any more for a guest that lets nothing go */
 	char job_id[STATE_JOB_ID_SIZE];
-	struct err why;	    /* the first thing that went wrong; code 0: nothing has */
-	char note[256];	    /* for who waits */
-	bool leasing;	    /* lease.h works for it */
-	bool asked;	    /* vmm was sent device.add or device.remove, by this vmd */
-	unsigned int calls; /* callbacks of vmproc and gather that are to come */
+	struct err why;	       /* the first thing that went wrong; code 0: nothing has */
+	char note[256];	       /* for who waits */
+	struct pool_wait pool; /* before that: for a pool that is being made */
+	bool leasing;	       /* lease.h works for it */
+	bool asked;	       /* vmm was sent device.add or device.remove, by this vmd */
+	unsigned int calls;    /* callbacks of vmproc and gather that are to come */
 	struct gather *gather;
 	enum plug_outcome outcome; /* what is to be written */
 	bool dropped;

@@ -54,7 +54,8 @@ void pool_set_vfs(struct daemon *d, struct call *call, const struct pci_addr *pf
 
 /* Is this pool being made, changed or removed, or about to be? */
 bool pool_pending(const struct daemon *d, const char *name);
-/* For that to end. Embedded in its owner's struct, zeroed. */
+#define POOL_WAIT_STEPS 2 /* --step-timeout: how long somebody waits for that to end */
+/* Embedded in its owner's struct, zeroed. */
 struct pool_wait {
 	struct pool_wait *next;
 	bool waits;
@@ -67,6 +68,8 @@ void pool_wait(struct daemon *d, struct pool_wait *w, const char *name, void (*d
 	       void *arg);
 /* Not any more; fine when it does not wait. */
 void pool_wait_end(struct daemon *d, struct pool_wait *w);
+/* Likewise, as it takes too long: -ERR_POOL_UNREADY. */
+int pool_wait_late(struct daemon *d, struct pool_wait *w, struct err *e);
 
 /* "working", "failed" with why in msg (borrowed, until the next change), or "" when nothing is to be told. */
 const char *pool_trouble(const struct daemon *d, const char *name, const char **ret_msg);

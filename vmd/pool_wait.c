@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/errcat.h"
 #include "vmd/pool_priv.h"
 
 bool pool_pending(const struct daemon *d, const char *name)
@@ -36,6 +37,13 @@ void pool_wait_end(struct daemon *d, struct pool_wait *w)
 		link = &(*link)->next;
 	if (*link)
 		*link = w->next;
+}
+
+int pool_wait_late(struct daemon *d, struct pool_wait *w, struct err *e)
+{
+	pool_wait_end(d, w);
+	err_set(e, ERR_POOL_UNREADY, "VF pool '%s' is still being made", w->name);
+	return err_hint(e, "vmctl jobs shows how far that is");
 }
 
 /* Whoever is told may wait again, for another one, or end others that wait. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Starts of VMs while their pool is being made, on a simulated host whose helper hangs. */
+/* Starts of VMs, and attaches, while their pool is being made, on a simulated host whose helper hangs. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include "lib/errcat.h"
 #include "tests/functional/leases.h"
 #include "tests/functional/pools.h"
+#include "tests/functional/rows.h"
 #include "tests/functional/scene.h"
 
 static int setup(void **state)
@@ -178,6 +179,135 @@ static void test_killed_while_it_waits(void **state)
 	}
 }
 
+/* --- attach ------------------------------------------------------------------------------------------ */
+
+static void run(struct leases_world *w)
+{
+	scene_define(w->c, "one", harness_file(w->h, "kernel", "not looked at"));
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'one'}"));
+}
+
+/* The same for a VM that runs. */
+static void attach_slowly(struct leases_world *w, const char *faults, int *ret_apply,
+			  int *ret_attach)
+{
+	simhost_faults(w->h, faults);
+	*ret_apply = client_ask(w->c, "pool.apply", pools_params("front", "['" PF "']", 2));
+	*ret_attach =
+		client_ask(w->c, "vm.attach", "{'vm': 'one', 'passthrough': {'pool': 'front'}}");
+	expect_phase(w, "attach", "waiting for VF pool");
+}
+
+static void expect_nothing_attached(struct leases_world *w)
+{
+	assert_int_equal(rows_count(w->h, "attachment"), 0);
+	assert_int_equal(rows_count(w->h, "lease"), 0);
+}
+
+static void test_attach_waits(void **state)
+{
+	struct leases_world *w = *state;
+	AUTO_JSON struct json_object *made = NULL, *came = NULL;
+	int apply_id, attach_id;
+
+	NEEDS_KVM;
+	run(w);
+	attach_slowly(w, "[" HANGS "]", &apply_id, &attach_id);
+	let_go(w);
+	made = client_answer(w->c, apply_id);
+	came = client_answer(w->c, attach_id);
+	assert_int_equal(error_code(made), 0);
+	assert_int_equal(error_code(came), 0);
+	pools_expect_lease(w, "one", 0, "0000:10:10.0", "pool front; NUMA node 0; 0 of 2 in use");
+	json_object_put(client_result(w->c, "vm.detach", "{'vm': 'one', 'device': 'pci0'}"));
+	expect_nothing_attached(w);
+	pools_expect(w, "front", "ready", 2, 0, 2);
+}
+
+static void test_attach_waits_in_vain(void **state)
+{
+	struct leases_world *w = *state;
+	AUTO_JSON struct json_object *made = NULL, *came = NULL;
+	int apply_id, attach_id;
+
+	NEEDS_KVM;
+	run(w);
+	attach_slowly(w,
+		      "[{'op':'link-up','hang':true,'times':1},"
+		      "{'op':'vfs','at':'sriov_numvfs','count':1}]",
+		      &apply_id, &attach_id);
+	let_go(w);
+	made = client_answer(w->c, apply_id);
+	came = client_answer(w->c, attach_id);
+	assert_int_equal(error_code(made), ERR_HOST_VFS);
+	assert_int_equal(error_code(came), ERR_POOL_UNREADY);
+	expect_nothing_attached(w);
+	scene_expect_state(w->c, "one", "running");
+}
+
+/* Its VM ends meanwhile: nothing is attached to it when the pool is there. */
+static void test_attach_to_a_vm_that_ends(void **state)
+{
+	struct leases_world *w = *state;
+	AUTO_JSON struct json_object *came = NULL;
+	int apply_id, attach_id, stop_id;
+
+	NEEDS_KVM;
+	run(w);
+	attach_slowly(w, "[" HANGS "]", &apply_id, &attach_id);
+	stop_id = client_ask(w->c, "vm.stop", "{'vm': 'one'}");
+	came = client_answer(w->c, attach_id);
+	json_object_put(client_answer(w->c, stop_id));
+	assert_int_equal(error_code(came), ERR_VM_STATE);
+	assert_string_equal(json_get_str(json_get(came, "error"), "message", ""),
+			    "VM 'one' stopped meanwhile");
+	pools_expect(w, "front", "working", 0, 0, 0);
+	let_go(w);
+	json_object_put(client_answer(w->c, apply_id));
+	pools_expect(w, "front", "ready", 2, 0, 2);
+	expect_nothing_attached(w);
+}
+
+static void test_attach_does_not_wait_for_ever(void **state)
+{
+	struct leases_world *w = *state;
+	AUTO_JSON struct json_object *came = NULL;
+	int apply_ids[2], attach_id;
+
+	NEEDS_KVM;
+	leases_end_vmd(w, SIGTERM);
+	leases_begin_vmd(w, "ok", SCENE_SHORT);
+	run(w);
+	simhost_faults(w->h, "[{'op':'vfs','hang':true}]");
+	apply_ids[0] = client_ask(w->c, "pool.apply", pools_params("back", "['" FAR "']", 2));
+	attach_slowly(w, "[{'op':'vfs','hang':true}]", &apply_ids[1], &attach_id);
+	came = client_answer(w->c, attach_id);
+	assert_int_equal(error_code(came), ERR_POOL_UNREADY);
+	assert_string_equal(json_get_str(json_get(came, "error"), "message", ""),
+			    "VF pool 'front' is still being made");
+	expect_nothing_attached(w);
+	scene_expect_state(w->c, "one", "running");
+}
+
+/* vmd dies in the middle of it: the next one has made the pool, and nothing is attached. */
+static void test_killed_while_an_attach_waits(void **state)
+{
+	struct leases_world *w = *state;
+	int apply_id, attach_id;
+
+	NEEDS_KVM;
+	run(w);
+	attach_slowly(w, "[" HANGS "]", &apply_id, &attach_id);
+	wait_written(w);
+	leases_end_vmd(w, SIGKILL);
+	simhost_faults(w->h, "");
+	leases_begin_vmd(w, "ok", SCENE_LONG);
+	leases_wait_idle(w);
+	scene_expect_state(w->c, "one", "running");
+	pools_expect(w, "front", "ready", 2, 0, 2);
+	expect_nothing_attached(w);
+}
+
 #define POOL_TEST(t) cmocka_unit_test_setup_teardown(t, setup, leases_teardown)
 
 int main(void)
@@ -188,6 +318,11 @@ int main(void)
 		POOL_TEST(test_start_stopped_while_it_waits),
 		POOL_TEST(test_start_does_not_wait_for_ever),
 		POOL_TEST(test_killed_while_it_waits),
+		POOL_TEST(test_attach_waits),
+		POOL_TEST(test_attach_waits_in_vain),
+		POOL_TEST(test_attach_to_a_vm_that_ends),
+		POOL_TEST(test_attach_does_not_wait_for_ever),
+		POOL_TEST(test_killed_while_an_attach_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
