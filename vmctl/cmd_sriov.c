@@ -293,19 +293,46 @@ static int sriov_pool_show(struct vmctl *v, const char *name)
 	return status;
 }
 
-static int sriov_pool_delete(struct vmctl *v, const char *name)
+/* Unless it is a dry run. what: the change, and what goes with it */
+static int sriov_confirm(struct vmctl *v, const char *what, const char *goes)
 {
-	bool dry = args_flag(&v->args, "dry-run"), ask = false;
-	int status = dry ? EXIT_OK : vmctl_must_ask(v, &ask);
-	char op[96];
+	bool ask = false;
+	int status = args_flag(&v->args, "dry-run") ? EXIT_OK : vmctl_must_ask(v, &ask);
 
-	if (status == EXIT_OK && ask) {
-		output_note(&v->out, "delete pool '%s': the VFs that were made for it go", name);
-		status = vmctl_confirm(v);
-	}
+	if (status != EXIT_OK || !ask)
+		return status;
+	output_note(&v->out, "%s: %s", what, goes);
+	return vmctl_confirm(v);
+}
+
+static int sriov_pool_revert(struct vmctl *v, const char *name)
+{
+	struct json_object *params;
+	int64_t to = (int64_t)args_number(&v->args, "to", 0);
+	char op[128], done[64], would[64];
+	int status;
+
+	if (!to)
+		return sriov_usage(v, "sriov pool revert needs --to N, which is at least 1");
+	snprintf(op, sizeof(op), "revert pool '%.63s' to %lld", name, (long long)to);
+	snprintf(done, sizeof(done), "as in revision %lld", (long long)to);
+	snprintf(would, sizeof(would), "would be as in revision %lld", (long long)to);
+	status = sriov_confirm(v, op, "its VFs are made anew where their number changes");
 	if (status != EXIT_OK)
 		return status;
+	params = json_add_int(json_add_str(json_new(), "name", name), "to", to);
+	return sriov_change(v, "pool.revert", params, op, "name", done, would);
+}
+
+static int sriov_pool_delete(struct vmctl *v, const char *name)
+{
+	char op[96];
+	int status;
+
 	snprintf(op, sizeof(op), "delete pool '%.63s'", name);
+	status = sriov_confirm(v, op, "the VFs that were made for it go");
+	if (status != EXIT_OK)
+		return status;
 	return sriov_change(v, "pool.delete", json_add_str(json_new(), "name", name), op, "name",
 			    "deleted", "would be deleted");
 }
@@ -372,9 +399,11 @@ int cmd_sriov_pool(struct vmctl *v)
 		return sriov_pool_history(v, name);
 	if (!strcmp(verb, "export") && name)
 		return sriov_pool_export(v, name);
+	if (!strcmp(verb, "revert") && name)
+		return sriov_pool_revert(v, name);
 	if (!strcmp(verb, "delete") && name)
 		return sriov_pool_delete(v, name);
-	return sriov_usage(v, "expected list, or show, history, export or delete NAME");
+	return sriov_usage(v, "expected list, or show, history, export, revert or delete NAME");
 }
 
 /* --- leases ------------------------------------------------------------------------------------------- */

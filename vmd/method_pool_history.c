@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* Methods pool.history, diff, export: what a pool was declared as. On the loop's thread. */
+/* Methods pool.history, diff, export, revert: what a pool was declared as. On the loop's thread. */
 #include "vmd/methods.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/pooldef.h"
 #include "vmd/daemon.h"
@@ -70,6 +71,32 @@ void method_pool_export(struct daemon *d, struct call *call)
 	}
 	o = json_add_int(json_add_str(json_new(), "name", name), "revision", number);
 	call_reply(call, json_add(o, "definition", definition));
+}
+
+/* As a pool.apply of what it was. */
+void method_pool_revert(struct daemon *d, struct call *call)
+{
+	const char *name = json_get_str(call->params, "name", "");
+	int64_t newest = 0, to = json_get_int(call->params, "to", 0);
+	AUTO_JSON struct json_object *definition = NULL;
+	struct schema_error where = { 0 };
+	struct err e;
+	int ret = pool_history_find(d, name, &newest, &e);
+
+	if (ret >= 0)
+		ret = history_pool_load(d->state, name, newest, to, &definition, &e);
+	if (ret >= 0) {
+		ret = pooldef_check(d->schemas, definition, &where, &e);
+		if (ret == -ERR_INVALID)
+			err_because(&e, "revision %lld of VF pool '%s' is not valid any more",
+				    (long long)to, name);
+	}
+	if (ret < 0)
+		call_fail(call, &e,
+			  where.pointer[0] ? json_add_str(json_new(), "path", where.pointer)
+					   : NULL);
+	else
+		pool_apply(d, call, definition, json_get_bool(call->params, "dry_run", false));
 }
 
 /* A comparison on its way. to 0: with a definition. */

@@ -36,6 +36,7 @@ const struct method methods[] = {
 	{ "pool.get", method_pool_get },
 	{ "pool.history", method_pool_history },
 	{ "pool.list", method_pool_list },
+	{ "pool.revert", method_pool_revert },
 	{ "rpc.discover", method_rpc_discover },
 	{ "sriov.pf.get", method_sriov_pf_get },
 	{ "sriov.pf.list", method_sriov_pf_list },

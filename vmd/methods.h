@@ -92,6 +92,7 @@ void method_pool_export(struct daemon *d, struct call *call);
 void method_pool_get(struct daemon *d, struct call *call);
 void method_pool_history(struct daemon *d, struct call *call);
 void method_pool_list(struct daemon *d, struct call *call);
+void method_pool_revert(struct daemon *d, struct call *call);
 void method_sriov_pf_get(struct daemon *d, struct call *call);
 void method_sriov_pf_list(struct daemon *d, struct call *call);
 void method_sriov_pf_set(struct daemon *d, struct call *call);

@@ -132,7 +132,7 @@ static void test_devices(void **state)
 	harness_vmd(h, "ok", "--sysroot", simhost_root(h), "--cgroup", "none", NULL);
 	c = harness_client(h);
 	offers("sriov ", "pf pool lease");
-	offers("sriov pool ", "list show history export delete");
+	offers("sriov pool ", "list show history export revert delete");
 	offers("sriov pool show ", "");
 	offers("sriov pf s", "show set");
 	offers("sriov lease ", "list");

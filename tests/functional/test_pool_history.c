@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Revisions of pools: who may change which, what was changed, and what is exported; on a simulated host. */
+/* Revisions of pools: who may change which, what was changed, what is exported, and the way back; on a simulated host. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -111,6 +111,64 @@ static void test_history(void **state)
 	assert_int_equal(json_object_array_length(json_get(list, "revisions")), 1);
 }
 
+/* One more revision, and the VFs that it says; not while one of them is in use. */
+static void test_revert(void **state)
+{
+	struct leases_world *w = *state;
+	AUTO_JSON struct json_object *dry = NULL, *back = NULL, *same = NULL, *list = NULL;
+
+	NEEDS_KVM;
+	pools_apply(w, "front", "['" PF "']", 2, "created");
+	pools_apply(w, "front", "['" PF "']", 3, "updated");
+	dry = client_result(w->c, "pool.revert", "{'name': 'front', 'to': 1, 'dry_run': true}");
+	assert_true(json_object_array_length(json_get(dry, "steps")) > 0);
+	pools_expect(w, "front", "ready", 3, 0, 3);
+	leases_define_passthrough(w, "one", "{'pool': 'front'}");
+	json_object_put(client_result(w->c, "vm.start", "{'vm': 'one'}"));
+	leases_expect_error(w, "pool.revert", "{'name': 'front', 'to': 1}", ERR_POOL_IN_USE,
+			    "belongs to VM 'one'");
+	pools_stop_vm(w, "one");
+	client_expect_error(w->c, "pool.revert", "{'name': 'front', 'to': 1, 'if_revision': 1}",
+			    ERR_POOL_REVISION, "VF pool 'front' is at revision 2, not 1",
+			    "vmctl sriov pool history front shows who changed it");
+	back = client_result(w->c, "pool.revert", "{'name': 'front', 'to': 1, 'if_revision': 2}");
+	assert_string_equal(json_get_str(back, "result", ""), "updated");
+	assert_int_equal(json_get_int(back, "revision", 0), 3);
+	pools_expect(w, "front", "ready", 2, 0, 2);
+	same = client_result(w->c, "pool.revert", "{'name': 'front', 'to': 1}");
+	assert_string_equal(json_get_str(same, "result", ""), "unchanged");
+	list = client_result(w->c, "pool.history", "{'name': 'front'}");
+	expect_change(json_at(list, "/revisions/0/changes"), "/vfs", 2);
+	client_expect_error(w->c, "pool.revert", "{'name': 'front', 'to': 4}", ERR_POOL_NO_REVISION,
+			    "VF pool 'front' has no revision 4",
+			    "it is at revision 3: vmctl sriov pool history front");
+	leases_expect_error(w, "pool.revert", "{'name': 'back', 'to': 1}", ERR_POOL_NOT_FOUND,
+			    "there is no VF pool 'back'");
+}
+
+static void test_vmctl_revert(void **state)
+{
+	static struct harness_output o;
+	struct leases_world *w = *state;
+
+	NEEDS_KVM;
+	pools_apply(w, "front", "['" PF "']", 2, "created");
+	pools_apply(w, "front", "['" PF "']", 3, "updated");
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "sriov", "pool", "revert", "front", NULL),
+			 EXIT_USAGE);
+	assert_non_null(strstr(o.err, "sriov pool revert needs --to N"));
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "sriov", "pool", "revert", "front", "--to",
+				       "1", "--dry-run", NULL),
+			 0);
+	assert_memory_equal(o.out, "front: would be as in revision 1\n  1. ", 38);
+	pools_expect(w, "front", "ready", 3, 0, 3);
+	assert_int_equal(harness_vmctl(w->h, NULL, &o, "sriov", "pool", "revert", "front", "--to",
+				       "1", "-y", NULL),
+			 0);
+	assert_string_equal(o.out, "front: as in revision 1\n");
+	pools_expect(w, "front", "ready", 2, 0, 2);
+}
+
 /* As people do it: what is exported is applied again, and nothing has changed. */
 static void test_vmctl_revisions(void **state)
 {
@@ -161,8 +219,8 @@ static void test_vmctl_revisions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		POOL_TEST(test_if_revision),
-		POOL_TEST(test_history),
+		POOL_TEST(test_if_revision),	 POOL_TEST(test_history),
+		POOL_TEST(test_revert),		 POOL_TEST(test_vmctl_revert),
 		POOL_TEST(test_vmctl_revisions),
 	};
 

@@ -101,6 +101,7 @@ static void test_targets(void **state)
 		{ "vm.apply", "{\"definition\":{\"name\":\"web\"}}", "web" },
 		{ "pool.apply", "{\"pool\":{\"kind\":\"pool\",\"name\":\"front\"}}", "front" },
 		{ "pool.delete", "{\"name\":\"front\"}", "front" },
+		{ "pool.revert", "{\"name\":\"front\",\"to\":1}", "front" },
 		{ "sriov.pf.set", "{\"pci\":\"0000:3b:00.0\",\"vfs\":4}", "0000:3b:00.0" },
 		{ "pci.release", "{\"pci\":\"0000:3b:02.1\"}", "0000:3b:02.1" },
 		{ "job.cancel", "{\"job\":\"j-1a2b3c4d\"}", "j-1a2b3c4d" },
