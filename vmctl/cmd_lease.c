@@ -158,4 +158,6 @@ void lease_plan_print(struct vmctl *v, struct json_object *plan)
 		fprintf(v->out.out, "; the monitor may lock %s",
 			output_size((uint64_t)json_get_int(plan, "memlock", 0), b));
 	fputc('\n', v->out.out);
+	if (json_get(plan, "advice"))
+		fprintf(v->out.out, "  %s\n", json_get_str(plan, "advice", ""));
 }

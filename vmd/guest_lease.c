@@ -86,7 +86,7 @@ bool guest_lease_late(struct guest *g)
 
 int guest_lease(struct guest *g, const struct state_vm *vm, struct err *e)
 {
-	const char *pool = guest_unmade_pool(g);
+	const char *pool = guest_unmade_pool(g), *advice;
 	int ret;
 
 	if (pool) {
@@ -101,6 +101,10 @@ int guest_lease(struct guest *g, const struct state_vm *vm, struct err *e)
 	g->vm.devices = g->vm.devices || ret > 0;
 	if (ret > 0)
 		guest_ops_progress(g);
+	advice = ret > 0 ? lease_memory_advice(json_get(g->config, "memory")) : NULL;
+	if (advice)
+		log_info(&g->d->log, "VM '%s': all of its memory is pinned for devices; %s",
+			 g->name, advice);
 	return ret;
 }
 

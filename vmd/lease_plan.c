@@ -12,6 +12,9 @@
 #include "lib/auto.h"
 #include "vmd/journal.h"
 
+/* a quarter of a second a GiB where the kernel finds no huge ones by itself */
+#define LEASE_SLOW_MEMORY ((int64_t)16 << 30)
+
 #define LEASE_CLASS_NVME 0x0108 /* PCI Code and ID Assignment 1.11, 1.2: mass storage, NVM */
 
 /* --- what is wanted --------------------------------------------------------------------------------- */
@@ -296,6 +299,15 @@ void lease_plan(struct lease_want *want)
 		    lease_unbind(want));
 	if (want->f.reset_methods[0] && !want->resets_with_bus)
 		journal_add(want->steps, lease_step("reset", want), lease_step("reset", want));
+}
+
+const char *lease_memory_advice(struct json_object *memory)
+{
+	if (json_get_int(memory, "size", 0) <= LEASE_SLOW_MEMORY ||
+	    json_get_int(memory, "hugepages", 0))
+		return NULL;
+	return "huge pages are pinned several times faster than small ones: "
+	       "memory: {size: ..., hugepages: 2MiB}";
 }
 
 enum state_lease_state lease_state_after(struct json_object *action, enum state_lease_state state)

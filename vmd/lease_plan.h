@@ -59,6 +59,11 @@ enum state_lease_state lease_state_after(struct json_object *action, enum state_
 /* Is it the device that the VM file asks for? 0, or 1 and what differs, in words. */
 int lease_identity_differs(struct json_object *wanted, const struct pci_function *f, char *out,
 			   size_t size);
+/*
+ * What is to be said of memory ("memory" of the machine configuration) that is to be pinned: that so much of it takes long
+ * in small pages, where it is in small ones. NULL: nothing.
+ */
+const char *lease_memory_advice(struct json_object *memory);
 /* Is it bound to vfio-pci, or meant for a driver, by somebody else than vmd? */
 bool lease_is_stray(const struct pci_function *f);
 

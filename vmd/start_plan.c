@@ -41,7 +41,11 @@ static void start_plan_fail(struct start_plan *p, const struct err *why)
 static struct json_object *start_plan_json(struct start_plan *p, const struct gather *gather)
 {
 	struct json_object *o = json_add(json_new(), "devices", TAKE_PTR(p->devices));
+	const char *advice;
 
+	advice = lease_memory_advice(json_get(gather->config, "memory"));
+	if (advice)
+		json_add_str(o, "advice", advice);
 	json_add_int(o, "pinned", json_get_int(json_get(gather->config, "memory"), "size", 0));
 	return json_add_int(o, "memlock", (int64_t)gather->memlock);
 }

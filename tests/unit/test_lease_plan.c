@@ -287,6 +287,22 @@ static void test_reset_of_a_bus(void **state)
 	lease_wants_fini(&w);
 }
 
+/* "pinned several times faster": only of much memory in small pages. */
+static void test_advice(void **state)
+{
+	struct json_object *memory = json_add_int(json_new(), "size", 16ll << 30);
+
+	(void)state;
+	assert_null(lease_memory_advice(memory));
+	json_add_int(memory, "size", (16ll << 30) + 4096);
+	assert_non_null(strstr(lease_memory_advice(memory), "hugepages: 2MiB"));
+	json_add_int(memory, "hugepages", 0);
+	assert_non_null(lease_memory_advice(memory));
+	json_add_int(memory, "hugepages", 2 << 20);
+	assert_null(lease_memory_advice(memory));
+	json_object_put(memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,7 +311,7 @@ int main(void)
 		cmocka_unit_test(test_bare_device),    cmocka_unit_test(test_override_is_put_back),
 		cmocka_unit_test(test_nvme_vf),	       cmocka_unit_test(test_states),
 		cmocka_unit_test(test_identity),       cmocka_unit_test(test_strays),
-		cmocka_unit_test(test_reset_of_a_bus),
+		cmocka_unit_test(test_reset_of_a_bus), cmocka_unit_test(test_advice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,8 @@ static void test_pci_settings(void **state)
 		  .result = "{\"name\":\"web\",\"device\":\"pci0\",\"note\":\"would be attached\","
 			    "\"changed\":false,\"plan\":{\"devices\":[{\"device\":\"pci0\",\"pci\":"
 			    "\"0000:3b:10.2\",\"reason\":\"the only one\",\"steps\":[{\"do\":"
-			    "\"unbind\",\"undo\":\"bind\"}]}],\"pinned\":1073741824}}" },
+			    "\"unbind\",\"undo\":\"bind\"}]}],\"pinned\":1073741824,\"advice\":"
+			    "\"huge pages\"}}" },
 		{ 0 }
 	};
 	static const struct peer_row none[] = { { 0 } };
@@ -72,7 +73,8 @@ static void test_pci_settings(void **state)
 		   "  pci0: 0000:3b:10.2, the only one\n"
 		   "    1. unbind\n"
 		   "       undo: bind\n"
-		   "  memory pinned: 1.0G\n",
+		   "  memory pinned: 1.0G\n"
+		   "  huge pages\n",
 		   "");
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		char command[100], said[200];
