@@ -27,7 +27,7 @@
 
 struct diary {
 	struct virtio_dev v;
-	unsigned int activated, deactivated, kicked[2], served[2];
+	unsigned int activated, deactivated, resets, kicked[2], served[2];
 	bool fail_activate, lazy; /* lazy: does not look into its queue */
 	bool refill;		  /* a guest that makes everything available again at once */
 	struct guest_virtio *guest;
@@ -69,6 +69,11 @@ static void diary_deactivate(struct virtio_dev *v)
 		--*diary_of(v)->active;
 }
 
+static void diary_reset(struct virtio_dev *v)
+{
+	diary_of(v)->resets++;
+}
+
 static const struct virtio_ops diary_ops = {
 	.id = 42,
 	.nqueues = 2,
@@ -76,6 +81,7 @@ static const struct virtio_ops diary_ops = {
 	.activate = diary_activate,
 	.kick = diary_kick,
 	.deactivate = diary_deactivate,
+	.reset = diary_reset,
 };
 
 static int diary_init(struct device *d, struct err *e)
@@ -360,7 +366,9 @@ static void test_machine_reset(void **state)
 
 	assert_true(guest_virtio_start(&f->g, V1, 2));
 	f->dev->class->stop(f->dev);
+	f->d->resets = 0;
 	f->dev->class->reset(f->dev);
+	assert_int_equal(f->d->resets, 1);
 	assert_int_equal(f->fb.nioeventfds, 0);
 	assert_int_equal(guest_virtio_status(&f->g), 0);
 	f->dev->class->start(f->dev);

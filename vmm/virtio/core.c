@@ -329,8 +329,6 @@ void virtio_reset(struct virtio_dev *v)
 	if (v->live)
 		v->transport->queues_live(v, false);
 	v->live = false;
-	if (v->ops->reset)
-		v->ops->reset(v);
 	v->status = 0;
 	v->driver_features = 0;
 	atomic_store(&v->needs_reset, false);
