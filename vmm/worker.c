@@ -185,3 +185,51 @@ void worker_call(struct worker *w, void (*fn)(void *arg), void *arg)
 	pthread_mutex_unlock(&w->lock);
 	pthread_mutex_unlock(&w->call_lock);
 }
+
+/* --- timers --------------------------------------------------------------------------------------------- */
+
+struct worker_timer {
+	uv_timer_t timer; /* first: the loop frees it by its close callback */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void worker_timer_cb(uv_timer_t *timer)
+{
+	struct worker_timer *t = container_of(timer, struct worker_timer, timer);
+
+	t->fn(t->arg);
+}
+
+static void worker_timer_closed(uv_handle_t *h)
+{
+	free(container_of((uv_timer_t *)h, struct worker_timer, timer));
+}
+
+int worker_timer_new(struct worker *w, void (*fn)(void *arg), void *arg,
+		     struct worker_timer **ret_timer)
+{
+	struct worker_timer *t = calloc(1, sizeof(*t));
+	int r = t ? uv_timer_init(w->loop, &t->timer) : -ENOMEM;
+
+	if (r < 0) {
+		free(t);
+		return r;
+	}
+	t->fn = fn;
+	t->arg = arg;
+	*ret_timer = t;
+	return 0;
+}
+
+void worker_timer_arm(struct worker_timer *t, uint64_t ms)
+{
+	if (!uv_is_active((uv_handle_t *)&t->timer))
+		uv_timer_start(&t->timer, worker_timer_cb, ms, 0);
+}
+
+void worker_timer_free(struct worker_timer *take_timer)
+{
+	if (take_timer)
+		uv_close((uv_handle_t *)&take_timer->timer, worker_timer_closed);
+}

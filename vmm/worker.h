@@ -28,4 +28,15 @@ uv_loop_t *worker_loop(struct worker *w);
  */
 void worker_call(struct worker *w, void (*fn)(void *arg), void *arg);
 
+/* A timer of its loop; all of it on the worker. */
+struct worker_timer;
+
+/* fn(arg) is what it will call. -errno */
+int worker_timer_new(struct worker *w, void (*fn)(void *arg), void *arg,
+		     struct worker_timer **ret_timer);
+/* Once, so many milliseconds from now; one that is armed already keeps its time. */
+void worker_timer_arm(struct worker_timer *t, uint64_t ms);
+/* Accepts NULL. */
+void worker_timer_free(struct worker_timer *take_timer);
+
 #endif

@@ -15,12 +15,6 @@
 #define BLK_RANGES_MAX 16		 /* of a discard or write-zeroes request */
 #define BLK_RANGE_SECTORS_MAX BIT(22)	 /* 2 GiB: what takes too long cannot be drained */
 
-/* The handle lives on in the loop until its close callback. */
-struct blk_timer {
-	uv_timer_t timer;
-	struct blk *blk;
-};
-
 struct blk_req {
 	struct virtq_req vr;
 	struct block_req br;
@@ -49,7 +43,7 @@ struct blk_trouble {
 	atomic_uint untold;   /* since then */
 	struct blk_req *held; /* the worker's while active; they wait for the machine to go on */
 	struct iovec *saved;  /* owned: each request's, as it was before it ran; NULL unless stop */
-	struct blk_timer *again; /* while active, with stop: owned by the loop */
+	struct worker_timer *again; /* owned; while active, with stop */
 };
 
 struct blk {
@@ -67,7 +61,7 @@ struct blk {
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	bool limited; /* by these */
 	struct rate bytes, ops;
-	struct blk_timer *timer; /* while active and limited: owned by the loop */
+	struct worker_timer *timer; /* owned; while active and limited */
 	struct blk_trouble trouble;
 };
 
@@ -78,9 +72,6 @@ void blk_kick(struct virtio_dev *v, unsigned int q);
 
 /* All held requests are the guest's no more: it has reset the device. Under machine.lock. */
 void blk_drop_held(struct blk *blk);
-/* On the worker's loop; NULL is fine. */
-int blk_timer_new(struct blk *blk, struct blk_timer **ret);
-void blk_timer_free(struct blk_timer *take_timer);
 
 /* blk_trouble.c: init and fini on the control loop, the rest on the worker */
 int blk_trouble_init(struct blk *blk, bool stop, struct err *e);

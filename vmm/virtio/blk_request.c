@@ -253,9 +253,9 @@ static bool blk_parse(struct blk_req *r, struct virtio_blk_outhdr *ret_hdr)
 
 /* --- limits: what is over them stays in the queue ---------------------------------------------------------- */
 
-static void blk_timer_cb(uv_timer_t *timer)
+static void blk_waited(void *arg)
 {
-	blk_look_again(container_of(timer, struct blk_timer, timer)->blk);
+	blk_look_again(arg);
 }
 
 static bool blk_must_wait(struct blk *blk)
@@ -266,8 +266,8 @@ static bool blk_must_wait(struct blk *blk)
 		return false;
 	now = uv_hrtime();
 	ns = MAX(rate_wait(&blk->bytes, now), rate_wait(&blk->ops, now));
-	if (ns && !uv_is_active((uv_handle_t *)&blk->timer->timer))
-		uv_timer_start(&blk->timer->timer, blk_timer_cb, ns / 1000000 + 1, 0);
+	if (ns)
+		worker_timer_arm(blk->timer, ns / 1000000 + 1);
 	return ns;
 }
 
@@ -279,31 +279,6 @@ static void blk_draw(struct blk *blk, const struct blk_req *r)
 		return;
 	rate_draw(&blk->bytes, transfer ? r->data_len : 0);
 	rate_draw(&blk->ops, 1);
-}
-
-static void blk_timer_closed(uv_handle_t *h)
-{
-	free(container_of((uv_timer_t *)h, struct blk_timer, timer));
-}
-
-int blk_timer_new(struct blk *blk, struct blk_timer **ret)
-{
-	AUTO_FREE struct blk_timer *t = calloc(1, sizeof(*t));
-	int r;
-
-	if (!t)
-		return -ENOMEM;
-	t->blk = blk;
-	r = uv_timer_init(worker_loop(blk->v.worker), &t->timer);
-	if (r >= 0)
-		*ret = TAKE_PTR(t);
-	return r;
-}
-
-void blk_timer_free(struct blk_timer *take_timer)
-{
-	if (take_timer)
-		uv_close((uv_handle_t *)&take_timer->timer, blk_timer_closed);
 }
 
 void blk_kick(struct virtio_dev *v, unsigned int q)
@@ -357,8 +332,10 @@ static void blk_retry(struct blk *blk)
 
 int blk_begin(struct blk *blk)
 {
-	int ret = blk->limited ? blk_timer_new(blk, &blk->timer) : 0;
+	int ret = 0;
 
+	if (blk->limited)
+		ret = worker_timer_new(blk->v.worker, blk_waited, blk, &blk->timer);
 	if (ret >= 0)
 		ret = blk_trouble_begin(blk);
 	if (ret >= 0)
@@ -371,7 +348,7 @@ int blk_begin(struct blk *blk)
 void blk_end(struct blk *blk)
 {
 	block_detach(blk->block);
-	blk_timer_free(TAKE_PTR(blk->timer));
+	worker_timer_free(TAKE_PTR(blk->timer));
 	blk_trouble_end(blk);
 	blk_flush(blk);
 }

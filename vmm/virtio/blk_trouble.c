@@ -64,9 +64,12 @@ static void blk_tell(struct blk *blk)
 		return;
 }
 
-static void blk_tell_again(uv_timer_t *timer)
+static void blk_tell_again(void *arg)
 {
-	blk_tell(container_of(timer, struct blk_timer, timer)->blk);
+	struct blk *blk = arg;
+
+	blk_tell(blk);
+	worker_timer_arm(blk->trouble.again, BLK_TELL_AGAIN_MS);
 }
 
 /* What the guest got wrong is told to the guest alone. */
@@ -90,9 +93,7 @@ bool blk_trouble(struct blk *blk, struct blk_req *r, int ret)
 		return false;
 	r->next_free = t->held;
 	t->held = r;
-	if (!uv_is_active((uv_handle_t *)&t->again->timer))
-		uv_timer_start(&t->again->timer, blk_tell_again, BLK_TELL_AGAIN_MS,
-			       BLK_TELL_AGAIN_MS);
+	worker_timer_arm(t->again, BLK_TELL_AGAIN_MS);
 	return true;
 }
 
@@ -119,12 +120,14 @@ struct blk_req *blk_trouble_next(struct blk *blk)
 
 int blk_trouble_begin(struct blk *blk)
 {
-	return blk->trouble.stop ? blk_timer_new(blk, &blk->trouble.again) : 0;
+	struct blk_trouble *t = &blk->trouble;
+
+	return t->stop ? worker_timer_new(blk->v.worker, blk_tell_again, blk, &t->again) : 0;
 }
 
 void blk_trouble_end(struct blk *blk)
 {
-	blk_timer_free(TAKE_PTR(blk->trouble.again));
+	worker_timer_free(TAKE_PTR(blk->trouble.again));
 }
 
 int blk_trouble_init(struct blk *blk, bool stop, struct err *e)
