@@ -22,19 +22,38 @@ struct rng_fixture {
 	struct guest_virtio g;
 };
 
-static int setup(void **state)
+/* As the field table lays it out: virtio/rng.c. */
+struct rng_cfg {
+	char address[16];
+	uint64_t bytes_per_s;
+	uint32_t burst_ms;
+};
+
+static int setup_limited(void **state, uint64_t bytes_per_s, uint32_t burst_ms)
 {
+	struct rng_cfg cfg = { "00:04.0", bytes_per_s, burst_ms };
 	struct rng_fixture *f = calloc(1, sizeof(*f));
 
 	fake_board_init(&f->fb, MIB);
 	f->fb.log.fd = -1;
 	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
-	f->dev = fake_board_add(&f->fb, &virtio_rng_class, "rng0", "00:04.0\0\0\0\0\0\0\0\0");
+	assert_int_equal(virtio_rng_class.cfg_size, sizeof(cfg));
+	f->dev = fake_board_add(&f->fb, &virtio_rng_class, "rng0", &cfg);
 	f->dev->class->start(f->dev);
 	guest_virtio_find(&f->g, &f->fb, SLOT);
 	assert_true(guest_virtio_start(&f->g, BIT64(VIRTIO_F_VERSION_1), 1));
 	*state = f;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_limited(state, 0, 1000);
+}
+
+static int setup_slow(void **state)
+{
+	return setup_limited(state, 64000, 1);
 }
 
 static int teardown(void **state)
@@ -114,6 +133,45 @@ static void test_read_only_buffer(void **state)
 	assert_int_equal(zeros(f->fb.mem + BUF, 64), 64);
 }
 
+static bool answered(void *arg)
+{
+	const struct guest_ring *r = &((struct rng_fixture *)arg)->g.rings[0];
+
+	return guest_ring_used(r)->idx != r->used_idx;
+}
+
+/* What is over the limit stays in the queue until its time has come, and is not lost. */
+static void test_limit(void **state)
+{
+	struct rng_fixture *f = *state;
+	uint64_t begun = uv_hrtime();
+
+	guest_ring_set(&f->g.rings[0], 0, BUF, 4096, VRING_DESC_F_WRITE, 0);
+	assert_int_equal(request(f), 4096); /* 63 ms of it were drawn beforehand */
+	guest_ring_add(&f->g.rings[0], 0);
+	guest_virtio_kick(&f->g, 0);
+	fake_board_run(&f->fb);
+	assert_false(answered(f));
+	fake_board_run_until(&f->fb, answered, f);
+	assert_true(uv_hrtime() - begun > 60000000);
+}
+
+/* A pause takes the timer away, not the request. */
+static void test_limit_pause(void **state)
+{
+	struct rng_fixture *f = *state;
+
+	guest_ring_set(&f->g.rings[0], 0, BUF, 4096, VRING_DESC_F_WRITE, 0);
+	assert_int_equal(request(f), 4096);
+	guest_ring_add(&f->g.rings[0], 0);
+	guest_virtio_kick(&f->g, 0);
+	fake_board_run(&f->fb);
+	f->dev->class->stop(f->dev);
+	fake_board_run(&f->fb);
+	f->dev->class->start(f->dev);
+	fake_board_run_until(&f->fb, answered, f);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -123,6 +181,8 @@ int main(void)
 		T(test_fills),
 		T(test_large),
 		T(test_read_only_buffer),
+		cmocka_unit_test_setup_teardown(test_limit, setup_slow, teardown),
+		cmocka_unit_test_setup_teardown(test_limit_pause, setup_slow, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
