@@ -50,14 +50,14 @@ static const struct seccomp_call seccomp_calls[] = {
 	{ "fcntl", LOOPS, "O_NONBLOCK of a console's client", SECCOMP_EQUAL, 1, F_GETFL },
 	{ "close", LOOPS, "connections and consoles; everything, at the end" },
 
-	{ "accept4", CONTROL, "vmd connects" },
+	{ "accept4", LOOPS, "vmd connects; clients of a console's ports" },
 	{ "recvmsg", CONTROL, "requests, and console clients' descriptors" },
 	{ "sendmsg", CONTROL, "answers and events" },
 	{ "mremap", CONTROL, "a message that grows" },
 	{ "eventfd2", CONTROL, "doorbells and interrupts of a device that comes later" },
-	{ "fstat", CONTROL, "how large the kernel is, and an image that may have grown" },
-	{ "newfstatat", CONTROL, "the same, in glibc before 2.39", SECCOMP_EQUAL, 3,
-	  AT_EMPTY_PATH },
+	{ "fstat", LOOPS,
+	  "how large the kernel is, an image that may have grown, the file of a console's port" },
+	{ "newfstatat", LOOPS, "the same, in glibc before 2.39", SECCOMP_EQUAL, 3, AT_EMPTY_PATH },
 
 	{ "io_uring_enter", WORKER, "disks: the ring takes reads, writes and flushes only" },
 	{ "preadv2", ALL,

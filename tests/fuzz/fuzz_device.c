@@ -29,7 +29,7 @@
 #define FUZZ_OPS_MAX 2048
 #define FUZZ_RING 0x1000
 #define FUZZ_VIRTIO_SLOTS 6
-#define FUZZ_QUEUES 5
+#define FUZZ_QUEUES 8
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -47,7 +47,8 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:01.0\",\"path\":{\"fd\":0},"
 	"\"readonly\":false}",
 	"{\"type\":\"virtio-console\",\"id\":\"hvc0\",\"address\":\"00:02.0\",\"backend\":"
-	"\"console\"}",
+	"\"console\",\"ports\":[{\"name\":\"a\",\"backend\":\"pty\",\"path\":{\"fd\":3}},"
+	"{\"name\":\"b\",\"backend\":\"file\",\"path\":{\"fd\":0},\"limit\":4096}]}",
 	"{\"type\":\"virtio-rng\",\"id\":\"rng\",\"address\":\"00:03.0\"}",
 	"{\"type\":\"virtio-balloon\",\"id\":\"balloon\",\"address\":\"00:04.0\"}",
 	"{\"type\":\"virtio-net\",\"id\":\"net\",\"address\":\"00:05.0\",\"mac\":"
@@ -63,6 +64,7 @@ struct fuzz {
 	struct fake_net fn;
 	struct device *devices[FUZZ_DEVICES_MAX];
 	unsigned int ndevices;
+	int port; /* of the console, our end */
 	uint8_t power_on[PCI_SLOTS][PCI_CFG_SIZE];
 	struct guest_virtio driver; /* of the virtio device that was started last */
 	const uint8_t *data;
@@ -171,14 +173,22 @@ static void fuzz_time(struct fuzz *f)
 	fake_board_run(&f->fb);
 }
 
-/* A client of a console types, or a frame comes to a tap (what the device sent before is thrown away). */
+/*
+ * A client of a console or of its port types, or a frame comes to a tap (what the device sent before is thrown
+ * away).
+ */
 static void fuzz_type(struct fuzz *f)
 {
 	uint8_t text[sizeof(struct virtio_net_hdr_v1) + 32] = { 0 };
 	size_t len = fuzz_take(f, 1) % 32;
-	unsigned int which = (unsigned int)fuzz_take(f, 1) % (f->fb.nconsoles + FAKE_NET_PAIRS);
-	bool tap = which >= f->fb.nconsoles;
-	int to = tap ? f->fn.taps[which - f->fb.nconsoles] : f->fb.consoles[which].client;
+	unsigned int which = (unsigned int)fuzz_take(f, 1) % (f->fb.nconsoles + FAKE_NET_PAIRS + 1);
+	bool tap = which >= f->fb.nconsoles && which < f->fb.nconsoles + FAKE_NET_PAIRS;
+	int to = f->port;
+
+	if (tap)
+		to = f->fn.taps[which - f->fb.nconsoles];
+	else if (which < f->fb.nconsoles)
+		to = f->fb.consoles[which].client;
 
 	if (tap)
 		len += sizeof(struct virtio_net_hdr_v1);
@@ -292,6 +302,17 @@ static int fuzz_disk(struct fdset *fds)
 	return fdset_add(fds, fd);
 }
 
+/* A port of the console: what it sends is not read. */
+static void fuzz_port(struct fuzz *f, struct fdset *fds)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0 ||
+	    fdset_add(fds, pair[1]) != 3)
+		abort();
+	f->port = pair[0];
+}
+
 static void fuzz_plug(struct fuzz *f, const char *row)
 {
 	struct json_object *json;
@@ -302,6 +323,8 @@ static void fuzz_plug(struct fuzz *f, const char *row)
 	if (fuzz_disk(&fds) < 0 || fdset_add(&fds, dup(f->fv.group)) < 0 ||
 	    fdset_add(&fds, dup(f->fv.container)) < 0)
 		abort();
+	if (strstr(row, "virtio-console"))
+		fuzz_port(f, &fds);
 	if (strstr(row, "virtio-net"))
 		fake_net_pass(&f->fn, FAKE_NET_PAIRS, false, &fds);
 	if (json_parse(row, strlen(row), &json, &e) < 0 ||
@@ -392,6 +415,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_ops[fuzz_take(f, 1) % ARRAY_SIZE(fuzz_ops)](f);
 	fuzz_check_reset(f);
 	fuzz_power_off(f);
+	close(f->port);
 	fake_net_fini(&f->fn);
 	fake_vfio_fini(&f->fv);
 	fake_board_fini(&f->fb);

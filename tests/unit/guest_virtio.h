@@ -15,7 +15,7 @@
 #include "tests/unit/fake_board.h"
 #include "tests/unit/guest_ring.h"
 
-#define GUEST_VIRTIO_QUEUES 5
+#define GUEST_VIRTIO_QUEUES 10
 #define GUEST_VIRTIO_RINGS 0x1000 /* guest address of the first ring */
 #define GUEST_VIRTIO_RING_SIZE 16
 

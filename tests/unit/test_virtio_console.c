@@ -27,6 +27,7 @@ struct console_fixture {
 struct console_cfg {
 	char address[16];
 	int backend;
+	struct field_list ports;
 };
 
 static void fixture_start(struct console_fixture *f)

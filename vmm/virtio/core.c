@@ -110,6 +110,11 @@ int virtio_pop_if(struct virtio_dev *v, unsigned int q, struct virtq_req *r, boo
 	return ret;
 }
 
+bool virtio_has_queue(const struct virtio_dev *v, unsigned int q)
+{
+	return v->queues[q].kick_poll;
+}
+
 void virtio_flush(struct virtio_dev *v, unsigned int q)
 {
 	if (virtq_flush(&v->queues[q].vq))

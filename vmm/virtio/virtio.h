@@ -16,7 +16,7 @@
 #include "vmm/virtio/iov.h"
 #include "vmm/virtio/queue.h"
 
-#define VIRTIO_QUEUES_MAX 17 /* eight pairs and a control queue */
+#define VIRTIO_QUEUES_MAX 36 /* a console: 17 ports and its control queues */
 #define VIRTIO_CONFIG_MAX 256
 
 struct virtio_dev;
@@ -122,6 +122,8 @@ void virtio_broken(struct virtio_dev *v, const char *why);
 int virtio_pop(struct virtio_dev *v, unsigned int q, struct virtq_req *r);
 /* The same; of a request that is not needed now, the driver need not tell: no kick is asked for. */
 int virtio_pop_if(struct virtio_dev *v, unsigned int q, struct virtq_req *r, bool needed);
+/* On the worker: it has the queue; a driver may leave some out. */
+bool virtio_has_queue(const struct virtio_dev *v, unsigned int q);
 /* On the worker: virtq_flush and, when the driver wants it, the interrupt. */
 void virtio_flush(struct virtio_dev *v, unsigned int q);
 
