@@ -58,13 +58,13 @@ int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json
 struct vmdef_file {
 	char pointer[96]; /* where in the machine configuration: "/boot/kernel" */
 	const char *path; /* borrowed from the configuration */
-	int open_flags;	  /* O_RDONLY or O_RDWR, O_CLOEXEC, and O_DIRECT maybe */
+	int open_flags;	  /* O_RDONLY or O_RDWR, O_CLOEXEC, and O_DIRECT or O_CREAT maybe */
 	/*
 	 * Opened on behalf of the user whose file system uid the thread has (vmd/ident.h): not by the links of
 	 * /proc that lead to what the program itself has open, and nothing in /proc.
 	 */
 	bool confined;
-	bool image;	  /* a disk's, to be locked … */
+	bool image;	  /* a disk's, or what is written to alone, to be locked … */
 	bool share;	  /* … but not against who writes to it as well */
 	const char *what; /* "kernel", "initrd", "disk 'disk0'" for messages */
 	char what_buf[96];
@@ -78,6 +78,8 @@ int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF
  * May block: call it off the loop. Returns the descriptor.
  */
 int vmdef_open(const struct vmdef_file *file, struct err *e);
+/* The folder that a path's last part is in, O_PATH; confined as above. ret_name is that part, in path. */
+int vmdef_open_folder(const char *path, bool confined, const char **ret_name, struct err *e);
 /*
  * Lock an image that was opened against other use (lib/imagelock.h); any other file is left alone. -ERR_FILE_IN_USE:
  * "disk 'disk0' '/x' is in use"; by whom is the caller's to say.

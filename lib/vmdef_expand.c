@@ -154,6 +154,8 @@ static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p, cons
 			vmdef_expand_net(d, vm, vmdef_before(previous, s));
 		if (!strcmp(s->type, VMDEF_SCSI))
 			json_add(d, "disks", vmdef_expand_scsi(s, previous));
+		if (!strcmp(s->type, VMDEF_CONSOLE) && json_get(d, "ports"))
+			json_add(d, "ports", vmdef_expand_ports(s));
 		json_object_array_add(out, d);
 	}
 	return out;

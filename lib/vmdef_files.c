@@ -93,6 +93,30 @@ static int vmdef_disk_add(struct vmdef_file *files, int *n, const char *at,
 	return vmdef_backing_add(files, n, at, disk, e);
 }
 
+/* What a port of a console writes: made if it is not there, never a link to another */
+static int vmdef_ports_add(struct vmdef_file *files, int *n, size_t device, struct json_object *d,
+			   struct err *e)
+{
+	struct json_object *ports = json_get(d, "ports");
+	size_t count = ports ? json_object_array_length(ports) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *port = json_object_array_get_idx(ports, i);
+		char pointer[64], what[96];
+
+		if (strcmp(json_get_str(port, "backend", ""), "file") != 0)
+			continue;
+		if (*n == VMDEF_FILES_MAX)
+			return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
+		snprintf(pointer, sizeof(pointer), "/devices/%zu/ports/%zu/path", device, i);
+		snprintf(what, sizeof(what), "file of port '%.64s'",
+			 json_get_str(port, "name", ""));
+		vmdef_image_add(files, n, pointer, json_get(port, "path"),
+				O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, false, what);
+	}
+	return 0;
+}
+
 static int vmdef_device_add(struct vmdef_file *files, int *n, size_t device, struct json_object *d,
 			    struct err *e)
 {
@@ -107,7 +131,7 @@ static int vmdef_device_add(struct vmdef_file *files, int *n, size_t device, str
 		snprintf(at, sizeof(at), "/devices/%zu/disks/%zu", device, i);
 		ret = vmdef_disk_add(files, n, at, json_object_array_get_idx(disks, i), e);
 	}
-	return ret;
+	return ret < 0 ? ret : vmdef_ports_add(files, n, device, d, e);
 }
 
 int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF_FILES_MAX],
@@ -166,7 +190,9 @@ static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 
 	if (file->confined && error == ELOOP)
 		err_hint(e, "too many links, or one of /proc's, which are not followed");
-	if (error == EROFS && rw)
+	if (error == ELOOP && file->open_flags & O_NOFOLLOW)
+		err_hint(e, "it is a link; name the file itself");
+	if (error == EROFS && rw && !(file->open_flags & O_CREAT))
 		err_hint(e,
 			 "set `readonly: true` for this disk, or use a file that can be written");
 	if (error == EINVAL && file->open_flags & O_DIRECT)
@@ -182,7 +208,8 @@ static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 /* Which kinds of file do is known by where the path stands: a device may have a block device. */
 static int vmdef_check_kind(const struct vmdef_file *file, int fd, struct err *e)
 {
-	bool disk = !strncmp(file->pointer, "/devices/", strlen("/devices/"));
+	bool made = file->open_flags & O_CREAT;
+	bool disk = !strncmp(file->pointer, "/devices/", strlen("/devices/")) && !made;
 	struct statfs fs;
 	struct stat st;
 
@@ -233,16 +260,53 @@ static int vmdef_open_place(const char *path, int flags)
 	return vmdef_place(fd, now) && !strcmp(place, now) ? TAKE_FD(fd) : -1;
 }
 
-static int vmdef_open_path(const struct vmdef_file *file)
+static int vmdef_open_how(const char *path, int flags, bool confined)
 {
-	struct open_how how = { .flags = (uint64_t)(file->open_flags | O_NONBLOCK | O_NOCTTY),
+	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC),
 				.resolve = RESOLVE_NO_MAGICLINKS };
 	int fd;
 
-	if (!file->confined)
-		return open(file->path, (int)how.flags);
-	fd = (int)syscall(SYS_openat2, AT_FDCWD, file->path, &how, sizeof(how));
-	return fd < 0 && errno == ENOSYS ? vmdef_open_place(file->path, (int)how.flags) : fd;
+	if (!confined)
+		return open(path, (int)how.flags);
+	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	return fd < 0 && errno == ENOSYS ? vmdef_open_place(path, (int)how.flags) : fd;
+}
+
+int vmdef_open_folder(const char *path, bool confined, const char **ret_name, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	AUTO_CLOSE int fd = -1;
+	char folder[PATH_MAX];
+	struct statfs fs;
+
+	if (!slash || !slash[1] || slash - path >= PATH_MAX - 1)
+		return err_set(e, errno = EISDIR, "'%s' names no file", path);
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path + 1), path);
+	fd = vmdef_open_how(folder, O_PATH | O_DIRECTORY, confined);
+	if (fd < 0)
+		return err_set(e, errno, "folder '%s': %s", folder, strerror(errno));
+	if (confined && (fstatfs(fd, &fs) || fs.f_type == PROC_SUPER_MAGIC))
+		return err_set(e, errno = ELOOP, "folder '%s' is one of /proc", folder);
+	*ret_name = slash + 1;
+	return TAKE_FD(fd);
+}
+
+/* It may have to be made, which is done in its folder. */
+static int vmdef_open_made(const struct vmdef_file *file, int flags)
+{
+	const char *name;
+	AUTO_CLOSE int folder = vmdef_open_folder(file->path, file->confined, &name, NULL);
+
+	return folder < 0 ? -1 : openat(folder, name, flags, 0600);
+}
+
+static int vmdef_open_path(const struct vmdef_file *file)
+{
+	int flags = file->open_flags | O_NONBLOCK | O_NOCTTY;
+
+	if (flags & O_CREAT)
+		return vmdef_open_made(file, flags);
+	return vmdef_open_how(file->path, flags, file->confined);
 }
 
 /* Without O_NONBLOCK, opening a FIFO would wait for its other end. */

@@ -358,6 +358,8 @@ static int vmdef_plan_fill(struct vmdef_planner *r)
 		ret = vmdef_check_balloon(r);
 	if (!ret)
 		ret = vmdef_check_scsi(r->p, r->where, r->e);
+	if (!ret)
+		ret = vmdef_check_ports(r->p, r->where, r->e);
 	return ret ? ret : vmdef_check_shared(r);
 }
 

@@ -17,6 +17,7 @@
 #define VMDEF_VFIO "vfio-pci" /* what an entry of `passthrough` is */
 #define VMDEF_NET "virtio-net"
 #define VMDEF_SCSI "virtio-scsi"
+#define VMDEF_CONSOLE "virtio-console"
 #define VMDEF_PCI_FIRST 1 /* 00:00.0 is the host bridge … */
 #define VMDEF_PCI_LAST 30 /* … and 00:1f.0 is kept for the bridges of a chipset */
 
@@ -64,6 +65,11 @@ void vmdef_expand_net(struct json_object *device, const char *vm, const struct j
 int vmdef_check_scsi(const struct vmdef_plan *p, struct schema_error *where, struct err *e);
 /* A controller's disks, written out; previous as in vmdef_expand. */
 struct json_object *vmdef_expand_scsi(const struct vmdef_slot *s, struct json_object *previous);
+
+/* vmdef_ports.c: the same for the ports of consoles. */
+int vmdef_check_ports(const struct vmdef_plan *p, struct schema_error *where, struct err *e);
+/* A console's ports, written out; NULL: it has none. */
+struct json_object *vmdef_expand_ports(const struct vmdef_slot *s);
 
 /* A property's description in the schema of the slot's type, or NULL. */
 struct json_object *vmdef_slot_property(const struct vmdef_slot *s, const char *name);

@@ -24,6 +24,7 @@
 #include "vmm/machine.h"
 #include "vmm/net/open.h"
 #include "vmm/vfio/open.h"
+#include "vmm/virtio/port_open.h"
 
 #define STANDALONE_DRAIN_MS 2000
 
@@ -89,7 +90,7 @@ static int standalone_open_files(struct json_object *config, struct fdset *fds, 
 	return n < 0 ? n : 0;
 }
 
-static int standalone_load(const char *path, struct sandbox *sandbox,
+static int standalone_load(const char *path, struct sandbox *sandbox, const struct log *log,
 			   struct machine_config *ret_config, struct fdset *fds, struct err *e)
 {
 	AUTO_JSON struct json_object *config = NULL;
@@ -110,6 +111,8 @@ static int standalone_load(const char *path, struct sandbox *sandbox,
 		r = standalone_open_files(config, fds, e);
 	if (r >= 0)
 		r = net_open_devices(config, fds, e);
+	if (r >= 0)
+		r = port_open_all(config, log, fds, e);
 	if (r >= 0)
 		r = vfio_open_devices(config, fds, e);
 	passed = r > 0;
@@ -235,7 +238,7 @@ int standalone_run(const struct standalone_options *o, const struct log *log, st
 	int r, kvm_fd = -1;
 
 	fdset_init(&fds);
-	r = standalone_load(o->config, o->sandbox, &config, &fds, e);
+	r = standalone_load(o->config, o->sandbox, log, &config, &fds, e);
 	if (r >= 0) {
 		kvm_fd = kvm_open(e);
 		r = kvm_fd < 0 ? kvm_fd : sandbox_enter(o->sandbox, log, e);
