@@ -386,6 +386,30 @@ int state_private_delete(struct state *s, int64_t id, struct err *e);
 int state_private_list(struct state *s, int (*each)(void *arg, int64_t id, const char *bridge),
 		       void *arg, struct err *e);
 
+/* Where a port of a console leads to on the host. */
+struct state_port {
+	int64_t id;
+	char vm[STATE_ID_SIZE];
+	char device[64], name[64], backend[16];
+	const char *path; /* of a row: valid during the callback */
+	uid_t owner;
+	bool confined;
+};
+
+int state_port_add(struct state *s, const struct state_port *port, struct err *e);
+int state_port_set_path(struct state *s, const char *vm, const char *name, const char *path,
+			struct err *e);
+/* Those of a VM are over; of all VMs that have no process. */
+int state_port_end(struct state *s, const char *vm, struct err *e);
+int state_port_end_lost(struct state *s, struct err *e);
+int state_port_delete(struct state *s, int64_t id, struct err *e);
+/* Of a VM, those that are not over; and of all VMs those that are. each must not write; < 0 ends the walk and is returned. */
+int state_port_list(struct state *s, const char *vm,
+		    int (*each)(void *arg, const struct state_port *port), void *arg,
+		    struct err *e);
+int state_port_list_over(struct state *s, int (*each)(void *arg, const struct state_port *port),
+			 void *arg, struct err *e);
+
 /* The journal: add a step that begins, and say what became of it. undo may be NULL. */
 int state_journal_add(struct state *s, const char *owner, const char *action, const char *undo,
 		      int64_t *ret_seq, struct err *e);

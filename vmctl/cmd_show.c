@@ -178,6 +178,28 @@ static const char *show_kind(struct json_object *nic, char *out, size_t size)
 	return out;
 }
 
+/* Where the ports of its consoles lead to. */
+static void show_ports(struct vmctl *v, struct json_object *list)
+{
+	static const char *const columns[] = { "DEVICE", "PORT", "BACKEND", "PATH" };
+	static const char *const keys[] = { "device", "name", "backend", "path" };
+	struct table table;
+
+	if (!list || !json_object_array_length(list))
+		return;
+	table_init(&table);
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+		table_column(&table, columns[i], TABLE_LEFT);
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
+			table_cell(&table,
+				   json_get_str(json_object_array_get_idx(list, i), keys[k], NULL),
+				   NULL);
+	fputc('\n', v->out.out);
+	table_print(&table, v->out.out, v->out.header, false);
+	table_fini(&table);
+}
+
 /* The cards of one that runs, as the host has them. */
 static void show_networks(struct vmctl *v, struct json_object *list)
 {
@@ -263,6 +285,7 @@ static void show_print(struct vmctl *v, struct json_object *vm)
 	show_devices(v, json_get(json_get(vm, "config"), "devices"));
 	show_attachments(v, json_get(vm, "attachments"));
 	show_networks(v, json_get(vm, "networks"));
+	show_ports(v, json_get(vm, "ports"));
 	show_leases(v, json_get(vm, "leases"));
 }
 

@@ -29,6 +29,7 @@
 #include "vmd/nets.h"
 #include "vmd/pool.h"
 #include "vmd/pci_policy.h"
+#include "vmd/ports.h"
 #include "vmd/scope.h"
 #include "vmd/server.h"
 #include "vmd/turn.h"
@@ -105,6 +106,7 @@ static void daemon_close(struct daemon *d)
 	leases_close(d->leases);
 	pools_close(d->pools);
 	nets_close(d->nets);
+	ports_close(d->ports);
 	server_close(d->server);
 	event_hub_close(d->events);
 }
@@ -235,7 +237,9 @@ static int daemon_setup_leases(struct daemon *d, struct err *e)
 	d->leases = leases_new(d);
 	d->pools = pools_new(d);
 	d->nets = nets_new(d);
-	return d->leases && d->pools && d->nets ? 0 : err_ret(e, -ENOMEM, "cannot start");
+	d->ports = ports_new(d);
+	return d->leases && d->pools && d->nets && d->ports ? 0
+							    : err_ret(e, -ENOMEM, "cannot start");
 }
 
 static int daemon_setup(struct daemon *d, struct err *e)
@@ -305,6 +309,7 @@ static void daemon_fini(struct daemon *d)
 		leases_free(d->leases);
 		pools_free(d->pools);
 		nets_free(d->nets);
+		ports_free(d->ports);
 		vmlogs_free(d->logs);
 		scope_bus_free(d->scopes);
 		event_hub_free(d->events);

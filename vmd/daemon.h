@@ -34,6 +34,7 @@ struct guests;
 struct hostio;
 struct jobs;
 struct nets;
+struct ports;
 struct leases;
 struct pools;
 struct pci_policy;
@@ -61,6 +62,7 @@ struct daemon {
 	struct leases *leases;	    /* owned */
 	struct pools *pools;	    /* owned */
 	struct nets *nets;	    /* owned */
+	struct ports *ports;	    /* owned */
 	struct server *server;	    /* owned */
 	struct vmlogs *logs;	    /* owned */
 	struct schema_set *schemas; /* owned: of VM definitions */

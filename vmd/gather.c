@@ -187,6 +187,8 @@ static void gather_run(struct gather *g)
 		ret = gather_vfio(g, &g->err);
 	if (ret >= 0)
 		ret = gather_net(g, &g->err);
+	if (ret >= 0)
+		ret = gather_ports(g, &g->err);
 	if (ret >= 0 && g->dir[0])
 		ret = gather_record(g, &g->err);
 	if (ret >= 0 && g->program.vmm)
@@ -232,6 +234,7 @@ static struct gather *gather_new(const struct hostfs *host, const struct state_v
 	g->confined = vm->confined;
 	g->config = take_config;
 	g->nets = json_new();
+	g->ports = json_new();
 	fdset_init(&g->fds);
 	host_cpuid_init(&g->cpuids);
 	g->done = done;
@@ -272,6 +275,7 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 	g->cgroups = process->cgroups;
 	snprintf(g->cgroup, sizeof(g->cgroup), "%s", process->cgroup);
 	cgroup_limits(g->config, &g->limits);
+	g->ports_lock = process->ports;
 	if (process->program) {
 		g->program = *process->program;
 		host_cpuid_copy(process->cpuid, &g->cpuids);
@@ -286,6 +290,7 @@ void gather_free(struct gather *g)
 	fdset_fini(&g->fds);
 	json_object_put(g->config);
 	json_object_put(g->nets);
+	json_object_put(g->ports);
 	vmproc_child_free(g->child);
 	host_cpuid_fini(&g->cpuids);
 	free(g);

@@ -24,6 +24,7 @@ struct gather_process {
 	const char *cgroup;	       /* that it will run in: its name; "" for none */
 	const struct vmproc_program *program;
 	const struct host_cpuid *cpuid; /* what is known: the gather has its own copy */
+	uv_mutex_t *ports;		/* ports_lock */
 };
 
 struct gather {
@@ -44,6 +45,9 @@ struct gather {
 	uint64_t memlock;		       /* gather_vfio.c */
 	ino_t busy;			       /* the image that makes ret -ERR_FILE_IN_USE */
 	pid_t holder;			       /* whose it is, as far as can be told; else 0 */
+	struct json_object
+		*ports;		/* owned: gather_ports.c, {name of a port: name of its terminal} */
+	uv_mutex_t *ports_lock; /* borrowed; NULL: none is made */
 	struct json_object *nets; /* owned: gather_net.c, {ID of a card: what became of it} */
 	const struct cgroups *cgroups;
 	char cgroup[STATE_CGROUP_SIZE];
@@ -91,6 +95,9 @@ int gather_vfio(struct gather *g, struct err *e);
 int gather_net(struct gather *g, struct err *e);
 /* Those of network: user get their passt, in a control group (borrowed; -1: vmd's own), and a stream_fd. -ERR_NET_USER. */
 int gather_net_users(struct gather *g, int cgroup, struct err *e);
+
+/* gather_ports.c: sockets and terminals of consoles' ports, as vmm takes them. -ERR_FILE */
+int gather_ports(struct gather *g, struct err *e);
 
 #define GATHER_RECORD "exit.json"  /* in dir */
 #define GATHER_TAIL "console.tail" /* what its consoles said last while vmd was away */

@@ -20,6 +20,7 @@
 #include "vmd/guest_signal.h"
 #include "vmd/lease.h"
 #include "vmd/nets.h"
+#include "vmd/ports.h"
 #include "vmd/vmlog.h"
 
 /* An answer belongs to the phase that asked. */
@@ -167,6 +168,7 @@ static void guest_gathered(struct gather *gather)
 	} else {
 		g->config = TAKE_PTR(gather->config);
 		g->nets = TAKE_PTR(gather->nets);
+		g->ports = TAKE_PTR(gather->ports);
 		g->child = TAKE_PTR(gather->child);
 		g->fds = gather->fds;
 		gather->fds.n = 0;
@@ -207,12 +209,14 @@ static int guest_load_config(struct guest *g, struct state_vm *ret_vm,
 void guest_gather(struct guest *g)
 {
 	struct vmproc_program program;
-	struct gather_process process = { &g->d->cgroups, g->cgroup, &program, &g->d->cpuid };
+	struct gather_process process = { &g->d->cgroups, g->cgroup, &program, &g->d->cpuid,
+					  ports_lock(g->d) };
 	struct state_vm vm;
 	struct err e;
 
 	if (state_vm_get(g->d->state, g->id, &vm, &e) < 0 ||
-	    nets_reserve(g->d, &vm, g->config, false, &e) < 0) {
+	    nets_reserve(g->d, &vm, g->config, false, &e) < 0 ||
+	    ports_reserve(g->d, &vm, g->config, &e) < 0) {
 		guest_failed(g, &e);
 		return;
 	}
@@ -278,6 +282,8 @@ static int guest_record(void *arg, const struct state_process *process, struct e
 		ret = lease_in_use(g->d, g->id, e);
 	if (ret >= 0)
 		ret = nets_store(g->d, g->id, g->nets, e);
+	if (ret >= 0)
+		ret = ports_store(g->d, g->id, g->ports, e);
 	if (ret >= 0)
 		ret = state_commit(s, e);
 	if (ret < 0)
@@ -348,7 +354,9 @@ static void guest_clean(struct guest *g)
 	nets_discard(g->d, &g->fds);
 	json_object_put(TAKE_PTR(g->config));
 	json_object_put(TAKE_PTR(g->nets));
+	json_object_put(TAKE_PTR(g->ports));
 	nets_sweep(g->d);
+	ports_release(g->d, g->id);
 	vmproc_child_free(TAKE_PTR(g->child)); /* one that was not wanted any more */
 	guest_cgroup_leave(g);
 	vmlogs_drain(g->d, g->id);

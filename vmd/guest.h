@@ -80,6 +80,7 @@ struct guest {
 	struct vmproc *proc;	    /* NULL when there is none; ends itself */
 	struct json_object *config; /* owned, between open and configure */
 	struct json_object *nets;   /* owned, between open and spawn: gather.h */
+	struct json_object *ports;  /* owned, likewise */
 	struct fdset fds;	    /* owned, likewise */
 	unsigned int kvm, cpuid, record, tail;
 	uint64_t memlock;    /* bytes that vmm has to lock for devices of the host; 0: none */

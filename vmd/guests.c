@@ -20,6 +20,7 @@
 #include "vmd/guest_plug.h"
 #include "vmd/lease.h"
 #include "vmd/nets.h"
+#include "vmd/ports.h"
 
 #define GUESTS_ADOPT_MS 5000 /* vmd serves then even when a vmm has not said hello */
 #define GUESTS_SAVE_MS 250   /* what could not be written is tried again */
@@ -145,6 +146,7 @@ static void guest_freed(uv_handle_t *handle)
 	fdset_fini(&g->fds);
 	json_object_put(g->config);
 	json_object_put(g->nets);
+	json_object_put(g->ports);
 	vmproc_child_free(g->child);
 	free(g->signals);
 	free(g);
@@ -410,6 +412,7 @@ void guests_adopt(struct daemon *d, void (*done)(struct daemon *d))
 	guest_leases_adopt(d);
 	guests_sweep(d);
 	nets_sweep(d);
+	ports_adopt(d);
 	d->guests->adopted = done;
 	uv_update_time(&d->loop);
 	d->guests->adopt_until = uv_now(&d->loop) + GUESTS_ADOPT_MS;

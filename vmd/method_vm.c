@@ -19,6 +19,7 @@
 #include "vmd/host.h"
 #include "vmd/lease.h"
 #include "vmd/nets.h"
+#include "vmd/ports.h"
 #include "vmd/turn.h"
 #include "vmd/vm_row.h"
 #include "vmd/vmlog.h"
@@ -390,6 +391,16 @@ static void vm_add_networks(struct daemon *d, const char *id, struct json_object
 		json_object_put(list);
 }
 
+static void vm_add_ports(struct daemon *d, const char *id, struct json_object *o)
+{
+	struct json_object *list = ports_json(d, id);
+
+	if (json_object_array_length(list))
+		json_add(o, "ports", list);
+	else
+		json_object_put(list);
+}
+
 void method_vm_get(struct daemon *d, struct call *call)
 {
 	AUTO_JSON struct json_object *definition = NULL, *config = NULL;
@@ -416,6 +427,7 @@ void method_vm_get(struct daemon *d, struct call *call)
 	vm_add_leases(d, vm.id, o);
 	vm_add_attachments(d, vm.id, o);
 	vm_add_networks(d, vm.id, o);
+	vm_add_ports(d, vm.id, o);
 	json_add(o, "definition", TAKE_PTR(definition));
 	call_reply(call, json_add(o, "config", TAKE_PTR(config)));
 }

@@ -17,6 +17,7 @@ $(BUILD)/tests/functional/test_hotplug: | $(BUILD)/tests/guest/hotplug
 $(BUILD)/tests/functional/test_disk: | $(BUILD)/tests/guest/idle $(BUILD)/tests/guest/grow $(BUILD)/tests/guest/blkload
 $(BUILD)/tests/functional/test_follow: | $(BUILD)/tests/guest/count
 $(BUILD)/tests/functional/test_media: | $(BUILD)/tests/guest/media
+$(BUILD)/tests/functional/test_ports: | $(BUILD)/tests/guest/ports
 $(addprefix $(BUILD)/tests/functional/,test_net test_net_crash test_net_user): | $(addprefix $(BUILD)/tests/guest/,hotplug net)
 $(BUILD)/tests/functional/test_scsi: | $(addprefix $(BUILD)/tests/guest/,scsi hotplug)
 $(BUILD)/tests/functional/test_memory: | $(BUILD)/tests/guest/balloon
