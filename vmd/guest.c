@@ -597,6 +597,23 @@ static void guest_disk_error(struct guest *g, const char *message, bool stopped)
 		guest_input(g, VM_IN_PAUSE);
 }
 
+#define GUEST_BALLOON_MS 900 /* likewise */
+
+/* What a monitor says of its balloon: bytes that the guest has, and shall have. */
+static void guest_balloon(struct guest *g, const char *message)
+{
+	uint64_t now = uv_now(&g->d->loop);
+	long long actual, target;
+	struct json_object *data;
+
+	if (sscanf(message, "%15lld of %15lld bytes", &actual, &target) != 2 || actual < 0 ||
+	    target < 0 || (g->balloon_ms && now - g->balloon_ms < GUEST_BALLOON_MS))
+		return;
+	g->balloon_ms = now;
+	data = json_add_int(json_add_str(json_new(), "name", g->name), "actual", actual);
+	event_emit(g->d->events, "vm.balloon", g->id, json_add_int(data, "target", target));
+}
+
 static void guest_proc_event(void *arg, const char *type, const char *message)
 {
 	struct guest *g = arg;
@@ -613,6 +630,10 @@ static void guest_proc_event(void *arg, const char *type, const char *message)
 	guest_put(g);
 	if (!strcmp(type, "disk-error") || !strcmp(type, "disk-stopped")) {
 		guest_disk_error(g, message, !strcmp(type, "disk-stopped"));
+		return;
+	}
+	if (!strcmp(type, "balloon")) {
+		guest_balloon(g, message);
 		return;
 	}
 	log_info(&g->d->log, "VM '%s': %s%s%s", g->name, type, message[0] ? ": " : "", message);

@@ -102,6 +102,7 @@ struct guest {
 	struct err call_err;  /* why the call failed */
 	struct log_limit lost_limit, save_limit;
 	uint64_t disk_error_ms;		/* the last that was told */
+	uint64_t balloon_ms;		/* likewise */
 	enum vm_state told;		/* the last that an event was stored of */
 	bool end_unsaved;		/* the process's end is not written down yet */
 	char cgroup[STATE_CGROUP_SIZE]; /* its name; "" for none */

@@ -60,6 +60,17 @@ static struct json_object *wait_actual(struct client *c, int64_t actual)
 	return NULL;
 }
 
+/* The event that it has come to what it shall have. */
+static void expect_told(struct client *c, int64_t bytes)
+{
+	AUTO_JSON struct json_object *event = client_event(c, "vm.balloon", NULL);
+	struct json_object *data = json_get(event, "data");
+
+	assert_string_equal(json_get_str(data, "name", ""), "one");
+	assert_int_equal(json_get_int(data, "actual", 0), bytes);
+	assert_int_equal(json_get_int(data, "target", 0), bytes);
+}
+
 static void test_memory_goes_back(void **state)
 {
 	AUTO_JSON struct json_object *full = NULL, *small = NULL, *large = NULL, *answer = NULL;
@@ -72,16 +83,19 @@ static void test_memory_goes_back(void **state)
 	full = wait_actual(c, 128 * MIB); /* its driver is there: behind what it writes */
 	before = json_get_int(full, "rss", 0);
 	assert_true(before >= (int64_t)MIB_64);
+	json_object_put(client_result(c, "event.subscribe", NULL));
 	answer = client_result(c, "vm.balloon", "{'vm': 'one', 'size': '64MiB'}");
 	assert_true(json_get_bool(answer, "changed", false));
 	assert_int_equal(json_get_int(answer, "target", 0), MIB_64);
 	small = wait_actual(c, MIB_64);
+	expect_told(c, MIB_64);
 	assert_in_range(json_get_int(small, "rss", 0), 1, before - 60 * (int64_t)MIB);
 	assert_int_equal(json_get_int(json_get(balloon(small), "stats"), "free", 0), 1000 << 10);
 	assert_int_equal(json_get_int(json_get(balloon(small), "stats"), "total", 0), 2000 << 10);
 	assert_null(json_get(json_get(balloon(small), "stats"), "caches"));
 	json_object_put(client_result(c, "vm.balloon", "{'vm': 'one', 'size': 134217728}"));
 	large = wait_actual(c, 128 * MIB);
+	expect_told(c, 128 * MIB);
 	assert_int_equal(json_get_int(large, "cpus", 0), 1);
 	assert_int_equal(json_get_int(large, "memory", 0), 128 * MIB);
 	assert_true(json_get_int(large, "cpu_us", 0) > 0);

@@ -431,6 +431,74 @@ static void test_queue_without_feature_breaks(void **state)
 	assert_broken(f);
 }
 
+/* The driver says how large the balloon is. */
+static void say_actual(struct balloon_fixture *f, uint32_t n)
+{
+	fake_mmio_write(&f->fb, f->g.device + offsetof(struct virtio_balloon_config, actual), 4, n);
+}
+
+static void expect_notice(struct balloon_fixture *f, unsigned int n, const char *text)
+{
+	assert_int_equal(f->fb.nnotices, n);
+	if (text)
+		assert_string_equal(f->fb.notice, text);
+}
+
+/* Its size is told when it is what was asked for, or when it rests; once a second at most. */
+static void test_told(void **state)
+{
+	const uint64_t second = 1000000000;
+	struct balloon_fixture *f = *state;
+
+	fake_board_advance(&f->fb, second);
+	say_actual(f, 0);
+	fake_board_advance(&f->fb, 2 * second);
+	expect_notice(f, 0, NULL); /* nothing new */
+	assert_int_equal(balloon_set(f->dev, 64 * 4096, false, NULL), 1);
+	for (uint32_t n = 16; n < 64; n += 16) {
+		say_actual(f, n);
+		fake_board_advance(&f->fb, second / 2);
+		expect_notice(f, 0, NULL); /* it is on its way */
+	}
+	say_actual(f, 64);
+	fake_board_advance(&f->fb, 1);
+	expect_notice(f, 1, "balloon: 786432 of 786432 bytes");
+	say_actual(f, 60);
+	fake_board_advance(&f->fb, second / 4);
+	say_actual(f, 64);
+	fake_board_advance(&f->fb, 2 * second);
+	expect_notice(f, 1, NULL); /* as before */
+	say_actual(f, 32);
+	fake_board_advance(&f->fb, second - 1);
+	expect_notice(f, 1, NULL);
+	fake_board_advance(&f->fb, 1);
+	expect_notice(f, 2, "balloon: 917504 of 786432 bytes");
+	say_actual(f, 64);
+	fake_board_advance(&f->fb, second / 2);
+	expect_notice(f, 2, NULL); /* not so soon again */
+	fake_board_advance(&f->fb, second / 2);
+	expect_notice(f, 3, "balloon: 786432 of 786432 bytes");
+	/* more than there is */
+	say_actual(f, UINT32_MAX);
+	fake_board_advance(&f->fb, second);
+	expect_notice(f, 4, "balloon: 0 of 786432 bytes");
+	say_actual(f, 64);
+	fake_board_advance(&f->fb, second);
+	expect_notice(f, 5, "balloon: 786432 of 786432 bytes");
+	/* a driver that begins anew has it all, and is told of when it comes to the same */
+	assert_true(guest_virtio_start(&f->g, ALL_FEATURES, 4));
+	assert_int_equal(
+		fake_mmio_read(&f->fb, f->g.device + offsetof(struct virtio_balloon_config, actual),
+			       4),
+		0);
+	fake_board_advance(&f->fb, 2 * second);
+	expect_notice(f, 5, NULL);
+	say_actual(f, 64);
+	fake_board_advance(&f->fb, 1);
+	expect_notice(f, 6, "balloon: 786432 of 786432 bytes");
+	say_actual(f, 63); /* and ends with that on its way */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -456,6 +524,7 @@ int main(void)
 		T(test_stats_over_a_pause),
 		T(test_two_stats_break),
 		T(test_queue_without_feature_breaks),
+		T(test_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,12 +5,16 @@
  *
  * Statistics (5.5.6.3): the driver's buffer is held until somebody asks, giving it back is the question, and the
  * next buffer the answer. So nobody waits, and an idle guest is not woken.
+ *
+ * The driver says how large the balloon is (5.5.4) with each request that changes it. That is passed on when it is what was
+ * asked for, or has come to rest, and not more often than vmd may be told.
  */
 #include "vmm/virtio/balloon.h"
 
 #include <endian.h>
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_ids.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/errcat.h"
@@ -23,6 +27,7 @@
 #define BALLOON_ROUND 4096 /* ranges given back before the worker's other queues get their turn */
 #define BALLOON_REPORT_UNIT (64 * KIB) /* of a reported range, counts as one of these */
 #define BALLOON_STATS_FRESH_MS 200
+#define BALLOON_TELL_NS 1000000000ull /* between two words about its size */
 
 /*
  * Reporting is queue 4 in the specification's text, but drivers number only the queues that are there: without
@@ -45,6 +50,10 @@ struct balloon {
 	bool stats_held;
 	uint16_t stats_head;
 	unsigned int budget; /* of this round */
+	/* what was said of its size: under machine.lock */
+	struct board_timer tell;
+	uint64_t told_ns;	   /* 0: never */
+	uint32_t told, told_pages; /* little-endian: actual and num_pages then */
 };
 
 /* Neighbours are given back by one call. */
@@ -220,6 +229,38 @@ static struct virtio_balloon_config *balloon_config(struct balloon *b)
 	return (struct virtio_balloon_config *)b->v.config;
 }
 
+/* On the control loop. */
+static void balloon_tell(void *arg)
+{
+	struct balloon *b = arg;
+	const struct virtio_balloon_config *c = balloon_config(b);
+	const struct board *board = b->v.dev.board;
+	uint64_t all = board->gmem->size;
+	char text[64];
+
+	if (b->told == c->actual && b->told_pages == c->num_pages)
+		return;
+	b->told = c->actual;
+	b->told_pages = c->num_pages;
+	b->told_ns = board_now_ns(board);
+	snprintf(text, sizeof(text), "%llu of %llu bytes",
+		 (unsigned long long)(all - MIN(le32toh(c->actual) * BALLOON_PAGE, all)),
+		 (unsigned long long)(all - le32toh(c->num_pages) * BALLOON_PAGE));
+	board->ops->notice(board->arg, "balloon", text);
+}
+
+/* At once when it is as large as it shall be; else when it has not changed for a while. */
+static void balloon_changed(struct balloon *b)
+{
+	const struct virtio_balloon_config *c = balloon_config(b);
+	const struct board *board = b->v.dev.board;
+	uint64_t now = board_now_ns(board), when = now + BALLOON_TELL_NS;
+
+	if (c->actual == c->num_pages)
+		when = b->told_ns ? MAX(b->told_ns + BALLOON_TELL_NS, now) : now;
+	board_timer_arm(board, &b->tell, when);
+}
+
 /* Section 5.5.4: the driver writes how large it is, and what free pages hold. */
 static void balloon_config_write(struct virtio_dev *v, size_t off, const void *data, size_t len)
 {
@@ -232,6 +273,7 @@ static void balloon_config_write(struct virtio_dev *v, size_t off, const void *d
 	memcpy(&value, data, sizeof(value));
 	if (off == offsetof(struct virtio_balloon_config, actual)) {
 		c->actual = value;
+		balloon_changed(b);
 	} else if (off == offsetof(struct virtio_balloon_config, poison_val)) {
 		c->poison_val = value;
 		atomic_store(&b->poison, le32toh(value));
@@ -306,12 +348,13 @@ const char *balloon_stat_name(unsigned int tag)
 	return names[tag];
 }
 
-/* What the host asked for stays; the guest begins with all of its memory. */
-static void balloon_reset(struct device *d)
+/* What the host asked for stays; the driver begins with all of its memory. */
+static void balloon_reset(struct virtio_dev *v)
 {
-	struct balloon *b = container_of(d, struct balloon, v.dev);
+	struct balloon *b = container_of(v, struct balloon, v);
 
-	virtio_device_reset(d);
+	board_timer_cancel(v->dev.board, &b->tell);
+	b->told = b->told_pages = 0;
 	balloon_config(b)->actual = 0;
 	balloon_config(b)->poison_val = 0;
 	atomic_store(&b->poison, 0);
@@ -329,16 +372,25 @@ static int balloon_init(struct device *d, struct err *e)
 		.config_write = balloon_config_write,
 		.kick = balloon_kick,
 		.deactivate = balloon_deactivate,
+		.reset = balloon_reset,
 	};
 	struct balloon *b = container_of(d, struct balloon, v.dev);
 	const struct balloon_cfg *cfg = d->cfg;
 	uint64_t features = 0;
 
+	b->tell.fire = balloon_tell;
+	b->tell.arg = b;
 	if (cfg->deflate_on_oom)
 		features |= BIT64(VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
 	if (cfg->free_page_reporting)
 		features |= BIT64(VIRTIO_BALLOON_F_REPORTING) | BIT64(VIRTIO_BALLOON_F_PAGE_POISON);
 	return virtio_init(&b->v, &ops, features, cfg->address, e);
+}
+
+static void balloon_fini(struct device *d)
+{
+	board_timer_cancel(d->board, &container_of(d, struct balloon, v.dev)->tell);
+	virtio_device_fini(d);
 }
 
 static void balloon_cfg_defaults(void *cfg)
@@ -364,6 +416,6 @@ const struct device_class virtio_balloon_class = {
 	.init = balloon_init,
 	.start = virtio_device_start,
 	.stop = virtio_device_stop,
-	.reset = balloon_reset,
-	.fini = virtio_device_fini,
+	.reset = virtio_device_reset,
+	.fini = balloon_fini,
 };
