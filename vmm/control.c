@@ -352,6 +352,37 @@ static int control_device_remove(struct control *c, struct control_call *call,
 	return r;
 }
 
+static int control_disk_add(struct control *c, struct control_call *call,
+			    struct json_object **ret_result, struct err *e)
+{
+	struct json_object *disk = json_get(call->params, "disk");
+	int r;
+
+	if (!c->machine || c->ended)
+		return err_set(e, ERR_VM_STATE, "the machine is %s", control_state(c));
+	if (!json_object_is_type(disk, json_type_object))
+		return err_set(e, ERR_RPC_PARAMS, "'disk' is no object");
+	r = machine_disk_add(c->machine, json_get_str(call->params, "controller", ""), disk,
+			     call->fds, e);
+	if (r >= 0)
+		*ret_result = json_add_str(json_new(), "id", json_get_str(disk, "id", ""));
+	return r;
+}
+
+static int control_disk_remove(struct control *c, struct control_call *call,
+			       struct json_object **ret_result, struct err *e)
+{
+	const char *id = json_get_str(call->params, "id", "");
+	int r;
+
+	if (!c->machine || c->ended)
+		return err_set(e, ERR_VM_STATE, "the machine is %s", control_state(c));
+	r = machine_disk_remove(c->machine, id, e);
+	if (r >= 0)
+		*ret_result = json_add_str(json_new(), "id", id);
+	return r;
+}
+
 static int control_device_set(struct control *c, struct control_call *call,
 			      struct json_object **ret_result, struct err *e)
 {
@@ -448,6 +479,19 @@ static int control_medium(struct control *c, struct control_call *call,
 	return 0;
 }
 
+/* NULL: it has none */
+static struct json_object *control_disks(const struct control *c, unsigned int device)
+{
+	struct json_object *list = NULL;
+	const char *id;
+
+	for (unsigned int i = 0; (id = machine_disk_at(c->machine, device, i)); i++) {
+		list = list ? list : json_object_new_array();
+		json_object_array_add(list, json_object_new_string(id));
+	}
+	return list;
+}
+
 static struct json_object *control_devices(const struct control *c)
 {
 	struct json_object *list = json_object_new_array();
@@ -455,9 +499,12 @@ static struct json_object *control_devices(const struct control *c)
 
 	for (unsigned int i = 0; c->machine && machine_device_at(c->machine, i, &device); i++) {
 		struct json_object *o = json_add_str(json_new(), "id", device.id);
+		struct json_object *disks = control_disks(c, i);
 
 		if (device.ejecting)
 			json_add(o, "ejecting", json_object_new_boolean(true));
+		if (disks)
+			json_add(o, "disks", disks);
 		json_object_array_add(list, o);
 	}
 	return list;
@@ -587,6 +634,8 @@ static const struct control_method control_methods[] = {
 	{ "console.attach", control_console_attach },
 	{ "device.add", control_device_add },
 	{ "device.remove", control_device_remove },
+	{ "disk.add", control_disk_add },
+	{ "disk.remove", control_disk_remove },
 	{ "device.set", control_device_set },
 	{ "device.resize", control_device_resize },
 	{ "device.medium", control_medium },

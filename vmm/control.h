@@ -8,7 +8,8 @@
  *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}, cpuid?: {fd}, console_tail?: {fd}}
  *		once; config as in lib/vmdef.h, cpuid as in x86/cpu.h
  *	-> machine.start | pause | resume | reset | power_button {}	-> {state}
- *	-> machine.status {}		-> {state, name, consoles: [id], devices: [{id, ejecting?}], exit?, timeline}
+ *	-> machine.status {}		-> {state, name, consoles: [id], devices: [{id, ejecting?,
+ *		disks?: [id]}], exit?, timeline}
  *	-> machine.memory {size?, dry_run?}	-> {size, target?, actual?, driver?, stats?, changed?}: bytes; target and so
  *		on with a balloon. size: that the guest shall have; changed: that is (would be) new. actual: by its
  *		driver's word. stats: the driver's last ones, age_ms old, each a
@@ -16,6 +17,8 @@
  *	-> machine.quit {}		-> {state}; then the process ends, reason "killed"
  *	-> device.add {device}		-> {id}; device as in the configuration, with its descriptors
  *	-> device.remove {id}		-> {id}; the guest is asked, and again if it was asked before
+ *	-> disk.add {controller, disk}	-> {id}; disk as in the configuration, with its descriptors; the guest is told
+ *	-> disk.remove {id}		-> {id}; it is gone, and the guest is told
  *	-> device.resize {id, dry_run?}	-> {id, size, changed}: a disk is as large as its image is now, in bytes
  *	-> device.medium {drive?, medium?: {fd}, format?, force?, dry_run?}	-> {drives: [{id, medium, open, locked}],
  *		changed?}: the drives; with drive: it gets the medium, or is emptied. changed: that is (would be) new

@@ -36,6 +36,8 @@ struct device_medium {
 	bool changed;	     /* set: it is another than before */
 };
 
+struct device_unit; /* a class's own: a disk that is to come to a controller */
+
 struct device_class {
 	const char *type;
 	bool hotplug; /* a PCI function that may come and go while the machine runs (machine.h) */
@@ -66,6 +68,17 @@ struct device_class {
 	bool (*drive)(struct device *d, unsigned int index, struct device_drive *ret);
 	int (*set_medium)(struct device *d, unsigned int index, struct device_medium *medium,
 			  struct err *e);
+	/*
+	 * Optional: what a device has that comes and goes while the machine is there, as the disks of a controller. Their ids
+	 * by number, NULL behind the last. One is made of its JSON without machine.lock, for a file system may take its time;
+	 * and is the device's with unit_add, also after a failure. The guest is told, and not asked. Under machine.lock, vCPUs
+	 * may run. -ERR_INVALID, -ERR_FILE; -ERR_BUSY: the guest was not yet told of one that was in its place.
+	 */
+	const char *(*unit)(const struct device *d, unsigned int index);
+	int (*unit_new)(struct device *d, struct json_object *json, struct fdset *fds,
+			struct device_unit **ret_unit, struct err *e);
+	int (*unit_add)(struct device *d, struct device_unit *take_unit, struct err *e);
+	int (*unit_remove)(struct device *d, const char *id, struct err *e);
 	void (*fini)(struct device *d); /* optional; accepts a half-made instance */
 };
 

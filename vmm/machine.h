@@ -89,6 +89,16 @@ int machine_disk_grow(struct machine *m, const char *id, bool dry_run, uint64_t 
 int machine_device_set(struct machine *m, const char *id, struct json_object *change,
 		       struct err *e);
 
+/*
+ * A disk that comes to a controller, or leaves it, at once: the guest is told. -ERR_VM_STATE, -ERR_VM_NO_DEVICE: no such
+ * controller, or disk; -ERR_VM_DEVICE_FIXED: not a controller; -ERR_VM_DEVICE_EXISTS; what the device itself says.
+ */
+int machine_disk_add(struct machine *m, const char *controller, struct json_object *json,
+		     struct fdset *fds, struct err *e);
+int machine_disk_remove(struct machine *m, const char *id, struct err *e);
+/* The disks of device number `device` by number; NULL behind the last, or where it has none. */
+const char *machine_disk_at(const struct machine *m, unsigned int device, unsigned int index);
+
 struct device_drive;
 /* The drives whose media can be changed, by number; false behind the last. ret->id is good until a device goes. */
 bool machine_drive_at(struct machine *m, unsigned int index, struct device_drive *ret);

@@ -626,6 +626,145 @@ static void media(void **state)
 	assert_true(m.changed && !m.block);
 }
 
+/* A disk as it comes by the control socket; its file is the fixture's. 0, or what is wrong with it. */
+static int unit_add(struct fixture *f, const char *json, struct err *e)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	struct device_unit *unit = NULL;
+	struct fdset fds;
+	int ret;
+
+	fdset_init(&fds);
+	fdset_add(&fds, dup(f->fd));
+	assert_int_equal(json_parse(json, strlen(json), &o, e), 0);
+	ret = f->dev->class->unit_new(f->dev, o, &fds, &unit, e);
+	fdset_fini(&fds);
+	return ret < 0 ? ret : f->dev->class->unit_add(f->dev, unit, e);
+}
+
+#define NEW_DISK "{\"id\":\"new\",\"lun\":3,\"path\":{\"fd\":0}}"
+
+/* 5.6.6.4: the driver is told of each, and finds it as it was told */
+static void units_come_and_go(void **state)
+{
+	struct fixture *f = *state;
+	const struct device_class *class = f->dev->class;
+	struct err e = { 0 };
+
+	ready(f);
+	fails(f, LUN(3), CDB(0), 0x052500);
+	add_event_buffer(f, 16);
+	assert_int_equal(unit_add(f, NEW_DISK, &e), 0);
+	expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 3, VIRTIO_SCSI_EVT_RESET_RESCAN);
+	assert_string_equal(class->unit(f->dev, 1), "new");
+	assert_string_equal(class->unit(f->dev, 2), "scsi0.7");
+	assert_null(class->unit(f->dev, 3));
+	fails(f, LUN(3), CDB(0), 0x062900);
+	fails(f, LUN(0), CDB(0), 0x063f0e); /* told once, by whoever is asked first */
+	good(f, LUN(3), CDB(0), 0, 0, 0);
+	good(f, LUN(3), CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 0, 512, 0);
+	add_event_buffer(f, 16);
+	assert_int_equal(class->unit_remove(f->dev, "new", &e), 0);
+	expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 3, VIRTIO_SCSI_EVT_RESET_REMOVED);
+	fails(f, LUN(3), CDB(0), 0x052500);
+	assert_int_equal(class->unit_remove(f->dev, "new", &e), -ERR_VM_NO_DEVICE);
+	assert_string_equal(e.msg, "the controller has no disk 'new'");
+	/* while the machine stands still: told when it goes on */
+	class->stop(f->dev);
+	assert_int_equal(unit_add(f, NEW_DISK, &e), 0);
+	class->start(f->dev);
+	add_event_buffer(f, 16);
+	expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 3, VIRTIO_SCSI_EVT_RESET_RESCAN);
+	fails(f, LUN(3), CDB(0), 0x062900);
+}
+
+/* What a driver takes for the disk that was there must not be another one. */
+static void unit_of_an_untold_lun(void **state)
+{
+	struct fixture *f = *state;
+	const struct device_class *class = f->dev->class;
+	struct err e = { 0 };
+
+	ready(f);
+	assert_int_equal(class->unit_remove(f->dev, "root", &e), 0); /* no buffer for the event */
+	assert_int_equal(unit_add(f, "{\"id\":\"b\",\"lun\":0,\"path\":{\"fd\":0}}", &e),
+			 -ERR_BUSY);
+	assert_string_equal(e.msg, "the guest was not yet told that what had LUN 0 is gone");
+	assert_int_equal(unit_add(f, NEW_DISK, &e), 0);
+	add_event_buffer(f, 16);
+	expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 0, VIRTIO_SCSI_EVT_RESET_REMOVED);
+	add_event_buffer(f, 16);
+	expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 3, VIRTIO_SCSI_EVT_RESET_RESCAN);
+	assert_int_equal(unit_add(f, "{\"id\":\"b\",\"lun\":0,\"path\":{\"fd\":0}}", &e), 0);
+	/* another driver looks for itself: it is told nothing of what was before */
+	assert_int_equal(class->unit_remove(f->dev, "new", &e), 0);
+	assert_true(guest_virtio_start(&f->g, FEATURES, 3));
+	assert_int_equal(unit_add(f, NEW_DISK, &e), 0);
+	add_event_buffer(f, 16);
+	expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 3, VIRTIO_SCSI_EVT_RESET_RESCAN);
+}
+
+static void bad_units(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const rows[][2] = {
+		{ "{\"id\":\"a\",\"lun\":0,\"path\":{\"fd\":0}}", "LUN 0 is taken" },
+		{ "{\"id\":\"a\",\"lun\":256,\"path\":{\"fd\":0}}", "LUN 256 is too large" },
+		{ "{\"id\":\"a\",\"lun\":1}", "no image" },
+		{ "{\"id\":\"a\",\"lun\":1,\"path\":{\"fd\":1}}",
+		  "path: descriptor 1 was not passed" },
+		{ "{\"id\":\"a\",\"lun\":1,\"format\":\"qcow2\",\"path\":{\"fd\":0}}",
+		  "the disk image is not in the qcow2 format" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err e = { 0 };
+
+		assert_true(unit_add(f, rows[i][0], &e) < 0);
+		assert_string_equal(e.msg, rows[i][1]);
+	}
+	assert_null(f->dev->class->unit(f->dev, 2));
+}
+
+/* A disk goes once what is under way on it has ended. */
+static void unit_goes_busy(void **state)
+{
+	struct fixture *f = *state;
+	static const uint8_t block[512];
+	struct err e = { 0 };
+	int pipes[2];
+
+	ready(f);
+	if (!make_slow(f, pipes))
+		SKIP_BECAUSE("no io_uring");
+	add_request(f, LUN(0), CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 0, 512);
+	fake_board_run(&f->fb);
+	assert_int_equal(write(pipes[1], block, sizeof(block)), sizeof(block));
+	assert_int_equal(f->dev->class->unit_remove(f->dev, "root", &e), 0);
+	assert_int_equal(collect(f, VSCSI_REQUESTS, 0), RESP_SIZE + 512);
+	assert_int_equal(response(f).response, VIRTIO_SCSI_S_OK);
+	assert_int_equal(response(f).status, 0);
+	fails(f, LUN(0), CDB(0), 0x052500);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+/* A step that was queued by the end of the one before leaves the disk listed, and nothing leads to one that is gone. */
+static void unit_goes_after_steps(void **state)
+{
+	struct fixture *f = *state;
+	struct scsi_target *t = vscsi(f)->target;
+	struct err e = { 0 };
+
+	ready(f);
+	assert_null(t->dirty);
+	t->units[0]->dirty = true;
+	t->dirty = t->units[0];
+	assert_int_equal(f->dev->class->unit_remove(f->dev, "root", &e), 0);
+	assert_null(t->dirty);
+	fails(f, LUN(7), CDB(0), 0x063f0e);
+}
+
 static void bad_configurations(void **state)
 {
 	struct fixture *f = *state;
@@ -657,10 +796,24 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(identity_and_config), T(commands),	 T(addresses), T(residuals),
-		T(any_framing),		T(driver_sizes), T(malformed), T(task_management),
-		T(notifications),	T(abort_waits),	 T(events),    T(media),
+		T(identity_and_config),
+		T(commands),
+		T(addresses),
+		T(residuals),
+		T(any_framing),
+		T(driver_sizes),
+		T(malformed),
+		T(task_management),
+		T(notifications),
+		T(abort_waits),
+		T(events),
+		T(media),
 		T(bad_configurations),
+		T(units_come_and_go),
+		T(unit_of_an_untold_lun),
+		T(bad_units),
+		T(unit_goes_busy),
+		T(unit_goes_after_steps),
 	};
 #undef T
 

@@ -107,6 +107,10 @@ enum scsi_sense scsi_unit_attention(struct scsi_unit *u, bool take)
 {
 	unsigned int first = u->tell & -u->tell;
 
+	if (!first && u->target->luns_changed) {
+		u->target->luns_changed = !take;
+		return SCSI_LUNS_CHANGED;
+	}
 	if (take)
 		u->tell &= ~first;
 	return scsi_tell_sense(first);
@@ -219,6 +223,33 @@ int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, stru
 	return 0;
 }
 
+static void scsi_undirty(struct scsi_target *t, const struct scsi_unit *u)
+{
+	struct scsi_unit **link = &t->dirty;
+
+	while (*link && *link != u)
+		link = &(*link)->next_dirty;
+	if (*link)
+		*link = u->next_dirty;
+}
+
+void scsi_target_remove(struct scsi_target *t, uint32_t lun)
+{
+	struct scsi_unit *u = scsi_unit_find(t, lun);
+
+	if (!u)
+		return;
+	scsi_free_block(u->block);
+	scsi_undirty(t, u); /* after all that its tasks have queued */
+	t->units[lun] = NULL;
+	free(u);
+}
+
+void scsi_target_luns_changed(struct scsi_target *t)
+{
+	t->luns_changed = true;
+}
+
 static void scsi_unit_reset(struct scsi_unit *u, unsigned int tell)
 {
 	u->locked = false;
@@ -228,6 +259,7 @@ static void scsi_unit_reset(struct scsi_unit *u, unsigned int tell)
 
 void scsi_target_reset(struct scsi_target *t)
 {
+	t->luns_changed = false;
 	for (unsigned int i = 0; i < SCSI_UNITS_MAX; i++) {
 		if (!t->units[i])
 			continue;

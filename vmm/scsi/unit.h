@@ -23,6 +23,7 @@ enum scsi_sense {
 	SCSI_POWER_ON = 0x062900,
 	SCSI_RESET_OCCURRED = 0x062903,
 	SCSI_MEDIUM_CHANGED = 0x062800,
+	SCSI_LUNS_CHANGED = 0x063f0e,
 	SCSI_WRITE_PROTECTED = 0x072700,
 	SCSI_NO_SPACE = 0x072707,
 };
@@ -65,7 +66,8 @@ struct scsi_target {
 	uv_loop_t *loop;			 /* borrowed; NULL: detached */
 	struct scsi_unit *units[SCSI_UNITS_MAX]; /* owned */
 	struct scsi_unit *dirty;
-	uint8_t *pattern; /* owned: SCSI_PATTERN bytes that a WRITE SAME repeats … */
+	bool luns_changed; /* to be told, by whichever unit */
+	uint8_t *pattern;  /* owned: SCSI_PATTERN bytes that a WRITE SAME repeats … */
 	struct scsi_task *pattern_task; /* … this one, NULL: none */
 };
 

@@ -2,7 +2,7 @@
 /*
  * Virtio SCSI controller: VIRTIO 1.2, section 5.6. One target with up to 256 units; a control queue, an event queue
  * and one of commands, all on a worker of its own. Here are the commands and the life of the device, scsi_control.c
- * has the rest; what a command means is vmm/scsi's.
+ * has the other queues, scsi_units.c the disks; what a command means is vmm/scsi's.
  *
  * Requests live in a pool as large as the queue, so that the data path allocates nothing. A request without a whole
  * header or a place for its response breaks the device: nobody could be told.
@@ -25,17 +25,6 @@
 #define VSCSI_RESPONSE offsetof(struct virtio_scsi_cmd_resp, sense)
 #define VSCSI_CDB_LIMIT 255 /* more than that a driver does not get: section 5.6.4 */
 #define VSCSI_SENSE_LIMIT 255
-
-struct vscsi_disk_cfg {
-	char id[VSCSI_NAME_MAX];
-	int fd;
-	int backing[BLOCK_BACKING_MAX];
-	int kind;   /* enum scsi_kind */
-	int format; /* enum block_format */
-	bool readonly;
-	char serial[SCSI_SERIAL_MAX + 1];
-	uint32_t lun;
-};
 
 struct vscsi_cfg {
 	struct field_list disks; /* of struct vscsi_disk_cfg */
@@ -305,63 +294,12 @@ static void vscsi_set_config(struct vscsi *s)
 
 static void vscsi_driver_reset(struct virtio_dev *v)
 {
-	vscsi_set_config(container_of(v, struct vscsi, v));
-}
+	struct vscsi *s = container_of(v, struct vscsi, v);
 
-static int vscsi_open_image(const struct device *d, struct vscsi_disk_cfg *disk,
-			    struct block **ret_block, struct stat *ret_file, struct err *e)
-{
-	struct block_image image = { .readonly = disk->readonly,
-				     .format = (enum block_format)disk->format };
-
-	if (disk->fd < 0 && disk->kind == SCSI_CDROM)
-		return 0;
-	if (disk->fd < 0)
-		return err_set(e, ERR_INVALID, "no image");
-	image.fd = TAKE_FD(disk->fd);
-	if (fstat(image.fd, ret_file) < 0) {
-		close(image.fd);
-		return err_errno(e, "the image");
-	}
-	while (image.nbacking < BLOCK_BACKING_MAX && disk->backing[image.nbacking] >= 0) {
-		image.backing[image.nbacking] = TAKE_FD(disk->backing[image.nbacking]);
-		image.nbacking++;
-	}
-	if (d->board->caged) /* a ring is made before the cage or never */
-		image.engine = BLOCK_ENGINE_PSYNC;
-	return block_open(&image, ret_block, e);
-}
-
-static int vscsi_add_disk(struct vscsi *s, struct vscsi_disk_cfg *disk, struct err *e)
-{
-	struct scsi_unit_cfg unit = { .kind = (enum scsi_kind)disk->kind,
-				      .lun = (uint16_t)disk->lun,
-				      .serial = disk->serial[0] ? disk->serial : disk->id };
-	int ret;
-
-	if (disk->lun >= SCSI_UNITS_MAX || scsi_target_has(s->target, disk->lun))
-		return err_set(e, ERR_INVALID, "LUN %u is %s", disk->lun,
-			       disk->lun < SCSI_UNITS_MAX ? "taken" : "too large");
-	ret = vscsi_open_image(&s->v.dev, disk, &unit.block, &s->files[disk->lun], e);
-	if (ret < 0)
-		return ret;
-	snprintf(s->names[disk->lun], VSCSI_NAME_MAX, "%s", disk->id);
-	return scsi_target_add(s->target, &unit, e);
-}
-
-static int vscsi_add_disks(struct vscsi *s, const struct field_list *list, struct err *e)
-{
-	struct vscsi_disk_cfg *disks = list->items;
-
-	for (size_t i = 0; i < list->n; i++) {
-		int ret = vscsi_add_disk(s, &disks[i], e);
-
-		if (ret < 0) {
-			err_wrap(e, "disk '%s'", disks[i].id);
-			return ret;
-		}
-	}
-	return 0;
+	vscsi_set_config(s);
+	/* the next driver looks for itself what there is */
+	memset(s->events, 0, sizeof(s->events));
+	s->nevents = 0;
 }
 
 static int vscsi_init(struct device *d, struct err *e)
@@ -412,123 +350,6 @@ static void vscsi_fini(struct device *d)
 	free(s->pool);
 }
 
-/* --- media ------------------------------------------------------------------------------------------------- */
-
-/* Asked, or done, by whoever has the target: the worker while it has the queues */
-struct vscsi_change {
-	struct vscsi *s;
-	uint32_t lun;
-	struct scsi_drive drive;
-	struct device_medium *medium;
-	struct err *e;
-	int ret;
-};
-
-static void vscsi_call(struct vscsi_change *c, void (*fn)(void *arg))
-{
-	if (c->s->v.active)
-		worker_call(c->s->v.worker, fn, c);
-	else
-		fn(c);
-}
-
-/* The LUN of a drive by number; VSCSI_NO_LUN behind the last */
-static uint32_t vscsi_drive_lun(const struct vscsi *s, unsigned int index)
-{
-	for (uint32_t lun = 0; lun < SCSI_UNITS_MAX; lun++)
-		if (scsi_target_is_drive(s->target, lun) && !index--)
-			return lun;
-	return VSCSI_NO_LUN;
-}
-
-static void vscsi_drive_on_worker(void *arg)
-{
-	struct vscsi_change *c = arg;
-
-	scsi_target_drive(c->s->target, c->lun, &c->drive);
-}
-
-static bool vscsi_drive(struct device *d, unsigned int index, struct device_drive *ret)
-{
-	struct vscsi *s = container_of(d, struct vscsi, v.dev);
-	struct vscsi_change c = { .s = s, .lun = vscsi_drive_lun(s, index) };
-
-	if (c.lun == VSCSI_NO_LUN)
-		return false;
-	vscsi_call(&c, vscsi_drive_on_worker);
-	*ret = (struct device_drive){ .id = s->names[c.lun],
-				      .medium = c.drive.medium,
-				      .open = c.drive.open,
-				      .locked = c.drive.locked };
-	return true;
-}
-
-static bool vscsi_same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-/* Reads of the medium that goes end first: as at a stop, the disk is waited for. */
-static void vscsi_change_on_worker(void *arg)
-{
-	struct vscsi_change *c = arg;
-	struct device_medium *m = c->medium;
-	struct vscsi *s = c->s;
-
-	scsi_target_drive(s->target, c->lun, &c->drive);
-	if (m->block)
-		m->changed = !c->drive.medium || c->drive.open ||
-			     !vscsi_same_file(&m->file, &s->files[c->lun]);
-	else
-		m->changed = c->drive.medium;
-	if (!m->changed)
-		return;
-	if (c->drive.medium && c->drive.locked && !m->force) {
-		if (!m->dry_run)
-			scsi_target_ask_eject(s->target, c->lun);
-		err_set(c->e, ERR_VM_MEDIUM_LOCKED, "the guest has locked drive '%s'",
-			s->names[c->lun]);
-		c->ret = err_hint(c->e, "the guest was asked for its medium: try again when it "
-					"has let go, or force it");
-		return;
-	}
-	if (m->dry_run)
-		return;
-	c->ret = scsi_target_set_medium(s->target, c->lun, TAKE_PTR(m->block), c->e);
-	if (c->ret >= 0)
-		s->files[c->lun] = m->file;
-}
-
-static int vscsi_set_medium(struct device *d, unsigned int index, struct device_medium *medium,
-			    struct err *e)
-{
-	struct vscsi *s = container_of(d, struct vscsi, v.dev);
-	struct vscsi_change c = {
-		.s = s, .lun = vscsi_drive_lun(s, index), .medium = medium, .e = e
-	};
-
-	vscsi_call(&c, vscsi_change_on_worker);
-	return c.ret;
-}
-
-static const char *const vscsi_kinds[] = { [SCSI_DISK] = "disk", [SCSI_CDROM] = "cdrom", NULL };
-static const char *const vscsi_formats[] = { [BLOCK_FORMAT_UNSAID] = "",
-					     [BLOCK_FORMAT_RAW] = "raw",
-					     [BLOCK_FORMAT_QCOW2] = "qcow2",
-					     NULL };
-
-static const struct field vscsi_disk_fields[] = {
-	FIELD_STR("id", struct vscsi_disk_cfg, id),
-	FIELD_U32("lun", struct vscsi_disk_cfg, lun),
-	FIELD_ENUM("kind", struct vscsi_disk_cfg, kind, vscsi_kinds),
-	FIELD_FD("path", struct vscsi_disk_cfg, fd),
-	FIELD_ENUM("format", struct vscsi_disk_cfg, format, vscsi_formats),
-	FIELD_FDS("backing", struct vscsi_disk_cfg, backing),
-	FIELD_BOOL("readonly", struct vscsi_disk_cfg, readonly),
-	FIELD_STR("serial", struct vscsi_disk_cfg, serial),
-	FIELD_END,
-};
-
 static const struct field vscsi_fields[] = {
 	FIELD_STR("address", struct vscsi_cfg, address),
 	FIELD_LIST("disks", struct vscsi_cfg, disks, struct vscsi_disk_cfg, vscsi_disk_fields,
@@ -546,6 +367,10 @@ const struct device_class virtio_scsi_class = {
 	.start = virtio_device_start,
 	.stop = virtio_device_stop,
 	.reset = vscsi_reset,
+	.unit = vscsi_unit,
+	.unit_new = vscsi_unit_new,
+	.unit_add = vscsi_unit_add,
+	.unit_remove = vscsi_unit_remove,
 	.drive = vscsi_drive,
 	.set_medium = vscsi_set_medium,
 	.fini = vscsi_fini,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The SCSI controller's control and event queues: VIRTIO 1.2, sections 5.6.6.2 and 5.6.6.3. On the worker.
+ * The SCSI controller's control and event queues: VIRTIO 1.2, sections 5.6.6.2 to 5.6.6.4. On the worker.
  *
  * What runs in the host's kernel is not called back: an aborted task ends when its I/O does, and only then the
  * function that aborted it is answered, so that nothing of it touches the guest's memory any more. Functions are
@@ -213,6 +213,10 @@ void vscsi_tell(struct vscsi *s, uint16_t lun, uint32_t event, uint32_t reason)
 {
 	struct vscsi_event *pending = &s->events[lun];
 
+	if (!s->v.live) /* its driver looks for itself what there is */
+		return;
+	if (event == VIRTIO_SCSI_T_PARAM_CHANGE && pending->event == VIRTIO_SCSI_T_TRANSPORT_RESET)
+		return; /* it will look at all of it */
 	s->nevents += !pending->event;
 	*pending = (struct vscsi_event){ .event = event, .reason = reason };
 	virtio_kick(&s->v, VSCSI_EVENTS);

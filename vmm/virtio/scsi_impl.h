@@ -11,6 +11,17 @@
 #define VSCSI_NAME_MAX 64
 #define VSCSI_NO_LUN UINT32_MAX
 
+struct vscsi_disk_cfg {
+	char id[VSCSI_NAME_MAX];
+	int fd;
+	int backing[BLOCK_BACKING_MAX];
+	int kind;   /* enum scsi_kind */
+	int format; /* enum block_format */
+	bool readonly;
+	char serial[SCSI_SERIAL_MAX + 1];
+	uint32_t lun;
+};
+
 enum { VSCSI_CONTROL, VSCSI_EVENTS, VSCSI_REQUESTS, VSCSI_QUEUES };
 
 struct vscsi;
@@ -71,5 +82,17 @@ void vscsi_serve_events(struct vscsi *s);
 void vscsi_req_ended(struct vscsi *s, struct vscsi_req *r); /* may end a TMF */
 /* The driver is to be told about a LUN; replaces what it was not yet told of it. */
 void vscsi_tell(struct vscsi *s, uint16_t lun, uint32_t event, uint32_t reason);
+
+/* scsi_units.c, on the control loop: see device.h */
+extern const struct field vscsi_disk_fields[];
+int vscsi_add_disks(struct vscsi *s, const struct field_list *list, struct err *e);
+const char *vscsi_unit(const struct device *d, unsigned int index);
+int vscsi_unit_new(struct device *d, struct json_object *json, struct fdset *fds,
+		   struct device_unit **ret_unit, struct err *e);
+int vscsi_unit_add(struct device *d, struct device_unit *take_unit, struct err *e);
+int vscsi_unit_remove(struct device *d, const char *id, struct err *e);
+bool vscsi_drive(struct device *d, unsigned int index, struct device_drive *ret);
+int vscsi_set_medium(struct device *d, unsigned int index, struct device_medium *medium,
+		     struct err *e);
 
 #endif

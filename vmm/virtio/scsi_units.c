@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a SCSI controller has: disks of its configuration, disks that come and go (VIRTIO 1.2, section 5.6.6.4), media of
+ * drives. On the control loop; what changes the target is done by whoever has it, the worker while it has the queues.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "vmm/virtio/scsi_impl.h"
+#include "vmm/worker.h"
+
+/* --- the configuration -------------------------------------------------------------------------------------- */
+
+static const char *const vscsi_kinds[] = { [SCSI_DISK] = "disk", [SCSI_CDROM] = "cdrom", NULL };
+static const char *const vscsi_formats[] = { [BLOCK_FORMAT_UNSAID] = "",
+					     [BLOCK_FORMAT_RAW] = "raw",
+					     [BLOCK_FORMAT_QCOW2] = "qcow2",
+					     NULL };
+
+const struct field vscsi_disk_fields[] = {
+	FIELD_STR("id", struct vscsi_disk_cfg, id),
+	FIELD_U32("lun", struct vscsi_disk_cfg, lun),
+	FIELD_ENUM("kind", struct vscsi_disk_cfg, kind, vscsi_kinds),
+	FIELD_FD("path", struct vscsi_disk_cfg, fd),
+	FIELD_ENUM("format", struct vscsi_disk_cfg, format, vscsi_formats),
+	FIELD_FDS("backing", struct vscsi_disk_cfg, backing),
+	FIELD_BOOL("readonly", struct vscsi_disk_cfg, readonly),
+	FIELD_STR("serial", struct vscsi_disk_cfg, serial),
+	FIELD_END,
+};
+
+/* --- disks -------------------------------------------------------------------------------------------------- */
+
+static int vscsi_open_image(const struct device *d, struct vscsi_disk_cfg *disk,
+			    struct block **ret_block, struct stat *ret_file, struct err *e)
+{
+	struct block_image image = { .readonly = disk->readonly,
+				     .format = (enum block_format)disk->format };
+
+	if (disk->fd < 0 && disk->kind == SCSI_CDROM)
+		return 0;
+	if (disk->fd < 0)
+		return err_set(e, ERR_INVALID, "no image");
+	image.fd = TAKE_FD(disk->fd);
+	if (fstat(image.fd, ret_file) < 0) {
+		close(image.fd);
+		return err_errno(e, "the image");
+	}
+	while (image.nbacking < BLOCK_BACKING_MAX && disk->backing[image.nbacking] >= 0) {
+		image.backing[image.nbacking] = TAKE_FD(disk->backing[image.nbacking]);
+		image.nbacking++;
+	}
+	if (d->board->caged) /* a ring is made before the cage or never */
+		image.engine = BLOCK_ENGINE_PSYNC;
+	return block_open(&image, ret_block, e);
+}
+
+static int vscsi_check_lun(const struct vscsi *s, uint32_t lun, struct err *e)
+{
+	if (lun < SCSI_UNITS_MAX && !scsi_target_has(s->target, lun))
+		return 0;
+	return err_set(e, ERR_INVALID, "LUN %u is %s", lun,
+		       lun < SCSI_UNITS_MAX ? "taken" : "too large");
+}
+
+static void vscsi_fill_unit(struct scsi_unit_cfg *ret, const struct vscsi_disk_cfg *disk,
+			    struct block *take_block)
+{
+	*ret = (struct scsi_unit_cfg){
+		.kind = (enum scsi_kind)disk->kind,
+		.lun = (uint16_t)disk->lun,
+		.serial = disk->serial[0] ? disk->serial : disk->id,
+		.block = take_block,
+	};
+}
+
+static int vscsi_add_disk(struct vscsi *s, struct vscsi_disk_cfg *disk, struct err *e)
+{
+	int ret = vscsi_check_lun(s, disk->lun, e);
+	struct scsi_unit_cfg unit;
+	struct block *block = NULL;
+
+	if (ret >= 0)
+		ret = vscsi_open_image(&s->v.dev, disk, &block, &s->files[disk->lun], e);
+	if (ret < 0)
+		return ret;
+	snprintf(s->names[disk->lun], VSCSI_NAME_MAX, "%s", disk->id);
+	vscsi_fill_unit(&unit, disk, block);
+	return scsi_target_add(s->target, &unit, e);
+}
+
+int vscsi_add_disks(struct vscsi *s, const struct field_list *list, struct err *e)
+{
+	struct vscsi_disk_cfg *disks = list->items;
+
+	for (size_t i = 0; i < list->n; i++) {
+		int ret = vscsi_add_disk(s, &disks[i], e);
+
+		if (ret < 0) {
+			err_wrap(e, "disk '%s'", disks[i].id);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* --- disks that come and go --------------------------------------------------------------------------------- */
+
+/* Asked, or done, by whoever has the target: the worker while it has the queues */
+struct vscsi_change {
+	struct vscsi *s;
+	uint32_t lun;
+	struct scsi_drive drive;
+	struct device_medium *medium;
+	struct scsi_unit_cfg unit;
+	struct err *e;
+	int ret;
+};
+
+static void vscsi_call(struct vscsi_change *c, void (*fn)(void *arg))
+{
+	if (c->s->v.active)
+		worker_call(c->s->v.worker, fn, c);
+	else
+		fn(c);
+}
+
+struct device_unit {
+	struct vscsi_disk_cfg cfg;
+	struct block *block; /* owned; NULL: an empty drive */
+	struct stat file;
+};
+
+static void vscsi_unit_free(struct device_unit *u)
+{
+	block_free(u->block);
+	field_fini(vscsi_disk_fields, &u->cfg);
+	free(u);
+}
+
+const char *vscsi_unit(const struct device *d, unsigned int index)
+{
+	const struct vscsi *s = container_of(d, struct vscsi, v.dev);
+
+	for (uint32_t lun = 0; lun < SCSI_UNITS_MAX; lun++)
+		if (scsi_target_has(s->target, lun) && !index--)
+			return s->names[lun];
+	return NULL;
+}
+
+int vscsi_unit_new(struct device *d, struct json_object *json, struct fdset *fds,
+		   struct device_unit **ret_unit, struct err *e)
+{
+	struct device_unit *u = calloc(1, sizeof(*u));
+	int ret;
+
+	if (!u)
+		return err_set(e, ENOMEM, "a disk: no memory");
+	field_init(vscsi_disk_fields, &u->cfg);
+	ret = field_bind(vscsi_disk_fields, json, &u->cfg, fds, NULL, e);
+	if (ret >= 0)
+		ret = vscsi_open_image(d, &u->cfg, &u->block, &u->file, e);
+	if (ret < 0)
+		vscsi_unit_free(u);
+	else
+		*ret_unit = u;
+	return ret;
+}
+
+/* What the driver takes for the one that was there before must not be another. */
+static bool vscsi_gone_untold(const struct vscsi *s, uint32_t lun)
+{
+	return s->events[lun].event == VIRTIO_SCSI_T_TRANSPORT_RESET &&
+	       s->events[lun].reason == VIRTIO_SCSI_EVT_RESET_REMOVED;
+}
+
+static void vscsi_add_on_worker(void *arg)
+{
+	struct vscsi_change *c = arg;
+	struct vscsi *s = c->s;
+
+	if (vscsi_gone_untold(s, c->lun)) {
+		err_set(c->e, ERR_BUSY, "the guest was not yet told that what had LUN %u is gone",
+			c->lun);
+		c->ret = err_hint(c->e, "give it another LUN, or wait for the guest's driver");
+		return;
+	}
+	c->ret = scsi_target_add(s->target, &c->unit, c->e);
+	c->unit.block = NULL;
+	if (c->ret < 0)
+		return;
+	scsi_target_luns_changed(s->target);
+	vscsi_tell(s, c->unit.lun, VIRTIO_SCSI_T_TRANSPORT_RESET, VIRTIO_SCSI_EVT_RESET_RESCAN);
+}
+
+int vscsi_unit_add(struct device *d, struct device_unit *take_unit, struct err *e)
+{
+	struct vscsi *s = container_of(d, struct vscsi, v.dev);
+	struct device_unit *u = take_unit;
+	struct vscsi_change c = { .s = s, .lun = u->cfg.lun, .e = e };
+
+	c.ret = vscsi_check_lun(s, u->cfg.lun, e);
+	if (c.ret >= 0) {
+		vscsi_fill_unit(&c.unit, &u->cfg, TAKE_PTR(u->block));
+		vscsi_call(&c, vscsi_add_on_worker);
+		block_free(c.unit.block);
+	}
+	if (c.ret >= 0) {
+		s->files[c.lun] = u->file;
+		snprintf(s->names[c.lun], VSCSI_NAME_MAX, "%s", u->cfg.id);
+	}
+	vscsi_unit_free(u);
+	return c.ret;
+}
+
+/* What is under way ends first, as at a stop. */
+static void vscsi_remove_on_worker(void *arg)
+{
+	struct vscsi_change *c = arg;
+	struct vscsi *s = c->s;
+
+	scsi_target_remove(s->target, c->lun);
+	scsi_target_luns_changed(s->target);
+	vscsi_tell(s, (uint16_t)c->lun, VIRTIO_SCSI_T_TRANSPORT_RESET,
+		   VIRTIO_SCSI_EVT_RESET_REMOVED);
+	/* now, so that its LUN is free when we are back */
+	if (s->v.active && s->v.queues[VSCSI_EVENTS].enabled) {
+		virtio_begin(&s->v, VSCSI_EVENTS);
+		vscsi_serve_events(s);
+	}
+}
+
+int vscsi_unit_remove(struct device *d, const char *id, struct err *e)
+{
+	struct vscsi *s = container_of(d, struct vscsi, v.dev);
+	struct vscsi_change c = { .s = s };
+
+	while (c.lun < SCSI_UNITS_MAX &&
+	       (!scsi_target_has(s->target, c.lun) || strcmp(s->names[c.lun], id) != 0))
+		c.lun++;
+	if (c.lun == SCSI_UNITS_MAX)
+		return err_set(e, ERR_VM_NO_DEVICE, "the controller has no disk '%.60s'", id);
+	vscsi_call(&c, vscsi_remove_on_worker);
+	return 0;
+}
+
+/* --- media ------------------------------------------------------------------------------------------------- */
+
+/* The LUN of a drive by number; VSCSI_NO_LUN behind the last */
+static uint32_t vscsi_drive_lun(const struct vscsi *s, unsigned int index)
+{
+	for (uint32_t lun = 0; lun < SCSI_UNITS_MAX; lun++)
+		if (scsi_target_is_drive(s->target, lun) && !index--)
+			return lun;
+	return VSCSI_NO_LUN;
+}
+
+static void vscsi_drive_on_worker(void *arg)
+{
+	struct vscsi_change *c = arg;
+
+	scsi_target_drive(c->s->target, c->lun, &c->drive);
+}
+
+bool vscsi_drive(struct device *d, unsigned int index, struct device_drive *ret)
+{
+	struct vscsi *s = container_of(d, struct vscsi, v.dev);
+	struct vscsi_change c = { .s = s, .lun = vscsi_drive_lun(s, index) };
+
+	if (c.lun == VSCSI_NO_LUN)
+		return false;
+	vscsi_call(&c, vscsi_drive_on_worker);
+	*ret = (struct device_drive){ .id = s->names[c.lun],
+				      .medium = c.drive.medium,
+				      .open = c.drive.open,
+				      .locked = c.drive.locked };
+	return true;
+}
+
+static bool vscsi_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Reads of the medium that goes end first: as at a stop, the disk is waited for. */
+static void vscsi_change_on_worker(void *arg)
+{
+	struct vscsi_change *c = arg;
+	struct device_medium *m = c->medium;
+	struct vscsi *s = c->s;
+
+	scsi_target_drive(s->target, c->lun, &c->drive);
+	if (m->block)
+		m->changed = !c->drive.medium || c->drive.open ||
+			     !vscsi_same_file(&m->file, &s->files[c->lun]);
+	else
+		m->changed = c->drive.medium;
+	if (!m->changed)
+		return;
+	if (c->drive.medium && c->drive.locked && !m->force) {
+		if (!m->dry_run)
+			scsi_target_ask_eject(s->target, c->lun);
+		err_set(c->e, ERR_VM_MEDIUM_LOCKED, "the guest has locked drive '%s'",
+			s->names[c->lun]);
+		c->ret = err_hint(c->e, "the guest was asked for its medium: try again when it "
+					"has let go, or force it");
+		return;
+	}
+	if (m->dry_run)
+		return;
+	c->ret = scsi_target_set_medium(s->target, c->lun, TAKE_PTR(m->block), c->e);
+	if (c->ret >= 0)
+		s->files[c->lun] = m->file;
+}
+
+int vscsi_set_medium(struct device *d, unsigned int index, struct device_medium *medium,
+		     struct err *e)
+{
+	struct vscsi *s = container_of(d, struct vscsi, v.dev);
+	struct vscsi_change c = {
+		.s = s, .lun = vscsi_drive_lun(s, index), .medium = medium, .e = e
+	};
+
+	vscsi_call(&c, vscsi_change_on_worker);
+	return c.ret;
+}
