@@ -76,7 +76,9 @@ static int vmdef_scsi_check_unique(const struct vmdef_scsi *s, struct json_objec
 	int64_t lun = json_get_int(s->disk, "lun", -1);
 
 	if (id && json_get(ids, id))
-		return vmdef_scsi_refuse(s, "id", "another disk has this id");
+		return vmdef_scsi_refuse(s, "id",
+					 json_get_bool(ids, id, true) ? "another disk has this id"
+								      : "a device has this id");
 	if (id)
 		json_add_bool(ids, id, true);
 	if (lun >= 0 && luns[lun])
@@ -105,9 +107,12 @@ static int vmdef_scsi_check_slot(struct vmdef_scsi *s, struct json_object *ids)
 
 int vmdef_check_scsi(const struct vmdef_plan *p, struct schema_error *where, struct err *e)
 {
-	AUTO_JSON struct json_object *ids = json_new();
+	AUTO_JSON struct json_object *ids = json_new(); /* true: of a disk */
 	int ret = 0;
 
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->slots[i].off)
+			json_add_bool(ids, p->slots[i].id, false);
 	for (size_t i = 0; i < p->n && !ret; i++) {
 		struct vmdef_scsi s = { .slot = &p->slots[i], .where = where, .e = e };
 

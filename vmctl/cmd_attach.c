@@ -88,6 +88,21 @@ static int attach_pci(struct vmctl *v, const char *what, struct json_object *par
 	return EXIT_OK;
 }
 
+/* To a controller: not a device, but one of its disks */
+static void attach_to_controller(const struct vmctl *v, struct json_object *params)
+{
+	const char *controller = args_str(&v->args, "scsi", NULL);
+	struct json_object *o = json_get(params, "device");
+
+	if (!controller)
+		return;
+	json_add(params, "disk", json_object_get(o));
+	json_object_object_del(o, "type");
+	json_object_object_del(params, "device");
+	json_add_str(params, "controller", controller);
+	attach_number(v, o, "lun");
+}
+
 static int attach_disk(struct vmctl *v, const char *what, struct json_object *params)
 {
 	struct json_object *o = json_add_str(json_new(), "type", "virtio-blk");
@@ -99,7 +114,23 @@ static int attach_disk(struct vmctl *v, const char *what, struct json_object *pa
 	attach_str(v, o, "serial");
 	if (args_flag(&v->args, "read-only"))
 		json_add_bool(o, "readonly", true);
+	if (args_flag(&v->args, "lun") && !args_flag(&v->args, "scsi"))
+		return vmctl_usage(v, "attach VM disk: --lun goes with --scsi");
+	attach_to_controller(v, params);
 	return vmctl_add_path(v, o, what, "attach");
+}
+
+static int attach_cdrom(struct vmctl *v, const char *what, struct json_object *params)
+{
+	struct json_object *o = json_add_str(json_new(), "kind", "cdrom");
+
+	json_add(params, "device", o);
+	if (!args_str(&v->args, "scsi", NULL))
+		return vmctl_usage(v, "attach VM cdrom: give its controller: --scsi ID");
+	attach_str(v, o, "id");
+	attach_str(v, o, "serial");
+	attach_to_controller(v, params);
+	return what ? vmctl_add_path(v, json_get(params, "disk"), what, "attach") : EXIT_OK;
 }
 
 static int attach_rng(struct vmctl *v, const char *what, struct json_object *params)
@@ -150,7 +181,8 @@ static const struct {
 	const char *options[8];
 } attach_kinds[] = {
 	{ "pci", attach_pci, { "pool", "mac", "vlan", "qos", "trust", "spoofchk", "rate" } },
-	{ "disk", attach_disk, { "serial", "read-only" } },
+	{ "disk", attach_disk, { "serial", "read-only", "scsi", "lun" } },
+	{ "cdrom", attach_cdrom, { "serial", "scsi", "lun" } },
 	{ "nic", attach_nic, { "mac", "vlan" } },
 	{ "rng", attach_rng, { NULL } },
 };
@@ -181,7 +213,7 @@ static int attach_params(struct vmctl *v, struct json_object *params)
 		if (!strcmp(attach_kinds[i].name, kind))
 			of = i;
 	if (of == ARRAY_SIZE(attach_kinds))
-		return vmctl_usage(v, "attach: '%s' is not pci, disk, nic or rng", kind);
+		return vmctl_usage(v, "attach: '%s' is not pci, disk, cdrom, nic or rng", kind);
 	for (size_t i = 0; i < ARRAY_SIZE(attach_kinds); i++)
 		for (const char *const *o = attach_kinds[i].options; i != of && *o; o++)
 			if (attach_given(v, *o) && !attach_has_option(of, *o))

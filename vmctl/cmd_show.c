@@ -232,6 +232,17 @@ static void show_networks(struct vmctl *v, struct json_object *list)
 	table_fini(&table);
 }
 
+/* The place of a disk at its controller stands for an address. */
+static const char *show_attachment(struct json_object *o, const char *key, char place[static 96])
+{
+	const char *controller = json_get_str(o, "controller", NULL);
+
+	if (!controller || strcmp(key, "address") != 0)
+		return json_get_str(o, key, NULL);
+	snprintf(place, 96, "%s LUN %lld", controller, (long long)json_get_int(o, "lun", 0));
+	return place;
+}
+
 /* How the devices of one that runs differ from those of its revision. */
 static void show_attachments(struct vmctl *v, struct json_object *list)
 {
@@ -240,6 +251,7 @@ static void show_attachments(struct vmctl *v, struct json_object *list)
 		{ "STATE", "state" },	{ "PCI", "pci" },
 	};
 	struct table table;
+	char place[96];
 
 	if (!list || !json_object_array_length(list))
 		return;
@@ -249,8 +261,8 @@ static void show_attachments(struct vmctl *v, struct json_object *list)
 	for (size_t i = 0; i < json_object_array_length(list); i++)
 		for (size_t k = 0; k < ARRAY_SIZE(columns); k++)
 			table_cell(&table,
-				   json_get_str(json_object_array_get_idx(list, i), columns[k][1],
-						NULL),
+				   show_attachment(json_object_array_get_idx(list, i),
+						   columns[k][1], place),
 				   NULL);
 	fputc('\n', v->out.out);
 	table_print(&table, v->out.out, v->out.header, false);

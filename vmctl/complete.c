@@ -202,6 +202,15 @@ static void complete_consoles(struct complete *c)
 		complete_offer(c, json_object_get_string(json_object_array_get_idx(ids, i)), NULL);
 }
 
+static void complete_scsi_disks(struct complete *c, struct json_object *list)
+{
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		const struct json_object *d = json_object_array_get_idx(list, i);
+
+		complete_offer(c, json_get_str(d, "id", ""), json_get_str(d, "kind", "disk"));
+	}
+}
+
 static void complete_device_list(struct complete *c, struct json_object *list, const char *key)
 {
 	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
@@ -209,8 +218,10 @@ static void complete_device_list(struct complete *c, struct json_object *list, c
 		const char *type = json_get_str(d, "type", "");
 
 		if (!strncmp(type, "vfio-", 5) || !strcmp(type, "virtio-blk") ||
-		    !strcmp(type, "virtio-rng") || !strcmp(type, "virtio-net"))
+		    !strcmp(type, "virtio-rng") || !strcmp(type, "virtio-net") ||
+		    !strcmp(type, "virtio-scsi"))
 			complete_offer(c, json_get_str(d, key, ""), type);
+		complete_scsi_disks(c, json_get(d, "disks"));
 	}
 }
 
@@ -222,6 +233,20 @@ static void complete_devices(struct complete *c)
 
 	complete_device_list(c, json_get(json_get(result, "config"), "devices"), "id");
 	complete_device_list(c, json_get(result, "attachments"), "device");
+}
+
+static void complete_controllers(struct complete *c)
+{
+	AUTO_JSON struct json_object *result = complete_ask(
+		c, "vm.get", json_add_str(json_new(), "vm", c->noperands ? c->operands[0] : ""));
+	struct json_object *list = json_get(json_get(result, "config"), "devices");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		const struct json_object *d = json_object_array_get_idx(list, i);
+
+		if (!strcmp(json_get_str(d, "type", ""), "virtio-scsi"))
+			complete_offer(c, json_get_str(d, "id", ""), NULL);
+	}
 }
 
 static void complete_cards(struct complete *c)
@@ -246,7 +271,8 @@ static void complete_links(struct complete *c)
 static void complete_attach_kinds(struct complete *c)
 {
 	complete_offer(c, "pci", "a device of the host");
-	complete_offer(c, "disk", "an image, by virtio-blk");
+	complete_offer(c, "disk", "an image, by virtio-blk, or at a SCSI controller");
+	complete_offer(c, "cdrom", "a drive at a SCSI controller");
 	complete_offer(c, "nic", "a network card: user, bridge:NAME, private:NAME, tap:NAME");
 	complete_offer(c, "rng", "entropy, by virtio-rng");
 }
@@ -348,6 +374,7 @@ static const struct {
 	{ "POOL", complete_pools },
 	{ "KIND", complete_attach_kinds },
 	{ "CARD", complete_cards },
+	{ "CONTROLLER", complete_controllers },
 	{ "LINK", complete_links },
 	{ "DIR", complete_files },
 };

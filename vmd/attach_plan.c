@@ -25,8 +25,7 @@ struct json_object *attach_plan_json(const struct guest *g, const struct plug_pl
 	struct json_object *o = json_add_str(json_new(), "name", g->name);
 
 	json_add_str(o, "device", plan->device);
-	json_add_str(o, "type", json_get_str(plan->config, "type", ""));
-	json_add_str(o, "address", json_get_str(plan->config, "address", ""));
+	plug_tell(o, plan->config, plan->device);
 	json_add_str(o, "note", note);
 	return json_add_bool(o, "changed", false);
 }

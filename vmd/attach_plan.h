@@ -8,7 +8,7 @@
 struct call;
 struct guest;
 
-/* What is known without the host: {name, device, type, address, note, changed}. Owned. */
+/* What is known without the host: {name, device, what plug_tell says, note, changed}. Owned. */
 struct json_object *attach_plan_json(const struct guest *g, const struct plug_plan *plan,
 				     const char *note);
 /* Answer vm.attach with dry_run for a device of the host: that, and {pci, plan: {devices, pinned}}. plan is taken over. */

@@ -89,6 +89,11 @@ static bool plug_of_host(const struct guest_plug *p)
 	return !strcmp(json_get_str(p->plan.config, "type", ""), "vfio-pci");
 }
 
+static bool plug_is_disk(const struct guest_plug *p)
+{
+	return plug_disk(p->plan.config, p->plan.device);
+}
+
 static void plug_progress(struct guest_plug *p, const char *phase)
 {
 	if (p->job)
@@ -237,7 +242,17 @@ void plug_look_later(struct guest_plug *p)
 	uv_timer_start(&p->retry, plug_retry_cb, PLUG_RETRY_MS, 0);
 }
 
-/* NULL: it has not; else its row in machine.status. */
+static bool plug_lists(struct json_object *list, const char *id)
+{
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(json_object_get_string(json_object_array_get_idx(list, i)), id))
+			return true;
+	return false;
+}
+
+/* NULL: it has not; else its row in machine.status, or that of the disk's controller. */
 static struct json_object *plug_in_status(const struct guest_plug *p, struct json_object *status)
 {
 	struct json_object *devices = json_get(status, "devices");
@@ -247,7 +262,8 @@ static struct json_object *plug_in_status(const struct guest_plug *p, struct jso
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *o = json_object_array_get_idx(devices, i);
 
-		if (!strcmp(json_get_str(o, "id", ""), p->plan.device))
+		if (plug_is_disk(p) ? plug_lists(json_get(o, "disks"), p->plan.device)
+				    : !strcmp(json_get_str(o, "id", ""), p->plan.device))
 			return o;
 	}
 	return NULL;
@@ -267,7 +283,7 @@ static void plug_decide(struct guest_plug *p, struct json_object *has)
 		plug_release(p);
 	} else if (p->why.code && p->job) {
 		plug_finish(p, PLUG_FAILED);
-	} else if (!json_get_bool(has, "ejecting", false) && !p->asked) {
+	} else if ((plug_is_disk(p) || !json_get_bool(has, "ejecting", false)) && !p->asked) {
 		plug_ask(p); /* it was not sent, or a reset has undone it */
 	}
 }
@@ -313,6 +329,8 @@ static void plug_asked(void *arg, struct json_object *result, const struct err *
 			plug_look(p);
 		} else if (p->attach) {
 			plug_finish(p, PLUG_CAME);
+		} else if (plug_is_disk(p)) { /* nobody has to let go of it */
+			plug_release(p);
 		} else {
 			plug_progress(p, "guest");
 		}
@@ -326,19 +344,25 @@ static void plug_ask(struct guest_plug *p)
 
 	p->asked = true;
 	p->calls++;
-	vmproc_call(g->proc, "device.remove", json_add_str(json_new(), "id", p->plan.device), NULL,
-		    guest_call_ms(g), plug_asked, p);
+	vmproc_call(g->proc, plug_is_disk(p) ? "disk.remove" : "device.remove",
+		    json_add_str(json_new(), "id", p->plan.device), NULL, guest_call_ms(g),
+		    plug_asked, p);
 }
 
-static void plug_add(struct guest_plug *p, struct json_object *take_device, struct fdset *take_fds)
+static void plug_add(struct guest_plug *p, struct json_object *device, struct fdset *take_fds)
 {
+	struct json_object *disk = plug_disk(device, p->plan.device), *params = json_new();
 	struct guest *g = p->g;
+
+	if (disk)
+		json_add_str(params, "controller", json_get_str(device, "id", ""));
+	json_add(params, disk ? "disk" : "device", json_object_get(disk ? disk : device));
 
 	p->asked = true;
 	p->calls++;
 	plug_progress(p, "monitor");
 	/* the guest's memory may have to be pinned, which takes as long as at a start */
-	vmproc_call(g->proc, "device.add", json_add(json_new(), "device", take_device), take_fds,
+	vmproc_call(g->proc, disk ? "disk.add" : "device.add", params, take_fds,
 		    g->d->options->step_timeout_ms, plug_asked, p);
 }
 
@@ -378,8 +402,7 @@ static void plug_gathered(struct gather *gather)
 			plug_fail(p, &e);
 		else
 			plug_add(p,
-				 json_object_get(json_object_array_get_idx(
-					 json_get(gather->config, "devices"), 0)),
+				 json_object_array_get_idx(json_get(gather->config, "devices"), 0),
 				 &gather->fds);
 	}
 	nets_discard(g->d, &gather->fds);

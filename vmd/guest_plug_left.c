@@ -104,15 +104,12 @@ void guest_plugs_resume(struct daemon *d)
 
 static int plug_add_json(void *arg, const struct state_attachment *a)
 {
-	static const char *const shown[] = { "type", "address", "pci", "pool", "path" };
 	AUTO_JSON struct json_object *config = NULL;
 	struct json_object *o = json_add_str(json_new(), "device", a->device);
 
 	json_add_str(o, "state", state_attachment_name(a->state));
 	if (json_parse(a->config, strlen(a->config), &config, NULL) >= 0)
-		for (size_t i = 0; i < ARRAY_SIZE(shown); i++)
-			if (json_get(config, shown[i]))
-				json_add(o, shown[i], json_object_get(json_get(config, shown[i])));
+		plug_tell(o, config, a->device);
 	json_object_array_add(arg, o);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmd/event.h"
 #include "vmd/guest_plug_priv.h"
@@ -21,6 +22,36 @@ int plug_put(const struct guest_plug *p, enum state_attachment_state state, stru
 	return state_attachment_put(p->g->d->state, &a, e);
 }
 
+/* Rows of disks whose controller has gone */
+struct plug_orphans {
+	const char *controller;
+	struct json_object *ids; /* borrowed */
+};
+
+static int plug_add_orphan(void *arg, const struct state_attachment *a)
+{
+	AUTO_JSON struct json_object *config = NULL;
+	struct plug_orphans *o = arg;
+
+	if (json_parse(a->config, strlen(a->config), &config, NULL) >= 0 &&
+	    plug_disk(config, a->device) && !strcmp(json_get_str(config, "id", ""), o->controller))
+		json_object_array_add(o->ids, json_object_new_string(a->device));
+	return 0;
+}
+
+static int plug_drop_disks(const struct guest_plug *p, struct err *e)
+{
+	AUTO_JSON struct json_object *ids = json_object_new_array();
+	struct plug_orphans orphans = { .controller = p->plan.device, .ids = ids };
+	struct state *s = p->g->d->state;
+	int r = state_attachment_list(s, p->g->id, plug_add_orphan, &orphans, e);
+
+	for (size_t i = 0; i < json_object_array_length(ids) && r >= 0; i++)
+		r = state_attachment_delete(
+			s, p->g->id, json_object_get_string(json_object_array_get_idx(ids, i)), e);
+	return r;
+}
+
 /* The row as the outcome leaves it. A detach that failed leaves the device where it was. */
 static int plug_store_row(const struct guest_plug *p, struct err *e)
 {
@@ -34,6 +65,8 @@ static int plug_store_row(const struct guest_plug *p, struct err *e)
 	if (p->attach || p->outcome == PLUG_WENT) {
 		int r = state_nic_delete(s, p->g->id, p->plan.device, e);
 
+		if (r >= 0 && p->outcome == PLUG_WENT)
+			r = plug_drop_disks(p, e);
 		if (r < 0)
 			return r;
 	}
@@ -45,12 +78,17 @@ static int plug_store_row(const struct guest_plug *p, struct err *e)
 static int plug_store_event(const struct guest_plug *p, struct err *e)
 {
 	struct json_object *data = json_add_str(json_new(), "name", p->g->name);
+	struct json_object *disk = plug_disk(p->plan.config, p->plan.device);
 	const char *pci = json_get_str(p->plan.config, "pci", NULL);
 
 	json_add_str(data, "device", p->plan.device);
 	json_add_str(data, "type", json_get_str(p->plan.config, "type", ""));
 	if (pci)
 		json_add_str(data, "pci", pci);
+	if (disk) {
+		json_add_str(data, "controller", json_get_str(p->plan.config, "id", ""));
+		json_add_int(data, "lun", json_get_int(disk, "lun", 0));
+	}
 	return event_add(p->g->d->events,
 			 p->outcome == PLUG_CAME ? "device.attached" : "device.detached", p->g->id,
 			 data, e);
@@ -76,15 +114,9 @@ static int64_t plug_store_definition(struct guest_plug *p, struct err *e)
 static struct json_object *plug_answer(const struct guest_plug *p, int64_t revision)
 {
 	struct json_object *o = json_add_str(json_new(), "name", p->g->name);
-	const char *address = json_get_str(p->plan.config, "address", NULL);
-	const char *pci = json_get_str(p->plan.config, "pci", NULL);
 
 	json_add_str(o, "device", p->plan.device);
-	json_add_str(o, "type", json_get_str(p->plan.config, "type", ""));
-	if (address)
-		json_add_str(o, "address", address);
-	if (pci)
-		json_add_str(o, "pci", pci);
+	plug_tell(o, p->plan.config, p->plan.device);
 	if (revision)
 		json_add_int(o, "revision", revision);
 	if (p->note[0])

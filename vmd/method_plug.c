@@ -23,6 +23,7 @@ static void plug_fail_at(struct call *call, const struct err *e, const struct sc
 /* A dry run: what would come or go. */
 static void plug_dry(struct guest *g, struct call *call, bool attach, struct plug_plan *take_plan)
 {
+	bool disk = plug_disk(take_plan->config, take_plan->device);
 	struct err e;
 
 	if (attach && !strcmp(json_get_str(take_plan->config, "type", ""), "vfio-pci")) {
@@ -36,6 +37,7 @@ static void plug_dry(struct guest *g, struct call *call, bool attach, struct plu
 	}
 	call_reply(call, attach_plan_json(g, take_plan,
 					  attach ? "would be attached"
+					  : disk ? "would be taken away"
 						 : "the guest would be asked for it"));
 	plug_plan_fini(take_plan);
 }
@@ -67,18 +69,35 @@ static void plug_go(struct guest *g, struct call *call, bool attach, struct plug
 	call_reply(call, json_add_bool(json_add_str(o, "job", job->row.id), "changed", true));
 }
 
-/* {"devices": {…}} or {"passthrough": {…}}, from the one of the two that the call has. */
+/* {"devices": {…}}, {"passthrough": {…}} or {"controller": ID, "disks": {…}}, from what the call has. */
 static struct json_object *plug_entry(struct call *call, struct err *e)
 {
-	struct json_object *device = json_get(call->params, "device");
-	struct json_object *passthrough = json_get(call->params, "passthrough");
+	static const struct {
+		const char *param, *list;
+	} kinds[] = { { "device", "devices" },
+		      { "passthrough", "passthrough" },
+		      { "disk", "disks" } };
+	struct json_object *controller = json_get(call->params, "controller"), *o = json_new();
+	unsigned int n = 0;
 
-	if (!device == !passthrough) {
-		err_set(e, ERR_RPC_PARAMS, "vm.attach: needs device or passthrough, one of them");
-		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct json_object *what = json_get(call->params, kinds[i].param);
+
+		if (what)
+			json_add(o, kinds[i].list, json_object_get(what));
+		n += what != NULL;
 	}
-	return json_add(json_new(), device ? "devices" : "passthrough",
-			json_object_get(device ? device : passthrough));
+	if (controller)
+		json_add(o, "controller", json_object_get(controller));
+	if (n == 1 && !controller == !json_get(o, "disks"))
+		return o;
+	if (n == 1)
+		err_set(e, ERR_RPC_PARAMS, "vm.attach: disk and controller go together");
+	else
+		err_set(e, ERR_RPC_PARAMS,
+			"vm.attach: needs device, passthrough or disk, one of them");
+	json_object_put(o);
+	return NULL;
 }
 
 static int plug_plan(struct daemon *d, struct call *call, bool attach, const struct guest *g,

@@ -11,6 +11,7 @@
 #include "lib/vmdef_plan.h"
 #include "vmd/daemon.h"
 #include "vmd/event.h"
+#include "vmd/plug_disk.h"
 
 /* A definition and what it expands to; both owned. */
 struct plug_pair {
@@ -65,9 +66,38 @@ static struct json_object *plug_device(struct json_object *config, const char *i
 	return NULL;
 }
 
-/* entry's one member is the list of the definition that it belongs to. */
-static void plug_append(struct json_object *definition, struct json_object *entry)
+struct json_object *plug_disk(struct json_object *config, const char *device)
 {
+	struct json_object *disks = json_get(config, "disks");
+
+	if (!disks || !strcmp(json_get_str(config, "id", ""), device))
+		return NULL;
+	return json_object_array_get_idx(disks, 0);
+}
+
+void plug_tell(struct json_object *o, struct json_object *config, const char *device)
+{
+	static const char *const told[] = { "type", "address", "pci", "pool", "lun", "path" };
+	struct json_object *disk = plug_disk(config, device);
+
+	if (disk)
+		json_add_str(o, "controller", json_get_str(config, "id", ""));
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++) {
+		struct json_object *value = json_get(config, told[i]);
+
+		if (!value)
+			value = json_get(disk, told[i]);
+		if (value)
+			json_add(o, told[i], json_object_get(value));
+	}
+}
+
+/* A device's one member is the list of the definition that it belongs to. */
+static int plug_append(struct daemon *d, struct json_object *definition, struct json_object *entry,
+		       struct err *e)
+{
+	if (json_get(entry, "controller"))
+		return plug_disk_append(d->schemas, definition, entry, e);
 	json_object_object_foreach(entry, list, object) {
 		struct json_object *to = json_get(definition, list);
 
@@ -77,9 +107,28 @@ static void plug_append(struct json_object *definition, struct json_object *entr
 		}
 		json_object_array_add(to, json_clone(object));
 	}
+	return 0;
 }
 
 /* --- what runs --------------------------------------------------------------------------------------- */
+
+struct plug_running {
+	struct daemon *d;
+	struct plug_pair *pair;
+	bool disks; /* their turn: the controllers are there */
+};
+
+static void plug_add_disk(struct plug_running *r, struct json_object *entry,
+			  struct json_object *alone)
+{
+	const char *controller = json_get_str(entry, "controller", "");
+	struct json_object *disks = json_get(plug_device(r->pair->config, controller), "disks");
+	struct json_object *disk = json_object_array_get_idx(json_get(alone, "disks"), 0);
+
+	/* one whose controller has gone is gone with it */
+	if (disks && plug_disk_append(r->d->schemas, r->pair->definition, entry, NULL) >= 0)
+		json_object_array_add(disks, json_object_get(disk));
+}
 
 /*
  * Attached devices are as if they were of the revision. One of the revision that is detached keeps its id and its place:
@@ -87,26 +136,34 @@ static void plug_append(struct json_object *definition, struct json_object *entr
  */
 static int plug_add_attachment(void *arg, const struct state_attachment *a)
 {
-	AUTO_JSON struct json_object *entry = NULL;
-	struct json_object *device = NULL;
-	struct plug_pair *pair = arg;
+	AUTO_JSON struct json_object *entry = NULL, *device = NULL;
+	struct plug_running *r = arg;
 
 	if (a->defined)
 		return 0;
 	if (json_parse(a->entry, strlen(a->entry), &entry, NULL) < 0 ||
 	    json_parse(a->config, strlen(a->config), &device, NULL) < 0)
 		return -EINVAL;
-	plug_append(pair->definition, entry);
-	json_object_array_add(json_get(pair->config, "devices"), device);
-	return 0;
+	if (r->disks != !!json_get(entry, "controller"))
+		return 0;
+	if (r->disks) {
+		plug_add_disk(r, entry, device);
+		return 0;
+	}
+	json_object_array_add(json_get(r->pair->config, "devices"), json_object_get(device));
+	return plug_append(r->d, r->pair->definition, entry, NULL);
 }
 
 static int plug_running(struct daemon *d, const char *vm, int64_t revision, struct plug_pair *ret,
 			struct err *e)
 {
+	struct plug_running running = { .d = d, .pair = ret };
 	int r = plug_load(d, vm, revision, ret, e);
 
-	return r < 0 ? r : state_attachment_list(d->state, vm, plug_add_attachment, ret, e);
+	if (r >= 0)
+		r = state_attachment_list(d->state, vm, plug_add_attachment, &running, e);
+	running.disks = true;
+	return r < 0 ? r : state_attachment_list(d->state, vm, plug_add_attachment, &running, e);
 }
 
 /* --- attach ------------------------------------------------------------------------------------------- */
@@ -145,12 +202,16 @@ static int plug_with(struct daemon *d, const struct state_vm *vm, const struct p
 	struct plug_pair newest = { 0 };
 	int r = plug_load(d, vm->id, vm->revision, &newest, e);
 
-	if (r >= 0) {
-		plug_append(newest.definition, p->entry);
+	if (r >= 0)
+		r = plug_disk_check_lun(newest.config, p->entry, e);
+	if (r >= 0)
+		r = plug_append(d, newest.definition, p->entry, e);
+	if (r >= 0)
 		r = vmdef_check_in(d->schemas, newest.definition, where, e);
-	}
 	if (r >= 0) {
-		json_object_array_add(json_get(newest.config, "devices"), json_clone(p->config));
+		if (!plug_disk(p->config, p->device)) /* a disk's LUN is in its entry */
+			json_object_array_add(json_get(newest.config, "devices"),
+					      json_clone(p->config));
 		r = vmdef_expand_in(d->schemas, newest.definition, newest.config, &ret->config, e);
 		ret->definition = TAKE_PTR(newest.definition);
 	}
@@ -165,37 +226,77 @@ static int plug_check_persist(struct daemon *d, const struct state_vm *vm,
 	int r = plug_with(d, vm, p, &with, where, e);
 
 	plug_pair_fini(&with);
-	if (r == -ERR_INVALID)
+	if (r == -ERR_INVALID || r == -ERR_VM_NO_DEVICE)
 		err_because(e, "device '%s' does not fit into revision %lld of VM '%s'", p->device,
 			    (long long)vm->revision, vm->name);
 	return r;
+}
+
+static int plug_took_id(const char *id, struct err *e)
+{
+	err_set(e, ERR_VM_DEVICE_EXISTS, "the VM has a device '%s' already", id);
+	return err_hint(e, "give it another id");
+}
+
+static int plug_take_device(struct json_object *with, struct plug_pair *running,
+			    struct json_object *entry, struct plug_plan *ret, struct err *e)
+{
+	struct json_object *device = plug_new_device(with, running->config);
+	struct plug_disk_place other;
+
+	if (!device) {
+		err_set(e, ERR_VM_DEVICE_EXISTS,
+			"the VM's profile has that device already, and this one has no name");
+		return err_hint(e, "give it an id of its own: --id NAME");
+	}
+	snprintf(ret->device, sizeof(ret->device), "%s", json_get_str(device, "id", ""));
+	if (plug_disk_find(running->config, ret->device, &other))
+		return plug_took_id(ret->device, e);
+	ret->config = json_object_get(device);
+	ret->entry = plug_entry_with_id(entry, ret->device);
+	return 0;
+}
+
+static int plug_take_disk(struct json_object *with, struct plug_pair *running,
+			  struct json_object *entry, struct plug_plan *ret, struct err *e)
+{
+	const char *controller = json_get_str(entry, "controller", "");
+	struct plug_disk_place at, other;
+	struct json_object *disk;
+
+	if (!plug_disk_last(with, controller, &at))
+		return err_set(e, ERR_VM_NO_DEVICE, "the VM has no SCSI controller '%.60s'",
+			       controller);
+	snprintf(ret->device, sizeof(ret->device), "%s", json_get_str(at.disk, "id", ""));
+	if (plug_device(running->config, ret->device) ||
+	    plug_disk_find(running->config, ret->device, &other))
+		return plug_took_id(ret->device, e);
+	ret->config = plug_disk_alone(&at);
+	disk = json_clone(json_get(entry, "disks"));
+	json_add_int(disk, "lun", json_get_int(at.disk, "lun", 0));
+	ret->entry = json_add(json_add_str(json_new(), "controller", controller), "disks", disk);
+	return 0;
 }
 
 static int plug_expand(struct daemon *d, struct plug_pair *running, struct json_object *entry,
 		       struct plug_plan *ret, struct schema_error *where, struct err *e)
 {
 	AUTO_JSON struct json_object *with = NULL;
-	struct json_object *device;
-	int r;
+	int r = plug_append(d, running->definition, entry, e);
 
-	plug_append(running->definition, entry);
-	r = vmdef_check_in(d->schemas, running->definition, where, e);
+	if (r >= 0)
+		r = vmdef_check_in(d->schemas, running->definition, where, e);
+	if (r >= 0)
+		r = plug_disk_check_lun(running->config, entry, e);
 	if (r >= 0)
 		r = vmdef_expand_in(d->schemas, running->definition, running->config, &with, e);
 	if (r < 0)
 		return r;
-	device = plug_new_device(with, running->config);
-	if (!device) {
-		err_set(e, ERR_VM_DEVICE_EXISTS,
-			"the VM's profile has that device already, and this one has no name");
-		return err_hint(e, "give it an id of its own: --id NAME");
-	}
-	ret->config = json_object_get(device);
-	snprintf(ret->device, sizeof(ret->device), "%s", json_get_str(device, "id", ""));
-	ret->entry = plug_entry_with_id(entry, ret->device);
 	ret->memory = json_get_int(json_get(running->config, "memory"), "size", 0);
 	ret->node = json_get_int(json_get(running->config, "memory"), "node", -1);
-	return 0;
+	if (json_get(entry, "controller"))
+		return plug_take_disk(with, running, entry, ret, e);
+	return plug_take_device(with, running, entry, ret, e);
 }
 
 int plug_plan_attach(struct daemon *d, const struct state_vm *vm, int64_t revision,
@@ -255,6 +356,8 @@ static int plug_without(struct daemon *d, const struct state_vm *vm, const char 
 	int r = plug_load(d, vm->id, vm->revision, &newest, e), cut;
 
 	cut = r < 0 ? r : plug_cut(d, newest.definition, device, e);
+	if (!cut)
+		cut = plug_disk_cut(d->schemas, newest.definition, newest.config, device, e);
 	if (cut > 0) {
 		r = vmdef_check_in(d->schemas, newest.definition, NULL, e);
 		if (r >= 0)
@@ -283,27 +386,45 @@ static int plug_check_without(struct daemon *d, const struct state_vm *vm, const
 	return r;
 }
 
+/* A device, or a disk of one; NULL: the configuration has neither. Owned. */
+static struct json_object *plug_find_either(struct json_object *config, const char *id)
+{
+	struct json_object *device = plug_device(config, id);
+	struct plug_disk_place at;
+
+	if (device)
+		return json_object_get(device);
+	return plug_disk_find(config, id, &at) ? plug_disk_alone(&at) : NULL;
+}
+
+static int plug_take_away(const struct plug_pair *of_revision, const struct plug_pair *running,
+			  const struct state_vm *vm, const char *device, struct plug_plan *ret,
+			  struct err *e)
+{
+	AUTO_JSON struct json_object *defined = plug_find_either(of_revision->config, device);
+
+	ret->config = plug_find_either(running->config, device);
+	if (!ret->config) {
+		err_set(e, ERR_VM_NO_DEVICE, "VM '%s' has no device '%.60s'", vm->name, device);
+		return err_hint(e, "vmctl show %s lists them", vm->name);
+	}
+	snprintf(ret->device, sizeof(ret->device), "%s", device);
+	ret->entry = json_new();
+	ret->defined = defined;
+	return 0;
+}
+
 int plug_plan_detach(struct daemon *d, const struct state_vm *vm, int64_t revision,
 		     const char *device, bool persist, struct plug_plan *ret, struct err *e)
 {
 	struct plug_pair of_revision = { 0 }, running = { 0 };
-	struct json_object *config;
 	int r = plug_load(d, vm->id, revision, &of_revision, e);
 
 	*ret = (struct plug_plan){ 0 };
 	if (r >= 0)
 		r = plug_running(d, vm->id, revision, &running, e);
-	config = r < 0 ? NULL : plug_device(running.config, device);
-	if (r >= 0 && !config) {
-		r = err_set(e, ERR_VM_NO_DEVICE, "VM '%s' has no device '%.60s'", vm->name, device);
-		err_hint(e, "vmctl show %s lists them", vm->name);
-	}
-	if (r >= 0) {
-		snprintf(ret->device, sizeof(ret->device), "%s", device);
-		ret->config = json_object_get(config);
-		ret->entry = json_new();
-		ret->defined = plug_device(of_revision.config, device);
-	}
+	if (r >= 0)
+		r = plug_take_away(&of_revision, &running, vm, device, ret, e);
 	plug_pair_fini(&of_revision);
 	plug_pair_fini(&running);
 	if (r >= 0 && persist)

@@ -151,7 +151,7 @@ static void test_refused(void **state)
 	NEEDS_KVM;
 	start_guest(w, "");
 	expect_code(w, "vm.attach", "{'vm': 'one'}", ERR_RPC_PARAMS,
-		    "vm.attach: needs device or passthrough, one of them");
+		    "vm.attach: needs device, passthrough or disk, one of them");
 	expect_code(w, "vm.attach", "{'vm': 'one', 'device': {'type': 'virtio-rng'}}",
 		    ERR_VM_DEVICE_EXISTS,
 		    "the VM's profile has that device already, and this one has no name");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A SCSI controller through vmd: as many disks as it can have, and one more. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,38 @@ static void test_too_many(void **state)
 	assert_string_equal(json_get_str(e, "message", ""), "more than 320 files");
 }
 
+/* {'vm': 'one', 'controller': 'scsi0', 'disk': {'path': …, more}, and_more} with a file that begins with text */
+static const char *attach_params(struct harness *h, const char *text, const char *more,
+				 const char *and_more)
+{
+	static char params[1024];
+	char content[513];
+	const char *path;
+
+	snprintf(content, sizeof(content), "%-512s", text);
+	path = harness_file(h, text, content);
+	snprintf(params, sizeof(params),
+		 "{'vm': 'one', 'controller': 'scsi0', 'disk': {'path': '%s'%s}%s}", path, more,
+		 and_more);
+	return params;
+}
+
+/* "disk attached", … */
+static void expect_attachments(struct client *c, const char *expected)
+{
+	AUTO_JSON struct json_object *vm = client_result(c, "vm.get", "{'vm': 'one'}");
+	struct json_object *list = json_get(vm, "attachments");
+	char text[256] = "";
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s %s", i ? ", " : "",
+			 json_get_str(o, "device", ""), json_get_str(o, "state", ""));
+	}
+	assert_string_equal(text, expected);
+}
+
 /* A controller that comes to a running VM, whose monitor is in its cage: a medium for its drive, and it goes */
 static void test_come_and_go(void **state)
 {
@@ -133,16 +166,216 @@ static void test_come_and_go(void **state)
 	loaded = client_error(c, "vm.media", params); /* no multiple of a sector */
 	assert_int_equal(json_get_int(loaded, "code", 0), ERR_FILE);
 	json_object_put(client_result(c, "vm.media", "{'vm': 'one'}"));
+	/* a disk of it goes with it */
+	json_object_put(client_result(c, "vm.attach", attach_params(h, "more", "", "")));
+	expect_attachments(c, "scsi0 attached, scsi0.2 attached");
 	went = client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0'}");
+	expect_attachments(c, "");
 	assert_true(json_get_bool(went, "changed", false));
 	json_object_put(
 		client_error(c, "vm.media", "{'vm': 'one', 'drive': 'cd0', 'eject': true}"));
 }
 
+/* --- disks that come and go -------------------------------------------------------------------------------- */
+
+static void says(struct client *c, const char *regex)
+{
+	char params[200];
+
+	snprintf(params, sizeof(params),
+		 "{'vm': 'one', 'for': 'console', 'regex': '%s', 'timeout_ms': %d}", regex,
+		 HARNESS_WAIT_MS);
+	json_object_put(client_result(c, "vm.wait", params));
+}
+
+/* A guest that says what comes and goes; its controller has one disk, of no name */
+static struct client *follow(struct harness *h)
+{
+	char program[512], params[1024];
+	struct client *c;
+
+	harness_program("../tests/guest/scsi", program, sizeof(program));
+	make_disk(h, 0);
+	harness_vmd(h, NULL, "--cgroup", "none", NULL);
+	c = harness_client(h);
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'one', 'profile': 'micro', 'memory': '32MiB', 'boot':"
+		 " {'kernel': '%s', 'cmdline': 'follow=1'}, 'devices': [{'type': 'virtio-scsi',"
+		 " 'disks': [{'path': '%s/d0'}]}]}}",
+		 program, h->dir);
+	json_object_put(client_result(c, "vm.apply", params));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	says(c, "^waits for units");
+	return c;
+}
+
+static void expect_code(struct client *c, const char *method, const char *params, int code,
+			const char *message)
+{
+	AUTO_JSON struct json_object *o = client_error(c, method, params);
+
+	assert_string_equal(json_get_str(o, "message", ""), message);
+	assert_int_equal(json_get_int(o, "code", 0), code);
+}
+
+static void test_disks_come_and_go(void **state)
+{
+	struct harness *h = *state;
+	AUTO_JSON struct json_object *dry = NULL, *first = NULL, *event = NULL;
+	struct client *c;
+
+	NEEDS_KVM;
+	c = follow(h);
+	dry = client_result(c, "vm.attach", attach_params(h, "one", "", ", 'dry_run': true"));
+	assert_string_equal(json_get_str(dry, "device", ""), "scsi0.1");
+	assert_string_equal(json_get_str(dry, "note", ""), "would be attached");
+	json_object_put(client_result(c, "event.subscribe", NULL));
+	first = client_result(c, "vm.attach", attach_params(h, "one", "", ""));
+	assert_string_equal(json_get_str(first, "device", ""), "scsi0.1");
+	assert_string_equal(json_get_str(first, "controller", ""), "scsi0");
+	assert_int_equal(json_get_int(first, "lun", -1), 1);
+	event = client_event(c, "device.attached", NULL);
+	says(c, "^LUN 01 one ");
+	json_object_put(
+		client_result(c, "vm.attach", attach_params(h, "two", ", 'id': 'two'", "")));
+	says(c, "^LUN 02 two ");
+	json_object_put(client_result(c, "vm.attach", attach_params(h, "far", ", 'lun': 99", "")));
+	says(c, "^LUN 99 far ");
+	expect_attachments(c, "scsi0.1 attached, two attached, scsi0.99 attached");
+	/* one that was attached, one of the definition, and the place of the first anew */
+	json_object_put(client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.1'}"));
+	says(c, "^LUN 01 is gone");
+	json_object_put(client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.0'}"));
+	says(c, "^LUN 00 is gone");
+	json_object_put(client_result(c, "vm.attach", attach_params(h, "three", "", "")));
+	says(c, "^LUN 01 three ");
+	expect_attachments(c,
+			   "two attached, scsi0.99 attached, scsi0.0 detached, scsi0.1 attached");
+	/* the next start has the disks of the definition */
+	json_object_put(
+		client_result(c, "vm.restart", "{'vm': 'one', 'force': true, 'timeout_ms': 0}"));
+	expect_attachments(c, "");
+}
+
+static void test_disks_refused(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+
+	NEEDS_KVM;
+	c = follow(h);
+	expect_code(c, "vm.attach", "{'vm': 'one', 'disk': {'kind': 'cdrom'}}", ERR_RPC_PARAMS,
+		    "vm.attach: disk and controller go together");
+	expect_code(c, "vm.attach",
+		    "{'vm': 'one', 'device': {'type': 'virtio-rng'}, 'controller': 'scsi0'}",
+		    ERR_RPC_PARAMS, "vm.attach: disk and controller go together");
+	expect_code(c, "vm.attach",
+		    "{'vm': 'one', 'controller': 'rng0', 'disk': {'kind': 'cdrom'}}",
+		    ERR_VM_NO_DEVICE, "the VM has no SCSI controller 'rng0'");
+	expect_code(c, "vm.attach", attach_params(h, "x", ", 'lun': 0", ""), ERR_INVALID,
+		    "disk 'scsi0.0' has LUN 0 of controller 'scsi0'");
+	expect_code(c, "vm.attach", attach_params(h, "x", ", 'id': 'rng0'", ""), ERR_INVALID,
+		    "/devices/0/disks/1/id: a device has this id");
+	expect_code(c, "vm.attach", attach_params(h, "x", ", 'ide': 1", ""), ERR_INVALID,
+		    "/devices/0/disks/1/ide: unknown key 'ide'; did you mean 'id'?");
+	expect_code(c, "vm.attach",
+		    "{'vm': 'one', 'controller': 'scsi0', 'disk': {'path': '/nosuch/file'}}",
+		    ERR_FILE, "disk 'scsi0.1' '/nosuch/file': No such file or directory");
+	expect_code(c, "vm.attach",
+		    "{'vm': 'one', 'device': {'type': 'virtio-rng', 'id': 'scsi0.0'}}",
+		    ERR_VM_DEVICE_EXISTS, "the VM has a device 'scsi0.0' already");
+	expect_code(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.7'}", ERR_VM_NO_DEVICE,
+		    "VM 'one' has no device 'scsi0.7'");
+	expect_attachments(c, "");
+}
+
+/* What vmm has outlives vmd, and so does what is known of it. */
+static void test_disk_and_another_vmd(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+
+	NEEDS_KVM;
+	c = follow(h);
+	json_object_put(client_result(c, "vm.attach", attach_params(h, "one", "", "")));
+	client_close(h, c);
+	harness_vmd_end(h, SIGKILL);
+	harness_vmd(h, NULL, "--cgroup", "none", NULL);
+	c = harness_client(h);
+	expect_attachments(c, "scsi0.1 attached");
+	json_object_put(client_result(c, "vm.attach", attach_params(h, "two", "", "")));
+	says(c, "^LUN 02 two ");
+	json_object_put(client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.1'}"));
+	says(c, "^LUN 01 is gone");
+	expect_attachments(c, "scsi0.2 attached");
+}
+
+static const char *disks_of(struct json_object *vm)
+{
+	return json_object_to_json_string_ext(json_at(vm, "/definition/devices/0/disks"),
+					      JSON_C_TO_STRING_PLAIN |
+						      JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
+/* The newest definition has another one where this one would be: what is there without a LUN of its own stays. */
+static void test_disk_of_two_minds(void **state)
+{
+	struct harness *h = *state;
+	char params[1024];
+	struct client *c;
+
+	NEEDS_KVM;
+	c = follow(h);
+	json_object_put(client_result(c, "vm.attach", attach_params(h, "one", "", "")));
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'one', 'profile': 'micro', 'memory': '32MiB', 'boot':"
+		 " {'kernel': '/k'}, 'devices': [{'type': 'virtio-scsi', 'disks': [{'path': "
+		 "'/d0'}, {'path': '/d1'}, {'path': '/d2'}]}]}}");
+	json_object_put(client_result(c, "vm.apply", params));
+	expect_code(c, "vm.attach", attach_params(h, "two", "", ", 'persist': true"), ERR_INVALID,
+		    "device 'scsi0.2' does not fit into revision 2 of VM 'one'");
+	json_object_put(client_result(c, "vm.attach", attach_params(h, "two", "", "")));
+	says(c, "^LUN 02 two ");
+}
+
+static void test_disks_persist(void **state)
+{
+	struct harness *h = *state;
+	AUTO_JSON struct json_object *with = NULL, *without = NULL;
+	char expected[512];
+	struct client *c;
+
+	NEEDS_KVM;
+	c = follow(h);
+	json_object_put(client_result(c, "vm.attach",
+				      attach_params(h, "two", ", 'id': 'two', 'lun': 5",
+						    ", 'persist': true")));
+	json_object_put(
+		client_result(c, "vm.attach", attach_params(h, "one", "", ", 'persist': true")));
+	with = client_result(c, "vm.get", "{'vm': 'one'}");
+	assert_int_equal(json_get_int(with, "revision", 0), 3);
+	snprintf(expected, sizeof(expected),
+		 "[{\"path\":\"%s/d0\"},{\"path\":\"%s/two\",\"id\":\"two\",\"lun\":5},"
+		 "{\"path\":\"%s/one\",\"lun\":1}]",
+		 h->dir, h->dir, h->dir);
+	assert_string_equal(disks_of(with), expected);
+	json_object_put(
+		client_result(c, "vm.detach", "{'vm': 'one', 'device': 'two', 'persist': true}"));
+	json_object_put(client_result(c, "vm.detach",
+				      "{'vm': 'one', 'device': 'scsi0.0', 'persist': true}"));
+	without = client_result(c, "vm.get", "{'vm': 'one'}");
+	assert_int_equal(json_get_int(without, "revision", 0), 5);
+	snprintf(expected, sizeof(expected), "[{\"path\":\"%s/one\",\"lun\":1}]", h->dir);
+	assert_string_equal(disks_of(without), expected);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_256), T(test_too_many), T(test_come_and_go) };
+	const struct CMUnitTest tests[] = { T(test_256),	   T(test_too_many),
+					    T(test_come_and_go),   T(test_disks_come_and_go),
+					    T(test_disks_refused), T(test_disk_and_another_vmd),
+					    T(test_disks_persist), T(test_disk_of_two_minds) };
 #undef T
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

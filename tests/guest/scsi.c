@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * virtio-scsi: all=N: so many disks, and each is at its LUN. Else: finds the units by REPORT LUNS (luns=), writes and reads the disk at LUN 0 (sectors=), reads the CD-ROM
+ * virtio-scsi: all=N: so many disks, and each is at its LUN. follow=1: says on COM1 which units come, with what is in their
+ * first block, and which go, for ever. Else: finds the units by REPORT LUNS (luns=), writes and reads the disk at LUN 0 (sectors=), reads the CD-ROM
  * at LUN 2; a task management function. Requests: VIRTIO 1.2, section 5.6.6.
  */
 #include "lib/virtio.h"
+
+#define COM1 0x3f8
+#define HOTPLUG 2 /* the feature's bit 1 */
 
 static struct vq control, events, requests;
 static struct {
@@ -121,15 +125,71 @@ static void scsi_all(uint64_t luns)
 	}
 }
 
+/* On the console that vmd keeps the log of. */
+static void tell(const char *s)
+{
+	while (*s) {
+		while (!(inb(COM1 + 5) & 0x20))
+			;
+		outb(COM1, (uint8_t)*s++);
+	}
+}
+
+static void follow_unit(uint8_t lun, uint32_t reason)
+{
+	const char name[] = { (char)('0' + lun / 10), (char)('0' + lun % 10), ' ', '\0' };
+	uint32_t sense = SCSI(lun, 0, 0, 0);
+
+	tell("LUN ");
+	tell(name);
+	if (reason == 2) { /* removed */
+		CHECK_EQ(sense, 0x052500);
+		tell("is gone\n");
+		return;
+	}
+	CHECK_EQ(reason, 1); /* look again */
+	CHECK_EQ(sense, 0x062900);
+	/* once for as many as came before anybody asked */
+	sense = SCSI(lun, 0, 0, 0);
+	CHECK(!sense || sense == 0x063f0e);
+	CHECK_EQ(SCSI(lun, 0, 512, 0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 0);
+	in[16] = '\0';
+	tell((const char *)in);
+	tell("\n");
+}
+
+/* VIRTIO 1.2, section 5.6.6.4 */
+static void scsi_follow(void)
+{
+	static volatile struct {
+		uint32_t event;
+		uint8_t lun[8];
+		uint32_t reason;
+	} __attribute__((packed)) event;
+	const struct vq_part part = { (const void *)&event, sizeof(event), true };
+
+	virtio_send(&events, &part, 1);
+	tell("waits for units\n");
+	for (;;) {
+		CHECK_EQ(virtio_wait(&events), sizeof(event));
+		CHECK_EQ(event.event, 1); /* transport reset */
+		CHECK_EQ(event.lun[0], 1);
+		follow_unit(event.lun[3], event.reason);
+		virtio_send(&events, &part, 1);
+	}
+}
+
 int guest_main(const struct start_info *si)
 {
 	struct virtio v;
 
-	virtio_init(&v, VIRTIO_SCSI, 0, 0);
+	virtio_init(&v, VIRTIO_SCSI, 0, cmdline_number(si, "follow", 0) ? HOTPLUG : 0);
 	virtio_queue(&v, 0, &control, 0xffff);
 	virtio_queue(&v, 1, &events, 0xffff);
 	virtio_queue(&v, 2, &requests, 0xffff);
 	virtio_start(&v);
+	if (cmdline_number(si, "follow", 0))
+		scsi_follow();
 	if (cmdline_number(si, "all", 0)) {
 		scsi_all(cmdline_number(si, "all", 0));
 		return 0;
