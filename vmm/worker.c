@@ -206,11 +206,11 @@ static void worker_timer_closed(uv_handle_t *h)
 	free(container_of((uv_timer_t *)h, struct worker_timer, timer));
 }
 
-int worker_timer_new(struct worker *w, void (*fn)(void *arg), void *arg,
+int worker_timer_new(uv_loop_t *loop, void (*fn)(void *arg), void *arg,
 		     struct worker_timer **ret_timer)
 {
 	struct worker_timer *t = calloc(1, sizeof(*t));
-	int r = t ? uv_timer_init(w->loop, &t->timer) : -ENOMEM;
+	int r = t ? uv_timer_init(loop, &t->timer) : -ENOMEM;
 
 	if (r < 0) {
 		free(t);
@@ -224,7 +224,7 @@ int worker_timer_new(struct worker *w, void (*fn)(void *arg), void *arg,
 
 void worker_timer_arm(struct worker_timer *t, uint64_t ms)
 {
-	if (!uv_is_active((uv_handle_t *)&t->timer))
+	if (!uv_is_active((uv_handle_t *)&t->timer) || uv_timer_get_due_in(&t->timer) > ms)
 		uv_timer_start(&t->timer, worker_timer_cb, ms, 0);
 }
 

@@ -28,13 +28,13 @@ uv_loop_t *worker_loop(struct worker *w);
  */
 void worker_call(struct worker *w, void (*fn)(void *arg), void *arg);
 
-/* A timer of its loop; all of it on the worker. */
+/* A timer of a worker's loop; all of it on the worker. */
 struct worker_timer;
 
 /* fn(arg) is what it will call. -errno */
-int worker_timer_new(struct worker *w, void (*fn)(void *arg), void *arg,
+int worker_timer_new(uv_loop_t *loop, void (*fn)(void *arg), void *arg,
 		     struct worker_timer **ret_timer);
-/* Once, so many milliseconds from now; one that is armed already keeps its time. */
+/* Once, so many milliseconds from now, or earlier when it is armed so already. */
 void worker_timer_arm(struct worker_timer *t, uint64_t ms);
 /* Accepts NULL. */
 void worker_timer_free(struct worker_timer *take_timer);

@@ -13,24 +13,13 @@
 #include "vmm/devices.h"
 #include "vmm/virtio/blk_impl.h"
 
-enum blk_on_error { BLK_REPORT, BLK_STOP };
-
-enum blk_cache { BLK_WRITEBACK, BLK_DIRECT, BLK_WRITETHROUGH, BLK_UNSAFE };
-
 struct blk_cfg {
-	int fd;
-	int backing[BLOCK_BACKING_MAX];
-	int format;   /* enum block_format */
-	int cache;    /* enum blk_cache */
-	int on_error; /* enum blk_on_error */
-	bool readonly;
+	struct disk_cfg disk;
 	uint32_t queues;
-	uint64_t bytes_per_s;
-	uint32_t ops_per_s, burst_ms;
-	bool share; /* whoever opens the image has locked it accordingly */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	char address[16];
 };
+
 /* --- life ---------------------------------------------------------------------------------------------------- */
 
 static int blk_activate(struct virtio_dev *v)
@@ -130,11 +119,17 @@ static uint64_t blk_features(const struct block_info *i)
 	       (i->discard ? BIT64(VIRTIO_BLK_F_DISCARD) : 0);
 }
 
-static void blk_limits(struct blk *blk, const struct blk_cfg *cfg)
+/* What is held when the host has failed */
+static int blk_trouble_init(struct blk *blk, const struct disk_cfg *cfg, struct err *e)
 {
-	rate_init(&blk->bytes, cfg->bytes_per_s, cfg->bytes_per_s / 1000 * cfg->burst_ms);
-	rate_init(&blk->ops, cfg->ops_per_s, (uint64_t)cfg->ops_per_s * cfg->burst_ms / 1000);
-	blk->limited = blk->bytes.per_s || blk->ops.per_s;
+	blk->disk.id = blk->v.dev.id;
+	blk->disk.stop = cfg->on_error == DISK_STOP;
+	if (blk->disk.stop) {
+		blk->saved = calloc((size_t)blk->npool * VIRTQ_SEGS_MAX, sizeof(*blk->saved));
+		if (!blk->saved)
+			return err_set(e, ENOMEM, "no memory for %u requests", blk->npool);
+	}
+	return trouble_init(&blk->trouble, blk->v.dev.board, &blk->disk, 1, e);
 }
 
 static int blk_init(struct device *d, struct err *e)
@@ -154,20 +149,10 @@ static int blk_init(struct device *d, struct err *e)
 	};
 	struct blk *blk = container_of(d, struct blk, v.dev);
 	struct blk_cfg *cfg = d->cfg;
-	struct block_image image = { .readonly = cfg->readonly,
-				     .format = (enum block_format)cfg->format,
-				     .unsafe = cfg->cache == BLK_UNSAFE };
 	int ret;
 
 	snprintf(blk->serial, sizeof(blk->serial), "%.20s", cfg->serial[0] ? cfg->serial : d->id);
-	image.fd = TAKE_FD(cfg->fd);
-	while (image.nbacking < BLOCK_BACKING_MAX && cfg->backing[image.nbacking] >= 0) {
-		image.backing[image.nbacking] = TAKE_FD(cfg->backing[image.nbacking]);
-		image.nbacking++;
-	}
-	if (d->board->caged) /* a ring is made before the cage or never */
-		image.engine = BLOCK_ENGINE_PSYNC;
-	ret = block_open(&image, &blk->block, e);
+	ret = disk_open(&cfg->disk, d->board->caged, &blk->block, e);
 	if (ret < 0)
 		return ret;
 	blk->vops = ops;
@@ -177,10 +162,10 @@ static int blk_init(struct device *d, struct err *e)
 	if (!blk->pool)
 		return err_set(e, ENOMEM, "no memory for %u requests", blk->npool);
 	blk_config(blk);
-	blk_limits(blk, cfg);
-	blk->writethrough = cfg->cache == BLK_WRITETHROUGH;
+	disk_limit_init(&blk->limit, &cfg->disk);
+	blk->writethrough = cfg->disk.cache == DISK_WRITETHROUGH;
 	blk_reset(&blk->v);
-	ret = blk_trouble_init(blk, cfg->on_error == BLK_STOP, e);
+	ret = blk_trouble_init(blk, &cfg->disk, e);
 	if (ret < 0)
 		return ret;
 	return virtio_init(&blk->v, &blk->vops,
@@ -194,36 +179,15 @@ static void blk_fini(struct device *d)
 	struct blk *blk = container_of(d, struct blk, v.dev);
 
 	virtio_device_fini(d);
-	blk_trouble_fini(blk);
+	trouble_fini(&blk->trouble);
 	block_free(blk->block);
+	free(blk->saved);
 	free(blk->pool);
 }
 
-static const char *const blk_formats[] = { [BLOCK_FORMAT_UNSAID] = "",
-					   [BLOCK_FORMAT_RAW] = "raw",
-					   [BLOCK_FORMAT_QCOW2] = "qcow2",
-					   NULL };
-
-static const char *const blk_caches[] = { [BLK_WRITEBACK] = "writeback",
-					  [BLK_DIRECT] = "direct",
-					  [BLK_WRITETHROUGH] = "writethrough",
-					  [BLK_UNSAFE] = "unsafe",
-					  NULL };
-
-static const char *const blk_on_errors[] = { [BLK_REPORT] = "report", [BLK_STOP] = "stop", NULL };
-
 static const struct field blk_fields[] = {
-	FIELD_FD("path", struct blk_cfg, fd),
-	FIELD_ENUM("format", struct blk_cfg, format, blk_formats),
-	FIELD_FDS("backing", struct blk_cfg, backing),
-	FIELD_BOOL("readonly", struct blk_cfg, readonly),
+	DISK_FIELDS(struct blk_cfg, disk),
 	FIELD_U32("queues", struct blk_cfg, queues),
-	FIELD_U64("bytes_per_second", struct blk_cfg, bytes_per_s),
-	FIELD_U32("ops_per_second", struct blk_cfg, ops_per_s),
-	FIELD_U32("burst_ms", struct blk_cfg, burst_ms),
-	FIELD_ENUM("cache", struct blk_cfg, cache, blk_caches),
-	FIELD_ENUM("on_error", struct blk_cfg, on_error, blk_on_errors),
-	FIELD_BOOL("share", struct blk_cfg, share),
 	FIELD_STR("serial", struct blk_cfg, serial),
 	FIELD_STR("address", struct blk_cfg, address),
 	FIELD_END,

@@ -4,8 +4,7 @@
 #define VMM_VIRTIO_BLK_IMPL_H
 
 #include <linux/virtio_blk.h>
-#include "vmm/block/block.h"
-#include "vmm/rate.h"
+#include "vmm/block/trouble.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/worker.h"
 
@@ -31,21 +30,6 @@ struct blk_req {
 	struct virtio_blk_discard_write_zeroes ranges[BLK_RANGES_MAX];
 };
 
-/* What the host could not do: blk_trouble.c */
-struct blk_trouble {
-	bool stop; /* hold what has failed */
-	int fd;	   /* owned eventfd: the worker wakes the control loop; 0: none yet */
-	struct board_watch *watch;
-	atomic_int error; /* of the last: errno, type, byte */
-	atomic_uint type;
-	atomic_ullong offset;
-	uint64_t told_ns;     /* the control loop's: when it told the last time */
-	atomic_uint untold;   /* since then */
-	struct blk_req *held; /* the worker's while active; they wait for the machine to go on */
-	struct iovec *saved;  /* owned: each request's, as it was before it ran; NULL unless stop */
-	struct worker_timer *again; /* owned; while active, with stop */
-};
-
 struct blk {
 	struct virtio_dev v;	/* first */
 	struct virtio_ops vops; /* of so many queues */
@@ -59,10 +43,13 @@ struct blk {
 	bool writethrough;	/* what the guest finds */
 	atomic_bool stable;	/* what it has set: each write is stable when it is done */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
-	bool limited; /* by these */
-	struct rate bytes, ops;
-	struct worker_timer *timer; /* owned; while active and limited */
-	struct blk_trouble trouble;
+	struct disk_limit limit;
+	struct worker_timer *timer; /* while active and limited: owned by the loop */
+	struct trouble trouble;
+	struct trouble_disk disk;
+	struct blk_req *held; /* the worker's while active; they wait for the machine to go on */
+	struct iovec
+		*saved; /* owned: each request's, as it was before it ran; NULL unless disk.stop */
 };
 
 /* blk_request.c, on the worker */
@@ -72,16 +59,5 @@ void blk_kick(struct virtio_dev *v, unsigned int q);
 
 /* All held requests are the guest's no more: it has reset the device. Under machine.lock. */
 void blk_drop_held(struct blk *blk);
-
-/* blk_trouble.c: init and fini on the control loop, the rest on the worker */
-int blk_trouble_init(struct blk *blk, bool stop, struct err *e);
-void blk_trouble_fini(struct blk *blk);
-int blk_trouble_begin(struct blk *blk);
-void blk_trouble_end(struct blk *blk);
-void blk_trouble_save(struct blk *blk,
-		      struct blk_req *r); /* before it runs, which changes its iovecs */
-/* It is done with ret. True: it is held. */
-bool blk_trouble(struct blk *blk, struct blk_req *r, int ret);
-struct blk_req *blk_trouble_next(struct blk *blk); /* one that was held, to be run again; NULL */
 
 #endif

@@ -82,8 +82,11 @@ static void blk_done(struct block_req *br, int ret)
 		return;
 	if (ret == 0 && r->range < r->nranges)
 		ret = -ERANGE;
-	if (blk_trouble(r->blk, r, ret))
+	if (trouble_note(&r->blk->trouble, &r->blk->disk, br, ret)) {
+		r->next_free = r->blk->held;
+		r->blk->held = r;
 		return;
+	}
 	blk_complete(r->blk, r, ret ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK,
 		     r->type == VIRTIO_BLK_T_IN && ret == 0 ? r->data_len : 0);
 }
@@ -105,7 +108,9 @@ static void blk_queue(struct blk *blk, struct blk_req *r, enum block_op op, uint
 			 le32toh(r->ranges[r->range].flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
 		.done = blk_done,
 	};
-	blk_trouble_save(blk, r);
+	if (blk->saved && r->ndata)
+		memcpy(&blk->saved[(r - blk->pool) * VIRTQ_SEGS_MAX], r->data,
+		       r->ndata * sizeof(*r->data));
 	block_queue(blk->block, &r->br);
 }
 
@@ -260,12 +265,8 @@ static void blk_waited(void *arg)
 
 static bool blk_must_wait(struct blk *blk)
 {
-	uint64_t now, ns;
+	uint64_t ns = disk_limit_wait(&blk->limit);
 
-	if (!blk->limited)
-		return false;
-	now = uv_hrtime();
-	ns = MAX(rate_wait(&blk->bytes, now), rate_wait(&blk->ops, now));
 	if (ns)
 		worker_timer_arm(blk->timer, ns / 1000000 + 1);
 	return ns;
@@ -275,10 +276,7 @@ static void blk_draw(struct blk *blk, const struct blk_req *r)
 {
 	bool transfer = r->type == VIRTIO_BLK_T_IN || r->type == VIRTIO_BLK_T_OUT;
 
-	if (!blk->limited)
-		return;
-	rate_draw(&blk->bytes, transfer ? r->data_len : 0);
-	rate_draw(&blk->ops, 1);
+	disk_limit_draw(&blk->limit, transfer ? r->data_len : 0);
 }
 
 void blk_kick(struct virtio_dev *v, unsigned int q)
@@ -320,11 +318,26 @@ void blk_kick(struct virtio_dev *v, unsigned int q)
 
 /* --- from DRIVER_OK to the end ------------------------------------------------------------------------------- */
 
+/* One that was held, as it was before it ran; NULL: there is none. */
+static struct blk_req *blk_unhold(struct blk *blk)
+{
+	struct blk_req *r = blk->held;
+
+	if (!r)
+		return NULL;
+	blk->held = r->next_free;
+	if (r->ndata)
+		memcpy(r->data, &blk->saved[(r - blk->pool) * VIRTQ_SEGS_MAX],
+		       r->ndata * sizeof(*r->data));
+	return r;
+}
+
 static void blk_retry(struct blk *blk)
 {
 	struct blk_req *r;
 
-	while ((r = blk_trouble_next(blk)))
+	trouble_over(&blk->disk);
+	while ((r = blk_unhold(blk)))
 		blk_queue(blk, r, r->br.op, r->br.offset, r->br.len);
 	block_submit(blk->block);
 	blk_flush(blk);
@@ -332,14 +345,13 @@ static void blk_retry(struct blk *blk)
 
 int blk_begin(struct blk *blk)
 {
-	int ret = 0;
+	uv_loop_t *loop = worker_loop(blk->v.worker);
+	int ret = blk->limit.on ? worker_timer_new(loop, blk_waited, blk, &blk->timer) : 0;
 
-	if (blk->limited)
-		ret = worker_timer_new(blk->v.worker, blk_waited, blk, &blk->timer);
+	if (ret >= 0 && blk->disk.stop)
+		ret = trouble_begin(&blk->trouble, loop);
 	if (ret >= 0)
-		ret = blk_trouble_begin(blk);
-	if (ret >= 0)
-		ret = block_attach(blk->block, worker_loop(blk->v.worker), blk_batch_done, blk);
+		ret = block_attach(blk->block, loop, blk_batch_done, blk);
 	if (ret >= 0)
 		blk_retry(blk);
 	return ret;
@@ -349,7 +361,7 @@ void blk_end(struct blk *blk)
 {
 	block_detach(blk->block);
 	worker_timer_free(TAKE_PTR(blk->timer));
-	blk_trouble_end(blk);
+	trouble_end(&blk->trouble);
 	blk_flush(blk);
 }
 
@@ -357,6 +369,7 @@ void blk_drop_held(struct blk *blk)
 {
 	struct blk_req *r;
 
-	while ((r = blk_trouble_next(blk)))
+	trouble_over(&blk->disk);
+	while ((r = blk_unhold(blk)))
 		blk_put(blk, r);
 }

@@ -347,7 +347,7 @@ int port_start(struct port *p)
 	if (p->kind == PORT_SOCKET)
 		r = port_poll_new(p, p->fd, &p->listener);
 	if (r >= 0 && p->kind == PORT_FILE)
-		r = worker_timer_new(p->v->worker, port_look_again, p, &p->again);
+		r = worker_timer_new(worker_loop(p->v->worker), port_look_again, p, &p->again);
 	if (r >= 0 && p->kind != PORT_FILE && p->client >= 0)
 		r = port_poll_new(p, p->client, &p->poll);
 	if (r < 0)

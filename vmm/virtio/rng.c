@@ -76,7 +76,9 @@ static int rng_activate(struct virtio_dev *v)
 {
 	struct rng *rng = container_of(v, struct rng, v);
 
-	return rng->bytes.per_s ? worker_timer_new(v->worker, rng_waited, rng, &rng->timer) : 0;
+	return rng->bytes.per_s
+		       ? worker_timer_new(worker_loop(v->worker), rng_waited, rng, &rng->timer)
+		       : 0;
 }
 
 static void rng_deactivate(struct virtio_dev *v)
