@@ -146,29 +146,35 @@ static int vmdef_check_schema(const struct schema *s, struct json_object *def,
 	return ret;
 }
 
-/* That a disk's keys go together. */
+int vmdef_check_disk(struct json_object *disk, const char *at, struct schema_error *where,
+		     struct err *e)
+{
+	bool qcow2 = !strcmp(json_get_str(disk, "format", ""), "qcow2");
+	char pointer[96];
+
+	if (qcow2 && !strcmp(json_get_str(disk, "cache", ""), "direct")) {
+		snprintf(pointer, sizeof(pointer), "%s/cache", at);
+		return vmdef_refuse(where, e, pointer, "'direct' is for raw disks, not for qcow2");
+	}
+	if (qcow2 || !json_get(disk, "backing"))
+		return 0;
+	snprintf(pointer, sizeof(pointer), "%s/backing", at);
+	return vmdef_refuse(where, e, pointer, "only a disk of `format: qcow2` is based on others");
+}
+
 static int vmdef_check_disks(struct json_object *def, struct schema_error *where, struct err *e)
 {
 	struct json_object *devices = json_get(def, "devices");
 	size_t count = devices ? json_object_array_length(devices) : 0;
+	int ret = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		struct json_object *d = json_object_array_get_idx(devices, i);
-		char pointer[64];
+	for (size_t i = 0; i < count && !ret; i++) {
+		char at[64];
 
-		if (!strcmp(json_get_str(d, "cache", ""), "direct") &&
-		    !strcmp(json_get_str(d, "format", ""), "qcow2")) {
-			snprintf(pointer, sizeof(pointer), "/devices/%zu/cache", i);
-			return vmdef_refuse(where, e, pointer,
-					    "'direct' is for raw disks, not for qcow2");
-		}
-		if (!json_get(d, "backing") || !strcmp(json_get_str(d, "format", ""), "qcow2"))
-			continue;
-		snprintf(pointer, sizeof(pointer), "/devices/%zu/backing", i);
-		return vmdef_refuse(where, e, pointer,
-				    "only a disk of `format: qcow2` is based on others");
+		snprintf(at, sizeof(at), "/devices/%zu", i);
+		ret = vmdef_check_disk(json_object_array_get_idx(devices, i), at, where, e);
 	}
-	return 0;
+	return ret;
 }
 
 static int vmdef_check_rest(struct schema_set *set, struct json_object *def,

@@ -61,6 +61,9 @@ int vmdef_check_net_pair(const struct vmdef_slot *a, const struct vmdef_slot *b,
  */
 void vmdef_expand_net(struct json_object *device, const char *vm, const struct json_object *before);
 
+/* vmdef.c: that a disk's keys go together; at: where it is in the definition. */
+int vmdef_check_disk(struct json_object *disk, const char *at, struct schema_error *where,
+		     struct err *e);
 /* vmdef_scsi.c: the same for the disks of all SCSI controllers. */
 int vmdef_check_scsi(const struct vmdef_plan *p, struct schema_error *where, struct err *e);
 /* A controller's disks, written out; previous as in vmdef_expand. */

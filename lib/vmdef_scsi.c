@@ -46,15 +46,17 @@ static int vmdef_scsi_check_disk(const struct vmdef_scsi *s)
 {
 	bool cd = !strcmp(json_get_str(s->disk, "kind", ""), "cdrom");
 	const char *serial = json_get_str(s->disk, "serial", "");
-	bool qcow2 = !strcmp(json_get_str(s->disk, "format", ""), "qcow2");
+	char at[64];
+	int ret;
 
 	if (!cd && !json_get(s->disk, "path"))
 		return vmdef_scsi_refuse(s, "path",
 					 "needs a path; only a drive, `kind: cdrom`, is empty "
 					 "without one");
-	if (json_get(s->disk, "backing") && !qcow2)
-		return vmdef_scsi_refuse(s, "backing",
-					 "only a disk of `format: qcow2` is based on others");
+	snprintf(at, sizeof(at), "/%s/%d/disks/%zu", s->slot->list, s->slot->index, s->index);
+	ret = vmdef_check_disk(s->disk, at, s->where, s->e);
+	if (ret)
+		return ret;
 	if (json_get(s->disk, "backing") && !json_get(s->disk, "path"))
 		return vmdef_scsi_refuse(s, "backing", "goes with a path");
 	if (cd && !json_get_bool(s->disk, "readonly", true))

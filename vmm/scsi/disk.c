@@ -43,6 +43,8 @@ void scsi_fail_io(struct scsi_task *t, int error)
 		scsi_fail(t, SCSI_WRITE_PROTECTED);
 	else if (error == -ERANGE)
 		scsi_fail(t, SCSI_LBA_RANGE);
+	else if (error == -ESHUTDOWN) /* the unit goes */
+		scsi_fail(t, SCSI_NO_UNIT);
 	else
 		scsi_fail(t, t->br.op == BLOCK_READ ? SCSI_READ_ERROR : SCSI_WRITE_ERROR);
 }

@@ -24,10 +24,10 @@ static void scsi_mode_recovery(const struct scsi_unit *u, uint8_t *d)
 	d[2] = u->kind == SCSI_DISK ? 0x80 : 0; /* AWRE */
 }
 
-/* Caching: a write is in the host's cache, and SYNCHRONIZE CACHE means something */
+/* Caching: where a write is in the host's cache, SYNCHRONIZE CACHE means something */
 static void scsi_mode_caching(const struct scsi_unit *u, uint8_t *d)
 {
-	d[2] = block_info(u->block)->readonly ? 0 : 0x04; /* WCE */
+	d[2] = block_info(u->block)->readonly || u->writethrough ? 0 : 0x04; /* WCE */
 }
 
 /* Control: tasks are reordered without restriction */

@@ -17,7 +17,7 @@
 #define VMM_SCSI_SCSI_H
 
 #include "lib/util.h"
-#include "vmm/block/block.h"
+#include "vmm/block/disk.h"
 
 #define SCSI_CDB_MAX 32
 #define SCSI_SENSE_SIZE 18 /* fixed format: SPC-4, section 4.5.3 */
@@ -51,6 +51,9 @@ struct scsi_task {
 	unsigned int nout, nin;
 	/* From inside of start, submit, detach or the loop. The task is the caller's again. */
 	void (*done)(struct scsi_task *t);
+	/* Place for a copy of out or in, whichever is longer, so that it can be held (target_ops.trouble); NULL: it is not */
+	struct iovec *saved;
+	bool abandoned; /* nobody waits for what comes of it: it is not held */
 
 	/* What came of it */
 	uint8_t status;	   /* enum scsi_status */
@@ -62,6 +65,10 @@ struct scsi_task {
 	/* target's */
 	struct scsi_unit *unit;
 	struct block_req br;
+	void (*after)(struct block_req *br, int ret); /* the command's own */
+	struct scsi_task *next;
+	bool parked; /* waits for its unit's limits, or is held */
+	bool drawn;  /* from the limits */
 	struct iovec pattern_iov;
 	uint64_t left; /* bytes of a pattern yet to be written, by this one and the next */
 	unsigned int range, nranges;
@@ -70,8 +77,10 @@ struct scsi_task {
 
 struct scsi_unit_cfg {
 	enum scsi_kind kind;
-	uint16_t lun;	    /* below SCSI_UNITS_MAX, and free */
-	const char *serial; /* at most SCSI_SERIAL_MAX; copied */
+	uint16_t lun;			/* below SCSI_UNITS_MAX, and free */
+	const char *serial;		/* at most SCSI_SERIAL_MAX; copied */
+	const struct disk_limit *limit; /* copied; NULL: none */
+	bool writethrough;		/* each write is stable when it is done */
 	struct block *
 		block; /* the unit's from now on, also after a failure; NULL: a drive without a medium */
 };
@@ -81,6 +90,8 @@ struct scsi_target_ops {
 	void (*changed)(void *arg, uint16_t lun, uint8_t asc, uint8_t ascq);
 	/* Optional: the initiator has moved the tray. On the loop's thread. */
 	void (*tray)(void *arg, uint16_t lun, bool open);
+	/* Optional: the image did not do r. True: the task is held until the target is attached the next time. As tray. */
+	bool (*trouble)(void *arg, uint16_t lun, const struct block_req *r, int error);
 };
 
 int scsi_target_new(const struct scsi_target_ops *ops, void *arg, struct scsi_target **ret_target,
@@ -96,9 +107,16 @@ bool scsi_target_has(const struct scsi_target *t, uint32_t lun);
 
 /* -errno: nothing is attached. batch_done(arg of new): after each run of done calls from the loop. */
 int scsi_target_attach(struct scsi_target *t, uv_loop_t *loop, void (*batch_done)(void *arg));
-void scsi_target_detach(struct scsi_target *t); /* on return no task runs */
+void scsi_target_detach(
+	struct scsi_target
+		*t); /* on return no task runs; those that wait or are held do so still */
 void scsi_target_start(struct scsi_target *target, struct scsi_task *t);
 void scsi_target_submit(struct scsi_target *t); /* after one or more of start */
+
+/* A task that waits or is held ends now; another one when it does. While attached, or not. */
+void scsi_target_abort(struct scsi_target *target, struct scsi_task *t);
+/* Those that wait or are held are their caller's again, without a word. Detached. */
+void scsi_target_forget(struct scsi_target *t);
 
 /* To the state at power on: trays closed, nothing locked, what is told once is to be told. */
 void scsi_target_reset(struct scsi_target *t);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/util.h"
 #include "vmm/scsi/unit.h"
@@ -175,12 +176,12 @@ static void scsi_batch_done(void *arg)
 		t->batch_done(t->arg);
 }
 
-/* What runs in it ends here. */
-static void scsi_free_block(struct block *b)
+/* What runs on it ends by itself, what does not, here. */
+static void scsi_unit_end(struct scsi_unit *u, int error)
 {
-	if (b)
-		block_detach(b);
-	block_free(b);
+	if (u->block)
+		block_detach(u->block);
+	scsi_unit_abort(u, error);
 }
 
 /* While attached, a new block is too. It is freed after a failure. */
@@ -210,7 +211,9 @@ int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, stru
 		return ret;
 	u = calloc(1, sizeof(*u));
 	if (!u) {
-		scsi_free_block(cfg->block);
+		if (cfg->block)
+			block_detach(cfg->block);
+		block_free(cfg->block);
 		return err_set(e, ENOMEM, "a SCSI unit: no memory");
 	}
 	*u = (struct scsi_unit){ .target = t, .lun = cfg->lun, .kind = cfg->kind };
@@ -219,7 +222,15 @@ int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, stru
 		u->kind == SCSI_CDROM ? SCSI_CD_BLOCK : block_info(cfg->block)->logical_block;
 	scsi_unit_set_block(u, cfg->block);
 	u->tell = SCSI_TELL_POWER_ON;
+	u->writethrough = cfg->writethrough;
+	if (cfg->limit)
+		u->limit = *cfg->limit;
 	t->units[u->lun] = u;
+	ret = t->loop ? scsi_target_need_timer(t) : 0;
+	if (ret < 0) {
+		scsi_target_remove(t, u->lun);
+		return err_ret(e, ret, "a timer");
+	}
 	return 0;
 }
 
@@ -239,7 +250,8 @@ void scsi_target_remove(struct scsi_target *t, uint32_t lun)
 
 	if (!u)
 		return;
-	scsi_free_block(u->block);
+	scsi_unit_end(u, -ESHUTDOWN);
+	block_free(u->block);
 	scsi_undirty(t, u); /* after all that its tasks have queued */
 	t->units[lun] = NULL;
 	free(u);
@@ -310,7 +322,8 @@ int scsi_target_set_medium(struct scsi_target *t, uint32_t lun, struct block *ta
 	assert(u);
 	if (ret < 0)
 		return ret;
-	scsi_free_block(u->block);
+	scsi_unit_end(u, -EIO);
+	block_free(u->block);
 	scsi_unit_set_block(u, take_block);
 	u->locked = false;
 	u->open = !take_block;
@@ -328,30 +341,6 @@ void scsi_target_ask_eject(struct scsi_target *t, uint32_t lun)
 }
 
 /* --- tasks ------------------------------------------------------------------------------------------------- */
-
-void scsi_queue(struct scsi_task *t)
-{
-	struct scsi_unit *u = t->unit;
-
-	block_queue(u->block, &t->br);
-	if (u->dirty)
-		return;
-	u->dirty = true;
-	u->next_dirty = u->target->dirty;
-	u->target->dirty = u;
-}
-
-void scsi_target_submit(struct scsi_target *t)
-{
-	struct scsi_unit *u;
-
-	while ((u = t->dirty)) {
-		t->dirty = u->next_dirty;
-		u->dirty = false;
-		if (u->block)
-			block_submit(u->block);
-	}
-}
 
 /* SPC-4, section 6.6.2 and SAM-5, section 4.7.4: what is answered for a unit that is not there */
 static void scsi_start_nowhere(struct scsi_target *target, struct scsi_task *t)
@@ -425,7 +414,7 @@ void scsi_target_start(struct scsi_target *target, struct scsi_task *t)
 
 	t->unit = u;
 	t->status = t->sense_len = 0;
-	t->overrun = false;
+	t->overrun = t->drawn = t->parked = false;
 	t->moved = 0;
 	if (!u) {
 		scsi_start_nowhere(target, t);
@@ -454,9 +443,17 @@ int scsi_target_attach(struct scsi_target *t, uv_loop_t *loop, void (*batch_done
 	for (unsigned int i = 0; i < SCSI_UNITS_MAX && ret >= 0; i++)
 		if (t->units[i] && t->units[i]->block)
 			ret = block_attach(t->units[i]->block, loop, scsi_batch_done, t);
-	if (ret < 0)
+	if (ret >= 0)
+		ret = scsi_target_need_timer(t);
+	if (ret < 0) {
 		scsi_target_detach(t);
-	return ret;
+		return ret;
+	}
+	for (unsigned int i = 0; i < SCSI_UNITS_MAX; i++)
+		if (t->units[i])
+			scsi_unit_go_on(t->units[i]);
+	scsi_target_submit(t);
+	return 0;
 }
 
 void scsi_target_detach(struct scsi_target *t)
@@ -464,6 +461,7 @@ void scsi_target_detach(struct scsi_target *t)
 	for (unsigned int i = 0; i < SCSI_UNITS_MAX; i++)
 		if (t->units[i] && t->units[i]->block)
 			block_detach(t->units[i]->block);
+	worker_timer_free(TAKE_PTR(t->timer));
 	t->loop = NULL;
 }
 

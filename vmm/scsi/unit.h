@@ -4,6 +4,7 @@
 #define VMM_SCSI_UNIT_H
 
 #include "vmm/scsi/scsi.h"
+#include "vmm/worker.h"
 
 /* Sense key << 16 | additional sense code << 8 | qualifier: SPC-4, sections 4.5.6 and annex D */
 enum scsi_sense {
@@ -43,6 +44,11 @@ enum scsi_media_event {
 	SCSI_MEDIA_REMOVAL,
 };
 
+/* In the order in which they came; few, if any */
+struct scsi_tasks {
+	struct scsi_task *first;
+};
+
 struct scsi_unit {
 	struct scsi_target *target;
 	uint16_t lun;
@@ -52,6 +58,9 @@ struct scsi_unit {
 	uint32_t block_size;
 	uint64_t blocks;
 	unsigned int tell; /* SCSI_TELL_* */
+	bool writethrough;
+	struct disk_limit limit;
+	struct scsi_tasks waiting, held;
 	/* of a drive */
 	bool locked, open;
 	enum scsi_media_event media_event;
@@ -66,8 +75,9 @@ struct scsi_target {
 	uv_loop_t *loop;			 /* borrowed; NULL: detached */
 	struct scsi_unit *units[SCSI_UNITS_MAX]; /* owned */
 	struct scsi_unit *dirty;
-	bool luns_changed; /* to be told, by whichever unit */
-	uint8_t *pattern;  /* owned: SCSI_PATTERN bytes that a WRITE SAME repeats … */
+	struct worker_timer *timer; /* while attached, if a unit has limits: owned by the loop */
+	bool luns_changed;	  /* to be told, by whichever unit */
+	uint8_t *pattern;	  /* owned: SCSI_PATTERN bytes that a WRITE SAME repeats … */
 	struct scsi_task *pattern_task; /* … this one, NULL: none */
 };
 
@@ -107,8 +117,12 @@ void scsi_put_sense(uint8_t out[static SCSI_SENSE_SIZE], enum scsi_sense sense);
 enum scsi_sense scsi_unit_attention(struct scsi_unit *u, bool take);
 /* Have it told. */
 void scsi_unit_tell(struct scsi_unit *u, unsigned int what);
-/* To the block, with scsi_target_submit. */
+/* queue.c: to the block, with scsi_target_submit, as soon as the unit's limits let it. */
 void scsi_queue(struct scsi_task *t);
+void scsi_unit_go_on(struct scsi_unit *u);	      /* attached, and nothing runs yet */
+void scsi_unit_abort(struct scsi_unit *u, int error); /* what waits or is held */
+/* Attached: there is a timer where a unit needs one. */
+int scsi_target_need_timer(struct scsi_target *t);
 void scsi_tray(struct scsi_unit *u, bool open);
 /* Why there is no medium, or SCSI_NO_SENSE when there is one. */
 enum scsi_sense scsi_unit_no_medium(const struct scsi_unit *u);

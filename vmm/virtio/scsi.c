@@ -95,7 +95,7 @@ static void vscsi_done(struct scsi_task *t)
 	vscsi_complete(r->s, r, response, r->wanted);
 }
 
-static void vscsi_flush(struct vscsi *s)
+void vscsi_flush(struct vscsi *s)
 {
 	if (!s->unflushed)
 		return;
@@ -180,7 +180,8 @@ static void vscsi_start(struct vscsi *s, struct vscsi_req *r, const struct virti
 
 	t->moved = 0;
 	r->ended_as = 0;
-	r->awaited = false;
+	r->awaited = t->abandoned = false;
+	t->saved = s->saved ? &s->saved[(size_t)(r - s->pool) * VIRTQ_SEGS_MAX] : NULL;
 	if (!vscsi_lun(req->lun, &t->lun))
 		response = VIRTIO_SCSI_S_BAD_TARGET;
 	else if (t->nin && t->nout) /* VIRTIO_SCSI_F_INOUT is not offered */
@@ -243,13 +244,28 @@ static struct virtio_scsi_config *vscsi_config(struct vscsi *s)
 	return (struct virtio_scsi_config *)(void *)s->v.config;
 }
 
+static bool vscsi_trouble(void *arg, uint16_t lun, const struct block_req *r, int error)
+{
+	struct vscsi *s = arg;
+
+	return trouble_note(&s->trouble, &s->disks[lun], r, error);
+}
+
 static int vscsi_activate(struct virtio_dev *v)
 {
 	struct vscsi *s = container_of(v, struct vscsi, v);
+	uv_loop_t *loop = worker_loop(v->worker);
+	int ret = trouble_begin(&s->trouble, loop);
 
+	if (ret < 0)
+		return ret;
+	for (unsigned int lun = 0; lun < SCSI_UNITS_MAX; lun++)
+		trouble_over(&s->disks[lun]);
 	s->cdb_size = le32toh(vscsi_config(s)->cdb_size);
 	s->sense_size = le32toh(vscsi_config(s)->sense_size);
-	return scsi_target_attach(s->target, worker_loop(v->worker), vscsi_batch_done);
+	ret = scsi_target_attach(s->target, loop, vscsi_batch_done);
+	vscsi_flush(s);
+	return ret;
 }
 
 static void vscsi_deactivate(struct virtio_dev *v)
@@ -257,7 +273,23 @@ static void vscsi_deactivate(struct virtio_dev *v)
 	struct vscsi *s = container_of(v, struct vscsi, v);
 
 	scsi_target_detach(s->target);
+	trouble_end(&s->trouble);
 	vscsi_flush(s);
+}
+
+/* Nothing runs any more, but some may wait or be held: they are the guest's no more. */
+static void vscsi_drop_parked(struct vscsi *s)
+{
+	scsi_target_forget(s->target);
+	for (unsigned int lun = 0; lun < SCSI_UNITS_MAX; lun++)
+		trouble_over(&s->disks[lun]);
+	for (unsigned int i = 0; i < s->nused; i++) {
+		if (!s->pool[i].running)
+			continue;
+		s->pool[i].running = false;
+		vscsi_put(s, &s->pool[i]);
+	}
+	s->starved = false;
 }
 
 /* Section 5.6.4: the driver may set these two, before it goes on to DRIVER_OK. */
@@ -296,6 +328,7 @@ static void vscsi_driver_reset(struct virtio_dev *v)
 {
 	struct vscsi *s = container_of(v, struct vscsi, v);
 
+	vscsi_drop_parked(s);
 	vscsi_set_config(s);
 	/* the next driver looks for itself what there is */
 	memset(s->events, 0, sizeof(s->events));
@@ -317,7 +350,8 @@ static int vscsi_init(struct device *d, struct err *e)
 		.deactivate = vscsi_deactivate,
 		.reset = vscsi_driver_reset,
 	};
-	static const struct scsi_target_ops target_ops = { .changed = vscsi_changed };
+	static const struct scsi_target_ops target_ops = { .changed = vscsi_changed,
+							   .trouble = vscsi_trouble };
 	struct vscsi *s = container_of(d, struct vscsi, v.dev);
 	struct vscsi_cfg *cfg = d->cfg;
 	int ret = scsi_target_new(&target_ops, s, &s->target, e);
@@ -330,6 +364,9 @@ static int vscsi_init(struct device *d, struct err *e)
 	if (!s->pool)
 		return err_set(e, ENOMEM, "no memory for %d requests", VSCSI_QUEUE_MAX);
 	vscsi_set_config(s);
+	ret = trouble_init(&s->trouble, d->board, s->disks, SCSI_UNITS_MAX, e);
+	if (ret < 0)
+		return ret;
 	return virtio_init(&s->v, &ops, 0, cfg->address, e);
 }
 
@@ -346,7 +383,9 @@ static void vscsi_fini(struct device *d)
 	struct vscsi *s = container_of(d, struct vscsi, v.dev);
 
 	virtio_device_fini(d);
+	trouble_fini(&s->trouble);
 	scsi_target_free(s->target);
+	free(s->saved);
 	free(s->pool);
 }
 

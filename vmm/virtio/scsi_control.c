@@ -32,6 +32,7 @@ void vscsi_req_ended(struct vscsi *s, struct vscsi_req *r)
 	r->awaited = false;
 	if (--s->tmf.waiting)
 		return;
+	vscsi_flush(s); /* a driver looks for what was aborted once the function has ended */
 	vscsi_tmf_end(s);
 	virtio_flush(&s->v, VSCSI_CONTROL);
 	virtio_kick(&s->v, VSCSI_CONTROL);
@@ -71,11 +72,19 @@ static void vscsi_end_tasks(struct vscsi *s, const struct vscsi_which *w, bool r
 		if (!vscsi_matches(r, w))
 			continue;
 		r->ended_as = reset ? VIRTIO_SCSI_S_RESET : VIRTIO_SCSI_S_ABORTED;
+		r->task.abandoned = true;
 		r->awaited = true;
 		tmf->waiting++;
 	}
-	if (!tmf->waiting)
+	if (!tmf->waiting) {
 		vscsi_tmf_end(s);
+		return;
+	}
+	/* what the host does not have ends at once, and with the last of all the function does */
+	for (unsigned int i = 0; i < s->nused; i++)
+		if (s->pool[i].awaited)
+			scsi_target_abort(s->target, &s->pool[i].task);
+	vscsi_flush(s);
 }
 
 /* The response that is to be given now, or -1: it is given, or will be */

@@ -4,6 +4,7 @@
 #define VMM_VIRTIO_SCSI_IMPL_H
 
 #include <linux/virtio_scsi.h>
+#include "vmm/block/trouble.h"
 #include "vmm/scsi/scsi.h"
 #include "vmm/virtio/virtio.h"
 
@@ -13,13 +14,10 @@
 
 struct vscsi_disk_cfg {
 	char id[VSCSI_NAME_MAX];
-	int fd;
-	int backing[BLOCK_BACKING_MAX];
-	int kind;   /* enum scsi_kind */
-	int format; /* enum block_format */
-	bool readonly;
+	int kind; /* enum scsi_kind */
 	char serial[SCSI_SERIAL_MAX + 1];
 	uint32_t lun;
+	struct disk_cfg disk;
 };
 
 enum { VSCSI_CONTROL, VSCSI_EVENTS, VSCSI_REQUESTS, VSCSI_QUEUES };
@@ -68,6 +66,10 @@ struct vscsi {
 	unsigned int nevents;
 	struct stat files[SCSI_UNITS_MAX];	    /* of the drives' media: which they are */
 	char names[SCSI_UNITS_MAX][VSCSI_NAME_MAX]; /* of the disks */
+	struct trouble trouble;
+	struct trouble_disk disks[SCSI_UNITS_MAX]; /* by LUN */
+	struct iovec *
+		saved; /* owned: each request's data, so that it can be held; NULL: no disk wants that */
 };
 
 /*
@@ -75,6 +77,9 @@ struct vscsi {
  * such target. A LUN in a form that none here has is VSCSI_NO_LUN.
  */
 bool vscsi_lun(const uint8_t lun[8], uint32_t *ret_lun);
+
+/* scsi.c: what has ended since the last time is the driver's to see */
+void vscsi_flush(struct vscsi *s);
 
 /* scsi_control.c */
 void vscsi_serve_control(struct vscsi *s);

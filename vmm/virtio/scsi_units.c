@@ -17,47 +17,51 @@
 /* --- the configuration -------------------------------------------------------------------------------------- */
 
 static const char *const vscsi_kinds[] = { [SCSI_DISK] = "disk", [SCSI_CDROM] = "cdrom", NULL };
-static const char *const vscsi_formats[] = { [BLOCK_FORMAT_UNSAID] = "",
-					     [BLOCK_FORMAT_RAW] = "raw",
-					     [BLOCK_FORMAT_QCOW2] = "qcow2",
-					     NULL };
 
 const struct field vscsi_disk_fields[] = {
 	FIELD_STR("id", struct vscsi_disk_cfg, id),
 	FIELD_U32("lun", struct vscsi_disk_cfg, lun),
 	FIELD_ENUM("kind", struct vscsi_disk_cfg, kind, vscsi_kinds),
-	FIELD_FD("path", struct vscsi_disk_cfg, fd),
-	FIELD_ENUM("format", struct vscsi_disk_cfg, format, vscsi_formats),
-	FIELD_FDS("backing", struct vscsi_disk_cfg, backing),
-	FIELD_BOOL("readonly", struct vscsi_disk_cfg, readonly),
+	DISK_FIELDS(struct vscsi_disk_cfg, disk),
 	FIELD_STR("serial", struct vscsi_disk_cfg, serial),
 	FIELD_END,
 };
 
 /* --- disks -------------------------------------------------------------------------------------------------- */
 
-static int vscsi_open_image(const struct device *d, struct vscsi_disk_cfg *disk,
+static int vscsi_open_image(const struct device *d, struct vscsi_disk_cfg *cfg,
 			    struct block **ret_block, struct stat *ret_file, struct err *e)
 {
-	struct block_image image = { .readonly = disk->readonly,
-				     .format = (enum block_format)disk->format };
-
-	if (disk->fd < 0 && disk->kind == SCSI_CDROM)
+	if (cfg->disk.fd < 0 && cfg->kind == SCSI_CDROM)
 		return 0;
-	if (disk->fd < 0)
+	if (cfg->disk.fd < 0)
 		return err_set(e, ERR_INVALID, "no image");
-	image.fd = TAKE_FD(disk->fd);
-	if (fstat(image.fd, ret_file) < 0) {
-		close(image.fd);
+	if (fstat(cfg->disk.fd, ret_file) < 0)
 		return err_errno(e, "the image");
-	}
-	while (image.nbacking < BLOCK_BACKING_MAX && disk->backing[image.nbacking] >= 0) {
-		image.backing[image.nbacking] = TAKE_FD(disk->backing[image.nbacking]);
-		image.nbacking++;
-	}
-	if (d->board->caged) /* a ring is made before the cage or never */
-		image.engine = BLOCK_ENGINE_PSYNC;
-	return block_open(&image, ret_block, e);
+	return disk_open(&cfg->disk, d->board->caged, ret_block, e);
+}
+
+/* Where tasks of a disk are kept that may be held; never taken back. */
+static int vscsi_make_saved(struct vscsi *s, const struct vscsi_disk_cfg *cfg,
+			    struct iovec **ret_saved, struct err *e)
+{
+	*ret_saved = NULL;
+	if (cfg->disk.on_error != DISK_STOP || s->saved)
+		return 0;
+	*ret_saved = calloc((size_t)VSCSI_QUEUE_MAX * VIRTQ_SEGS_MAX, sizeof(**ret_saved));
+	return *ret_saved ? 0 : err_set(e, ENOMEM, "no memory for %d requests", VSCSI_QUEUE_MAX);
+}
+
+/* The names and so on that go with a LUN; by whoever has the target */
+static void vscsi_name_unit(struct vscsi *s, const struct vscsi_disk_cfg *cfg,
+			    const struct stat *file)
+{
+	struct trouble_disk *d = &s->disks[cfg->lun];
+
+	snprintf(s->names[cfg->lun], VSCSI_NAME_MAX, "%s", cfg->id);
+	s->files[cfg->lun] = *file;
+	*d = (struct trouble_disk){ .id = s->names[cfg->lun],
+				    .stop = cfg->disk.on_error == DISK_STOP };
 }
 
 static int vscsi_check_lun(const struct vscsi *s, uint32_t lun, struct err *e)
@@ -68,29 +72,40 @@ static int vscsi_check_lun(const struct vscsi *s, uint32_t lun, struct err *e)
 		       lun < SCSI_UNITS_MAX ? "taken" : "too large");
 }
 
-static void vscsi_fill_unit(struct scsi_unit_cfg *ret, const struct vscsi_disk_cfg *disk,
-			    struct block *take_block)
+/* limit: what ret refers to */
+static void vscsi_fill_unit(struct scsi_unit_cfg *ret, const struct vscsi_disk_cfg *cfg,
+			    struct disk_limit *limit, struct block *take_block)
 {
+	disk_limit_init(limit, &cfg->disk);
 	*ret = (struct scsi_unit_cfg){
-		.kind = (enum scsi_kind)disk->kind,
-		.lun = (uint16_t)disk->lun,
-		.serial = disk->serial[0] ? disk->serial : disk->id,
+		.kind = (enum scsi_kind)cfg->kind,
+		.lun = (uint16_t)cfg->lun,
+		.serial = cfg->serial[0] ? cfg->serial : cfg->id,
+		.limit = limit,
+		.writethrough = cfg->disk.cache == DISK_WRITETHROUGH,
 		.block = take_block,
 	};
 }
 
-static int vscsi_add_disk(struct vscsi *s, struct vscsi_disk_cfg *disk, struct err *e)
+static int vscsi_add_disk(struct vscsi *s, struct vscsi_disk_cfg *cfg, struct err *e)
 {
-	int ret = vscsi_check_lun(s, disk->lun, e);
+	int ret = vscsi_check_lun(s, cfg->lun, e);
+	struct iovec *saved = NULL;
 	struct scsi_unit_cfg unit;
 	struct block *block = NULL;
+	struct disk_limit limit;
+	struct stat file = { 0 };
 
 	if (ret >= 0)
-		ret = vscsi_open_image(&s->v.dev, disk, &block, &s->files[disk->lun], e);
+		ret = vscsi_make_saved(s, cfg, &saved, e);
+	if (saved)
+		s->saved = saved;
+	if (ret >= 0)
+		ret = vscsi_open_image(&s->v.dev, cfg, &block, &file, e);
 	if (ret < 0)
 		return ret;
-	snprintf(s->names[disk->lun], VSCSI_NAME_MAX, "%s", disk->id);
-	vscsi_fill_unit(&unit, disk, block);
+	vscsi_name_unit(s, cfg, &file);
+	vscsi_fill_unit(&unit, cfg, &limit, block);
 	return scsi_target_add(s->target, &unit, e);
 }
 
@@ -118,6 +133,7 @@ struct vscsi_change {
 	struct scsi_drive drive;
 	struct device_medium *medium;
 	struct scsi_unit_cfg unit;
+	struct device_unit *of; /* the unit's */
 	struct err *e;
 	int ret;
 };
@@ -132,6 +148,8 @@ static void vscsi_call(struct vscsi_change *c, void (*fn)(void *arg))
 
 struct device_unit {
 	struct vscsi_disk_cfg cfg;
+	struct disk_limit limit;
+	struct iovec *saved; /* owned: for struct vscsi, if it needs it; else NULL */
 	struct block *block; /* owned; NULL: an empty drive */
 	struct stat file;
 };
@@ -140,6 +158,7 @@ static void vscsi_unit_free(struct device_unit *u)
 {
 	block_free(u->block);
 	field_fini(vscsi_disk_fields, &u->cfg);
+	free(u->saved);
 	free(u);
 }
 
@@ -163,6 +182,8 @@ int vscsi_unit_new(struct device *d, struct json_object *json, struct fdset *fds
 		return err_set(e, ENOMEM, "a disk: no memory");
 	field_init(vscsi_disk_fields, &u->cfg);
 	ret = field_bind(vscsi_disk_fields, json, &u->cfg, fds, NULL, e);
+	if (ret >= 0)
+		ret = vscsi_make_saved(container_of(d, struct vscsi, v.dev), &u->cfg, &u->saved, e);
 	if (ret >= 0)
 		ret = vscsi_open_image(d, &u->cfg, &u->block, &u->file, e);
 	if (ret < 0)
@@ -194,6 +215,9 @@ static void vscsi_add_on_worker(void *arg)
 	c->unit.block = NULL;
 	if (c->ret < 0)
 		return;
+	vscsi_name_unit(s, &c->of->cfg, &c->of->file);
+	if (c->of->saved)
+		s->saved = TAKE_PTR(c->of->saved);
 	scsi_target_luns_changed(s->target);
 	vscsi_tell(s, c->unit.lun, VIRTIO_SCSI_T_TRANSPORT_RESET, VIRTIO_SCSI_EVT_RESET_RESCAN);
 }
@@ -202,17 +226,13 @@ int vscsi_unit_add(struct device *d, struct device_unit *take_unit, struct err *
 {
 	struct vscsi *s = container_of(d, struct vscsi, v.dev);
 	struct device_unit *u = take_unit;
-	struct vscsi_change c = { .s = s, .lun = u->cfg.lun, .e = e };
+	struct vscsi_change c = { .s = s, .lun = u->cfg.lun, .of = u, .e = e };
 
 	c.ret = vscsi_check_lun(s, u->cfg.lun, e);
 	if (c.ret >= 0) {
-		vscsi_fill_unit(&c.unit, &u->cfg, TAKE_PTR(u->block));
+		vscsi_fill_unit(&c.unit, &u->cfg, &u->limit, TAKE_PTR(u->block));
 		vscsi_call(&c, vscsi_add_on_worker);
 		block_free(c.unit.block);
-	}
-	if (c.ret >= 0) {
-		s->files[c.lun] = u->file;
-		snprintf(s->names[c.lun], VSCSI_NAME_MAX, "%s", u->cfg.id);
 	}
 	vscsi_unit_free(u);
 	return c.ret;
@@ -225,6 +245,8 @@ static void vscsi_remove_on_worker(void *arg)
 	struct vscsi *s = c->s;
 
 	scsi_target_remove(s->target, c->lun);
+	s->disks[c->lun].id = NULL;
+	vscsi_flush(s);
 	scsi_target_luns_changed(s->target);
 	vscsi_tell(s, (uint16_t)c->lun, VIRTIO_SCSI_T_TRANSPORT_RESET,
 		   VIRTIO_SCSI_EVT_RESET_REMOVED);
