@@ -46,27 +46,6 @@ static void say(const char *what, unsigned int slot)
 	tell(number);
 }
 
-/* It came without addresses, and decodes nothing. */
-static void give_addresses(unsigned int slot)
-{
-	CHECK_EQ(pci_read(slot, 4) & 7, 0);
-	for (unsigned int off = 0x10; off < 0x28; off += 4) {
-		uint32_t flags = pci_read(slot, off), size;
-
-		CHECK_EQ(flags & ~15u, 0);
-		pci_write(slot, off, 0xffffffff);
-		size = -(pci_read(slot, off) & ~15u);
-		pci_write(slot, off, 0);
-		if (!size)
-			continue;
-		next_bar = (next_bar + size - 1) & ~(size - 1);
-		pci_write(slot, off, next_bar);
-		next_bar += size;
-		if ((flags & 6) == 4)
-			off += 4;
-	}
-}
-
 /* How many of its kind are in front of it. */
 static unsigned int ordinal(unsigned int slot)
 {
@@ -124,7 +103,7 @@ static void arrive(unsigned int slot)
 
 	CHECK(inl(PRESENT) & 1u << slot);
 	CHECK(id != 0xffffffff);
-	give_addresses(slot);
+	pci_give_addresses(slot, &next_bar);
 	if (id == 0x10441af4)
 		drive_rng(&v, slot);
 	else if (id == 0x10421af4)

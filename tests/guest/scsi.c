@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * virtio-scsi: all=N: so many disks, and each is at its LUN. follow=1: says on COM1 which units come, with what is in their
+ * virtio-scsi: all=N: so many disks, and each is at its LUN; ecam=1: on QEMU's microvm, without firmware. follow=1: says on COM1 which units come, with what is in their
  * first block, and which go, for ever. Else: finds the units by REPORT LUNS (luns=), writes and reads the disk at LUN 0 (sectors=), reads the CD-ROM
  * at LUN 2; a task management function. Requests: VIRTIO 1.2, section 5.6.6.
  */
@@ -179,10 +179,23 @@ static void scsi_follow(void)
 	}
 }
 
+/* Nobody has given the devices addresses */
+static void place_all(void)
+{
+	uint32_t next = 0xc0000000;
+
+	for (unsigned int slot = 1; slot < 32; slot++)
+		if (pci_read(slot, 0) != 0xffffffff)
+			pci_give_addresses(slot, &next);
+}
+
 int guest_main(const struct start_info *si)
 {
 	struct virtio v;
 
+	pci_by_ecam = cmdline_number(si, "ecam", 0);
+	if (pci_by_ecam)
+		place_all();
 	virtio_init(&v, VIRTIO_SCSI, 0, cmdline_number(si, "follow", 0) ? HOTPLUG : 0);
 	virtio_queue(&v, 0, &control, 0xffff);
 	virtio_queue(&v, 1, &events, 0xffff);

@@ -245,14 +245,22 @@ void smp_wait(uint32_t n)
 
 /* --- PCI --- */
 
+bool pci_by_ecam;
+
 uint32_t pci_read(unsigned int slot, unsigned int off)
 {
+	if (pci_by_ecam)
+		return mmio_read32(pci_ecam(slot, off & 0xfc));
 	outl(0xcf8, 0x80000000u | slot << 11 | (off & 0xfc));
 	return inl(0xcfc);
 }
 
 void pci_write(unsigned int slot, unsigned int off, uint32_t v)
 {
+	if (pci_by_ecam) {
+		mmio_write32(pci_ecam(slot, off & 0xfc), v);
+		return;
+	}
 	outl(0xcf8, 0x80000000u | slot << 11 | (off & 0xfc));
 	outl(0xcfc, v);
 }
@@ -263,6 +271,26 @@ int pci_find(uint32_t id, unsigned int n)
 		if (pci_read(slot, 0) == id && n-- == 0)
 			return (int)slot;
 	return -1;
+}
+
+void pci_give_addresses(unsigned int slot, uint32_t *next)
+{
+	CHECK_EQ(pci_read(slot, 4) & 7, 0);
+	for (unsigned int off = 0x10; off < 0x28; off += 4) {
+		uint32_t flags = pci_read(slot, off), size;
+
+		CHECK_EQ(flags & ~15u, 0);
+		pci_write(slot, off, 0xffffffff);
+		size = -(pci_read(slot, off) & ~15u);
+		pci_write(slot, off, 0);
+		if (!size)
+			continue;
+		*next = (*next + size - 1) & ~(size - 1);
+		pci_write(slot, off, *next);
+		*next += size;
+		if ((flags & 6) == 4)
+			off += 4;
+	}
 }
 
 uint64_t pci_bar(unsigned int slot, unsigned int bar)

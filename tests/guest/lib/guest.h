@@ -189,7 +189,8 @@ void smp_start(void);	   /* INIT and SIPI to all others */
 void smp_wait(uint32_t n); /* until n others have left smp_main's first line: smp_started */
 
 /* --- PCI: bus 0, function 0 --- */
-uint32_t pci_read(unsigned int slot, unsigned int off); /* by 0xCF8 */
+extern bool pci_by_ecam; /* there is no 0xCF8, by which the two go else */
+uint32_t pci_read(unsigned int slot, unsigned int off);
 void pci_write(unsigned int slot, unsigned int off, uint32_t v);
 static inline uint64_t pci_ecam(unsigned int slot, unsigned int off)
 {
@@ -198,6 +199,8 @@ static inline uint64_t pci_ecam(unsigned int slot, unsigned int off)
 /* Slot of the n-th device with this id (vendor in the low half), or -1. */
 int pci_find(uint32_t id, unsigned int n);
 uint64_t pci_bar(unsigned int slot, unsigned int bar);
+/* A device without addresses, that decodes nothing: to its memory BARs, from *next on, which moves behind them. */
+void pci_give_addresses(unsigned int slot, uint32_t *next);
 /* Offset of a capability, from start's next on (0: the first); 0: none. */
 unsigned int pci_cap(unsigned int slot, uint8_t id, unsigned int after);
 
