@@ -64,6 +64,7 @@ struct vmdef_file {
 	 * /proc that lead to what the program itself has open, and nothing in /proc.
 	 */
 	bool confined;
+	bool scsi;	  /* a SCSI device of the host, to be given away */
 	bool image;	  /* a disk's, or what is written to alone, to be locked … */
 	bool share;	  /* … but not against who writes to it as well */
 	const char *what; /* "kernel", "initrd", "disk 'disk0'" for messages */

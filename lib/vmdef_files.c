@@ -11,9 +11,11 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <pwd.h>
+#include <scsi/sg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -40,15 +42,17 @@ static struct vmdef_file *vmdef_file_add(struct vmdef_file *files, int *n, const
 	return file;
 }
 
-static void vmdef_image_add(struct vmdef_file *files, int *n, const char *pointer,
-			    struct json_object *value, int flags, bool share, const char *what)
+static struct vmdef_file *vmdef_image_add(struct vmdef_file *files, int *n, const char *pointer,
+					  struct json_object *value, int flags, bool share,
+					  const char *what)
 {
 	struct vmdef_file *file = vmdef_file_add(files, n, pointer, value, flags, what);
 
 	if (!file)
-		return;
+		return NULL;
 	file->image = true;
 	file->share = share;
+	return file;
 }
 
 /* What a disk's image is based on is only ever read. */
@@ -72,8 +76,16 @@ static int vmdef_backing_add(struct vmdef_file *files, int *n, const char *at,
 	return 0;
 }
 
+static bool vmdef_is_scsi(struct json_object *disk)
+{
+	return !strcmp(json_get_str(disk, "kind", ""), "passthrough");
+}
+
+/* The kernel gives a device that is mounted, or part of a volume, to nobody with O_EXCL, and mounts none that was given. */
 static int vmdef_disk_flags(struct json_object *disk)
 {
+	if (vmdef_is_scsi(disk))
+		return O_RDWR | O_EXCL;
 	return (json_get_bool(disk, "readonly", false) ? O_RDONLY : O_RDWR) |
 	       (!strcmp(json_get_str(disk, "cache", ""), "direct") ? O_DIRECT : 0);
 }
@@ -83,13 +95,16 @@ static int vmdef_disk_add(struct vmdef_file *files, int *n, const char *at,
 			  struct json_object *disk, struct err *e)
 {
 	char pointer[128], what[96];
+	struct vmdef_file *file;
 
 	if (*n == VMDEF_FILES_MAX)
 		return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
 	snprintf(pointer, sizeof(pointer), "%s/path", at);
 	snprintf(what, sizeof(what), "disk '%.80s'", json_get_str(disk, "id", ""));
-	vmdef_image_add(files, n, pointer, json_get(disk, "path"), vmdef_disk_flags(disk),
-			json_get_bool(disk, "share", false), what);
+	file = vmdef_image_add(files, n, pointer, json_get(disk, "path"), vmdef_disk_flags(disk),
+			       json_get_bool(disk, "share", false), what);
+	if (file)
+		file->scsi = vmdef_is_scsi(disk);
 	return vmdef_backing_add(files, n, at, disk, e);
 }
 
@@ -195,6 +210,9 @@ static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 	if (error == EROFS && rw && !(file->open_flags & O_CREAT))
 		err_hint(e,
 			 "set `readonly: true` for this disk, or use a file that can be written");
+	if (error == EBUSY && file->scsi)
+		err_hint(e, "it is mounted, part of a volume, or another's already; see lsblk and "
+			    "fuser");
 	if (error == EINVAL && file->open_flags & O_DIRECT)
 		err_hint(e, "its file system cannot do without the page cache: `cache: writeback`");
 	if (error != EACCES)
@@ -203,6 +221,18 @@ static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 	err_hint(e, "user %s%suid %u%s needs to %s it and to enter the folders above it", name,
 		 name[0] ? " (" : "", (unsigned int)uid, name[0] ? ")" : "",
 		 rw ? "read and write" : "read");
+}
+
+/* Block and generic devices of the kernel's SCSI layer answer this one (scsi/sg.h), and nothing else does. */
+static int vmdef_check_scsi_device(const struct vmdef_file *file, int fd, struct err *e)
+{
+	int version = 0;
+
+	if (ioctl(fd, SG_GET_VERSION_NUM, &version) >= 0 && version >= 30000)
+		return 0;
+	err_set(e, ERR_FILE, "%s '%s' is no SCSI device", file->what, file->path);
+	return err_hint(e, "lsscsi -g lists them: /dev/sdb, /dev/sg2; one image or another kind "
+			   "of disk goes with `kind: disk`");
 }
 
 /* Which kinds of file do is known by where the path stands: a device may have a block device. */
@@ -217,6 +247,8 @@ static int vmdef_check_kind(const struct vmdef_file *file, int fd, struct err *e
 		return err_set(e, ERR_FILE, "%s '%s': %s", file->what, file->path, strerror(errno));
 	if (file->confined && fs.f_type == PROC_SUPER_MAGIC)
 		return err_set(e, ERR_FILE, "%s '%s' is a file of /proc", file->what, file->path);
+	if (file->scsi)
+		return vmdef_check_scsi_device(file, fd, e);
 	if (S_ISREG(st.st_mode) || (disk && S_ISBLK(st.st_mode)))
 		return 0;
 	err_set(e, ERR_FILE, "%s '%s' is %s", file->what, file->path, vmdef_kind(st.st_mode));

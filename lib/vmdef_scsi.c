@@ -42,6 +42,23 @@ static int vmdef_scsi_refuse(const struct vmdef_scsi *s, const char *key, const 
 	return vmdef_refuse(s->where, s->e, pointer, "%s", what);
 }
 
+/* A device of the host has its own identity, and nothing lies between it and the guest. */
+static int vmdef_scsi_check_passthrough(const struct vmdef_scsi *s)
+{
+	static const char *const keys[] = { "format",  "backing",	 "readonly",
+					    "cache",   "on_error",	 "share",
+					    "serial",  "ops_per_second", "bytes_per_second",
+					    "burst_ms" };
+
+	if (strcmp(json_get_str(s->disk, "kind", ""), "passthrough") != 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (json_get(s->disk, keys[i]))
+			return vmdef_scsi_refuse(s, keys[i],
+						 "does not go with `kind: passthrough`");
+	return 0;
+}
+
 static int vmdef_scsi_check_disk(const struct vmdef_scsi *s)
 {
 	bool cd = !strcmp(json_get_str(s->disk, "kind", ""), "cdrom");
@@ -101,6 +118,8 @@ static int vmdef_scsi_check_slot(struct vmdef_scsi *s, struct json_object *ids)
 	for (s->index = 0; s->index < n && !ret; s->index++) {
 		s->disk = json_object_array_get_idx(disks, s->index);
 		ret = vmdef_scsi_check_disk(s);
+		if (!ret)
+			ret = vmdef_scsi_check_passthrough(s);
 		if (!ret)
 			ret = vmdef_scsi_check_unique(s, ids, luns);
 	}

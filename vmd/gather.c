@@ -63,6 +63,8 @@ static int gather_files(struct gather *g, struct err *e)
 
 		files[i].confined = g->confined;
 		fd = vmdef_open(&files[i], e);
+		if (fd >= 0)
+			fd = gather_scsi(g, &files[i], fd, e);
 		if (fd < 0) {
 			if (e)
 				e->code = ERR_FILE;

@@ -80,6 +80,12 @@ int gather_lock(struct gather *g, const struct vmdef_file *file, int fd, struct 
 int gather_in_use(struct gather *g, unsigned int tries, struct err *e);
 
 /*
+ * gather_scsi.c, on the worker: of a file that is a SCSI device of the host, the descriptor that vmm gets: fd, or that of
+ * the block device behind a generic one. Nobody else can have it as long as vmm does. fd is taken.
+ */
+int gather_scsi(struct gather *g, const struct vmdef_file *file, int take_fd, struct err *e);
+
+/*
  * gather_vfio.c: the devices of the host (type vfio-pci, their "pci" is known) as vmm takes them:
  * {host, group, group_fd, container_fd}, or {host, device_fd, iommu_fd} where the kernel has iommufd and device files
  * (Documentation/driver-api/vfio.rst, "VFIO Device cdev"). memlock: what vmm has to be able to lock, all of the

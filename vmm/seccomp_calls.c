@@ -8,6 +8,7 @@
 #include <linux/kvm.h>
 #include <linux/vfio.h>
 #include <linux/vhost.h>
+#include <scsi/sg.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -153,6 +154,7 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "FIONBIO", FIONBIO, LOOPS, "libuv: what it polls does not block" },
 	{ "TCGETS", TCGETS, CONTROL, "is a console's client a terminal?" },
 	{ "TCSETS", TCSETS, CONTROL, "the terminal as it was" },
+	{ "SG_IO", SG_IO, WORKER, "a SCSI device of the host: what scsi/host.c lets pass" },
 	{ "BLKDISCARD", BLKDISCARD, WORKER, "discard on a block device" },
 	{ "BLKGETSIZE64", BLKGETSIZE64, CONTROL, "hot-plug: a block device's size" },
 	{ "BLKSSZGET", BLKSSZGET, CONTROL, "hot-plug: its sectors" },

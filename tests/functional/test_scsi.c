@@ -284,9 +284,40 @@ static void test_disks_refused(void **state)
 	expect_code(c, "vm.attach",
 		    "{'vm': 'one', 'device': {'type': 'virtio-rng', 'id': 'scsi0.0'}}",
 		    ERR_VM_DEVICE_EXISTS, "the VM has a device 'scsi0.0' already");
+	expect_code(c, "vm.attach",
+		    "{'vm': 'one', 'controller': 'scsi0', 'disk': {'kind': 'passthrough', 'path': "
+		    "'/dev/sg0'}}",
+		    ERR_VM_DEVICE_FIXED, "a SCSI device of the host cannot come to a VM that runs");
 	expect_code(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.7'}", ERR_VM_NO_DEVICE,
 		    "VM 'one' has no device 'scsi0.7'");
 	expect_attachments(c, "");
+}
+
+/* What is no SCSI device of the host is not given away as one. */
+static void test_no_scsi_device(void **state)
+{
+	static const char *const why[] = { "' is no SCSI device", "' is no SCSI device",
+					   "': No such file or directory" };
+	struct harness *h = *state;
+	char disk[400], message[500], params[1024];
+	const char *const paths[] = { disk, "/dev/null", "/nosuch" };
+	struct client *c;
+
+	NEEDS_KVM;
+	make_disk(h, 0);
+	snprintf(disk, sizeof(disk), "%s/d0", h->dir);
+	harness_vmd(h, NULL, "--cgroup", "none", NULL);
+	c = harness_client(h);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		snprintf(message, sizeof(message), "disk 'scsi0.0' '%s%s", paths[i], why[i]);
+		snprintf(params, sizeof(params),
+			 "{'definition': {'name': 'one', 'profile': 'micro', 'boot': {'kernel': "
+			 "'/bin/true'}, 'devices': [{'type': 'virtio-scsi', 'disks': [{'kind': "
+			 "'passthrough', 'path': '%s'}]}]}}",
+			 paths[i]);
+		json_object_put(client_result(c, "vm.apply", params));
+		expect_code(c, "vm.start", "{'vm': 'one'}", ERR_FILE, message);
+	}
 }
 
 /* What vmm has outlives vmd, and so does what is known of it. */
@@ -375,7 +406,8 @@ int main(void)
 	const struct CMUnitTest tests[] = { T(test_256),	   T(test_too_many),
 					    T(test_come_and_go),   T(test_disks_come_and_go),
 					    T(test_disks_refused), T(test_disk_and_another_vmd),
-					    T(test_disks_persist), T(test_disk_of_two_minds) };
+					    T(test_disks_persist), T(test_disk_of_two_minds),
+					    T(test_no_scsi_device) };
 #undef T
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,11 +8,12 @@
 #include <string.h>
 
 #include "lib/auto.h"
+#include "vmm/scsi/host.h"
 #include "vmm/scsi/unit.h"
 
 /* --- lists ------------------------------------------------------------------------------------------------- */
 
-static void scsi_park(struct scsi_tasks *list, struct scsi_task *t)
+void scsi_park(struct scsi_tasks *list, struct scsi_task *t)
 {
 	struct scsi_task **link = &list->first;
 
@@ -23,8 +24,7 @@ static void scsi_park(struct scsi_tasks *list, struct scsi_task *t)
 	*link = t;
 }
 
-/* False: it is not there. */
-static bool scsi_unpark(struct scsi_tasks *list, struct scsi_task *t)
+bool scsi_unpark(struct scsi_tasks *list, struct scsi_task *t)
 {
 	struct scsi_task **link = &list->first;
 
@@ -141,6 +141,10 @@ void scsi_unit_go_on(struct scsi_unit *u)
 {
 	struct scsi_task *t;
 
+	if (u->host) {
+		scsi_pass_go_on(u);
+		return;
+	}
 	while ((t = u->held.first)) {
 		scsi_unpark(&u->held, t);
 		scsi_send_again(t);
@@ -167,8 +171,11 @@ static void scsi_call_back(struct scsi_task *t, int error)
 
 void scsi_target_abort(struct scsi_target *target, struct scsi_task *t)
 {
+	struct scsi_unit *u = t->unit;
+	bool mine = t->parked && (scsi_unpark(&u->waiting, t) || scsi_unpark(&u->held, t));
+
 	(void)target;
-	if (t->parked && (scsi_unpark(&t->unit->waiting, t) || scsi_unpark(&t->unit->held, t)))
+	if (mine || (u && u->host && scsi_host_take_back(u->host, t)))
 		scsi_call_back(t, -ECANCELED);
 }
 

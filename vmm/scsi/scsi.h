@@ -21,6 +21,7 @@
 
 #define SCSI_CDB_MAX 32
 #define SCSI_SENSE_SIZE 18 /* fixed format: SPC-4, section 4.5.3 */
+#define SCSI_SENSE_MAX 96  /* what a device of the host has to say */
 #define SCSI_UNITS_MAX 256 /* LUN 0 to 255: peripheral device addressing, SAM-5, section 4.7.7.2 */
 #define SCSI_SERIAL_MAX 36
 #define SCSI_UNMAP_RANGES 32 /* of one command */
@@ -33,8 +34,9 @@ enum scsi_status {
 	SCSI_BUSY = 0x08,
 };
 
-enum scsi_kind { SCSI_DISK, SCSI_CDROM };
+enum scsi_kind { SCSI_DISK, SCSI_CDROM, SCSI_PASSTHROUGH };
 
+struct scsi_host;
 struct scsi_target;
 struct scsi_unit;
 
@@ -57,8 +59,8 @@ struct scsi_task {
 
 	/* What came of it */
 	uint8_t status;	   /* enum scsi_status */
-	uint8_t sense_len; /* 0 or SCSI_SENSE_SIZE */
-	uint8_t sense[SCSI_SENSE_SIZE];
+	uint8_t sense_len; /* 0 or SCSI_SENSE_SIZE; of a device of the host up to SCSI_SENSE_MAX */
+	uint8_t sense[SCSI_SENSE_MAX];
 	bool overrun;	/* the command wanted more data than out or in have; nothing was done */
 	uint64_t moved; /* bytes of out that were taken, or of in that were filled */
 
@@ -69,6 +71,7 @@ struct scsi_task {
 	struct scsi_task *next;
 	bool parked; /* waits for its unit's limits, or is held */
 	bool drawn;  /* from the limits */
+	int host_error;
 	struct iovec pattern_iov;
 	uint64_t left; /* bytes of a pattern yet to be written, by this one and the next */
 	unsigned int range, nranges;
@@ -81,6 +84,7 @@ struct scsi_unit_cfg {
 	const char *serial;		/* at most SCSI_SERIAL_MAX; copied */
 	const struct disk_limit *limit; /* copied; NULL: none */
 	bool writethrough;		/* each write is stable when it is done */
+	struct scsi_host *host;		/* of SCSI_PASSTHROUGH: likewise, and no block */
 	struct block *
 		block; /* the unit's from now on, also after a failure; NULL: a drive without a medium */
 };
@@ -97,7 +101,7 @@ struct scsi_target_ops {
 int scsi_target_new(const struct scsi_target_ops *ops, void *arg, struct scsi_target **ret_target,
 		    struct err *e);
 void scsi_target_free(struct scsi_target *t); /* detached; NULL is fine */
-/* Also while attached. -ERR_FILE: what cannot be a medium; -ENOMEM */
+/* Also while attached, but for a device of the host. -ERR_FILE: what cannot be a medium; -ENOMEM */
 int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, struct err *e);
 /* What runs on it ends first: the disk is waited for. */
 void scsi_target_remove(struct scsi_target *t, uint32_t lun);

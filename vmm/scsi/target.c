@@ -17,6 +17,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/util.h"
+#include "vmm/scsi/host.h"
 #include "vmm/scsi/unit.h"
 #include "vmm/virtio/iov.h"
 
@@ -168,7 +169,7 @@ static int scsi_medium_check(enum scsi_kind kind, const struct block *b, struct 
 	return 0;
 }
 
-static void scsi_batch_done(void *arg)
+void scsi_batch_done(void *arg)
 {
 	struct scsi_target *t = arg;
 
@@ -176,11 +177,34 @@ static void scsi_batch_done(void *arg)
 		t->batch_done(t->arg);
 }
 
+static int scsi_unit_attach(struct scsi_unit *u)
+{
+	struct scsi_target *t = u->target;
+
+	if (u->host)
+		return scsi_pass_attach(u);
+	return u->block ? block_attach(u->block, t->loop, scsi_batch_done, t) : 0;
+}
+
+static void scsi_unit_detach(struct scsi_unit *u)
+{
+	if (u->host)
+		scsi_pass_detach(u);
+	if (u->block)
+		block_detach(u->block);
+}
+
+static void scsi_unit_free(struct scsi_unit *u)
+{
+	scsi_host_free(u->host);
+	block_free(u->block);
+	free(u);
+}
+
 /* What runs on it ends by itself, what does not, here. */
 static void scsi_unit_end(struct scsi_unit *u, int error)
 {
-	if (u->block)
-		block_detach(u->block);
+	scsi_unit_detach(u);
 	scsi_unit_abort(u, error);
 }
 
@@ -206,7 +230,8 @@ int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, stru
 	struct scsi_unit *u;
 
 	assert(cfg->lun < SCSI_UNITS_MAX && !t->units[cfg->lun]);
-	assert(cfg->block || cfg->kind == SCSI_CDROM);
+	assert(cfg->block || cfg->host || cfg->kind == SCSI_CDROM);
+	assert(!cfg->host || !t->loop);
 	if (ret < 0)
 		return ret;
 	u = calloc(1, sizeof(*u));
@@ -214,12 +239,15 @@ int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, stru
 		if (cfg->block)
 			block_detach(cfg->block);
 		block_free(cfg->block);
+		scsi_host_free(cfg->host);
 		return err_set(e, ENOMEM, "a SCSI unit: no memory");
 	}
 	*u = (struct scsi_unit){ .target = t, .lun = cfg->lun, .kind = cfg->kind };
 	snprintf(u->serial, sizeof(u->serial), "%s", cfg->serial);
-	u->block_size =
-		u->kind == SCSI_CDROM ? SCSI_CD_BLOCK : block_info(cfg->block)->logical_block;
+	u->host = cfg->host;
+	if (cfg->kind != SCSI_PASSTHROUGH)
+		u->block_size = u->kind == SCSI_CDROM ? SCSI_CD_BLOCK
+						      : block_info(cfg->block)->logical_block;
 	scsi_unit_set_block(u, cfg->block);
 	u->tell = SCSI_TELL_POWER_ON;
 	u->writethrough = cfg->writethrough;
@@ -251,10 +279,9 @@ void scsi_target_remove(struct scsi_target *t, uint32_t lun)
 	if (!u)
 		return;
 	scsi_unit_end(u, -ESHUTDOWN);
-	block_free(u->block);
 	scsi_undirty(t, u); /* after all that its tasks have queued */
 	t->units[lun] = NULL;
-	free(u);
+	scsi_unit_free(u);
 }
 
 void scsi_target_luns_changed(struct scsi_target *t)
@@ -415,9 +442,14 @@ void scsi_target_start(struct scsi_target *target, struct scsi_task *t)
 	t->unit = u;
 	t->status = t->sense_len = 0;
 	t->overrun = t->drawn = t->parked = false;
+	t->host_error = 0;
 	t->moved = 0;
 	if (!u) {
 		scsi_start_nowhere(target, t);
+		return;
+	}
+	if (u->host) {
+		scsi_pass_start(u, t);
 		return;
 	}
 	c = scsi_command_find(u, t->cdb, &sense);
@@ -441,8 +473,8 @@ int scsi_target_attach(struct scsi_target *t, uv_loop_t *loop, void (*batch_done
 	t->loop = loop;
 	t->batch_done = batch_done;
 	for (unsigned int i = 0; i < SCSI_UNITS_MAX && ret >= 0; i++)
-		if (t->units[i] && t->units[i]->block)
-			ret = block_attach(t->units[i]->block, loop, scsi_batch_done, t);
+		if (t->units[i])
+			ret = scsi_unit_attach(t->units[i]);
 	if (ret >= 0)
 		ret = scsi_target_need_timer(t);
 	if (ret < 0) {
@@ -459,8 +491,8 @@ int scsi_target_attach(struct scsi_target *t, uv_loop_t *loop, void (*batch_done
 void scsi_target_detach(struct scsi_target *t)
 {
 	for (unsigned int i = 0; i < SCSI_UNITS_MAX; i++)
-		if (t->units[i] && t->units[i]->block)
-			block_detach(t->units[i]->block);
+		if (t->units[i])
+			scsi_unit_detach(t->units[i]);
 	worker_timer_free(TAKE_PTR(t->timer));
 	t->loop = NULL;
 }
@@ -487,10 +519,8 @@ void scsi_target_free(struct scsi_target *t)
 	if (!t)
 		return;
 	for (unsigned int i = 0; i < SCSI_UNITS_MAX; i++)
-		if (t->units[i]) {
-			block_free(t->units[i]->block);
-			free(t->units[i]);
-		}
+		if (t->units[i])
+			scsi_unit_free(t->units[i]);
 	free(t->pattern);
 	free(t);
 }

@@ -13,6 +13,7 @@ enum scsi_sense {
 	SCSI_NO_MEDIUM_OPEN = 0x023a02,
 	SCSI_WRITE_ERROR = 0x030c00,
 	SCSI_READ_ERROR = 0x031100,
+	SCSI_TARGET_FAILURE = 0x044400,
 	SCSI_LIST_LENGTH = 0x051a00,
 	SCSI_INVALID_OPCODE = 0x052000,
 	SCSI_LBA_RANGE = 0x052100,
@@ -54,7 +55,8 @@ struct scsi_unit {
 	uint16_t lun;
 	enum scsi_kind kind;
 	char serial[SCSI_SERIAL_MAX + 1];
-	struct block *block; /* owned; NULL: no medium */
+	struct block *block;	/* owned; NULL: no medium */
+	struct scsi_host *host; /* owned: the unit is that; else NULL */
 	uint32_t block_size;
 	uint64_t blocks;
 	unsigned int tell; /* SCSI_TELL_* */
@@ -117,10 +119,18 @@ void scsi_put_sense(uint8_t out[static SCSI_SENSE_SIZE], enum scsi_sense sense);
 enum scsi_sense scsi_unit_attention(struct scsi_unit *u, bool take);
 /* Have it told. */
 void scsi_unit_tell(struct scsi_unit *u, unsigned int what);
+void scsi_park(struct scsi_tasks *list, struct scsi_task *t);
+bool scsi_unpark(struct scsi_tasks *list, struct scsi_task *t); /* false: it is not there */
+void scsi_batch_done(void *target);
 /* queue.c: to the block, with scsi_target_submit, as soon as the unit's limits let it. */
 void scsi_queue(struct scsi_task *t);
 void scsi_unit_go_on(struct scsi_unit *u);	      /* attached, and nothing runs yet */
 void scsi_unit_abort(struct scsi_unit *u, int error); /* what waits or is held */
+/* passthrough.c: of a unit that is a device of the host */
+int scsi_pass_attach(struct scsi_unit *u);
+void scsi_pass_detach(struct scsi_unit *u);
+void scsi_pass_start(struct scsi_unit *u, struct scsi_task *t);
+void scsi_pass_go_on(struct scsi_unit *u);
 /* Attached: there is a timer where a unit needs one. */
 int scsi_target_need_timer(struct scsi_target *t);
 void scsi_tray(struct scsi_unit *u, bool open);

@@ -74,7 +74,8 @@ static void vscsi_complete(struct vscsi *s, struct vscsi_req *r, uint8_t respons
 		resp.resid = htole32((uint32_t)MIN(wanted - t->moved, UINT32_MAX));
 		memcpy(resp.sense, t->sense, t->sense_len);
 	}
-	vscsi_respond(r, &resp, VSCSI_RESPONSE + MIN(sizeof(t->sense), s->sense_size));
+	vscsi_respond(r, &resp,
+		      VSCSI_RESPONSE + MIN(MAX(t->sense_len, SCSI_SENSE_SIZE), s->sense_size));
 	virtq_push(&s->v.queues[VSCSI_REQUESTS].vq, r->vr.head,
 		   (uint32_t)MIN(VSCSI_RESPONSE + s->sense_size + in, UINT32_MAX));
 	s->unflushed = true;
@@ -316,7 +317,7 @@ static void vscsi_set_config(struct vscsi *s)
 
 	c->num_queues = htole32(1);
 	c->seg_max = htole32(VIRTQ_SEGS_MAX - 2); /* header and response may take one each */
-	c->max_sectors = htole32(0xffff);
+	c->max_sectors = htole32(s->max_sectors);
 	c->cmd_per_lun = htole32(128);
 	c->event_info_size = htole32(sizeof(struct virtio_scsi_event));
 	c->sense_size = htole32(VIRTIO_SCSI_SENSE_DEFAULT_SIZE);
@@ -356,6 +357,7 @@ static int vscsi_init(struct device *d, struct err *e)
 	struct vscsi_cfg *cfg = d->cfg;
 	int ret = scsi_target_new(&target_ops, s, &s->target, e);
 
+	s->max_sectors = 0xffff;
 	if (ret >= 0)
 		ret = vscsi_add_disks(s, &cfg->disks, e);
 	if (ret < 0)

@@ -58,8 +58,9 @@ struct vscsi {
 	struct vscsi_req *pool; /* owned: VSCSI_QUEUE_MAX; those from nused on were never touched */
 	unsigned int nused;
 	struct vscsi_req *free;
-	bool starved;	/* the pool was empty: look at the queue when something completes */
-	bool unflushed; /* pushed since the last flush */
+	bool starved;	      /* the pool was empty: look at the queue when something completes */
+	bool unflushed;	      /* pushed since the last flush */
+	uint32_t max_sectors; /* of one command, at most */
 	size_t cdb_size, sense_size; /* the driver's wish, when the queues were handed over */
 	struct vscsi_tmf tmf;
 	struct vscsi_event events[SCSI_UNITS_MAX]; /* by LUN, not yet told */

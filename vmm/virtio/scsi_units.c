@@ -11,12 +11,16 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "vmm/scsi/host.h"
 #include "vmm/virtio/scsi_impl.h"
 #include "vmm/worker.h"
 
 /* --- the configuration -------------------------------------------------------------------------------------- */
 
-static const char *const vscsi_kinds[] = { [SCSI_DISK] = "disk", [SCSI_CDROM] = "cdrom", NULL };
+static const char *const vscsi_kinds[] = { [SCSI_DISK] = "disk",
+					   [SCSI_CDROM] = "cdrom",
+					   [SCSI_PASSTHROUGH] = "passthrough",
+					   NULL };
 
 const struct field vscsi_disk_fields[] = {
 	FIELD_STR("id", struct vscsi_disk_cfg, id),
@@ -39,6 +43,28 @@ static int vscsi_open_image(const struct device *d, struct vscsi_disk_cfg *cfg,
 	if (fstat(cfg->disk.fd, ret_file) < 0)
 		return err_errno(e, "the image");
 	return disk_open(&cfg->disk, d->board->caged, ret_block, e);
+}
+
+/* A thread of its own waits for it. */
+static int vscsi_open_host(struct vscsi *s, struct vscsi_disk_cfg *cfg, struct scsi_host **ret_host,
+			   struct err *e)
+{
+	const struct board *board = s->v.dev.board;
+	struct worker *worker;
+	int ret;
+
+	if (cfg->disk.fd < 0)
+		return err_set(e, ERR_INVALID, "no device");
+	if (board->caged) /* a controller that comes to a VM brings none, either */
+		return err_set(e, ERR_VM_DEVICE_FIXED,
+			       "a SCSI device of the host cannot come to a VM that runs");
+	worker = board->ops->worker(board->arg, true, e);
+	if (!worker)
+		return -EAGAIN; /* e has the reason */
+	ret = scsi_host_new(TAKE_FD(cfg->disk.fd), worker, ret_host, e);
+	if (ret >= 0)
+		s->max_sectors = MIN(s->max_sectors, scsi_host_max_bytes(*ret_host) / BLOCK_SECTOR);
+	return ret;
 }
 
 /* Where tasks of a disk are kept that may be held; never taken back. */
@@ -92,6 +118,7 @@ static int vscsi_add_disk(struct vscsi *s, struct vscsi_disk_cfg *cfg, struct er
 	int ret = vscsi_check_lun(s, cfg->lun, e);
 	struct iovec *saved = NULL;
 	struct scsi_unit_cfg unit;
+	struct scsi_host *host = NULL;
 	struct block *block = NULL;
 	struct disk_limit limit;
 	struct stat file = { 0 };
@@ -100,12 +127,15 @@ static int vscsi_add_disk(struct vscsi *s, struct vscsi_disk_cfg *cfg, struct er
 		ret = vscsi_make_saved(s, cfg, &saved, e);
 	if (saved)
 		s->saved = saved;
-	if (ret >= 0)
+	if (ret >= 0 && cfg->kind == SCSI_PASSTHROUGH)
+		ret = vscsi_open_host(s, cfg, &host, e);
+	else if (ret >= 0)
 		ret = vscsi_open_image(&s->v.dev, cfg, &block, &file, e);
 	if (ret < 0)
 		return ret;
 	vscsi_name_unit(s, cfg, &file);
 	vscsi_fill_unit(&unit, cfg, &limit, block);
+	unit.host = host;
 	return scsi_target_add(s->target, &unit, e);
 }
 
@@ -182,6 +212,9 @@ int vscsi_unit_new(struct device *d, struct json_object *json, struct fdset *fds
 		return err_set(e, ENOMEM, "a disk: no memory");
 	field_init(vscsi_disk_fields, &u->cfg);
 	ret = field_bind(vscsi_disk_fields, json, &u->cfg, fds, NULL, e);
+	if (ret >= 0 && u->cfg.kind == SCSI_PASSTHROUGH) /* no thread can be made for it */
+		ret = err_set(e, ERR_VM_DEVICE_FIXED,
+			      "a SCSI device of the host cannot come to a VM that runs");
 	if (ret >= 0)
 		ret = vscsi_make_saved(container_of(d, struct vscsi, v.dev), &u->cfg, &u->saved, e);
 	if (ret >= 0)

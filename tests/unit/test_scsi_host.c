@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+// A SCSI device of the host as a unit of the controller: what passes, what comes back, and what becomes of tasks on the way.
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/unit/guest_scsi.h"
+#include "vmm/scsi/host.h"
+#include "vmm/scsi/unit.h"
+
+static const char *const definition =
+	"{\"type\":\"virtio-scsi\",\"id\":\"scsi0\",\"address\":\"00:03.0\",\"disks\":["
+	"{\"id\":\"tape\",\"lun\":0,\"kind\":\"passthrough\",\"path\":{\"fd\":0}},"
+	"{\"id\":\"cd\",\"lun\":7,\"kind\":\"cdrom\",\"readonly\":true}]}";
+
+/* The device: what it was asked, and what it answers */
+struct device_fake {
+	unsigned int calls;
+	struct sg_io_hdr hdr;
+	uint8_t cdb[16], out[64];
+	int error;
+	uint8_t status, host_status, sense_len;
+	uint8_t sense[SCSI_SENSE_MAX];
+	const uint8_t *in;
+	size_t in_len;
+};
+
+static struct device_fake fake;
+
+static int fake_io(void *arg, struct sg_io_hdr *hdr)
+{
+	struct device_fake *d = arg;
+	const struct iovec *iov = hdr->dxferp;
+
+	d->calls++;
+	d->hdr = *hdr;
+	memcpy(d->cdb, hdr->cmdp, hdr->cmd_len);
+	if (d->error)
+		return d->error;
+	if (hdr->dxfer_direction == SG_DXFER_TO_DEV)
+		memcpy(d->out, iov[0].iov_base, MIN(iov[0].iov_len, sizeof(d->out)));
+	if (hdr->dxfer_direction == SG_DXFER_FROM_DEV) {
+		size_t n = MIN(d->in_len, iov[0].iov_len);
+
+		memcpy(iov[0].iov_base, d->in, n);
+		hdr->resid = (int)(hdr->dxfer_len - n);
+	}
+	hdr->status = d->status;
+	hdr->host_status = d->host_status;
+	hdr->sb_len_wr = d->sense_len;
+	memcpy(hdr->sbp, d->sense, d->sense_len);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	struct gscsi *f = gscsi_start(definition);
+
+	memset(&fake, 0, sizeof(fake));
+	scsi_host_set_io(gscsi_vscsi(f)->target->units[0]->host, fake_io, &fake);
+	gscsi_ready(f);
+	*state = f;
+	return 0;
+}
+
+static void passes_and_comes_back(void **state)
+{
+	struct gscsi *f = *state;
+	static const uint8_t text[96] = "\5\200\6\2\133\0\0\0ACME    tape";
+	struct virtio_scsi_cmd_resp r;
+
+	fake.calls = 0;
+	fake.in = text;
+	fake.in_len = 36;
+	gscsi_good(f, LUN(0), CDB(0x12, 0, 0, 0, 96), 0, 96, 60);
+	assert_memory_equal(f->fb.mem + DATA, text, 36);
+	assert_int_equal(fake.hdr.dxfer_direction, SG_DXFER_FROM_DEV);
+	assert_int_equal(fake.hdr.cmd_len, 6);
+	assert_memory_equal(fake.cdb, ((const uint8_t[]){ 0x12, 0, 0, 0, 96, 0 }), 6);
+	memset(f->fb.mem + DATA, 0x5a, 1024);
+	gscsi_good(f, LUN(0), CDB(0x2a, 0, 0, 0, 0, 3, 0, 0, 2), 1024, 0, 0);
+	assert_int_equal(fake.hdr.dxfer_direction, SG_DXFER_TO_DEV);
+	assert_int_equal(fake.hdr.dxfer_len, 1024);
+	assert_int_equal(fake.out[63], 0x5a);
+	gscsi_good(f, LUN(0), CDB(0x35), 0, 0, 0);
+	assert_int_equal(fake.hdr.dxfer_direction, SG_DXFER_NONE);
+	/* more sense data than ours has */
+	fake.status = SCSI_CHECK_CONDITION;
+	fake.sense_len = 32;
+	memset(fake.sense, 0x77, sizeof(fake.sense));
+	r = gscsi_request(f, LUN(0), CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 0, 512);
+	assert_int_equal(r.status, SCSI_CHECK_CONDITION);
+	assert_int_equal(r.sense_len, 32);
+	assert_int_equal(r.sense[31], 0x77);
+	assert_int_equal(r.resid, 512 - 36);
+	/* any other status, without sense data */
+	fake.status = 0x18;
+	r = gscsi_request(f, LUN(0), CDB(0), 0, 0);
+	assert_int_equal(r.status, 0x18);
+	assert_int_equal(r.sense_len, 0);
+	assert_int_equal(fake.calls, 5);
+}
+
+static void does_not_pass(void **state)
+{
+	struct gscsi *f = *state;
+	static const uint8_t ops[] = { 0x5e, 0x5f, 0x16, 0x17, 0x56, 0x57, 0x3b, 0x04,
+				       0x83, 0x84, 0x7f, 0xa3, 0xa1, 0x85, 0xc0, 0xff };
+
+	fake.calls = 0;
+	for (size_t i = 0; i < sizeof(ops); i++)
+		gscsi_fails(f, LUN(0), CDB(ops[i]), 0x052000);
+	/* data that goes the wrong way, more than the host takes, an obsolete bit */
+	gscsi_add_request(f, LUN(0), CDB(0x28), 512, 0);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	assert_int_equal(gscsi_response(f).sense[12], 0x24);
+	gscsi_add_request(f, LUN(0), CDB(0x2a), 0, 512);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	assert_int_equal(gscsi_response(f).sense[12], 0x24);
+	gscsi_add_request(f, LUN(0), CDB(0x2a), 512 * KIB + 1, 0);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	assert_int_equal(gscsi_response(f).sense[12], 0x24);
+	gscsi_fails(f, LUN(0), CDB(0x35, 0, 0, 0, 0, 0, 0, 0, 0, 4), 0x052400);
+	/* which units there are is the target's to say */
+	gscsi_good(f, LUN(0), CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0), 0, 256, 256 - 24);
+	assert_int_equal(f->fb.mem[DATA + 3], 16);
+	assert_int_equal(fake.calls, 0);
+}
+
+static bool noticed(void *arg)
+{
+	struct gscsi *f = arg;
+
+	fake_board_watched(&f->fb);
+	return f->fb.nnotices > 0;
+}
+
+static void what_the_host_cannot_do(void **state)
+{
+	struct gscsi *f = *state;
+
+	fake.error = -EPERM; /* the kernel's own table */
+	gscsi_fails(f, LUN(0), CDB(0x35), 0x052000);
+	fake_board_run(&f->fb);
+	fake_board_watched(&f->fb);
+	assert_int_equal(f->fb.nnotices, 0);
+	fake.error = -ENODEV;
+	gscsi_fails(f, LUN(0), CDB(0x35), 0x044400);
+	fake_board_run_until(&f->fb, noticed, f);
+	assert_string_equal(f->fb.notice,
+			    "disk-error: disk 'tape': read at byte 0: No such device");
+	fake.error = 0;
+	fake.host_status = 3; /* DID_TIME_OUT */
+	gscsi_fails(f, LUN(0), CDB(0x35), 0x044400);
+}
+
+/* A driver must not be told of more than the host's queue takes. */
+static void limits_are_the_hosts(void **state)
+{
+	struct gscsi *f = *state;
+	uint8_t page[64] = { 0, 0xb0, 0, 60 };
+
+	assert_int_equal(
+		fake_mmio_read(&f->fb,
+			       f->g.device + offsetof(struct virtio_scsi_config, max_sectors), 4),
+		1024);
+	fake.in = page;
+	fake.in_len = sizeof(page);
+	gscsi_good(f, LUN(0), CDB(0x12, 1, 0xb0, 0, 64), 0, 64, 0);
+	assert_int_equal(scsi_get32(f->fb.mem + DATA + 8), 1024);
+	scsi_put32(page + 8, 0x10000);
+	gscsi_good(f, LUN(0), CDB(0x12, 1, 0xb0, 0, 64), 0, 64, 0);
+	assert_int_equal(scsi_get32(f->fb.mem + DATA + 8), 1024);
+	scsi_put32(page + 8, 8);
+	gscsi_good(f, LUN(0), CDB(0x12, 1, 0xb0, 0, 64), 0, 64, 0);
+	assert_int_equal(scsi_get32(f->fb.mem + DATA + 8), 8);
+	scsi_put32(page + 8, 0x10000); /* and nothing else is touched */
+	gscsi_good(f, LUN(0), CDB(0x12, 1, 0xb1, 0, 64), 0, 64, 0);
+	assert_int_equal(scsi_get32(f->fb.mem + DATA + 8), 0x10000);
+}
+
+/* As the worker does when it is kicked, without its loop: so the device's thread does not get to it. */
+static void serve(struct gscsi *f, unsigned int q)
+{
+	struct virtio_dev *v = &gscsi_vscsi(f)->v;
+
+	virtio_begin(v, q);
+	v->ops->kick(v, q);
+}
+
+static void add_not_begun(struct gscsi *f)
+{
+	gscsi_add_request(f, LUN(0), CDB(0), 0, 0);
+	serve(f, VSCSI_REQUESTS);
+	assert_int_equal(gscsi_response(f).response, 0xee);
+}
+
+/* What the device has not begun: over a stop, aborted, with its driver, with the unit */
+static void not_yet_begun(void **state)
+{
+	struct gscsi *f = *state;
+	struct scsi_unit *u = gscsi_vscsi(f)->target->units[0];
+	struct err e;
+
+	fake.calls = 0;
+	add_not_begun(f);
+	f->dev->class->stop(f->dev);
+	assert_non_null(u->held.first);
+	f->dev->class->start(f->dev);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	assert_int_equal(gscsi_response(f).status, 0);
+	assert_int_equal(fake.calls, 1);
+	add_not_begun(f);
+	gscsi_add_tmf(f, VIRTIO_SCSI_T_TMF_ABORT_TASK, LUN(0), 42);
+	serve(f, VSCSI_CONTROL);
+	assert_int_equal(gscsi_response(f).response, VIRTIO_SCSI_S_ABORTED);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	gscsi_collect(f, VSCSI_CONTROL, 0);
+	add_not_begun(f);
+	assert_true(guest_virtio_start(&f->g, FEATURES, 3));
+	fake_board_run(&f->fb);
+	assert_int_equal(gscsi_response(f).response, 0xee);
+	assert_null(u->held.first);
+	add_not_begun(f);
+	assert_int_equal(f->dev->class->unit_remove(f->dev, "tape", &e), 0);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	assert_int_equal(gscsi_response(f).sense[12], 0x25);
+	assert_int_equal(fake.calls, 1);
+}
+
+/* --- the thread -------------------------------------------------------------------------------------------- */
+
+struct thread_test {
+	uv_loop_t loop;
+	struct worker *worker;
+	struct scsi_host *host;
+	int go[2]; /* a byte lets the device end a command */
+	int begun[2];
+	unsigned int ended, batches;
+	struct scsi_task tasks[3];
+};
+
+static int slow_io(void *arg, struct sg_io_hdr *hdr)
+{
+	struct thread_test *t = arg;
+	char c = 0;
+
+	(void)hdr;
+	if (write(t->begun[1], &c, 1) != 1 || read(t->go[0], &c, 1) != 1)
+		return -EIO;
+	return 0;
+}
+
+static void task_ended(void *arg, struct scsi_task *task)
+{
+	struct thread_test *t = arg;
+
+	(void)task;
+	t->ended++;
+}
+
+static void batch_done(void *arg)
+{
+	((struct thread_test *)arg)->batches++;
+}
+
+static void wait_begun(struct thread_test *t)
+{
+	char c;
+
+	assert_int_equal(read(t->begun[0], &c, 1), 1);
+}
+
+/* The loop goes on while the device takes its time; a stop waits for what has begun, and gives the rest back. */
+static void a_thread_waits(void **state)
+{
+	struct thread_test t = { 0 };
+	struct scsi_task *left;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(pipe(t.go) | pipe(t.begun) | uv_loop_init(&t.loop), 0);
+	assert_int_equal(worker_new("scsi", NULL, NULL, &t.worker, &e), 0);
+	assert_int_equal(scsi_host_new(dup(t.go[0]), t.worker, &t.host, &e), 0);
+	scsi_host_set_io(t.host, slow_io, &t);
+	assert_int_equal(scsi_host_attach(t.host, &t.loop, task_ended, batch_done, &t), 0);
+	for (int i = 0; i < 3; i++)
+		assert_true(scsi_host_start(t.host, &t.tasks[i]));
+	wait_begun(&t);
+	uv_run(&t.loop, UV_RUN_NOWAIT);
+	assert_int_equal(t.ended, 0);
+	assert_false(scsi_host_take_back(t.host, &t.tasks[0])); /* it has begun */
+	assert_int_equal(write(t.go[1], "g", 1), 1);
+	while (!t.ended)
+		uv_run(&t.loop, UV_RUN_ONCE);
+	assert_int_equal(t.batches, 1);
+	wait_begun(&t);
+	assert_true(scsi_host_take_back(t.host, &t.tasks[2]));
+	assert_true(scsi_host_start(t.host, &t.tasks[2]));
+	assert_int_equal(write(t.go[1], "gg", 2), 2);
+	scsi_host_detach(t.host, &left);
+	/* the second has ended; the third was begun, too, or is given back */
+	assert_int_equal(t.ended, left ? 2 : 3);
+	assert_true(!left || (left == &t.tasks[2] && !left->next));
+	scsi_host_free(t.host);
+	worker_free(t.worker);
+	uv_run(&t.loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&t.loop), 0);
+	for (int i = 0; i < 2; i++) {
+		close(t.go[i]);
+		close(t.begun[i]);
+	}
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, gscsi_teardown)
+	const struct CMUnitTest tests[] = {
+		T(passes_and_comes_back), T(does_not_pass), T(what_the_host_cannot_do),
+		T(limits_are_the_hosts),  T(not_yet_begun), cmocka_unit_test(a_thread_waits),
+	};
+#undef T
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A SCSI device of the host as a unit: its commands are the device's to carry out, by SG_IO (the kernel's
+ * scsi/sg.h), which blocks: so one thread each does nothing else, one command after the other. What passes is a table.
+ *
+ *	scsi_host_new(fd, worker, &h, e);
+ *	scsi_host_attach(h, loop, ended, unit);		to detach, on the loop's thread
+ *	scsi_host_start(h, &task);			-> ended(unit, &task), with its status and sense data
+ */
+#ifndef VMM_SCSI_HOST_H
+#define VMM_SCSI_HOST_H
+
+#include <scsi/sg.h>
+#include "vmm/scsi/scsi.h"
+#include "vmm/worker.h"
+
+struct scsi_host;
+
+/* fd: a SCSI block or generic device, open for writing; taken, also after a failure. worker: of its own; borrowed. */
+int scsi_host_new(int take_fd, struct worker *worker, struct scsi_host **ret_host, struct err *e);
+void scsi_host_free(struct scsi_host *h); /* detached; NULL is fine */
+/* Instead of ioctl(2), for tests: 0 or -errno. */
+void scsi_host_set_io(struct scsi_host *h, int (*io)(void *arg, struct sg_io_hdr *hdr), void *arg);
+uint32_t scsi_host_max_bytes(const struct scsi_host *h); /* that one command may move */
+
+/* ended: t->host_error is 0, or -errno where the host could not have it done at all. */
+int scsi_host_attach(struct scsi_host *h, uv_loop_t *loop,
+		     void (*ended)(void *arg, struct scsi_task *t), void (*batch_done)(void *arg),
+		     void *arg);
+/* What the device has begun ends first; *ret_left: a list, by next, of what it has not. */
+void scsi_host_detach(struct scsi_host *h, struct scsi_task **ret_left);
+/* False: the command does not pass; the task is the caller's, and has its sense data. */
+bool scsi_host_start(struct scsi_host *h, struct scsi_task *t);
+/* Not yet begun: it is the caller's again. */
+bool scsi_host_take_back(struct scsi_host *h, struct scsi_task *t);
+
+#endif
