@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * A SCSI controller and a guest that drives its queues: the input says what the guest and the host do, one after the other.
- * Disks come and go, have limits, fail, and are held where their configuration says so. As long as the guest keeps to the
+ * Disks come and go, have limits, fail, and are held where their configuration says so; one is a device of the host, which
+ * answers as the input says. As long as the guest keeps to the
  * protocol, so does the device: each request comes back once, with a response, and nothing is written behind its buffers.
  * Once the host is well again, nothing is left unanswered.
  */
+#include <errno.h>
 #include <linux/virtio_config.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,8 @@
 #include "lib/json.h"
 #include "tests/unit/guest_virtio.h"
 #include "vmm/devices.h"
+#include "vmm/scsi/host.h"
+#include "vmm/scsi/unit.h"
 #include "vmm/virtio/scsi_impl.h"
 
 #define FUZZ_SLOT 3
@@ -80,6 +84,28 @@ static void fuzz_fds(struct fuzz *f, struct fdset *fds, unsigned int n)
 		fdset_add(fds, dup(f->fd));
 }
 
+/* The device of the host: it fills what it is given, and nothing behind it. */
+static int fuzz_sg_io(void *arg, struct sg_io_hdr *hdr)
+{
+	struct fuzz *f = arg;
+	uint32_t how = fuzz_take(f, 1);
+	const struct iovec *iov = hdr->dxferp;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < hdr->iovec_count; i++) {
+		if (hdr->dxfer_direction == SG_DXFER_FROM_DEV)
+			memset(iov[i].iov_base, (int)how, iov[i].iov_len);
+		n += (unsigned int)iov[i].iov_len;
+	}
+	if (n != hdr->dxfer_len || n > 512 * KIB || hdr->cmd_len > 16)
+		__builtin_trap();
+	hdr->resid = (int)fuzz_take(f, 1) - 8;
+	hdr->status = how & 0x40 ? 2 : (uint8_t)(how & 0xa);
+	hdr->sb_len_wr = how & 0x40 ? (unsigned char)fuzz_take(f, 1) : 0;
+	hdr->host_status = how & 0x20 ? 3 : 0;
+	return how == 0xff ? -EIO : 0;
+}
+
 static void fuzz_init(struct fuzz *f)
 {
 	AUTO_JSON struct json_object *o = fuzz_json(
@@ -87,8 +113,8 @@ static void fuzz_init(struct fuzz *f)
 		"{\"id\":\"a\",\"lun\":0,\"path\":{\"fd\":0},\"on_error\":\"stop\"},"
 		"{\"id\":\"b\",\"lun\":1,\"path\":{\"fd\":1},\"ops_per_second\":5000,"
 		"\"burst_ms\":1,\"cache\":\"writethrough\"},"
-		"{\"id\":\"c\",\"lun\":2,\"kind\":\"cdrom\",\"path\":{\"fd\":2},\"readonly\":true}]"
-		"}");
+		"{\"id\":\"c\",\"lun\":2,\"kind\":\"cdrom\",\"path\":{\"fd\":2},\"readonly\":true},"
+		"{\"id\":\"f\",\"lun\":5,\"kind\":\"passthrough\",\"path\":{\"fd\":3}}]}");
 	struct fdset fds;
 
 	f->fd = memfd_create("disk", MFD_CLOEXEC);
@@ -96,12 +122,14 @@ static void fuzz_init(struct fuzz *f)
 		abort();
 	fake_board_init(&f->fb, MIB);
 	f->fb.log.fd = -1;
-	f->fb.board.caged = true; /* no ring: what is done is done at once */
 	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
-	fuzz_fds(f, &fds, 3);
+	fuzz_fds(f, &fds, 4);
 	if (device_new(&f->fb.board, o, &fds, &f->dev, NULL) < 0)
 		abort();
 	fdset_fini(&fds);
+	f->fb.board.caged = true; /* what comes later has no ring: both are seen */
+	scsi_host_set_io(container_of(f->dev, struct vscsi, v.dev)->target->units[5]->host,
+			 fuzz_sg_io, f);
 	f->dev->class->reset(f->dev);
 	f->dev->class->start(f->dev);
 }
@@ -156,7 +184,7 @@ static void fuzz_disk_comes(struct fuzz *f)
 
 static void fuzz_disk_goes(struct fuzz *f)
 {
-	const char id[] = { (char)('a' + fuzz_take(f, 1) % 5), '\0' };
+	const char id[] = { (char)('a' + fuzz_take(f, 1) % 6), '\0' };
 	struct err e = { 0 };
 
 	(void)!f->dev->class->unit_remove(f->dev, id, &e);
