@@ -13,6 +13,7 @@ static volatile struct {
 int guest_main(const struct start_info *si)
 {
 	struct cpuid c = cpuid(0x40000000, 0);
+	bool invariant;
 
 	(void)si;
 	CHECK_EQ(c.ebx, 0x4b4d564b);
@@ -20,7 +21,11 @@ int guest_main(const struct start_info *si)
 	CHECK_EQ(c.edx, 0x4d);
 	CHECK(c.eax >= 0x40000001);
 	CHECK(cpuid(0x40000001, 0).eax & 1 << 3); /* CLOCKSOURCE2 */
-	CHECK(cpuid(1, 0).ecx & 1 << 21);	  /* x2APIC */
+	/* what is promised of the TSC is promised altogether, or not at all */
+	invariant = cpuid(0x80000000, 0).eax >= 0x80000007 && cpuid(0x80000007, 0).edx & 1 << 8;
+	CHECK_EQ(!!(cpuid(0x40000001, 0).eax & 1 << 24), invariant);
+	CHECK(invariant || !(cpuid(1, 0).ecx & 1 << 24));
+	CHECK(cpuid(1, 0).ecx & 1 << 21); /* x2APIC */
 	wrmsr(0x4b564d01, (uint64_t)&clock | 1);
 	(void)inb(0x80); /* an exit, after which KVM has filled it */
 	CHECK(clock.version && !(clock.version & 1));

@@ -39,6 +39,7 @@ static struct kvm_cpuid2 *cpuid_host(bool amd)
 		{ .function = 0x40000000, .eax = 0x40000001, .ebx = 0x4b4d564b },
 		{ .function = 0x40000001, .eax = 0x01007efb },
 		{ .function = 0x80000001, .ecx = 0xffffffff },
+		{ .function = 0x80000007, .edx = 0x100 },
 		{ .function = 0x80000008, .eax = 0x3028, .ecx = 0x700f },
 		{ .function = 0x8000001e, .eax = 9, .ebx = 0x109, .ecx = 3 },
 	};
@@ -127,6 +128,32 @@ static void cpuid_features(void **state)
 	assert_int_equal(cpu_edit_cpuid(c, &t), 0);
 	assert_false(cpuid_get(c, 1, 0)->ecx & BIT(24));
 	free(c);
+}
+
+/* A TSC whose pace changes, or that stops: nobody may count on it, and KVM's clock is all that is left. */
+static void cpuid_varying_tsc(void **state)
+{
+	const struct cpu_topology t = { .nvcpus = 2, .tsc_khz = 2500000, .tsc_deadline = true };
+	const bool there[] = { true, false };
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_SIZE(there); k++) {
+		struct kvm_cpuid2 *c = cpuid_host(false);
+
+		for (uint32_t i = 0; i < c->nent; i++)
+			if (c->entries[i].function == 0x80000007) {
+				/* the leaf without the bit; or no such leaf */
+				c->entries[i].edx = 0xfffffeff;
+				if (!there[k])
+					c->entries[i].function = 0x80000006;
+			}
+		assert_int_equal(cpu_edit_cpuid(c, &t), 0);
+		assert_false(cpuid_get(c, 1, 0)->ecx & BIT(24));
+		assert_int_equal(cpuid_get(c, 0x40000001, 0)->eax, 0x00007efb);
+		for (uint32_t i = 0; i < c->nent; i++)
+			assert_int_not_equal(c->entries[i].function, 0x15);
+		free(c);
+	}
 }
 
 static void cpuid_amd(void **state)
@@ -476,6 +503,7 @@ int main(void)
 		cmocka_unit_test(cpuid_topology),
 		cmocka_unit_test(cpuid_one_cpu),
 		cmocka_unit_test(cpuid_features),
+		cmocka_unit_test(cpuid_varying_tsc),
 		cmocka_unit_test(cpuid_amd),
 		cmocka_unit_test(cpuid_full),
 		cmocka_unit_test(tables_identity),

@@ -38,8 +38,9 @@ void cpu_support_fini(struct cpu_support *s); /* also of what is all zero */
 int cpu_edit_cpuid(struct kvm_cpuid2 *c, const struct cpu_topology *t);
 /*
  * CPUID of one vCPU from what is supported: APIC id and topology (leaves 1, 4, 0xb, 0x1f,
- * 0x8000001e, 0x80000008: one socket, one thread a core), x2APIC, TSC deadline timer, hypervisor bit,
- * kvm-clock leaves (0x40000000, 0x40000001), TSC frequency (0x15) where KVM knows it.
+ * 0x8000001e, 0x80000008: one socket, one thread a core), x2APIC, hypervisor bit, kvm-clock leaves
+ * (0x40000000, 0x40000001). On a host whose TSC is invariant (0x80000007) also what builds on that: the TSC
+ * deadline timer, the TSC's frequency (0x15) where KVM knows it, and kvm-clock's stable bit.
  */
 int cpu_set_cpuid(const struct cpu_support *s, int vcpu_fd, unsigned int vcpu, unsigned int nvcpus,
 		  struct err *e);

@@ -3,6 +3,10 @@
  * CPUID: what KVM supports, with the topology of our machine: one package, one thread a core. Intel SDM
  * vol. 2A, "CPUID"; AMD APM vol. 3, appendix E; kvm-clock: Linux Documentation/virt/kvm/x86/cpuid.rst.
  * Nested virtualization is left out. On the control loop, before a vCPU first runs.
+ *
+ * Time: where the host's TSC goes at one pace in all states ("invariant", leaf 0x80000007), a guest may take it for a
+ * clock. Elsewhere it gets kvm-clock alone, which KVM corrects, and no promise about the TSC: no deadline timer, no
+ * frequency, no stable bit.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -22,13 +26,16 @@
 #define CPUID_1_ECX_TSC_DEADLINE BIT(24)
 #define CPUID_1_ECX_HYPERVISOR BIT(31)
 #define CPUID_1_EDX_HTT BIT(28)
+#define CPUID_KVM_EAX_CLOCK_STABLE BIT(24) /* KVM_FEATURE_CLOCKSOURCE_STABLE_BIT */
 #define CPUID_80000001_ECX_CMP_LEGACY BIT(1)
 #define CPUID_80000001_ECX_SVM BIT(2)
+#define CPUID_80000007_EDX_INVARIANT_TSC BIT(8)
 
 struct cpuid_ctx {
 	const struct cpu_topology *t;
 	unsigned int shift; /* bits of the APIC id that number the cores of the package */
 	bool amd;
+	bool invariant_tsc;
 };
 
 static struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid2 *c, uint32_t function)
@@ -45,6 +52,13 @@ static bool cpuid_is_amd(struct kvm_cpuid2 *c)
 
 	/* "AuthenticAMD" and "HygonGenuine", by EBX */
 	return leaf && (leaf->ebx == 0x68747541 || leaf->ebx == 0x6f677948);
+}
+
+static bool cpuid_has_invariant_tsc(struct kvm_cpuid2 *c)
+{
+	const struct kvm_cpuid_entry2 *leaf = cpuid_find(c, 0x80000007);
+
+	return leaf && leaf->edx & CPUID_80000007_EDX_INVARIANT_TSC;
 }
 
 static uint32_t cpuid_max(struct kvm_cpuid2 *c)
@@ -70,7 +84,7 @@ static void cpuid_leaf1(struct kvm_cpuid_entry2 *l, const struct cpuid_ctx *x)
 	l->ebx |= (x->t->vcpu & 0xff) << 24 | MIN(1u << x->shift, 255u) << 16;
 	l->ecx &= ~CPUID_1_ECX_VMX;
 	l->ecx |= CPUID_1_ECX_X2APIC | CPUID_1_ECX_HYPERVISOR;
-	if (x->t->tsc_deadline)
+	if (x->t->tsc_deadline && x->invariant_tsc)
 		l->ecx |= CPUID_1_ECX_TSC_DEADLINE;
 	else
 		l->ecx &= ~CPUID_1_ECX_TSC_DEADLINE;
@@ -101,6 +115,10 @@ static void cpuid_edit(struct kvm_cpuid_entry2 *l, const struct cpuid_ctx *x)
 	case 4:
 	case 0x8000001d:
 		cpuid_cache(l, x);
+		break;
+	case 0x40000001:
+		if (!x->invariant_tsc)
+			l->eax &= ~CPUID_KVM_EAX_CLOCK_STABLE;
 		break;
 	case 0x80000001:
 		l->ecx &= ~(CPUID_80000001_ECX_SVM | CPUID_80000001_ECX_CMP_LEGACY);
@@ -166,12 +184,14 @@ static int cpuid_add_tsc(struct kvm_cpuid2 *c, const struct cpuid_ctx *x)
 				      .ecx = CPUID_LAPIC_HZ };
 
 	cpuid_remove(c, 0x15);
-	return x->t->tsc_khz ? cpuid_add(c, &l) : 0;
+	return x->t->tsc_khz && x->invariant_tsc ? cpuid_add(c, &l) : 0;
 }
 
 int cpu_edit_cpuid(struct kvm_cpuid2 *c, const struct cpu_topology *t)
 {
-	struct cpuid_ctx x = { .t = t, .amd = cpuid_is_amd(c) };
+	struct cpuid_ctx x = { .t = t,
+			       .amd = cpuid_is_amd(c),
+			       .invariant_tsc = cpuid_has_invariant_tsc(c) };
 	uint32_t max = cpuid_max(c);
 	int r = 0;
 
