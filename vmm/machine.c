@@ -241,6 +241,23 @@ int machine_start(struct machine *m, struct err *e)
 	return 0;
 }
 
+/* The guest's time is worth a line in the log, not a pause that fails. */
+static void machine_stop_guestclock(struct machine *m)
+{
+	struct err e;
+
+	if (guestclock_stop(&m->guestclock, m->kvm.vm_fd, &m->vcpus, &e) < 0)
+		log_limited(m->log, &m->log_limit, "%s: pause: %s", m->config.name, e.msg);
+}
+
+static void machine_go_guestclock(struct machine *m)
+{
+	struct err e;
+
+	if (guestclock_go(&m->guestclock, m->kvm.vm_fd, &m->vcpus, &e) < 0)
+		log_limited(m->log, &m->log_limit, "%s: resume: %s", m->config.name, e.msg);
+}
+
 int machine_pause(struct machine *m, struct err *e)
 {
 	if (m->state == MACHINE_PAUSED)
@@ -251,6 +268,7 @@ int machine_pause(struct machine *m, struct err *e)
 		vcpus_release(&m->vcpus);
 		return err_set(e, ERR_TIMEOUT, "a vCPU did not stop within %d ms", MACHINE_HOLD_MS);
 	}
+	machine_stop_guestclock(m);
 	machine_devices_stop(m);
 	m->state = MACHINE_PAUSED;
 	return 0;
@@ -262,6 +280,7 @@ int machine_resume(struct machine *m, struct err *e)
 		return 0;
 	if (m->state != MACHINE_PAUSED)
 		return machine_wrong_state(m, "resume", e);
+	machine_go_guestclock(m);
 	vcpus_note_pause(&m->vcpus);
 	machine_run(m);
 	return 0;
@@ -300,8 +319,12 @@ int machine_reset(struct machine *m, struct err *e)
 		machine_end(m, LASTWORDS_FAULT, 0, msg);
 		return r;
 	}
+	/* the reset has set them, from which on they stand still, or do not */
+	guestclock_forget(&m->guestclock);
 	if (runs)
 		machine_run(m);
+	else
+		machine_stop_guestclock(m);
 	m->ops->event(m->arg, "reset", NULL);
 	return 0;
 }

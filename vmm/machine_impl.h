@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include "vmm/board.h"
 #include "vmm/device.h"
+#include "vmm/guestclock.h"
 #include "vmm/irq.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
@@ -63,6 +64,7 @@ struct machine {
 	struct worker *shared_worker;		     /* one of them */
 	unsigned int nworkers;
 	struct vcpus vcpus;
+	struct guestclock guestclock;
 	atomic_bool slots_gone; /* the guest has let functions go: machine_unplug_gone */
 	_Atomic uint64_t marks[MACHINE_MARKS]; /* microseconds; each is set once */
 	bool kick_told;

@@ -337,6 +337,108 @@ static void pause_stops_and_resume_goes_on(void **state)
 	assert_int_equal(f.words.reason, LASTWORDS_KILLED);
 }
 
+#define HOUR_NS (3600 * 1000000000ull)
+
+static uint64_t fixture_kvmclock(const struct fixture *f)
+{
+	struct kvm_clock_data d = { 0 };
+
+	assert_int_equal(ioctl(f->machine->kvm.vm_fd, KVM_GET_CLOCK, &d), 0);
+	return d.clock;
+}
+
+static uint64_t fixture_tsc(const struct fixture *f, unsigned int vcpu)
+{
+	union {
+		struct kvm_msrs m;
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} u = { .m = { .nmsrs = 1 } };
+
+	u.m.entries[0].index = 0x10;
+	assert_int_equal(ioctl(f->machine->vcpus.list[vcpu].fd, KVM_GET_MSRS, &u), 1);
+	return u.m.entries[0].data;
+}
+
+/* As if an hour had passed since the machine was paused */
+static void fixture_pass_an_hour(const struct fixture *f)
+{
+	struct kvm_clock_data d = { .clock = fixture_kvmclock(f) + HOUR_NS };
+
+	assert_int_equal(ioctl(f->machine->kvm.vm_fd, KVM_SET_CLOCK, &d), 0);
+}
+
+/* The same for the TSCs; ticks: of an hour. False: they cannot be set here. */
+static bool fixture_pass_ticks(const struct fixture *f, uint64_t ticks)
+{
+	uint64_t offset, before = fixture_tsc(f, 0);
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL,
+					.attr = KVM_VCPU_TSC_OFFSET,
+					.addr = (uintptr_t)&offset };
+
+	for (unsigned int i = 0; i < f->machine->vcpus.n; i++) {
+		if (ioctl(f->machine->vcpus.list[i].fd, KVM_GET_DEVICE_ATTR, &attr))
+			return false;
+		offset += ticks;
+		assert_int_equal(ioctl(f->machine->vcpus.list[i].fd, KVM_SET_DEVICE_ATTR, &attr),
+				 0);
+	}
+	return fixture_tsc(f, 0) - before >= ticks;
+}
+
+/* An hour's pause is none for the guest, nor does it come back with the next one. */
+static void an_hour_of_pause_is_not_seen(void **state)
+{
+	struct fixture f;
+	uint64_t ns;
+
+	(void)state;
+	for (int reset = 0; reset < 2; reset++) {
+		fixture_start(&f, (&(struct options){ .vcpus = 2 }), guest_count);
+		fixture_until_counting(&f);
+		assert_int_equal(machine_pause(f.machine, NULL), 0);
+		if (reset) /* while it is paused: the clock stands still from then on */
+			assert_int_equal(machine_reset(f.machine, NULL), 0);
+		ns = fixture_kvmclock(&f);
+		fixture_pass_an_hour(&f);
+		assert_true(fixture_kvmclock(&f) >= ns + HOUR_NS);
+		for (unsigned int i = 0; i < 2; i++) {
+			assert_int_equal(machine_resume(f.machine, NULL), 0);
+			fixture_until_counting(&f);
+			assert_int_equal(machine_pause(f.machine, NULL), 0);
+			assert_true(fixture_kvmclock(&f) + HOUR_NS / 60 - ns < HOUR_NS / 30);
+		}
+		fixture_fini(&f);
+	}
+}
+
+static void an_hour_of_pause_is_not_counted(void **state)
+{
+	uint64_t tsc, hour;
+	struct fixture f;
+	bool counted;
+	int khz;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ .vcpus = 2 }), guest_count);
+	fixture_until_counting(&f);
+	assert_int_equal(machine_pause(f.machine, NULL), 0);
+	khz = ioctl(f.machine->vcpus.list[0].fd, KVM_GET_TSC_KHZ, 0);
+	assert_true(khz > 0);
+	hour = (uint64_t)khz * 3600 * 1000;
+	tsc = fixture_tsc(&f, 0);
+	counted = fixture_pass_ticks(&f, hour);
+	for (unsigned int i = 0; i < 2 && counted; i++) {
+		assert_int_equal(machine_resume(f.machine, NULL), 0);
+		fixture_until_counting(&f);
+		assert_int_equal(machine_pause(f.machine, NULL), 0);
+		assert_true(fixture_tsc(&f, 0) + hour / 60 - tsc < hour / 30);
+		assert_true(fixture_tsc(&f, 1) + hour / 60 - tsc < hour / 30);
+	}
+	fixture_fini(&f);
+	if (!counted)
+		SKIP_BECAUSE("this KVM does not set a guest's TSC (KVM_VCPU_TSC_OFFSET)");
+}
+
 static void a_halted_guest_can_be_paused(void **state)
 {
 	struct fixture f;
@@ -805,6 +907,8 @@ int main(void)
 		cmocka_unit_test(a_reset_clears_the_bss),
 		cmocka_unit_test(a_reset_loop_is_throttled),
 		cmocka_unit_test(pause_stops_and_resume_goes_on),
+		cmocka_unit_test(an_hour_of_pause_is_not_seen),
+		cmocka_unit_test(an_hour_of_pause_is_not_counted),
 		cmocka_unit_test(a_halted_guest_can_be_paused),
 		cmocka_unit_test(the_kernels_irqchip_works_too),
 		cmocka_unit_test(an_eventfd_holds_a_line),
