@@ -326,6 +326,21 @@ static void alarm_interrupt(void **state)
 	assert_false(irq(f));
 }
 
+/* Time goes on in a pause, timers do not: what was missed comes with the resume. */
+static void alarm_of_a_pause(void **state)
+{
+	struct fixture *f = *state;
+
+	out(f, SEC_AL, 0x05);
+	out(f, MIN_AL, 0x00);
+	out(f, HOUR_AL, 0x14);
+	out(f, B, 0x22);
+	f->fb.realtime_ns += 3600 * S;
+	assert_false(irq(f));
+	f->d->class->start(f->d);
+	assert_true(irq(f));
+}
+
 /* The RESET pin clears enables and flags; RAM and time stay */
 static void reset_pin(void **state)
 {
@@ -395,6 +410,7 @@ int main(void)
 		T(update_interrupt),
 		T(periodic_interrupt),
 		T(alarm_interrupt),
+		T(alarm_of_a_pause),
 		T(reset_pin),
 		T(host_clock_set_back),
 		T(nonsense_values),

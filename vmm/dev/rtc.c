@@ -417,6 +417,12 @@ static void rtc_reset(struct device *d)
 	rtc_update(r);
 }
 
+/* A pause stops the timers and not the time: what it was armed for may have passed. */
+static void rtc_start(struct device *d)
+{
+	rtc_update(container_of(d, struct rtc, dev));
+}
+
 static int rtc_init(struct device *d, struct err *e)
 {
 	struct rtc *r = container_of(d, struct rtc, dev);
@@ -463,6 +469,7 @@ const struct device_class rtc_class = {
 	.cfg_size = sizeof(struct rtc_cfg),
 	.cfg_fields = rtc_fields,
 	.init = rtc_init,
+	.start = rtc_start,
 	.reset = rtc_reset,
 	.fini = rtc_fini,
 };
