@@ -444,6 +444,39 @@ static void regs_used(void **state)
 	assert_int_equal(regs_run(f, &pvh, code, sizeof(code)), 0x6000);
 }
 
+/* Where a guest wakes up: no stack, no tables, but the state after RESET, and a code segment. */
+static void regs_wake(void **state)
+{
+	/* mov ax, cs; shl eax, 16; call the next; pop ax; out 0xf4, eax */
+	static const uint8_t real[] = { 0x8c, 0xc8, 0x66, 0xc1, 0xe0, 0x10, 0xe8,
+					0x00, 0x00, 0x58, 0x66, 0xe7, 0xf4 };
+	/* mov eax, cr0; out 0xf4, eax */
+	static const uint8_t protected[] = { 0x0f, 0x20, 0xc0, 0xe7, 0xf4 };
+	const struct boot_entry linux64 = { BOOT_LINUX64, 0x100000, 0x7000 };
+	const struct boot_entry wake = { BOOT_WAKE_REAL, 0x9a123, 0 };
+	const struct boot_entry flat = { BOOT_WAKE_PROTECTED, 0x123456, 0 };
+	struct fixture *f = *state;
+	struct kvm_sregs s;
+
+	regs_reset_both(f, &linux64, true);
+	regs_set_msr(f->cpu[0], 0xc0000102, 0xffff888000000000);
+	memset(f->ram + MAP_GDT, 0xee, 64);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(cpu_reset(f->cpu[i], i, &wake, false, &f->e), 0);
+	regs_expect_common(f);
+	assert_int_equal(regs_msr(f->cpu[0], 0xc0000102), 0);
+	assert_int_equal(ioctl(f->cpu[0], KVM_GET_SREGS, &s), 0);
+	assert_int_equal(s.cr0, 0x10);
+	assert_int_equal(s.apic_base, 0xfee00900);
+	assert_int_equal(ioctl(f->cpu[1], KVM_GET_SREGS, &s), 0);
+	assert_int_equal(s.cs.selector, 0xf000);
+	assert_int_equal(regs_run(f, &wake, real, sizeof(real)), 0x9a12000c);
+	assert_int_equal(cpu_reset(f->cpu[0], 0, &flat, false, &f->e), 0);
+	assert_int_equal(regs_run(f, &flat, protected, sizeof(protected)) & 0x80000001, 1);
+	/* nothing was written where the guest has its own */
+	assert_int_equal(f->ram[MAP_GDT + 0x10], 0xee);
+}
+
 #define REGS_TEST(f) cmocka_unit_test_setup_teardown(f, regs_setup, regs_teardown)
 
 /* --- the list that vmd hands over -------------------------------------------------------------- */
@@ -511,6 +544,7 @@ int main(void)
 		REGS_TEST(regs_linux64),
 		REGS_TEST(regs_platform),
 		REGS_TEST(regs_used),
+		REGS_TEST(regs_wake),
 	};
 
 	return cmocka_run_group_tests_name("cpu", tests, NULL, NULL);

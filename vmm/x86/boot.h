@@ -17,7 +17,12 @@ struct boot_config {
 	bool fresh;    /* memory from 1 MiB on is zero: it need not be touched to be cleared */
 };
 
-enum boot_protocol { BOOT_LINUX64, BOOT_PVH };
+enum boot_protocol {
+	BOOT_LINUX64,
+	BOOT_PVH,
+	BOOT_WAKE_REAL, /* not a boot: after S3, at a physical address below 1 MiB in real mode */
+	BOOT_WAKE_PROTECTED, /* in 32-bit mode, flat, without tables */
+};
 
 struct boot_entry {
 	enum boot_protocol protocol;

@@ -2,7 +2,7 @@
 /*
  * A vCPU's registers at boot and after a reset. The state after RESET: Intel SDM vol. 3A, table 9-1; the
  * boot processor at a kernel's entry: Linux Documentation/arch/x86/boot.rst, "64-bit Boot Protocol", or
- * Xen docs/misc/pvh.pandoc. On the control loop while the vCPU does not run.
+ * Xen docs/misc/pvh.pandoc; at a waking vector: ACPI 6.4, section 5.2.10. On the control loop while the vCPU does not run.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -153,6 +153,28 @@ static void regs_reset_sregs(struct kvm_sregs *s)
 	s->cr0 = REGS_CR0_ET | REGS_CR0_NW | REGS_CR0_CD;
 }
 
+/* What firmware leaves: caches on. CS:IP is the vector's paragraph and the rest. */
+static void regs_wake_sregs(struct kvm_sregs *s, const struct boot_entry *entry)
+{
+	regs_reset_sregs(s);
+	s->cs.base = entry->rip & ~0xfull;
+	s->cs.selector = (uint16_t)(entry->rip >> 4);
+	s->cr0 = REGS_CR0_ET;
+}
+
+/* The boot processor's. */
+static void regs_entry_sregs(struct kvm_sregs *s, const struct boot_entry *entry)
+{
+	if (entry->protocol == BOOT_WAKE_REAL) {
+		regs_wake_sregs(s, entry);
+		return;
+	}
+	regs_boot_sregs(s, entry);
+	/* where the GDT was is the guest's memory by now */
+	if (entry->protocol == BOOT_WAKE_PROTECTED)
+		s->gdt = (struct kvm_dtable){ 0 };
+}
+
 static int regs_set_sregs(int fd, unsigned int vcpu, const struct boot_entry *entry, struct err *e)
 {
 	struct kvm_sregs s = { .idt.limit = 0xffff };
@@ -161,7 +183,7 @@ static int regs_set_sregs(int fd, unsigned int vcpu, const struct boot_entry *en
 	s.apic_base = GMEM_LAPIC_BASE | REGS_APIC_BASE_ENABLE;
 	if (vcpu == 0) {
 		s.apic_base |= REGS_APIC_BASE_BSP;
-		regs_boot_sregs(&s, entry);
+		regs_entry_sregs(&s, entry);
 	} else {
 		regs_reset_sregs(&s);
 	}
@@ -170,18 +192,25 @@ static int regs_set_sregs(int fd, unsigned int vcpu, const struct boot_entry *en
 	return 0;
 }
 
+static void regs_entry_regs(struct kvm_regs *r, const struct boot_entry *entry)
+{
+	bool wakes = entry->protocol == BOOT_WAKE_REAL || entry->protocol == BOOT_WAKE_PROTECTED;
+
+	r->rip = entry->protocol == BOOT_WAKE_REAL ? entry->rip & 0xf : entry->rip;
+	if (!wakes)
+		r->rsp = r->rbp = MAP_BOOT_STACK;
+	if (entry->protocol == BOOT_LINUX64)
+		r->rsi = entry->param;
+	else if (entry->protocol == BOOT_PVH)
+		r->rbx = entry->param;
+}
+
 static int regs_set_regs(int fd, unsigned int vcpu, const struct boot_entry *entry, struct err *e)
 {
 	struct kvm_regs r = { .rflags = REGS_RFLAGS, .rip = 0xfff0 };
 
-	if (vcpu == 0) {
-		r.rip = entry->rip;
-		r.rsp = r.rbp = MAP_BOOT_STACK;
-		if (entry->protocol == BOOT_LINUX64)
-			r.rsi = entry->param;
-		else
-			r.rbx = entry->param;
-	}
+	if (vcpu == 0)
+		regs_entry_regs(&r, entry);
 	if (ioctl(fd, KVM_SET_REGS, &r) < 0)
 		return err_errno(e, "KVM_SET_REGS of vCPU %u", vcpu);
 	return 0;
