@@ -13,6 +13,7 @@
 
 struct board_watch;
 struct console;
+struct device;
 struct net_sys;
 struct pci_host;
 struct vfio_dma;
@@ -22,6 +23,8 @@ struct worker;
 /* What a guest, or the monitor on its behalf, asks of the machine. */
 enum board_event {
 	BOARD_SHUTDOWN, /* ACPI S5 */
+	BOARD_SUSPEND,	/* ACPI S3 */
+	BOARD_WAKE,	/* ended by something that the guest is to wake up for */
 	BOARD_RESET,	/* reset register, i8042, PCI 0xCF9 */
 	BOARD_EXIT,	/* debug port: code is the guest's exit status */
 	BOARD_FAULT,	/* the monitor cannot go on; see err */
@@ -118,9 +121,10 @@ struct board {
 	struct bus *pio, *mmio;
 	struct gmem_window pci64; /* for BARs of 64 bits */
 	bool caged; /* no thread and no ring can be made any more (seccomp.h), no limit read */
-	struct pci_host *pci;  /* set by the pci-host device, the first in every profile */
-	struct ioapic *ioapic; /* set by the ioapic device; NULL with the in-kernel one */
-	struct vfio_dma *vfio; /* what vfio-pci devices share; theirs; NULL without any */
+	struct pci_host *pci;	/* set by the pci-host device, the first in every profile */
+	struct device *acpi_pm; /* set by the acpi-pm device; NULL without */
+	struct ioapic *ioapic;	/* set by the ioapic device; NULL with the in-kernel one */
+	struct vfio_dma *vfio;	/* what vfio-pci devices share; theirs; NULL without any */
 	const struct vfio_sys *vfio_sys; /* VFIO in a unit test; NULL: the kernel's */
 	const struct net_sys *net_sys;	 /* the same of taps and vhost-net */
 	const struct log *log;

@@ -322,6 +322,13 @@ static int control_power_button(struct control *c, struct control_call *call,
 	return control_with_machine(c, machine_power_button, ret_result, e);
 }
 
+static int control_wakeup(struct control *c, struct control_call *call,
+			  struct json_object **ret_result, struct err *e)
+{
+	(void)call;
+	return control_with_machine(c, machine_wakeup, ret_result, e);
+}
+
 static int control_device_add(struct control *c, struct control_call *call,
 			      struct json_object **ret_result, struct err *e)
 {
@@ -628,6 +635,7 @@ static const struct control_method control_methods[] = {
 	{ "machine.resume", control_resume },
 	{ "machine.reset", control_reset },
 	{ "machine.power_button", control_power_button },
+	{ "machine.wakeup", control_wakeup },
 	{ "machine.memory", control_memory },
 	{ "machine.status", control_get_status },
 	{ "machine.quit", control_quit },

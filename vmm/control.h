@@ -7,7 +7,7 @@
  *	<- vmm.hello {version, pid, state}				notification, first
  *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}, cpuid?: {fd}, console_tail?: {fd}}
  *		once; config as in lib/vmdef.h, cpuid as in x86/cpu.h
- *	-> machine.start | pause | resume | reset | power_button {}	-> {state}
+ *	-> machine.start | pause | resume | reset | power_button | wakeup {}	-> {state}
  *	-> machine.status {}		-> {state, name, consoles: [id], devices: [{id, ejecting?,
  *		disks?: [id]}], exit?, timeline}
  *	-> machine.memory {size?, dry_run?}	-> {size, target?, actual?, driver?, stats?, changed?}: bytes; target and so
@@ -25,6 +25,7 @@
  *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
  *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification
+ *		"suspended": the guest sleeps (ACPI S3); "awake": no longer, also where a reset follows
  *		"disk-error": what the host could not do; "disk-stopped": the same, and the request is held until
  *		machine.pause and machine.resume, and told again until then
  *		"pinning": "guest memory 37%", while configure maps it for devices; "device.error" and
@@ -38,7 +39,7 @@
  * microseconds. It is also the member "timeline" of configure's and start's answers; the notification
  * follows the first console byte and the first kick.
  *
- * States: "empty" (not configured), "created", "running", "paused", "ended".
+ * States: "empty" (not configured), "created", "running", "paused", "suspended", "ended".
  *
  * The last words: before it ends, vmm writes one line of JSON to exit_record (also when vmd is away):
  *	{"reason": "shutdown" | "reset" | "triple-fault" | "guest-exit" | "killed" | "fault",

@@ -40,6 +40,7 @@ struct device_unit; /* a class's own: a disk that is to come to a controller */
 
 struct device_class {
 	const char *type;
+	bool standby; /* has power in S3: keeps its state, and its timers run */
 	bool hotplug; /* a PCI function that may come and go while the machine runs (machine.h) */
 	size_t size;  /* of the instance; struct device is its first member */
 	size_t cfg_size;		 /* of the configuration struct, may be 0 */

@@ -14,7 +14,6 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmm/console.h"
-#include "vmm/dev/acpi_pm.h"
 #include "vmm/devices.h"
 #include "vmm/virtio/balloon.h"
 #include "vmm/x86/acpi.h"
@@ -27,7 +26,8 @@
 /* No balloon takes more: what a definition must have at least */
 #define MACHINE_MEMORY_MIN (16 * MIB)
 
-static const char *const machine_state_names[] = { "created", "running", "paused", "ended" };
+static const char *const machine_state_names[] = { "created", "running", "paused", "suspended",
+						   "ended" };
 
 enum machine_state machine_get_state(const struct machine *m)
 {
@@ -79,7 +79,7 @@ static void machine_devices_start(struct machine *m)
 	pthread_mutex_unlock(&m->lock);
 }
 
-static void machine_devices_stop(struct machine *m)
+void machine_devices_stop(struct machine *m)
 {
 	pthread_mutex_lock(&m->lock);
 	for (unsigned int i = m->ndevices; i > 0; i--)
@@ -183,7 +183,7 @@ void machine_go_on(struct machine *m)
 		vcpus_release(&m->vcpus);
 }
 
-static void machine_run(struct machine *m)
+void machine_run(struct machine *m)
 {
 	machine_devices_start(m);
 	m->state = MACHINE_RUNNING;
@@ -193,13 +193,14 @@ static void machine_run(struct machine *m)
 
 /* --- the end ------------------------------------------------------------------------------------------ */
 
-static void machine_end(struct machine *m, enum lastwords_reason reason, int code, const char *msg)
+void machine_end(struct machine *m, enum lastwords_reason reason, int code, const char *msg)
 {
 	bool ran = m->state == MACHINE_RUNNING;
 
 	if (m->state == MACHINE_ENDED)
 		return;
 	uv_timer_stop(&m->throttle);
+	machine_sleep_over(m);
 	/* devices are not stopped under a vCPU that does not park: its owner has to _exit */
 	if (!vcpus_hold(&m->vcpus, MACHINE_END_HOLD_MS) && ran)
 		machine_devices_stop(m);
@@ -218,7 +219,13 @@ void machine_kill(struct machine *m, const char *message)
 
 /* --- life ---------------------------------------------------------------------------------------------- */
 
-static int machine_wrong_state(const struct machine *m, const char *what, struct err *e)
+bool machine_is_up(const struct machine *m)
+{
+	return m->state == MACHINE_RUNNING || m->state == MACHINE_PAUSED ||
+	       m->state == MACHINE_SUSPENDED;
+}
+
+int machine_wrong_state(const struct machine *m, const char *what, struct err *e)
 {
 	return err_set(e, ERR_VM_STATE, "cannot %s: the VM is %s", what,
 		       machine_state_name(m->state));
@@ -282,6 +289,9 @@ int machine_resume(struct machine *m, struct err *e)
 		return machine_wrong_state(m, "resume", e);
 	machine_go_guestclock(m);
 	vcpus_note_pause(&m->vcpus);
+	if (m->drowsy) /* before it could run */
+		machine_raise(m, MACHINE_CAUSE_SUSPEND, 0, NULL);
+	m->drowsy = false;
 	machine_run(m);
 	return 0;
 }
@@ -297,14 +307,16 @@ static void machine_forget_cause(struct machine *m)
 
 int machine_reset(struct machine *m, struct err *e)
 {
-	bool runs = m->state == MACHINE_RUNNING;
+	bool sleeps = m->state == MACHINE_SUSPENDED, runs = m->state == MACHINE_RUNNING || sleeps;
 	int r;
 
-	if (!runs && m->state != MACHINE_PAUSED)
+	if (!machine_is_up(m))
 		return machine_wrong_state(m, "reset", e);
+	machine_sleep_over(m);
 	r = machine_pause(m, e);
 	if (r < 0)
 		return r;
+	m->drowsy = false;
 	machine_forget_cause(m);
 	uv_timer_stop(&m->throttle);
 	machine_unplug_asked(m);
@@ -325,31 +337,18 @@ int machine_reset(struct machine *m, struct err *e)
 		machine_run(m);
 	else
 		machine_stop_guestclock(m);
+	if (sleeps)
+		m->ops->event(m->arg, "awake", NULL);
 	m->ops->event(m->arg, "reset", NULL);
 	return 0;
 }
 
-/* The first of a class, or NULL. */
-static struct device *machine_device_of(struct machine *m, const struct device_class *class)
+struct device *machine_device_of(const struct machine *m, const struct device_class *class)
 {
 	for (unsigned int i = 0; i < m->ndevices; i++)
 		if (m->devices[i]->class == class)
 			return m->devices[i];
 	return NULL;
-}
-
-int machine_power_button(struct machine *m, struct err *e)
-{
-	struct device *d = machine_device_of(m, &acpi_pm_class);
-
-	if (m->state != MACHINE_RUNNING && m->state != MACHINE_PAUSED)
-		return machine_wrong_state(m, "press the power button", e);
-	if (!d)
-		return err_set(e, ERR_VM_STATE, "the VM has no power button (no acpi-pm device)");
-	pthread_mutex_lock(&m->lock);
-	acpi_pm_power_button(d);
-	pthread_mutex_unlock(&m->lock);
-	return 0;
 }
 
 int machine_set_memory(struct machine *m, uint64_t size, bool dry_run, bool *ret_changed,
@@ -395,7 +394,7 @@ bool machine_get_balloon(struct machine *m, struct balloon_info *ret)
  * A guest that resets itself in a loop costs neither the host's CPU nor vmd's event log: 0 when it may go on
  * now, else the milliseconds to wait.
  */
-static uint64_t machine_throttle(struct machine *m)
+uint64_t machine_throttle(struct machine *m)
 {
 	uint64_t now = uv_hrtime() / 1000000;
 
@@ -432,7 +431,7 @@ static void machine_throttled_cb(uv_timer_t *t)
 {
 	struct machine *m = t->data;
 
-	if (m->state == MACHINE_RUNNING || m->state == MACHINE_PAUSED)
+	if (machine_is_up(m))
 		machine_guest_reset(m);
 }
 
@@ -456,7 +455,7 @@ static void machine_crashed(struct machine *m, const char *msg)
 
 void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
 {
-	if (m->state != MACHINE_RUNNING && m->state != MACHINE_PAUSED)
+	if (!machine_is_up(m))
 		return;
 	switch (slot->cause) {
 	case MACHINE_CAUSE_SHUTDOWN:
@@ -470,6 +469,12 @@ void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
 		break;
 	case MACHINE_CAUSE_TRIPLE_FAULT:
 		machine_crashed(m, slot->msg);
+		break;
+	case MACHINE_CAUSE_SUSPEND:
+		machine_suspend(m);
+		break;
+	case MACHINE_CAUSE_WAKE:
+		machine_wake(m);
 		break;
 	case MACHINE_CAUSE_FAULT:
 	case MACHINE_CAUSE_NONE:

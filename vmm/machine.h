@@ -18,10 +18,16 @@
 struct console;
 struct machine;
 
-enum machine_state { MACHINE_CREATED, MACHINE_RUNNING, MACHINE_PAUSED, MACHINE_ENDED };
+enum machine_state {
+	MACHINE_CREATED,
+	MACHINE_RUNNING,
+	MACHINE_PAUSED,
+	MACHINE_SUSPENDED, /* the guest sleeps: ACPI S3 */
+	MACHINE_ENDED,
+};
 
 struct machine_ops {
-	/* Something happened that goes on: "reset"; message may be NULL. */
+	/* Something happened that goes on: "reset", "suspended", "awake"; message may be NULL. */
 	void (*event)(void *arg, const char *type, const char *message);
 	/* Optional: the guest has let this device go; it is no more, and its descriptors are closed. */
 	void (*removed)(void *arg, const char *id);
@@ -53,7 +59,10 @@ int machine_start(struct machine *m, struct err *e);
 int machine_pause(struct machine *m, struct err *e);
 int machine_resume(struct machine *m, struct err *e);
 int machine_reset(struct machine *m, struct err *e);
+/* In MACHINE_SUSPENDED it wakes the guest first: acpi_pm_power_button. */
 int machine_power_button(struct machine *m, struct err *e);
+/* Wake a guest that sleeps. */
+int machine_wakeup(struct machine *m, struct err *e);
 /*
  * The memory that the guest shall have, in bytes: a balloon takes the rest. -ERR_VM_STATE when the VM has none,
  * -ERR_INVALID for what it cannot have. *ret_changed: it is (dry_run: would be) another size than before.

@@ -190,7 +190,8 @@ static void machine_first_byte(void *arg, uint64_t at_us)
 void machine_raise(struct machine *m, enum machine_cause cause, int code, const char *msg)
 {
 	pthread_mutex_lock(&m->cause_lock);
-	if (m->cause.cause == MACHINE_CAUSE_NONE) {
+	/* a wake-up is a nudge to look, no more */
+	if (m->cause.cause == MACHINE_CAUSE_NONE || m->cause.cause == MACHINE_CAUSE_WAKE) {
 		m->cause.cause = cause;
 		m->cause.code = code;
 		snprintf(m->cause.msg, sizeof(m->cause.msg), "%s", msg ? msg : "");
@@ -202,15 +203,15 @@ void machine_raise(struct machine *m, enum machine_cause cause, int code, const 
 static void machine_event(void *arg, enum board_event event, int code, const char *msg)
 {
 	static const enum machine_cause causes[] = {
-		[BOARD_SHUTDOWN] = MACHINE_CAUSE_SHUTDOWN,
-		[BOARD_RESET] = MACHINE_CAUSE_RESET,
-		[BOARD_EXIT] = MACHINE_CAUSE_EXIT,
-		[BOARD_FAULT] = MACHINE_CAUSE_FAULT,
+		[BOARD_SHUTDOWN] = MACHINE_CAUSE_SHUTDOWN, [BOARD_SUSPEND] = MACHINE_CAUSE_SUSPEND,
+		[BOARD_WAKE] = MACHINE_CAUSE_WAKE,	   [BOARD_RESET] = MACHINE_CAUSE_RESET,
+		[BOARD_EXIT] = MACHINE_CAUSE_EXIT,	   [BOARD_FAULT] = MACHINE_CAUSE_FAULT,
 	};
 	struct machine *m = arg;
 
 	/* the guest asked to be stopped: it gets no further than this instruction */
-	vcpus_kick(&m->vcpus);
+	if (event != BOARD_WAKE)
+		vcpus_kick(&m->vcpus);
 	machine_raise(m, causes[event], code, msg);
 }
 

@@ -38,21 +38,13 @@ static int machine_device_index(const struct machine *m, const char *id)
 	return -1;
 }
 
-static struct device *machine_acpi(const struct machine *m)
-{
-	for (unsigned int i = 0; i < m->ndevices; i++)
-		if (m->devices[i]->class == &acpi_pm_class)
-			return m->devices[i];
-	return NULL;
-}
-
 /* What a guest is told by; the state in which it can be. */
 static int machine_can_plug(const struct machine *m, const char *what, struct err *e)
 {
 	if (m->state != MACHINE_RUNNING && m->state != MACHINE_PAUSED)
 		return err_set(e, ERR_VM_STATE, "cannot %s a device: the VM is %s", what,
 			       machine_state_name(m->state));
-	if (m->board.pci && machine_acpi(m))
+	if (m->board.pci && machine_device_of(m, &acpi_pm_class))
 		return 0;
 	err_set(e, ERR_VM_DEVICE_FIXED, "the VM cannot be told of devices: it has no %s",
 		m->board.pci ? "acpi-pm" : "pci-host");
@@ -108,7 +100,7 @@ static int machine_plug(struct machine *m, struct json_object *json, struct fdse
 	m->devices[m->ndevices++] = d;
 	slot = pci_hotplug_find(m->board.pci, d->id);
 	pci_hotplug_came(m->board.pci, (unsigned int)slot);
-	acpi_pm_gpe(machine_acpi(m), MAP_GPE_PCI);
+	acpi_pm_gpe(machine_device_of(m, &acpi_pm_class), MAP_GPE_PCI);
 	log_info(m->log, "%s: device '%s' (%s) was added", m->config.name, d->id, d->class->type);
 	return 0;
 }
@@ -151,7 +143,7 @@ int machine_device_remove(struct machine *m, const char *id, struct err *e)
 	}
 	pthread_mutex_lock(&m->lock);
 	pci_hotplug_ask(m->board.pci, (unsigned int)slot);
-	acpi_pm_gpe(machine_acpi(m), MAP_GPE_PCI);
+	acpi_pm_gpe(machine_device_of(m, &acpi_pm_class), MAP_GPE_PCI);
 	pthread_mutex_unlock(&m->lock);
 	return 0;
 }

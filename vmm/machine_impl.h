@@ -23,6 +23,8 @@ enum machine_cause {
 	MACHINE_CAUSE_NONE,
 	MACHINE_CAUSE_RESET,
 	MACHINE_CAUSE_SHUTDOWN,
+	MACHINE_CAUSE_SUSPEND,
+	MACHINE_CAUSE_WAKE,
 	MACHINE_CAUSE_EXIT,
 	MACHINE_CAUSE_TRIPLE_FAULT,
 	MACHINE_CAUSE_FAULT,
@@ -45,6 +47,7 @@ struct machine {
 	void *arg;
 	struct machine_config config;
 	enum machine_state state;
+	bool drowsy; /* paused before it was suspended: that follows */
 	bool booted; /* guest memory is no longer as it was made: all zero */
 	struct lastwords words;
 	struct log_limit log_limit;
@@ -99,6 +102,24 @@ bool machine_mark(struct machine *m, enum machine_mark mark);
 void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot);
 /* After vcpus_hold, for something that the guest does not see: its vCPUs run again, if they did. */
 void machine_go_on(struct machine *m);
+
+/* What machine_sleep.c needs of it; vCPUs are held. */
+void machine_devices_stop(struct machine *m);
+void machine_run(struct machine *m);
+void machine_end(struct machine *m, enum lastwords_reason reason, int code, const char *msg);
+bool machine_is_up(const struct machine *m); /* running, paused or suspended */
+int machine_wrong_state(const struct machine *m, const char *what, struct err *e);
+/* The milliseconds that a guest has to wait with what it asks for too often; 0: none. */
+uint64_t machine_throttle(struct machine *m);
+/* The first of a class, or NULL. */
+struct device *machine_device_of(const struct machine *m, const struct device_class *class);
+
+/* machine_sleep.c: on the loop, the guest went to sleep (its vCPUs are held), something woke it */
+void machine_suspend(struct machine *m);
+/* Without a waking vector it boots, which is a reset that the guest has asked for. */
+void machine_wake(struct machine *m);
+/* It sleeps no longer, and is stopped like one that is paused: for a reset, for the end. */
+void machine_sleep_over(struct machine *m);
 
 /* machine_hotplug.c: vCPUs are held; functions that the guest was asked for: no guest uses them after a reset */
 void machine_unplug_asked(struct machine *m);

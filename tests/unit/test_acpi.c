@@ -134,13 +134,57 @@ static void fadt_fields(void **state)
 	assert_int_equal(acpi_get(t + 56, 4), MAP_PM1_EVT);
 	assert_int_equal(acpi_get(t + 64, 4), MAP_PM1_CNT);
 	assert_int_equal(acpi_get(t + 76, 4), MAP_PM_TMR);
-	assert_int_equal(acpi_get(t + 109, 2), 0x17); /* ISA, 8042, no VGA, no ASPM */
-	assert_int_equal(acpi_get(t + 112, 4), 0x565);
+	assert_int_equal(acpi_get(t + 109, 2), 0x17);  /* ISA, 8042, no VGA, no ASPM */
+	assert_int_equal(acpi_get(t + 112, 4), 0x525); /* an RTC that can wake */
 	assert_int_equal(acpi_get(t + 120, 8), MAP_RESET_REG);
 	assert_int_equal(t[128], MAP_RESET_VALUE);
 	f->c = (struct acpi_config){ .nvcpus = 1 };
 	acpi_make(f);
 	assert_int_equal(acpi_get(acpi_table(f, "FACP") + 109, 2), 0x34); /* no RTC either */
+	assert_int_equal(acpi_get(acpi_table(f, "FACP") + 112, 4), 0x565);
+}
+
+/* The FACS is the guest's: whatever it writes there. Section 5.2.10 */
+static void waking_vectors(void **state)
+{
+	static const struct {
+		uint32_t vector;
+		uint64_t x_vector;
+		uint8_t version;
+		bool there, protected_mode;
+		uint32_t to;
+	} cases[] = {
+		{ 0, 0, 2, false, false, 0 },
+		{ 0x9a123, 0, 2, true, false, 0x9a123 },
+		{ 0xfffff, 0, 2, true, false, 0xfffff },
+		{ 0x100000, 0, 2, false, false, 0 }, /* real mode does not reach it */
+		{ 0xffffffff, 0, 2, false, false, 0 },
+		{ 0x9a000, 0x100000, 2, true, true, 0x100000 },
+		{ 0, 0xfffffff0, 2, true, true, 0xfffffff0 },
+		{ 0x9a000, 0x100000000, 2, false, false, 0 },
+		{ 0x9a000, 0x100000, 0, true, false, 0x9a000 }, /* before there was such a field */
+	};
+	struct fixture *f = *state;
+	struct acpi_waking w;
+	struct gmem small;
+	uint8_t *facs;
+
+	acpi_make(f);
+	facs = gmem_ptr(&f->g, acpi_get(acpi_table(f, "FACP") + 36, 4), 64);
+	assert_ptr_equal(facs, f->ram + MAP_ACPI_FACS);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		memcpy(facs + 12, &cases[i].vector, 4);
+		memcpy(facs + 24, &cases[i].x_vector, 8);
+		facs[32] = cases[i].version;
+		assert_int_equal(acpi_get_waking(&f->g, &w), cases[i].there);
+		if (!cases[i].there)
+			continue;
+		assert_int_equal(w.vector, cases[i].to);
+		assert_int_equal(w.protected_mode, cases[i].protected_mode);
+	}
+	gmem_init_buffer(&small, f->ram, MAP_ACPI_FACS);
+	assert_false(acpi_get_waking(&small, &w));
+	gmem_fini(&small);
 }
 
 /* Bytes of the MADT's entries of a type; count in *ret_n. */
@@ -300,9 +344,9 @@ static void iasl_agrees(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ACPI_TEST(rsdp_and_dsdt),     ACPI_TEST(fadt_fields),	ACPI_TEST(madt_split),
-		ACPI_TEST(madt_pic_and_many), ACPI_TEST(mcfg_and_ssdt), ACPI_TEST(does_not_fit),
-		ACPI_TEST(iasl_agrees),
+		ACPI_TEST(rsdp_and_dsdt), ACPI_TEST(fadt_fields),	ACPI_TEST(waking_vectors),
+		ACPI_TEST(madt_split),	  ACPI_TEST(madt_pic_and_many), ACPI_TEST(mcfg_and_ssdt),
+		ACPI_TEST(does_not_fit),  ACPI_TEST(iasl_agrees),
 	};
 
 	return cmocka_run_group_tests_name("acpi", tests, NULL, NULL);

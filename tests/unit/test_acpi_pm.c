@@ -106,6 +106,102 @@ static void sleep_control(void **state)
 	assert_int_equal(f->fb.nevents, 2);
 }
 
+#define FALL_ASLEEP(f) fake_out(&(f)->fb, CNT, 2, MAP_S3_SLP_TYP << 10 | 1 << 13)
+
+/* 4.8.3.1.1: WAK_STS comes with what woke it, once; the registers keep what the guest had in them. */
+static void sleeps_and_wakes(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_out(&f->fb, EN, 2, 0x400);
+	assert_false(acpi_pm_asleep(f->d));
+	acpi_pm_wake(f->d); /* nobody sleeps */
+	assert_int_equal(fake_in(&f->fb, STS, 2), 0);
+	FALL_ASLEEP(f);
+	assert_int_equal(f->fb.nevents, 1);
+	assert_int_equal(f->fb.events[0].event, BOARD_SUSPEND);
+	assert_true(acpi_pm_asleep(f->d));
+	acpi_pm_gpe(f->d, 1); /* of no interest */
+	assert_true(acpi_pm_asleep(f->d));
+	acpi_pm_wake(f->d);
+	assert_int_equal(f->fb.nevents, 2);
+	assert_int_equal(f->fb.events[1].event, BOARD_WAKE);
+	assert_false(acpi_pm_asleep(f->d));
+	assert_int_equal(fake_in(&f->fb, STS, 4), 0x04008100);
+	acpi_pm_rtc(f->d);
+	assert_int_equal(f->fb.nevents, 2);
+	assert_true(f->fb.irq[MAP_GSI_SCI]);
+	fake_out(&f->fb, STS, 2, 0x8500);
+	assert_int_equal(fake_in(&f->fb, STS, 2), 0);
+	assert_null(f->fb.timers);
+	FALL_ASLEEP(f);
+	f->d->class->reset(f->d);
+	assert_false(acpi_pm_asleep(f->d));
+}
+
+/* 4.8.2.4: the alarm wakes who has enabled it; what is there already, and enabled, wakes at once. */
+static void the_alarm_wakes(void **state)
+{
+	struct fixture *f = *state;
+
+	FALL_ASLEEP(f);
+	acpi_pm_rtc(f->d);
+	assert_true(acpi_pm_asleep(f->d));
+	acpi_pm_wake(f->d);
+	assert_int_equal(fake_in(&f->fb, STS, 2), 0x8500);
+	fake_out(&f->fb, STS, 2, 0x8500);
+	fake_out(&f->fb, EN, 2, 0x500);
+	FALL_ASLEEP(f);
+	acpi_pm_rtc(f->d);
+	assert_false(acpi_pm_asleep(f->d));
+	assert_int_equal(fake_in(&f->fb, STS, 2), 0x8400);
+	fake_out(&f->fb, STS, 2, 0x8000); /* RTC_STS stays */
+	FALL_ASLEEP(f);
+	assert_false(acpi_pm_asleep(f->d));
+	assert_int_equal(f->fb.nevents, 6);
+	assert_int_equal(f->fb.events[4].event, BOARD_SUSPEND);
+	assert_int_equal(f->fb.events[5].event, BOARD_WAKE);
+}
+
+/* The press that wakes a guest is no wish to stop for it: it is pressed again once it listens, for a minute. */
+static void a_button_that_woke_is_pressed_again(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int presses = 0;
+
+	FALL_ASLEEP(f);
+	acpi_pm_power_button(f->d);
+	assert_false(acpi_pm_asleep(f->d));
+	fake_out(&f->fb, STS, 2, 0x8100);
+	fake_board_advance(&f->fb, 10 * S);
+	assert_int_equal(fake_in(&f->fb, STS, 2), 0); /* it does not listen yet */
+	fake_out(&f->fb, EN, 2, 0x100);
+	for (unsigned int i = 0; i < 100; i++) {
+		fake_board_advance(&f->fb, S);
+		presses += fake_in(&f->fb, STS, 2) == 0x100;
+		assert_int_equal(f->fb.irq[MAP_GSI_SCI], fake_in(&f->fb, STS, 2) == 0x100);
+		fake_out(&f->fb, STS, 2, 0x100);
+	}
+	assert_int_equal(presses, 50);
+	assert_null(f->fb.timers);
+	/* a guest that goes back to sleep, or is reset, is left alone; so is one that was only to wake */
+	for (unsigned int i = 0; i < 3; i++) {
+		FALL_ASLEEP(f);
+		if (i < 2)
+			acpi_pm_power_button(f->d);
+		else
+			acpi_pm_wake(f->d);
+		fake_out(&f->fb, STS, 2, 0x8100);
+		if (i == 0)
+			FALL_ASLEEP(f);
+		if (i == 1)
+			f->d->class->reset(f->d);
+		assert_null(f->fb.timers);
+		f->d->class->reset(f->d);
+		fake_out(&f->fb, EN, 2, 0x100);
+	}
+}
+
 /* 4.8.2.1: 3.579545 MHz */
 static void timer_rate(void **state)
 {
@@ -196,8 +292,11 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(power_button),   T(byte_accesses),   T(sleep_control),	  T(timer_rate),
-		T(timer_overflow), T(random_accesses), T(general_purpose_events),
+		T(power_button),	   T(byte_accesses),
+		T(sleep_control),	   T(timer_rate),
+		T(timer_overflow),	   T(random_accesses),
+		T(general_purpose_events), T(sleeps_and_wakes),
+		T(the_alarm_wakes),	   T(a_button_that_woke_is_pressed_again),
 	};
 #undef T
 

@@ -26,6 +26,7 @@
 #include "lib/errcat.h"
 #include "lib/rpc.h"
 #include "vmm/console.h"
+#include "vmm/dev/acpi_pm.h"
 #include "vmm/control.h"
 #include "vmm/machine_impl.h"
 #include "tests/lib/skip.h"
@@ -54,6 +55,22 @@ static const uint8_t guest_bss[] = {
 	0xb0, 7,    0xe6, 0xf4, 0xeb, 0xfe, 0xb0, 9,	0xe6, 0xf4, 0xeb, 0xfe,
 };
 static const uint8_t guest_count[] = { GUEST_SAY_A GUEST_COUNT_FOR_EVER };
+/* Counts, and sleeps (S3), to wake at 0x7005 */
+static const uint8_t guest_sleep[] = {
+	0xc7, 0x05, 0x4c, 0x00, 0x0e, 0x00, 0x05, 0x70, 0x00, 0x00, /* [FACS + 12] = 0x7005 */
+	0xff, 0x05, 0x00, 0x00, 0x30, 0x00,			    /* inc [counter] */
+	0x66, 0xb8, 0x00, 0x2c, 0x66, 0xba, 0x04, 0x06, 0x66, 0xef, /* out 0x604, 0x2c00 */
+	0xf4,
+};
+/* 16 bits, where it wakes: 7, when it is at 0700:0005 */
+static const uint8_t guest_awake[] = {
+	0xe8, 0x00, 0x00,	      /* call the next */
+	0x58,			      /* pop ax: 8 */
+	0x3d, 0x08, 0x00, 0x75, 0x0b, /* not 8: 9 */
+	0x8c, 0xc8,		      /* ax = cs */
+	0x3d, 0x00, 0x07, 0x75, 0x04, /* not 0x700: 9 */
+	0xb0, 7,    0xe6, 0xf4, 0xb0, 9, 0xe6, 0xf4, 0xeb, 0xfe,
+};
 static const uint8_t guest_halt[] = { GUEST_SAY_A 0xfa, 0xf4, 0xeb, 0xfd };
 
 struct guest_image {
@@ -147,7 +164,7 @@ struct fixture {
 	uv_timer_t deadline;
 	struct log log;
 	struct machine *machine;
-	unsigned int events, ended;
+	unsigned int events, suspended, awake, ended;
 	struct lastwords words;
 };
 
@@ -156,6 +173,14 @@ static void fixture_event(void *arg, const char *type, const char *message)
 	struct fixture *f = arg;
 
 	(void)message;
+	if (!strcmp(type, "suspended")) {
+		f->suspended++;
+		return;
+	}
+	if (!strcmp(type, "awake")) {
+		f->awake++;
+		return;
+	}
 	assert_string_equal(type, "reset");
 	f->events++;
 }
@@ -461,6 +486,110 @@ static void the_kernels_irqchip_works_too(void **state)
 	assert_int_equal(machine_reset(f.machine, NULL), 0);
 	fixture_until_counting(&f);
 	assert_int_equal(f.events, 1);
+	fixture_fini(&f);
+}
+
+/* --- sleep ------------------------------------------------------------------------------------------- */
+
+static void fixture_until_suspended(struct fixture *f)
+{
+	while (machine_get_state(f->machine) != MACHINE_SUSPENDED)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	memcpy(gmem_ptr(&f->machine->gmem, 0x7005, sizeof(guest_awake)), guest_awake,
+	       sizeof(guest_awake));
+}
+
+static void a_sleeper_wakes_at_its_vector(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		fixture_start(&f, (&(struct options){ .vcpus = 2, .kernel_irqchip = i & 1 }),
+			      guest_sleep);
+		fixture_until_suspended(&f);
+		assert_int_equal(f.suspended, 1);
+		assert_int_equal(f.awake, 0);
+		/* the power button does, too */
+		assert_int_equal(i & 2 ? machine_power_button(f.machine, NULL)
+				       : machine_wakeup(f.machine, NULL),
+				 0);
+		assert_int_equal(machine_get_state(f.machine), MACHINE_RUNNING);
+		assert_int_equal(f.awake, 1);
+		fixture_until_ended(&f);
+		assert_int_equal(f.words.reason, LASTWORDS_GUEST_EXIT);
+		assert_int_equal(f.words.code, 7);
+		assert_int_equal(f.events, 0);
+		fixture_fini(&f);
+	}
+}
+
+static void a_sleeper_is_reset_and_killed(void **state)
+{
+	struct fixture f;
+	struct err e;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ .vcpus = 2 }), guest_sleep);
+	fixture_until_suspended(&f);
+	assert_int_equal(fixture_counter(&f), 1);
+	assert_int_equal(machine_pause(f.machine, &e), -ERR_VM_STATE);
+	assert_string_equal(e.msg, "cannot pause: the VM is suspended");
+	assert_int_equal(machine_resume(f.machine, &e), -ERR_VM_STATE);
+	assert_int_equal(machine_start(f.machine, &e), -ERR_VM_STATE);
+	assert_int_equal(machine_reset(f.machine, NULL), 0);
+	assert_int_equal(machine_get_state(f.machine), MACHINE_RUNNING);
+	assert_int_equal(f.awake, 1);
+	assert_int_equal(f.events, 1);
+	/* it has booted, and sleeps again; then it is as good as off */
+	fixture_until_suspended(&f);
+	assert_int_equal(f.suspended, 2);
+	machine_kill(f.machine, "enough");
+	assert_int_equal(f.words.reason, LASTWORDS_KILLED);
+	assert_int_equal(machine_wakeup(f.machine, &e), -ERR_VM_STATE);
+	assert_string_equal(e.msg, "cannot wake it up: the VM is ended");
+	fixture_fini(&f);
+}
+
+/* Paused in the moment in which it falls asleep: it does so when it may. */
+static void a_pause_comes_before_sleep(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ .vcpus = 2 }), guest_sleep);
+	while (!fixture_counter(&f) || !acpi_pm_asleep(f.machine->board.acpi_pm))
+		;
+	assert_int_equal(machine_pause(f.machine, NULL), 0);
+	assert_int_equal(uv_run(&f.loop, UV_RUN_NOWAIT) != 0, 1);
+	assert_int_equal(machine_get_state(f.machine), MACHINE_PAUSED);
+	assert_int_equal(f.suspended, 0);
+	assert_int_equal(machine_resume(f.machine, NULL), 0);
+	fixture_until_suspended(&f);
+	assert_int_equal(f.suspended, 1);
+	assert_int_equal(machine_wakeup(f.machine, NULL), 0);
+	fixture_until_ended(&f);
+	assert_int_equal(f.words.code, 7);
+	fixture_fini(&f);
+}
+
+/* What woke it before it slept counts. And one that sleeps without end costs no more than one that resets itself. */
+static void a_sleep_loop_is_throttled(void **state)
+{
+	uint64_t start = uv_hrtime();
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, (&(struct options){ .vcpus = 2 }), guest_sleep);
+	for (unsigned int i = 0; i <= MACHINE_RESETS_MAX; i++) {
+		fixture_until_suspended(&f);
+		/* it wakes to sleep: mov ax, 0x2c00; mov dx, 0x604; out dx, ax; hlt */
+		memcpy(gmem_ptr(&f.machine->gmem, 0x7005, 8), "\xb8\x00\x2c\xba\x04\x06\xef\xf4",
+		       8);
+		assert_int_equal(machine_wakeup(f.machine, NULL), 0);
+	}
+	assert_true(uv_hrtime() - start > 500000000);
+	machine_kill(f.machine, "enough");
 	fixture_fini(&f);
 }
 
@@ -910,6 +1039,10 @@ int main(void)
 		cmocka_unit_test(an_hour_of_pause_is_not_seen),
 		cmocka_unit_test(an_hour_of_pause_is_not_counted),
 		cmocka_unit_test(a_halted_guest_can_be_paused),
+		cmocka_unit_test(a_sleeper_wakes_at_its_vector),
+		cmocka_unit_test(a_sleeper_is_reset_and_killed),
+		cmocka_unit_test(a_pause_comes_before_sleep),
+		cmocka_unit_test(a_sleep_loop_is_throttled),
 		cmocka_unit_test(the_kernels_irqchip_works_too),
 		cmocka_unit_test(an_eventfd_holds_a_line),
 		cmocka_unit_test(states_that_do_not_fit),

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include "tests/unit/fake_board.h"
+#include "vmm/dev/acpi_pm.h"
 #include "vmm/dev/dev.h"
 #include "vmm/x86/map.h"
 
@@ -326,6 +327,31 @@ static void alarm_interrupt(void **state)
 	assert_false(irq(f));
 }
 
+/* With ACPI the alarm is RTC_STS too, and a sleeping guest has its clock still. */
+static void alarm_wakes(void **state)
+{
+	struct fixture *f = *state;
+	struct device *pm = fake_board_add(&f->fb, &acpi_pm_class, "pm", NULL);
+
+	assert_true(f->d->class->standby);
+	out(f, SEC_AL, 0x05);
+	out(f, MIN_AL, 0x00);
+	out(f, HOUR_AL, 0x14);
+	out(f, B, 0x22);
+	fake_out(&f->fb, MAP_PM1_EVT + 2, 2, 0x400);
+	fake_out(&f->fb, MAP_PM1_CNT, 2, MAP_S3_SLP_TYP << 10 | 1 << 13);
+	fake_board_advance(&f->fb, 7 * S - 1);
+	assert_true(acpi_pm_asleep(pm));
+	fake_board_advance(&f->fb, 1);
+	assert_false(acpi_pm_asleep(pm));
+	assert_int_equal(fake_in(&f->fb, MAP_PM1_EVT, 2), 0x8400);
+	fake_board_remove(&f->fb, pm);
+	in(f, C);
+	/* nobody to tell any more */
+	fake_board_advance(&f->fb, 86400 * S);
+	assert_true(irq(f));
+}
+
 /* Time goes on in a pause, timers do not: what was missed comes with the resume. */
 static void alarm_of_a_pause(void **state)
 {
@@ -410,6 +436,7 @@ int main(void)
 		T(update_interrupt),
 		T(periodic_interrupt),
 		T(alarm_interrupt),
+		T(alarm_wakes),
 		T(alarm_of_a_pause),
 		T(reset_pin),
 		T(host_clock_set_back),

@@ -2,6 +2,10 @@
 // ACPI fixed hardware: PM1 event and control registers, the PM timer, and a block of general-purpose events.
 // ACPI 6.4, section 4.8; the reset register (0xCF9) belongs to the PCI host bridge. The timer is read from the
 // board's clock; it costs a host timer only while a guest has enabled its overflow. Under machine.lock.
+//
+// S3 (section 16.1.3): the write to PM1_CNT is the board's BOARD_SUSPEND, and what is set in PM1_STS from then on and may
+// wake a guest is BOARD_WAKE, once: the RTC where the guest has enabled it, the power button also where it has not. The
+// registers have standby power, so that a guest finds in them what woke it.
 #include "vmm/dev/acpi_pm.h"
 
 #include <assert.h>
@@ -11,6 +15,8 @@
 
 #define ACPI_PM_TMR_HZ 3579545ull
 #define ACPI_PM_NS 1000000000ull
+#define ACPI_PM_PRESSES 60 /* of a button that has woken the guest: acpi_pm.h */
+#define ACPI_PM_PRESS_NS ACPI_PM_NS
 
 /* table 4.11 and 4.12: status, and the enable bits at the same places */
 #define ACPI_PM1_TMR BIT(0)
@@ -40,7 +46,9 @@ struct acpi_pm {
 	struct device dev; /* first */
 	struct region pm1, timer, gpe;
 	struct irq_line sci;
-	struct board_timer overflow;
+	struct board_timer overflow, press;
+	unsigned int presses; /* to come */
+	bool asleep;
 	uint64_t last_ticks; /* up to which the overflow has been looked at */
 	uint16_t status, enable, control;
 	uint8_t gpes[ACPI_PM_GPE_SIZE];
@@ -82,11 +90,81 @@ static void acpi_pm_overflow(void *arg)
 	acpi_pm_update(arg);
 }
 
+/* WAK_STS is set with what woke the guest: section 4.8.3.1 */
+static void acpi_pm_wake_up(struct acpi_pm *p)
+{
+	struct board *b = p->dev.board;
+
+	if (!p->asleep)
+		return;
+	p->asleep = false;
+	p->status |= ACPI_PM1_WAK;
+	b->ops->event(b->arg, BOARD_WAKE, 0, NULL);
+}
+
+static bool acpi_pm_may_wake(const struct acpi_pm *p)
+{
+	return p->status & p->enable & (ACPI_PM1_PWRBTN | ACPI_PM1_RTC);
+}
+
+static void acpi_pm_press(struct acpi_pm *p)
+{
+	p->status |= ACPI_PM1_PWRBTN;
+	acpi_pm_wake_up(p);
+	acpi_pm_update(p);
+}
+
+static void acpi_pm_press_later(struct acpi_pm *p)
+{
+	struct board *b = p->dev.board;
+
+	if (p->presses)
+		board_timer_arm(b, &p->press, board_now_ns(b) + ACPI_PM_PRESS_NS);
+}
+
+static void acpi_pm_press_again(void *arg)
+{
+	struct acpi_pm *p = arg;
+
+	p->presses--;
+	acpi_pm_press_later(p);
+	if (p->enable & ACPI_PM1_PWRBTN && !p->asleep)
+		acpi_pm_press(p);
+}
+
 void acpi_pm_power_button(struct device *d)
 {
 	struct acpi_pm *p = container_of(d, struct acpi_pm, dev);
 
-	p->status |= ACPI_PM1_PWRBTN;
+	if (p->asleep) {
+		p->presses = ACPI_PM_PRESSES;
+		acpi_pm_press_later(p);
+	}
+	acpi_pm_press(p);
+}
+
+void acpi_pm_wake(struct device *d)
+{
+	struct acpi_pm *p = container_of(d, struct acpi_pm, dev);
+
+	if (p->asleep)
+		acpi_pm_press(p);
+}
+
+bool acpi_pm_asleep(const struct device *d)
+{
+	return container_of(d, const struct acpi_pm, dev)->asleep;
+}
+
+void acpi_pm_rtc(struct device *d)
+{
+	struct acpi_pm *p = container_of(d, struct acpi_pm, dev);
+
+	if (p->status & ACPI_PM1_RTC)
+		return;
+	p->status |= ACPI_PM1_RTC;
+	if (acpi_pm_may_wake(p))
+		acpi_pm_wake_up(p);
 	acpi_pm_update(p);
 }
 
@@ -127,14 +205,30 @@ static uint64_t acpi_pm_read(void *dev, uint64_t off, unsigned int size)
 	return val;
 }
 
+static void acpi_pm_sleep(struct acpi_pm *p)
+{
+	struct board *b = p->dev.board;
+
+	p->presses = 0;
+	board_timer_cancel(b, &p->press);
+	p->asleep = true;
+	b->ops->event(b->arg, BOARD_SUSPEND, 0, NULL);
+	if (acpi_pm_may_wake(p)) /* it came meanwhile */
+		acpi_pm_wake_up(p);
+}
+
+/* SLP_TYP as the DSDT names them */
 static void acpi_pm_write_control(struct acpi_pm *p, uint16_t val)
 {
+	unsigned int type = (val & ACPI_PM1_SLP_TYP) >> ACPI_PM1_SLP_TYP_SHIFT;
+
 	p->control = val & (ACPI_PM1_BM_RLD | ACPI_PM1_SLP_TYP);
 	if (!(val & ACPI_PM1_SLP_EN))
 		return;
-	/* \_S5 is the only sleep state that the DSDT names */
-	if ((val & ACPI_PM1_SLP_TYP) >> ACPI_PM1_SLP_TYP_SHIFT == MAP_S5_SLP_TYP)
+	if (type == MAP_S5_SLP_TYP)
 		p->dev.board->ops->event(p->dev.board->arg, BOARD_SHUTDOWN, 0, NULL);
+	else if (type == MAP_S3_SLP_TYP)
+		acpi_pm_sleep(p);
 }
 
 /* mask: the bits that the access covers */
@@ -236,6 +330,9 @@ static void acpi_pm_reset(struct device *d)
 
 	p->status = p->enable = p->control = 0;
 	p->gpes[ACPI_PM_GPE_STATUS] = p->gpes[ACPI_PM_GPE_ENABLE] = 0;
+	p->asleep = false;
+	p->presses = 0;
+	board_timer_cancel(d->board, &p->press);
 	p->last_ticks = acpi_pm_ticks(p);
 	acpi_pm_update(p);
 }
@@ -247,6 +344,8 @@ static int acpi_pm_init(struct device *d, struct err *e)
 
 	p->sci = (struct irq_line){ .board = d->board, .gsi = MAP_GSI_SCI };
 	p->overflow = (struct board_timer){ .fire = acpi_pm_overflow, .arg = p };
+	p->press = (struct board_timer){ .fire = acpi_pm_press_again, .arg = p };
+	d->board->acpi_pm = d;
 	p->pm1 = (struct region){ .name = d->id,
 				  .base = MAP_PM1_EVT,
 				  .size = ACPI_PM_PM1_SIZE,
@@ -271,6 +370,9 @@ static void acpi_pm_fini(struct device *d)
 	struct acpi_pm *p = container_of(d, struct acpi_pm, dev);
 
 	board_timer_cancel(d->board, &p->overflow);
+	board_timer_cancel(d->board, &p->press);
+	if (d->board->acpi_pm == d)
+		d->board->acpi_pm = NULL;
 	bus_del(d->board->pio, &p->pm1);
 	bus_del(d->board->pio, &p->timer);
 	bus_del(d->board->pio, &p->gpe);
@@ -278,6 +380,7 @@ static void acpi_pm_fini(struct device *d)
 
 const struct device_class acpi_pm_class = {
 	.type = "acpi-pm",
+	.standby = true,
 	.size = sizeof(struct acpi_pm),
 	.init = acpi_pm_init,
 	.reset = acpi_pm_reset,

@@ -7,6 +7,7 @@
 #include "vmm/dev/dev.h"
 
 #include <time.h>
+#include "vmm/dev/acpi_pm.h"
 #include "vmm/x86/map.h"
 
 #define RTC_NS 1000000000ull
@@ -287,6 +288,8 @@ static void rtc_update(struct rtc *r)
 	if (r->cmos[RTC_C] & r->cmos[RTC_B] & RTC_C_FLAGS)
 		r->cmos[RTC_C] |= RTC_C_IRQF;
 	irq_line_set(&r->irq, r->cmos[RTC_C] & RTC_C_IRQF);
+	if (r->cmos[RTC_C] & RTC_C_IRQF && r->dev.board->acpi_pm)
+		acpi_pm_rtc(r->dev.board->acpi_pm);
 	next = r->cmos[RTC_C] & RTC_C_IRQF ? 0 : rtc_next_event(r);
 	if (next)
 		board_timer_arm(r->dev.board, &r->timer,
@@ -465,6 +468,7 @@ static const struct field rtc_fields[] = {
 
 const struct device_class rtc_class = {
 	.type = "rtc",
+	.standby = true,
 	.size = sizeof(struct rtc),
 	.cfg_size = sizeof(struct rtc_cfg),
 	.cfg_fields = rtc_fields,

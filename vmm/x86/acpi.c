@@ -2,7 +2,7 @@
 /*
  * ACPI tables: ACPI 6.4, section 5.2, and the MCFG of PCI Firmware 3.2, section 4.1.2. The DSDT comes
  * from dsdt.asl; an SSDT made here tells it which devices there are. The tables follow one another from
- * MAP_ACPI_TABLES on, RSDP before them. On the control loop, once a boot.
+ * MAP_ACPI_TABLES on, RSDP before them. On the control loop, once a boot; the FACS again at each wake-up.
  */
 #include "vmm/x86/acpi.h"
 
@@ -14,7 +14,8 @@
 #include "vmm/x86/map.h"
 
 #define PACKED __attribute__((packed))
-#define ACPI_ALIGN 64	   /* the FACS wants it */
+#define ACPI_ALIGN 64		    /* the FACS wants it */
+#define ACPI_REAL_MODE_END 0x100000 /* what CS:IP reaches */
 #define ACPI_LAPIC_IDS 255 /* APIC ids from here on need x2APIC entries; so does 255, "all" */
 
 /* From dsdt.asl, by way of the Makefile; its header says how long it is */
@@ -132,6 +133,7 @@ static_assert(sizeof(struct acpi_header) == 36, "ACPI table header");
 static_assert(sizeof(struct acpi_rsdp) == 36, "RSDP");
 static_assert(sizeof(struct acpi_fadt) == 276, "FADT revision 6");
 static_assert(sizeof(struct acpi_facs) == 64, "FACS");
+static_assert(MAP_ACPI_FACS == MAP_ACPI_TABLES, "the FACS is the first table");
 static_assert(sizeof(struct acpi_mcfg) == 60, "MCFG with one segment");
 
 /* IAPC_BOOT_ARCH: section 5.2.9.3 */
@@ -342,7 +344,9 @@ static uint64_t acpi_fadt(struct acpi_area *a, const struct acpi_config *c, uint
 	f->century = c->rtc ? 0x32 : 0;
 	f->iapc_boot_arch = acpi_boot_arch(c);
 	f->flags = ACPI_FADT_WBINVD | ACPI_FADT_PROC_C1 | ACPI_FADT_NO_SLP_BUTTON |
-		   ACPI_FADT_NO_FIX_RTC | ACPI_FADT_TMR_VAL_EXT | ACPI_FADT_RESET_REG;
+		   ACPI_FADT_TMR_VAL_EXT | ACPI_FADT_RESET_REG;
+	if (!c->rtc)
+		f->flags |= ACPI_FADT_NO_FIX_RTC;
 	memcpy(&f->hypervisor_vendor, "VMDVMM\0", 8);
 	acpi_seal(&f->h);
 	return gpa;
@@ -461,8 +465,8 @@ int acpi_build(const struct gmem *g, const struct acpi_config *c, uint64_t *ret_
 	if (!rsdp)
 		return err_set(e, ERR_MEMORY,
 			       "the guest has too little memory for its ACPI tables");
+	facs = acpi_facs(&a); /* at MAP_ACPI_FACS */
 	dsdt = acpi_dsdt_copy(&a);
-	facs = acpi_facs(&a);
 	tables[0] = acpi_fadt(&a, c, dsdt, facs);
 	tables[1] = acpi_madt(&a, c);
 	tables[2] = acpi_mcfg(&a);
@@ -474,4 +478,18 @@ int acpi_build(const struct gmem *g, const struct acpi_config *c, uint64_t *ret_
 	acpi_rsdp_init(rsdp, xsdt);
 	*ret_rsdp = MAP_ACPI_RSDP;
 	return 0;
+}
+
+bool acpi_get_waking(const struct gmem *g, struct acpi_waking *ret)
+{
+	struct acpi_facs f;
+
+	if (gmem_read(g, MAP_ACPI_FACS, &f, sizeof(f)) < 0)
+		return false;
+	if (f.version && f.x_waking_vector) {
+		*ret = (struct acpi_waking){ (uint32_t)f.x_waking_vector, true };
+		return f.x_waking_vector <= UINT32_MAX;
+	}
+	*ret = (struct acpi_waking){ f.waking_vector, false };
+	return f.waking_vector && f.waking_vector < ACPI_REAL_MODE_END;
 }

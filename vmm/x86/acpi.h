@@ -23,4 +23,13 @@ struct acpi_config {
 int acpi_build(const struct gmem *g, const struct acpi_config *c, uint64_t *ret_rsdp,
 	       struct err *e);
 
+/* Where the guest goes on after S3: real mode at physical address (ACPI 6.4, section 5.2.10), or 32-bit, flat. */
+struct acpi_waking {
+	uint32_t vector;
+	bool protected_mode;
+};
+
+/* What the guest left in the FACS; false: nowhere that a processor could go to. */
+bool acpi_get_waking(const struct gmem *g, struct acpi_waking *ret);
+
 #endif

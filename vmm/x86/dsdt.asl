@@ -16,6 +16,9 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
     External (P64B, IntObj)
     External (P64L, IntObj)
 
+    // Suspend to RAM: SLP_TYP is MAP_S3_SLP_TYP
+    Name (\_S3, Package () { 3, 3, 0, 0 })
+
     // Soft off: SLP_TYP is MAP_S5_SLP_TYP
     Name (\_S5, Package () { 5, 5, 0, 0 })
 

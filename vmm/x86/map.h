@@ -13,6 +13,7 @@
 #define MAP_EBDA 0x9fc00	/* end of usable low memory */
 #define MAP_ACPI_RSDP 0xe0000	/* found by scan too: ACPI 6.4, section 5.2.5.1 */
 #define MAP_ACPI_TABLES 0xe0040 /* up to 0x100000 */
+#define MAP_ACPI_FACS 0xe0040	/* the first table: read again when the guest wakes */
 #define MAP_KERNEL 0x100000
 
 /* ACPI fixed hardware: ACPI 6.4, section 4.8 */
@@ -22,6 +23,7 @@
 #define MAP_GPE0 0x60c	    /* GPE0_BLK, 2 bytes: status and enable of 8 events */
 #define MAP_RESET_REG 0xcf9 /* RESET_REG; RESET_VALUE 6 */
 #define MAP_RESET_VALUE 6
+#define MAP_S3_SLP_TYP 3 /* \_S3: suspend to RAM */
 #define MAP_S5_SLP_TYP 5 /* \_S5: what SLP_TYP means soft off */
 #define MAP_GPE_PCI 1	 /* \_GPE._E01: a PCI function comes or is to go */
 
