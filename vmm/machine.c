@@ -394,7 +394,7 @@ bool machine_get_balloon(struct machine *m, struct balloon_info *ret)
  * A guest that resets itself in a loop costs neither the host's CPU nor vmd's event log: 0 when it may go on
  * now, else the milliseconds to wait.
  */
-uint64_t machine_throttle(struct machine *m)
+static uint64_t machine_throttle(struct machine *m)
 {
 	uint64_t now = uv_hrtime() / 1000000;
 

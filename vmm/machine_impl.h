@@ -51,6 +51,7 @@ struct machine {
 	bool booted; /* guest memory is no longer as it was made: all zero */
 	struct lastwords words;
 	struct log_limit log_limit;
+	uint64_t slept_ms;	 /* when it was suspended last; 0: never */
 	uint64_t resets_from_ms; /* the second that `resets` counts in */
 	unsigned int resets;
 	struct gmem gmem;
@@ -109,8 +110,6 @@ void machine_run(struct machine *m);
 void machine_end(struct machine *m, enum lastwords_reason reason, int code, const char *msg);
 bool machine_is_up(const struct machine *m); /* running, paused or suspended */
 int machine_wrong_state(const struct machine *m, const char *what, struct err *e);
-/* The milliseconds that a guest has to wait with what it asks for too often; 0: none. */
-uint64_t machine_throttle(struct machine *m);
 /* The first of a class, or NULL. */
 struct device *machine_device_of(const struct machine *m, const struct device_class *class);
 

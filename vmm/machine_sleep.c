@@ -15,6 +15,8 @@
 #include "vmm/x86/cpu.h"
 
 #define MACHINE_SLEEP_HOLD_MS 5000
+#define MACHINE_SLEEP_MS \
+	1000 /* from one sleep to the next: each is two events, and vmd takes four a second */
 
 static void machine_sleep_failed(struct machine *m, const char *what, const struct err *why)
 {
@@ -43,17 +45,18 @@ static void machine_sleep_later(uv_timer_t *t)
 	machine_suspend(m);
 }
 
-/* A guest that sleeps and wakes in a loop is slowed down like one that resets itself. */
+/* A guest that sleeps and wakes in a loop is slowed down. */
 static bool machine_sleeps_too_often(struct machine *m)
 {
-	uint64_t wait_ms = machine_throttle(m);
+	uint64_t now;
 
-	if (!wait_ms)
-		return false;
-	log_limited(m->log, &m->log_limit, "%s: sleeps too often, waits %llu ms", m->config.name,
-		    (unsigned long long)wait_ms);
 	uv_update_time(m->loop);
-	uv_timer_start(&m->throttle, machine_sleep_later, wait_ms, 0);
+	now = uv_now(m->loop);
+	if (!m->slept_ms || now - m->slept_ms >= MACHINE_SLEEP_MS) {
+		m->slept_ms = now;
+		return false;
+	}
+	uv_timer_start(&m->throttle, machine_sleep_later, m->slept_ms + MACHINE_SLEEP_MS - now, 0);
 	return true;
 }
 

@@ -573,7 +573,7 @@ static void a_pause_comes_before_sleep(void **state)
 	fixture_fini(&f);
 }
 
-/* What woke it before it slept counts. And one that sleeps without end costs no more than one that resets itself. */
+/* One that sleeps without end does so once a second. */
 static void a_sleep_loop_is_throttled(void **state)
 {
 	uint64_t start = uv_hrtime();
@@ -581,14 +581,14 @@ static void a_sleep_loop_is_throttled(void **state)
 
 	(void)state;
 	fixture_start(&f, (&(struct options){ .vcpus = 2 }), guest_sleep);
-	for (unsigned int i = 0; i <= MACHINE_RESETS_MAX; i++) {
+	for (unsigned int i = 0; i < 3; i++) {
 		fixture_until_suspended(&f);
 		/* it wakes to sleep: mov ax, 0x2c00; mov dx, 0x604; out dx, ax; hlt */
 		memcpy(gmem_ptr(&f.machine->gmem, 0x7005, 8), "\xb8\x00\x2c\xba\x04\x06\xef\xf4",
 		       8);
 		assert_int_equal(machine_wakeup(f.machine, NULL), 0);
 	}
-	assert_true(uv_hrtime() - start > 500000000);
+	assert_true(uv_hrtime() - start > 1900000000);
 	machine_kill(f.machine, "enough");
 	fixture_fini(&f);
 }
