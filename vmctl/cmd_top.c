@@ -82,7 +82,8 @@ static void top_add(struct top *t, struct json_object *vm)
 	const char *id = json_get_str(vm, "id", "");
 	struct top_vm *e;
 
-	if ((strcmp(state, "running") != 0 && strcmp(state, "paused") != 0) ||
+	if ((strcmp(state, "running") != 0 && strcmp(state, "paused") != 0 &&
+	     strcmp(state, "suspended") != 0) ||
 	    !top_wanted(&t->v->args, name, id) || t->n == TOP_VMS_MAX)
 		return;
 	e = &t->vms[t->n++];

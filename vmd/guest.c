@@ -403,6 +403,11 @@ static void guest_act_power_button(struct guest *g)
 	guest_ask(g, "machine.power_button", NULL, NULL, guest_call_ms(g));
 }
 
+static void guest_act_wakeup(struct guest *g)
+{
+	guest_ask(g, "machine.wakeup", NULL, NULL, guest_call_ms(g));
+}
+
 static void guest_act_sigkill(struct guest *g)
 {
 	if (g->proc)
@@ -420,7 +425,7 @@ static const struct {
 	{ VM_ACT_PAUSE, guest_act_pause },     { VM_ACT_RESUME, guest_act_resume },
 	{ VM_ACT_RESET, guest_act_reset },     { VM_ACT_POWER_BUTTON, guest_act_power_button },
 	{ VM_ACT_QUIT, guest_quit },	       { VM_ACT_SIGKILL, guest_act_sigkill },
-	{ VM_ACT_RETURN, guest_return },
+	{ VM_ACT_RETURN, guest_return },       { VM_ACT_WAKEUP, guest_act_wakeup },
 };
 
 static void guest_tell_state(struct guest *g, bool ended)
@@ -447,7 +452,8 @@ struct vm_step guest_input(struct guest *g, enum vm_input input)
 		uv_timer_stop(&g->timer);
 	if (was != g->vm.phase && g->pool_wait.waits)
 		guest_set_timer(g, 0);
-	if (g->vm.phase == VM_PHASE_RUNNING || g->vm.phase == VM_PHASE_PAUSED)
+	if (g->vm.phase == VM_PHASE_RUNNING || g->vm.phase == VM_PHASE_PAUSED ||
+	    g->vm.phase == VM_PHASE_SUSPENDED)
 		g->up = true;
 	if (was != g->vm.phase)
 		guest_ops_progress(g);
@@ -499,19 +505,22 @@ static void guest_correct(struct guest *g, enum vm_phase phase)
  * hello over a new connection: it knows what the VM does. A call that was lost with the old one has
  * succeeded when its effect is there.
  */
-static void guest_catch_up(struct guest *g, bool paused)
+static void guest_catch_up(struct guest *g, enum vm_phase does)
 {
+	bool paused = does == VM_PHASE_PAUSED, suspended = does == VM_PHASE_SUSPENDED;
 	enum vm_phase phase = g->vm.phase;
 
 	g->up = true;
+	g->vm.asleep = suspended;
 	if (phase == VM_PHASE_STOPPING || phase == VM_PHASE_QUITTING || phase == VM_PHASE_KILLED)
 		return;
-	if ((phase == VM_PHASE_PAUSING && paused) || (phase == VM_PHASE_RESUMING && !paused))
+	if ((phase == VM_PHASE_PAUSING && paused) || (phase == VM_PHASE_RESUMING && !paused) ||
+	    (phase == VM_PHASE_WAKING && !suspended))
 		guest_input(g, VM_IN_DONE);
 	else if (vm_operation(&g->vm))
 		guest_input(g, VM_IN_FAILED); /* call_err says why */
-	if (vm_state(&g->vm) != (paused ? VM_PAUSED : VM_RUNNING))
-		guest_correct(g, paused ? VM_PHASE_PAUSED : VM_PHASE_RUNNING);
+	if (g->vm.phase != does)
+		guest_correct(g, does);
 }
 
 /* One that was not up was being started by the vmd that died: undone. */
@@ -537,7 +546,9 @@ static void guest_heard(struct guest *g, const char *state)
 	if (found && !paused && (created || !strcmp(state, "empty")))
 		guest_undo_start(g);
 	else if (paused || !strcmp(state, "running"))
-		guest_catch_up(g, paused);
+		guest_catch_up(g, paused ? VM_PHASE_PAUSED : VM_PHASE_RUNNING);
+	else if (!strcmp(state, "suspended"))
+		guest_catch_up(g, VM_PHASE_SUSPENDED);
 	guest_save(g, &e);
 	if (found && g->up)
 		guest_logs_adopt(g);
@@ -637,6 +648,10 @@ static void guest_proc_event(void *arg, const char *type, const char *message)
 		return;
 	}
 	log_info(&g->d->log, "VM '%s': %s%s%s", g->name, type, message[0] ? ": " : "", message);
+	if (!strcmp(type, "suspended"))
+		guest_input(g, VM_IN_SLEPT);
+	if (!strcmp(type, "awake"))
+		guest_input(g, VM_IN_AWOKE);
 	if (!strcmp(type, "device"))
 		nets_heard(g->d, g->id, g->name, message);
 	if (!strcmp(type, "reset"))

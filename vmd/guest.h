@@ -53,7 +53,7 @@ struct guest_request {
 };
 
 enum guest_wait_kind {
-	GUEST_WAIT_CALL,  /* pause, resume, reset */
+	GUEST_WAIT_CALL,  /* pause, resume, reset, wakeup */
 	GUEST_WAIT_STATE, /* vm.wait */
 };
 
@@ -101,8 +101,10 @@ struct guest {
 	struct err start_err; /* why the start fails; code 0: not yet known */
 	struct err call_err;  /* why the call failed */
 	struct log_limit lost_limit, save_limit;
-	uint64_t disk_error_ms;		/* the last that was told */
-	uint64_t balloon_ms;		/* likewise */
+	uint64_t disk_error_ms;	 /* the last that was told */
+	uint64_t balloon_ms;	 /* likewise */
+	uint64_t sleeps_from_ms; /* the second that `sleeps` counts in */
+	unsigned int sleeps;
 	enum vm_state told;		/* the last that an event was stored of */
 	bool end_unsaved;		/* the process's end is not written down yet */
 	char cgroup[STATE_CGROUP_SIZE]; /* its name; "" for none */

@@ -630,6 +630,8 @@ int guest_plug_check(const struct guest *g, struct err *e)
 	err_set(e, ERR_VM_STATE, "VM '%s' is %s", g->name, guest_state_name(g));
 	if (state == VM_STOPPED)
 		err_hint(e, "vmctl edit %s changes its definition", g->name);
+	if (state == VM_SUSPENDED)
+		err_hint(e, "wake it up first: vmctl wakeup %s", g->name);
 	return -ERR_VM_STATE;
 }
 

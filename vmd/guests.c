@@ -264,6 +264,14 @@ static int guests_take_told(void *arg, const char *vm, const char *from, const c
 	return 0;
 }
 
+/* What a process does that was told to do that, until it says so itself. */
+static enum vm_phase guests_phase_told(enum vm_state told)
+{
+	if (told == VM_SUSPENDED)
+		return VM_PHASE_SUSPENDED;
+	return told == VM_PAUSED ? VM_PHASE_PAUSED : VM_PHASE_RUNNING;
+}
+
 /* It was never up if the last that was told is its start, or the end of that. */
 static bool guests_was_up(const struct guests_row *row)
 {
@@ -328,7 +336,8 @@ static void guests_adopt_one(struct daemon *d, const struct guests_row *row)
 	} else {
 		if (pidfd < 0)
 			guest_keep_pidfd(g);
-		g->vm.phase = row->told == VM_PAUSED ? VM_PHASE_PAUSED : VM_PHASE_RUNNING;
+		g->vm.phase = guests_phase_told(row->told);
+		g->vm.asleep = row->told == VM_SUSPENDED;
 		g->vm.since_ms = uv_now(&d->loop);
 		g->vm.start_paused = p->paused;
 		g->vm.devices = lease_any(d, g->id);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Methods vm.start, stop, restart, reset, pause, resume, kill, wait, console: what runs. A handler gives
+ * Methods vm.start, stop, restart, reset, pause, resume, wakeup, kill, wait, console: what runs. A handler gives
  * the state machine its input and leaves the call with the guest's waits. On the loop's thread.
  */
 #include "vmd/methods.h"
@@ -287,6 +287,8 @@ static void power_request(struct guest *g, struct guest_request *r, struct call 
 
 static const char *power_running_note(const struct guest *g)
 {
+	if (vm_state(&g->vm) == VM_SUSPENDED)
+		return "already running, suspended";
 	return vm_state(&g->vm) == VM_PAUSED ? "already running, paused" : "already running";
 }
 
@@ -418,6 +420,11 @@ void method_vm_resume(struct daemon *d, struct call *call)
 	power_simple(d, call, VM_IN_RESUME, "already running", "would run on");
 }
 
+void method_vm_wakeup(struct daemon *d, struct call *call)
+{
+	power_simple(d, call, VM_IN_WAKEUP, "already awake", "would be woken");
+}
+
 void method_vm_wait(struct daemon *d, struct call *call)
 {
 	static const struct {
@@ -425,7 +432,8 @@ void method_vm_wait(struct daemon *d, struct call *call)
 		enum vm_state state;
 	} states[] = { { "running", VM_RUNNING },
 		       { "stopped", VM_STOPPED },
-		       { "paused", VM_PAUSED } };
+		       { "paused", VM_PAUSED },
+		       { "suspended", VM_SUSPENDED } };
 	const char *word = json_get_str(call->params, "for", "");
 	struct guest *g;
 	struct err e;

@@ -68,6 +68,7 @@ const struct method methods[] = {
 	{ "vm.timeline", method_vm_timeline },
 	{ "vm.validate", method_vm_validate },
 	{ "vm.wait", method_vm_wait, .own_vm = true },
+	{ "vm.wakeup", method_vm_wakeup },
 	{ NULL, NULL },
 };
 /* clang-format on */

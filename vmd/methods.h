@@ -104,6 +104,7 @@ void method_vm_reset(struct daemon *d, struct call *call);
 void method_vm_pause(struct daemon *d, struct call *call);
 void method_vm_resize(struct daemon *d, struct call *call);
 void method_vm_resume(struct daemon *d, struct call *call);
+void method_vm_wakeup(struct daemon *d, struct call *call);
 void method_vm_kill(struct daemon *d, struct call *call);
 void method_vm_wait(struct daemon *d, struct call *call);
 void method_vm_timeline(struct daemon *d, struct call *call);

@@ -34,7 +34,8 @@ struct vm_rule {
 	[VM_IN_START] = VM_STAY(VM_JOIN, p), [VM_IN_STOP] = VM_TO(QUITTING, VM_ACT_QUIT),    \
 	[VM_IN_FORCE] = VM_TO(QUITTING, VM_ACT_QUIT), [VM_IN_RESTART] = VM_STAY(VM_BUSY, p), \
 	[VM_IN_PAUSE] = VM_STAY(VM_BUSY, p), [VM_IN_RESUME] = VM_STAY(VM_BUSY, p),           \
-	[VM_IN_RESET] = VM_STAY(VM_BUSY, p), [VM_IN_FAILED] = VM_TO(KILLED, VM_ACT_SIGKILL), \
+	[VM_IN_RESET] = VM_STAY(VM_BUSY, p), [VM_IN_WAKEUP] = VM_STAY(VM_BUSY, p),           \
+	[VM_IN_FAILED] = VM_TO(KILLED, VM_ACT_SIGKILL),                                      \
 	[VM_IN_DEADLINE] = VM_TO(KILLED, VM_ACT_SIGKILL), [VM_IN_GONE] = VM_TO(OFF, VM_ACT_CLEAN)
 
 /* Requests while a short call is under way in a VM that goes on; only force does not wait for it. */
@@ -42,8 +43,8 @@ struct vm_rule {
 	[VM_IN_START] = VM_STAY(VM_BUSY, p), [VM_IN_STOP] = VM_STAY(VM_BUSY, p),             \
 	[VM_IN_FORCE] = VM_TO(QUITTING, VM_ACT_QUIT), [VM_IN_RESTART] = VM_STAY(VM_BUSY, p), \
 	[VM_IN_PAUSE] = VM_STAY(VM_BUSY, p), [VM_IN_RESUME] = VM_STAY(VM_BUSY, p),           \
-	[VM_IN_RESET] = VM_STAY(VM_BUSY, p), [VM_IN_DONE] = VM_TO(done, 0),                  \
-	[VM_IN_FAILED] = VM_TO(failed, VM_ACT_CALL_FAILED),                                  \
+	[VM_IN_RESET] = VM_STAY(VM_BUSY, p), [VM_IN_WAKEUP] = VM_STAY(VM_BUSY, p),           \
+	[VM_IN_DONE] = VM_TO(done, 0), [VM_IN_FAILED] = VM_TO(failed, VM_ACT_CALL_FAILED),   \
 	[VM_IN_DEADLINE] = VM_TO(failed, VM_ACT_CALL_FAILED),                                \
 	[VM_IN_GONE] = VM_TO(OFF, VM_ACT_CLEAN)
 
@@ -51,7 +52,8 @@ struct vm_rule {
 #define VM_ENDING_RULES(p)                                                          \
 	[VM_IN_START] = VM_STAY(VM_BUSY, p), [VM_IN_STOP] = VM_STAY(VM_JOIN, p),    \
 	[VM_IN_RESTART] = VM_STAY(VM_BUSY, p), [VM_IN_PAUSE] = VM_STAY(VM_BUSY, p), \
-	[VM_IN_RESUME] = VM_STAY(VM_BUSY, p), [VM_IN_RESET] = VM_STAY(VM_BUSY, p)
+	[VM_IN_RESUME] = VM_STAY(VM_BUSY, p), [VM_IN_RESET] = VM_STAY(VM_BUSY, p),  \
+	[VM_IN_WAKEUP] = VM_STAY(VM_BUSY, p)
 
 static const struct vm_rule vm_rules[VM_PHASE_COUNT][VM_INPUT_COUNT] = {
 	[VM_PHASE_OFF] = {
@@ -62,6 +64,7 @@ static const struct vm_rule vm_rules[VM_PHASE_COUNT][VM_INPUT_COUNT] = {
 		[VM_IN_PAUSE] = VM_STAY(VM_WRONG_STATE, OFF),
 		[VM_IN_RESUME] = VM_STAY(VM_WRONG_STATE, OFF),
 		[VM_IN_RESET] = VM_STAY(VM_WRONG_STATE, OFF),
+		[VM_IN_WAKEUP] = VM_STAY(VM_WRONG_STATE, OFF),
 	},
 	[VM_PHASE_OPENING] = {
 		[VM_IN_START] = VM_STAY(VM_JOIN, OPENING),
@@ -71,6 +74,7 @@ static const struct vm_rule vm_rules[VM_PHASE_COUNT][VM_INPUT_COUNT] = {
 		[VM_IN_PAUSE] = VM_STAY(VM_BUSY, OPENING),
 		[VM_IN_RESUME] = VM_STAY(VM_BUSY, OPENING),
 		[VM_IN_RESET] = VM_STAY(VM_BUSY, OPENING),
+		[VM_IN_WAKEUP] = VM_STAY(VM_BUSY, OPENING),
 		[VM_IN_OPENED] = VM_TO(CONNECTING, VM_ACT_SPAWN),
 		[VM_IN_FAILED] = VM_TO(OFF, VM_ACT_CLEAN),
 	},
@@ -100,6 +104,8 @@ static const struct vm_rule vm_rules[VM_PHASE_COUNT][VM_INPUT_COUNT] = {
 		[VM_IN_PAUSE] = VM_TO(PAUSING, VM_ACT_PAUSE),
 		[VM_IN_RESUME] = VM_STAY(VM_ALREADY, RUNNING),
 		[VM_IN_RESET] = VM_TO(RESETTING, VM_ACT_RESET),
+		[VM_IN_WAKEUP] = VM_STAY(VM_ALREADY, RUNNING),
+		[VM_IN_SLEPT] = VM_TO(SUSPENDED, 0),
 		[VM_IN_GONE] = VM_TO(OFF, VM_ACT_CLEAN),
 	},
 	[VM_PHASE_PAUSED] = {
@@ -110,12 +116,28 @@ static const struct vm_rule vm_rules[VM_PHASE_COUNT][VM_INPUT_COUNT] = {
 		[VM_IN_PAUSE] = VM_STAY(VM_ALREADY, PAUSED),
 		[VM_IN_RESUME] = VM_TO(RESUMING, VM_ACT_RESUME),
 		[VM_IN_RESET] = VM_TO(RESETTING_PAUSED, VM_ACT_RESET),
+		[VM_IN_WAKEUP] = VM_STAY(VM_WRONG_STATE, PAUSED),
 		[VM_IN_GONE] = VM_TO(OFF, VM_ACT_CLEAN),
 	},
 	[VM_PHASE_PAUSING] = { VM_CALL_RULES(PAUSING, PAUSED, RUNNING) },
 	[VM_PHASE_RESUMING] = { VM_CALL_RULES(RESUMING, RUNNING, PAUSED) },
 	[VM_PHASE_RESETTING] = { VM_CALL_RULES(RESETTING, RUNNING, RUNNING) },
 	[VM_PHASE_RESETTING_PAUSED] = { VM_CALL_RULES(RESETTING_PAUSED, PAUSED, PAUSED) },
+	[VM_PHASE_SUSPENDED] = {
+		[VM_IN_START] = VM_STAY(VM_ALREADY, SUSPENDED),
+		/* its button wakes the guest, and is pressed again until that obeys */
+		[VM_IN_STOP] = VM_TO(STOPPING, VM_ACT_POWER_BUTTON),
+		[VM_IN_FORCE] = VM_TO(QUITTING, VM_ACT_QUIT),
+		[VM_IN_RESTART] = VM_TO(STOPPING, VM_ACT_POWER_BUTTON),
+		[VM_IN_PAUSE] = VM_STAY(VM_WRONG_STATE, SUSPENDED),
+		[VM_IN_RESUME] = VM_STAY(VM_WRONG_STATE, SUSPENDED),
+		[VM_IN_RESET] = VM_TO(RESETTING_SUSPENDED, VM_ACT_RESET),
+		[VM_IN_WAKEUP] = VM_TO(WAKING, VM_ACT_WAKEUP),
+		[VM_IN_AWOKE] = VM_TO(RUNNING, 0),
+		[VM_IN_GONE] = VM_TO(OFF, VM_ACT_CLEAN),
+	},
+	[VM_PHASE_WAKING] = { VM_CALL_RULES(WAKING, RUNNING, RUNNING) },
+	[VM_PHASE_RESETTING_SUSPENDED] = { VM_CALL_RULES(RESETTING_SUSPENDED, RUNNING, RUNNING) },
 	[VM_PHASE_STOPPING] = {
 		VM_ENDING_RULES(STOPPING),
 		[VM_IN_FORCE] = VM_TO(QUITTING, VM_ACT_QUIT),
@@ -161,7 +183,8 @@ static const char *const vm_inputs[] = {
 #undef X
 };
 
-static const char *const vm_states[] = { "stopped", "starting", "running", "paused", "stopping" };
+static const char *const vm_states[] = { "stopped", "starting",	 "running",
+					 "paused",  "suspended", "stopping" };
 _Static_assert(ARRAY_SIZE(vm_states) == VM_STATES, "a name a state");
 
 enum vm_state vm_state(const struct vm *vm)
@@ -223,6 +246,17 @@ static void vm_note_restart(struct vm *vm, enum vm_input input, struct vm_step *
 	step->actions |= VM_ACT_OPEN;
 }
 
+/* What the guest does by itself holds in every phase: where RUNNING follows, it may be asleep. */
+static void vm_note_sleep(struct vm *vm, enum vm_input input)
+{
+	if (input == VM_IN_SLEPT || input == VM_IN_AWOKE)
+		vm->asleep = input == VM_IN_SLEPT;
+	if (vm->phase == VM_PHASE_OFF || vm->phase == VM_PHASE_OPENING)
+		vm->asleep = false;
+	if (vm->phase == VM_PHASE_RUNNING && vm->asleep)
+		vm->phase = VM_PHASE_SUSPENDED;
+}
+
 struct vm_step vm_input(struct vm *vm, enum vm_input input, uint64_t now_ms)
 {
 	const struct vm_rule *rule = &vm_rules[vm->phase][input];
@@ -230,8 +264,10 @@ struct vm_step vm_input(struct vm *vm, enum vm_input input, uint64_t now_ms)
 	enum vm_phase before = vm->phase;
 
 	step.from = step.to = vm_state(vm);
-	if (rule->verdict == VM_IGNORE)
+	if (rule->verdict == VM_IGNORE) {
+		vm_note_sleep(vm, input);
 		return step;
+	}
 	if (rule->next != vm->phase)
 		vm->since_ms = now_ms;
 	vm->phase = rule->next;
@@ -242,6 +278,7 @@ struct vm_step vm_input(struct vm *vm, enum vm_input input, uint64_t now_ms)
 	if (rule->verdict == VM_GO)
 		vm_return_devices(vm, before, &step);
 	vm_note_restart(vm, input, &step);
+	vm_note_sleep(vm, input);
 	step.to = vm_state(vm);
 	return step;
 }
@@ -255,6 +292,10 @@ int vm_refusal(const struct vm *vm, enum vm_input input, const char *name, uint6
 		return err_set(e, ERR_BUSY, "VM '%s' is busy: %s, since %.1f s", name, op,
 			       (double)(now_ms - vm->since_ms) / 1000);
 	err_set(e, ERR_VM_STATE, "VM '%s' is %s", name, state);
+	if (vm->phase == VM_PHASE_SUSPENDED)
+		return err_hint(e, "wake it up first: vmctl wakeup %.64s", name);
+	if (input == VM_IN_WAKEUP && vm->phase == VM_PHASE_PAUSED)
+		return err_hint(e, "resume it: vmctl resume %.64s", name);
 	if (input == VM_IN_STOP || input == VM_IN_RESTART)
 		return err_hint(e, "resume it first: vmctl resume %.64s; or end it with --force",
 				name);

@@ -9,7 +9,15 @@
 #include "lib/err.h"
 
 /* What users are shown. */
-enum vm_state { VM_STOPPED, VM_STARTING, VM_RUNNING, VM_PAUSED, VM_STOPPING, VM_STATES };
+enum vm_state {
+	VM_STOPPED,
+	VM_STARTING,
+	VM_RUNNING,
+	VM_PAUSED,
+	VM_SUSPENDED, /* by its guest: ACPI S3 */
+	VM_STOPPING,
+	VM_STATES
+};
 
 #define VM_PHASES(X)                                                                               \
 	X(OFF, VM_STOPPED, NULL)                                                                   \
@@ -24,6 +32,9 @@ enum vm_state { VM_STOPPED, VM_STARTING, VM_RUNNING, VM_PAUSED, VM_STOPPING, VM_
 	X(RESUMING, VM_PAUSED, "resume")                                                           \
 	X(RESETTING, VM_RUNNING, "reset")                                                          \
 	X(RESETTING_PAUSED, VM_PAUSED, "reset")                                                    \
+	X(SUSPENDED, VM_SUSPENDED, NULL)                                                           \
+	X(WAKING, VM_SUSPENDED, "wakeup")                                                          \
+	X(RESETTING_SUSPENDED, VM_SUSPENDED, "reset")                                              \
 	X(STOPPING, VM_STOPPING, "stop")  /* the power button was pressed */                       \
 	X(QUITTING, VM_STOPPING, "kill")  /* machine.quit, then SIGKILL */                         \
 	X(KILLED, VM_STOPPING, "kill")	  /* SIGKILL was sent */                                   \
@@ -46,12 +57,15 @@ enum vm_phase {
 	X(PAUSE)                                                                                  \
 	X(RESUME)                                                                                 \
 	X(RESET)                                                                                  \
+	X(WAKEUP)                                                                                 \
 	/* what happens */                                                                        \
 	X(OPENED)                                                                                 \
 	X(HELLO)                                                                                  \
 	X(DONE)	    /* the call that the phase made has succeeded */                              \
 	X(FAILED)   /* it failed; or the files could not be opened, the process not made */       \
 	X(DEADLINE) /* it took too long */                                                        \
+	X(SLEPT)    /* the guest has suspended itself */                                          \
+	X(AWOKE)    /* it sleeps no longer */                                                     \
 	X(GONE)	    /* the process has ended */
 
 enum vm_input {
@@ -76,6 +90,7 @@ enum vm_action {
 	VM_ACT_CLEAN = BIT(10),	      /* the process is gone, or never came: nothing of it stays */
 	VM_ACT_CALL_FAILED = BIT(11), /* tell those who wait for the call */
 	VM_ACT_RETURN = BIT(12),      /* give devices of the host back; DONE follows */
+	VM_ACT_WAKEUP = BIT(13),
 };
 
 /* What becomes of a user's request. */
@@ -92,6 +107,7 @@ struct vm {
 	enum vm_phase phase;
 	bool restart;	   /* start again once it is off */
 	bool start_paused; /* PAUSED follows CONFIGURING, without machine.start */
+	bool asleep;	   /* the guest, by what was heard last: SUSPENDED instead of RUNNING */
 	bool devices;	   /* has devices of the host, or may have: RETURNING comes before OFF */
 	uint64_t since_ms; /* when the phase began (the loop's clock) */
 };

@@ -21,7 +21,7 @@ struct vmproc;
 
 struct vmproc_ops {
 	/*
-	 * vmm has said hello: "empty", "created", "running", "paused" or "ended". Again after each time
+	 * vmm has said hello: "empty", "created", "running", "paused", "suspended" or "ended". Again after each time
 	 * that the connection had to be made anew.
 	 */
 	void (*hello)(void *arg, const char *state);

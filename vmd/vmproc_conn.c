@@ -47,7 +47,8 @@ static void vmproc_refuse(struct vmproc *p, const struct err *why)
 
 static bool vmproc_known_state(const char *state)
 {
-	static const char *const known[] = { "empty", "created", "running", "paused", "ended" };
+	static const char *const known[] = { "empty",  "created",   "running",
+					     "paused", "suspended", "ended" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(state, known[i]))

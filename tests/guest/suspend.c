@@ -2,7 +2,8 @@
 /*
  * Suspend to RAM (ACPI 6.4, section 16.1.3), loops= times: memory stays, the vCPUs come back as after RESET, the first one
  * at the FACS's waking vector, and devices without standby power have lost their state. alarm=1: the real-time clock's
- * alarm wakes it; else somebody else does. It says what it is about to do.
+ * alarm wakes it; else somebody else does. It says what it is about to do. button=1: then it does what its power button
+ * says, once that is pressed for it and not to wake it.
  */
 #include "lib/guest.h"
 
@@ -17,7 +18,7 @@
 #define TRAMPOLINE 0x8000
 
 static uint32_t cpus, loops, slept;
-static bool alarm;
+static bool alarm, button;
 static uint64_t memory[512];
 static volatile uint8_t *facs;
 
@@ -77,6 +78,19 @@ static void check_awake(void)
 		(void)cmos(12);
 }
 
+/* What has woken it does not count. */
+static void obey_button(void)
+{
+	print("listens\n");
+	outw(PM1_EN, PWRBTN);
+	outw(PM1_STS, PWRBTN);
+	while (!(inw(PM1_STS) & PWRBTN))
+		__asm__ volatile("pause");
+	outw(PM1_CNT, 5 << 10 | 1 << 13);
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
 static void others_start(void)
 {
 	smp_started = 0;
@@ -94,6 +108,8 @@ void smp_main(uint32_t index)
 	others_start();
 	if (slept < loops)
 		fall_asleep();
+	if (button)
+		obey_button();
 	guest_exit(0);
 }
 
@@ -104,8 +120,10 @@ int guest_main(const struct start_info *si)
 	cpus = (uint32_t)cmdline_number(si, "cpus", 1);
 	loops = (uint32_t)cmdline_number(si, "loops", 1);
 	alarm = cmdline_number(si, "alarm", 0);
+	button = cmdline_number(si, "button", 0);
 	CHECK(fadt);
-	CHECK_EQ(!(fadt[112] & 1 << 6), alarm); /* FIX_RTC: there is an RTC that can wake */
+	/* FIX_RTC, inverted: there is an RTC that can wake */
+	CHECK(!alarm || !(fadt[112] & 1 << 6));
 	facs = (volatile uint8_t *)(uintptr_t) * (const uint32_t *)(fadt + 36);
 	CHECK(!memcmp((const void *)facs, "FACS", 4));
 	interrupts_init();

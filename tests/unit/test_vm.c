@@ -9,7 +9,7 @@
 
 static bool is_request(enum vm_input input)
 {
-	return input < VM_IN_ESCALATE || (input > VM_IN_ESCALATE && input <= VM_IN_RESET);
+	return input < VM_IN_ESCALATE || (input > VM_IN_ESCALATE && input <= VM_IN_WAKEUP);
 }
 
 static struct vm_step step(struct vm *vm, enum vm_input input)
@@ -135,6 +135,83 @@ static void run(struct vm *vm, const enum vm_input *inputs, size_t n)
 		const enum vm_input inputs_[] = { __VA_ARGS__ }; \
 		run(vm, inputs_, ARRAY_SIZE(inputs_));           \
 	} while (0)
+
+/* A guest suspends itself; others wake it, or end it. */
+static void test_sleep(void **state)
+{
+	struct vm vm = { 0 };
+	struct vm_step s;
+	struct err e;
+
+	(void)state;
+	RUN(&vm, VM_IN_START, VM_IN_OPENED, VM_IN_HELLO, VM_IN_DONE, VM_IN_DONE);
+	assert_int_equal(step(&vm, VM_IN_WAKEUP).verdict, VM_ALREADY);
+	s = step(&vm, VM_IN_SLEPT);
+	assert_int_equal(s.from, VM_RUNNING);
+	assert_int_equal(s.to, VM_SUSPENDED);
+	assert_string_equal(vm_state_name(vm_state(&vm)), "suspended");
+	assert_int_equal(step(&vm, VM_IN_START).verdict, VM_ALREADY);
+	assert_int_equal(step(&vm, VM_IN_PAUSE).verdict, VM_WRONG_STATE);
+	assert_int_equal(vm_refusal(&vm, VM_IN_PAUSE, "one", 2000, &e), -ERR_VM_STATE);
+	assert_string_equal(e.msg, "VM 'one' is suspended");
+	assert_string_equal(e.hint, "wake it up first: vmctl wakeup one");
+	/* the event comes before the answer */
+	assert_int_equal(step(&vm, VM_IN_WAKEUP).actions, VM_ACT_WAKEUP);
+	assert_string_equal(vm_operation(&vm), "wakeup");
+	step(&vm, VM_IN_AWOKE);
+	assert_int_equal(step(&vm, VM_IN_DONE).to, VM_RUNNING);
+	/* a call that fails: it sleeps still */
+	RUN(&vm, VM_IN_SLEPT, VM_IN_WAKEUP, VM_IN_FAILED);
+	assert_int_equal(vm.phase, VM_PHASE_SUSPENDED);
+	assert_int_equal(step(&vm, VM_IN_AWOKE).to, VM_RUNNING);
+	/* by a reset */
+	RUN(&vm, VM_IN_SLEPT);
+	assert_int_equal(step(&vm, VM_IN_RESET).actions, VM_ACT_RESET);
+	step(&vm, VM_IN_AWOKE);
+	assert_int_equal(step(&vm, VM_IN_DONE).to, VM_RUNNING);
+}
+
+/* What it does while something else is going on shows when that is over. */
+static void test_sleep_meanwhile(void **state)
+{
+	const struct {
+		enum vm_input begin, end;
+	} cases[] = { { VM_IN_PAUSE, VM_IN_FAILED },
+		      { VM_IN_STOP, VM_IN_DEADLINE },
+		      { VM_IN_STOP, VM_IN_FAILED },
+		      { VM_IN_RESTART, VM_IN_DEADLINE } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (int woken = 0; woken < 2; woken++) {
+			struct vm vm = { .phase = VM_PHASE_RUNNING };
+
+			RUN(&vm, cases[i].begin);
+			assert_int_equal(step(&vm, VM_IN_SLEPT).verdict, VM_IGNORE);
+			if (woken)
+				step(&vm, VM_IN_AWOKE);
+			RUN(&vm, cases[i].end);
+			assert_int_equal(vm_state(&vm), woken ? VM_RUNNING : VM_SUSPENDED);
+			assert_false(vm.restart);
+		}
+	}
+}
+
+/* Its end, and a sleep that is over with it. */
+static void test_sleep_ends(void **state)
+{
+	struct vm vm = { .phase = VM_PHASE_RUNNING };
+
+	(void)state;
+	RUN(&vm, VM_IN_SLEPT);
+	assert_int_equal(step(&vm, VM_IN_RESTART).actions, VM_ACT_POWER_BUTTON);
+	assert_int_equal(vm_state(&vm), VM_STOPPING);
+	/* it ended asleep, and starts awake */
+	RUN(&vm, VM_IN_GONE, VM_IN_OPENED, VM_IN_HELLO, VM_IN_DONE, VM_IN_DONE);
+	assert_int_equal(vm_state(&vm), VM_RUNNING);
+	RUN(&vm, VM_IN_SLEPT, VM_IN_FORCE, VM_IN_GONE);
+	assert_int_equal(vm.phase, VM_PHASE_OFF);
+}
 
 static void test_start_and_stop(void **state)
 {
@@ -290,6 +367,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_reachable),
+		cmocka_unit_test(test_sleep),
+		cmocka_unit_test(test_sleep_meanwhile),
+		cmocka_unit_test(test_sleep_ends),
 		cmocka_unit_test(test_start_and_stop),
 		cmocka_unit_test(test_start_paused),
 		cmocka_unit_test(test_stop_during_open),

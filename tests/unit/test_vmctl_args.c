@@ -150,8 +150,8 @@ static void test_bad_usage(void **state)
 	check_bad("events --since 1x", "option '--since': '1x' is no number");
 	check_bad("events --since 99999999999999999999",
 		  "option '--since': '99999999999999999999' is no number");
-	check_bad("wait --for up a",
-		  "option '--for': 'up' is none of stopped, running, paused, console=REGEX");
+	check_bad("wait --for up a", "option '--for': 'up' is none of stopped, running, paused, "
+				     "suspended, console=REGEX");
 	check_bad("list -o yaml", "option '--output': 'yaml' is none of table, wide, name, json");
 }
 
