@@ -65,7 +65,7 @@ struct fuzz {
 	struct device *devices[FUZZ_DEVICES_MAX];
 	unsigned int ndevices;
 	int port; /* of the console, our end */
-	uint8_t power_on[PCI_SLOTS][PCI_CFG_SIZE];
+	uint8_t power_on[PCI_FUNCTIONS][PCI_CFG_SIZE];
 	struct guest_virtio driver; /* of the virtio device that was started last */
 	const uint8_t *data;
 	size_t left;
@@ -354,9 +354,9 @@ static void fuzz_power_on(struct fuzz *f)
 	}
 	for (unsigned int i = 0; i < f->ndevices; i++)
 		f->devices[i]->class->reset(f->devices[i]);
-	for (unsigned int s = 0; s < PCI_SLOTS; s++)
-		if (f->fb.board.pci->slots[s])
-			memcpy(f->power_on[s], f->fb.board.pci->slots[s]->cfg, PCI_CFG_SIZE);
+	for (unsigned int s = 0; s < PCI_FUNCTIONS; s++)
+		if (f->fb.board.pci->functions[s])
+			memcpy(f->power_on[s], f->fb.board.pci->functions[s]->cfg, PCI_CFG_SIZE);
 	for (unsigned int i = 0; i < f->ndevices; i++)
 		fuzz_start(f->devices[i]);
 }
@@ -368,9 +368,9 @@ static void fuzz_check_reset(struct fuzz *f)
 		fuzz_stop(f->devices[i]);
 	for (unsigned int i = 0; i < f->ndevices; i++)
 		f->devices[i]->class->reset(f->devices[i]);
-	for (unsigned int s = 0; s < PCI_SLOTS; s++)
-		if (f->fb.board.pci->slots[s] &&
-		    memcmp(f->power_on[s], f->fb.board.pci->slots[s]->cfg, PCI_CFG_SIZE))
+	for (unsigned int s = 0; s < PCI_FUNCTIONS; s++)
+		if (f->fb.board.pci->functions[s] &&
+		    memcmp(f->power_on[s], f->fb.board.pci->functions[s]->cfg, PCI_CFG_SIZE))
 			__builtin_trap();
 	for (unsigned int i = 0; i < FAKE_GSIS; i++)
 		if (f->fb.irq[i])

@@ -595,7 +595,7 @@ static void test_plug_errors(void **state)
 	struct pci_fixture *f = *state;
 	static const struct pci_ids ids = { 0x1234 };
 	static const char *const bad[] = { "",	      "3",	  "00:20.0", "01:03.0",
-					   "00:03.1", "00:03.00", "0:03.0",  "00:03.0 ",
+					   "00:03.8", "00:03.00", "0:03.0",  "00:03.0 ",
 					   "00:3.0",  "-0:03.0",  " 0:03.0" };
 	struct pci_dev p;
 	struct err e = { 0 };
@@ -611,6 +611,47 @@ static void test_plug_errors(void **state)
 	assert_int_equal(pci_plug(NULL, &p, "00:05.0", &e), -EINVAL);
 	pci_dev_fini(&p);
 	assert_int_equal(rd(f, 5, PCI_VENDOR_ID, 4), UINT32_MAX);
+}
+
+/* PCI 3.0, section 6.2.1: whoever looks at function 0 learns that there are others. */
+static void test_functions(void **state)
+{
+	static const struct pci_ids ids = { 0x1234, 0x9999, 0, 0, 0xff0000, 0 };
+	struct pci_fixture *f = *state;
+	struct pci_dev c = { 0 }, twin = { 0 };
+	struct err e = { 0 };
+
+	assert_int_equal(rd(f, 4, PCI_HEADER_TYPE, 1), 0);
+	pci_dev_init(&c, "c", &ids, NULL);
+	pci_add_bar(&c, 0, 4096, false, &bar_ops, TAG_A0);
+	pci_add_intx(&c, 1);
+	assert_int_equal(pci_plug(f->fb.board.pci, &c, "00:04.2", &e), 0);
+	assert_int_equal(rd(f, 4, PCI_HEADER_TYPE, 1), 0x80);
+	fake_out(&f->fb, 0xcf8, 4, 0x80000000 | 4 << 11 | 2 << 8);
+	assert_int_equal(fake_in(&f->fb, 0xcfc, 4), 0x99991234);
+	assert_int_equal(fake_mmio_read(&f->fb, GMEM_ECAM_START + (4 << 15) + (2 << 12), 4),
+			 0x99991234);
+	fake_out(&f->fb, 0xcf8, 4, 0x80000000 | 4 << 11 | 1 << 8);
+	assert_int_equal(fake_in(&f->fb, 0xcfc, 4), UINT32_MAX);
+	assert_int_not_equal(c.bars[0].home, f->b.bars[0].home);
+	pci_dev_reset(&f->b);
+	assert_int_equal(rd(f, 4, PCI_HEADER_TYPE, 1), 0x80);
+	/* two that share a pin: it is active as long as one of them pulls, however often it says so */
+	pci_dev_init(&twin, "twin", &ids, NULL);
+	pci_add_intx(&twin, 1);
+	assert_int_equal(pci_plug(f->fb.board.pci, &twin, "00:04.7", &e), 0);
+	assert_int_equal(pci_intx_gsi(&twin), pci_intx_gsi(&c));
+	pci_intx_set(&c, true);
+	pci_intx_set(&twin, true);
+	pci_intx_set(&twin, true);
+	pci_intx_set(&twin, false);
+	assert_true(f->fb.irq[pci_intx_gsi(&c)]);
+	pci_intx_set(&c, false);
+	assert_false(f->fb.irq[pci_intx_gsi(&c)]);
+	pci_dev_fini(&twin);
+	assert_int_equal(rd(f, 4, PCI_HEADER_TYPE, 1), 0x80);
+	pci_dev_fini(&c);
+	assert_int_equal(rd(f, 4, PCI_HEADER_TYPE, 1), 0);
 }
 
 static void test_unplug(void **state)
@@ -652,13 +693,12 @@ static void test_reset_control(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_host_bridge), T(test_mechanism_1),   T(test_ecam),
-		T(test_read_only),   T(test_placed),	    T(test_sizing),
-		T(test_decode),	     T(test_move_64),	    T(test_over_ram),
-		T(test_overlap),     T(test_noise),	    T(test_reset),
-		T(test_plug_errors), T(test_unplug),	    T(test_reset_control),
-		T(test_intx),	     T(test_window_64),	    T(test_rom),
-		T(test_hot_is_bare), T(test_hot_registers),
+		T(test_host_bridge),   T(test_mechanism_1), T(test_ecam),   T(test_read_only),
+		T(test_placed),	       T(test_sizing),	    T(test_decode), T(test_move_64),
+		T(test_over_ram),      T(test_overlap),	    T(test_noise),  T(test_reset),
+		T(test_plug_errors),   T(test_functions),   T(test_unplug), T(test_reset_control),
+		T(test_intx),	       T(test_window_64),   T(test_rom),    T(test_hot_is_bare),
+		T(test_hot_registers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,9 +72,9 @@ static uint64_t pci_home_taken(const struct pci_host *h, const struct pci_dev *p
 {
 	uint64_t end = pci_home_in(p, b->io, at, b->region.size);
 
-	for (unsigned int i = 0; i < PCI_SLOTS && !end; i++)
-		if (h->slots[i])
-			end = pci_home_in(h->slots[i], b->io, at, b->region.size);
+	for (unsigned int i = 0; i < PCI_FUNCTIONS && !end; i++)
+		if (h->functions[i])
+			end = pci_home_in(h->functions[i], b->io, at, b->region.size);
 	return end;
 }
 
@@ -240,9 +240,9 @@ static bool pci_dev_sync(struct pci_dev *p, struct log_limit *limit)
 /* BARs that something was in the way of: mapping them frees nothing, so one pass is enough. */
 static void pci_bars_retry(struct pci_host *h)
 {
-	for (unsigned int i = 0; i < PCI_SLOTS; i++)
-		if (h->slots[i])
-			pci_dev_sync(h->slots[i], NULL);
+	for (unsigned int i = 0; i < PCI_FUNCTIONS; i++)
+		if (h->functions[i])
+			pci_dev_sync(h->functions[i], NULL);
 }
 
 void pci_bars_sync(struct pci_dev *p)

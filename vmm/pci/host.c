@@ -28,9 +28,9 @@
 /* bus 8 bits, device 5, function 3, as both mechanisms have it; NULL: nothing answers */
 static struct pci_dev *pci_host_find(const struct pci_host *h, uint32_t bdf)
 {
-	if (bdf >> 8 || bdf & 7 || h->gone & BIT(bdf >> 3))
+	if (bdf >= PCI_FUNCTIONS || h->gone & BIT(bdf >> 3))
 		return NULL;
-	return h->slots[bdf >> 3];
+	return h->functions[bdf];
 }
 
 static struct pci_dev *pci_host_selected(const struct pci_host *h)

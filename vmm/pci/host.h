@@ -10,13 +10,13 @@
 
 struct pci_host {
 	struct device dev;
-	struct pci_dev bridge;		  /* 00:00.0, this bridge's own function */
-	struct pci_dev *slots[PCI_SLOTS]; /* borrowed */
-	struct region ports;		  /* 0xcf8 to 0xcff */
+	struct pci_dev bridge;			  /* 00:00.0, this bridge's own function */
+	struct pci_dev *functions[PCI_FUNCTIONS]; /* borrowed; by slot << 3 | function */
+	struct region ports;			  /* 0xcf8 to 0xcff */
 	struct region ecam;
-	uint32_t config_address;	 /* 0xcf8 */
-	uint8_t reset_control;		 /* 0xcf9 */
-	uint32_t pullers[MAP_GSI_PCI_N]; /* by interrupt line: a bit for each slot that pulls it */
+	uint32_t config_address;	     /* 0xcf8 */
+	uint8_t reset_control;		     /* 0xcf9 */
+	unsigned int pullers[MAP_GSI_PCI_N]; /* by interrupt line: how many functions pull it */
 	struct log_limit bar_limit;
 
 	/* hotplug.c: a bit a slot */

@@ -18,9 +18,9 @@ static uint32_t pci_hotplug_present(const struct pci_host *h)
 {
 	uint32_t slots = 0;
 
-	for (unsigned int i = 1; i < PCI_SLOTS; i++)
-		if (h->slots[i])
-			slots |= BIT(i);
+	for (unsigned int i = 8; i < PCI_FUNCTIONS; i++)
+		if (h->functions[i])
+			slots |= BIT(i >> 3);
 	return slots & ~h->gone;
 }
 
@@ -95,9 +95,9 @@ void pci_hotplug_reset(struct pci_host *h)
 {
 	h->came = h->to_go = h->asked = h->gone = 0;
 	h->live = false;
-	for (unsigned int i = 0; i < PCI_SLOTS; i++)
-		if (h->slots[i])
-			h->slots[i]->hot = false;
+	for (unsigned int i = 0; i < PCI_FUNCTIONS; i++)
+		if (h->functions[i])
+			h->functions[i]->hot = false;
 }
 
 void pci_hotplug_left(struct pci_host *h, unsigned int slot)
@@ -110,9 +110,9 @@ void pci_hotplug_left(struct pci_host *h, unsigned int slot)
 
 int pci_hotplug_find(const struct pci_host *h, const char *name)
 {
-	for (int i = 1; i < PCI_SLOTS; i++)
-		if (h->slots[i] && !strcmp(h->slots[i]->name, name))
-			return i;
+	for (int i = 8; i < PCI_FUNCTIONS; i++)
+		if (h->functions[i] && !strcmp(h->functions[i]->name, name))
+			return i >> 3;
 	return -1;
 }
 
@@ -139,5 +139,5 @@ uint32_t pci_hotplug_gone(const struct pci_host *h)
 
 const char *pci_hotplug_name(const struct pci_host *h, unsigned int slot)
 {
-	return h->slots[slot] ? h->slots[slot]->name : NULL;
+	return h->functions[slot << 3] ? h->functions[slot << 3]->name : NULL;
 }

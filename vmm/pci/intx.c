@@ -30,9 +30,12 @@ static void pci_intx_drive(struct pci_dev *p, bool pull)
 {
 	unsigned int line = pci_intx_line(p);
 	struct board *b = p->host->dev.board;
-	uint32_t *pullers = &p->host->pullers[line], before = *pullers;
+	unsigned int *pullers = &p->host->pullers[line], before = *pullers;
 
-	*pullers = pull ? before | BIT(p->slot) : before & ~BIT(p->slot);
+	if (pull == p->pulls)
+		return;
+	p->pulls = pull;
+	*pullers = pull ? before + 1 : before - 1;
 	if (!*pullers != !before)
 		b->ops->irq_set(b->arg, MAP_GSI_PCI + line, *pullers);
 }

@@ -17,6 +17,7 @@
 	(PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | \
 	 PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE)
 #define PCI_CAPS_END 0x100
+#define PCI_HEADER_MULTIFUNCTION 0x80 /* section 6.2.1; the headers have no name for it */
 
 void pci_dev_init(struct pci_dev *p, const char *name, const struct pci_ids *ids,
 		  const struct pci_dev_ops *ops)
@@ -37,12 +38,25 @@ void pci_dev_init(struct pci_dev *p, const char *name, const struct pci_ids *ids
 	p->wmask[PCI_INTERRUPT_LINE] = 0xff;
 }
 
+/* Function 0 of a slot says in its header type that there are others: section 6.2.1 */
+static void pci_mark_multifunction(const struct pci_host *h, unsigned int slot)
+{
+	struct pci_dev *const *functions = h->functions + 8 * slot;
+	bool more = false;
+
+	for (unsigned int i = 1; i < 8; i++)
+		more = more || functions[i];
+	if (functions[0])
+		functions[0]->cfg[PCI_HEADER_TYPE] = more ? PCI_HEADER_MULTIFUNCTION : 0;
+}
+
 void pci_dev_fini(struct pci_dev *p)
 {
 	if (p->host) {
 		pci_intx_set(p, false);
 		pci_bars_unmap(p);
-		p->host->slots[p->slot] = NULL;
+		p->host->functions[8 * p->slot + p->function] = NULL;
+		pci_mark_multifunction(p->host, p->slot);
 		pci_hotplug_left(p->host, p->slot);
 		p->host = NULL;
 	}
@@ -86,39 +100,42 @@ unsigned int pci_add_cap(struct pci_dev *p, uint8_t id, unsigned int len)
 	return off;
 }
 
-/* "00:03.0": bus 0, function 0, two lower-case digits for the slot. The slot, or -EINVAL. */
+/* "00:03.0": bus 0, two lower-case digits for the slot, the function. Its place among the functions, or -EINVAL. */
 static int pci_parse_address(const char *address)
 {
 	char name[16];
 
-	for (int slot = 0; slot < PCI_SLOTS; slot++) {
-		snprintf(name, sizeof(name), "00:%02x.0", (unsigned int)slot);
+	for (int i = 0; i < PCI_FUNCTIONS; i++) {
+		snprintf(name, sizeof(name), "00:%02x.%x", (unsigned int)i >> 3,
+			 (unsigned int)i & 7);
 		if (!strcmp(address, name))
-			return slot;
+			return i;
 	}
 	return -EINVAL;
 }
 
 int pci_plug(struct pci_host *h, struct pci_dev *p, const char *address, struct err *e)
 {
-	int slot, ret;
+	int at, ret;
 
 	if (!h)
 		return err_set(e, EINVAL, "PCI address %s: the machine has no PCI", address);
-	slot = pci_parse_address(address);
-	if (slot < 0)
-		return err_set(e, EINVAL, "PCI address '%s' is not 00:SS.0 with SS up to %02x",
+	at = pci_parse_address(address);
+	if (at < 0)
+		return err_set(e, EINVAL, "PCI address '%s' is not 00:SS.F with SS up to %02x",
 			       address, PCI_SLOTS - 1);
-	if (h->slots[slot])
+	if (h->functions[at])
 		return err_set(e, EEXIST, "PCI address %s is taken by '%s'", address,
-			       h->slots[slot]->name);
+			       h->functions[at]->name);
 	ret = pci_bars_place(h, p, e);
 	if (ret < 0)
 		return ret;
 	p->host = h;
-	p->slot = (unsigned int)slot;
+	p->slot = (unsigned int)at >> 3;
+	p->function = (unsigned int)at & 7;
 	p->hot = h->live;
-	h->slots[slot] = p;
+	h->functions[at] = p;
+	pci_mark_multifunction(h, p->slot);
 	pci_dev_reset(p);
 	return 0;
 }

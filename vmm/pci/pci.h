@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * PCI: configuration space (by 0xCF8/0xCFC and ECAM), BARs, capabilities. PCI Local Bus 3.0 chapter 6,
- * PCI Express Base 4.0 section 7. One bus (0), functions 0 only for now. Under machine.lock.
+ * PCI Express Base 4.0 section 7. One bus (0). Under machine.lock.
  */
 #ifndef VMM_PCI_PCI_H
 #define VMM_PCI_PCI_H
@@ -11,6 +11,7 @@
 
 #define PCI_CFG_SIZE 4096
 #define PCI_SLOTS 32
+#define PCI_FUNCTIONS (PCI_SLOTS * 8)
 #define PCI_BARS 6
 #define PCI_ROM PCI_BARS /* the expansion ROM, where a BAR's number is asked for */
 
@@ -47,7 +48,7 @@ struct msix;
 struct pci_dev {
 	struct pci_host *host; /* borrowed; NULL until plugged */
 	const char *name;      /* the device's id, for messages; borrowed */
-	unsigned int slot;
+	unsigned int slot, function;
 	uint8_t cfg[PCI_CFG_SIZE];	   /* as the guest reads it */
 	uint8_t wmask[PCI_CFG_SIZE];	   /* bits that the guest may write */
 	struct pci_bar bars[PCI_BARS + 1]; /* the last one is PCI_ROM */
@@ -56,6 +57,7 @@ struct pci_dev {
 	struct msix *msix;		   /* the same */
 	bool master;			   /* the command register as last told */
 	bool intx;			   /* it wants to interrupt; see pci_intx_set */
+	bool pulls;			   /* and its pin does */
 	bool hot;			   /* plugged while a guest runs, no reset since */
 	unsigned int next_cap;		   /* where the next capability goes */
 	unsigned int last_cap;
@@ -86,7 +88,8 @@ void pci_add_rom(struct pci_dev *p, uint64_t size, const struct region_ops *ops,
 /* Room for a capability of len bytes (with its id and next bytes); its offset. Read-only until wmask says else. */
 unsigned int pci_add_cap(struct pci_dev *p, uint8_t id, unsigned int len);
 /*
- * address "00:03.0". -EEXIST names the other device; -ENOSPC: no room for its BARs. One that is plugged while a guest
+ * address "00:03.0"; other functions than 0 are the chipset's, and function 0 says that there are more (PCI 3.0, section
+ * 6.2.1). -EEXIST names the other device; -ENOSPC: no room for its BARs. One that is plugged while a guest
  * runs (hotplug.h) keeps its room for the next reset, and has no addresses until then but those that the guest gives.
  */
 int pci_plug(struct pci_host *h, struct pci_dev *p, const char *address, struct err *e);
