@@ -97,6 +97,7 @@ static unsigned int vmdef_place_before(struct json_object *previous, const struc
 static void vmdef_place_all(const struct vmdef_plan *p, struct json_object *previous,
 			    struct vmdef_places *pl)
 {
+	pl->taken = p->profile->chipset;
 	for (size_t i = 0; i < p->n; i++)
 		if (!p->slots[i].off)
 			vmdef_place(

@@ -253,6 +253,17 @@ static int vmdef_check_pair(const struct vmdef_planner *r, const struct vmdef_sl
 				 a->id, b->id, json_object_get_string(vmdef_slot_value(b, "port")));
 }
 
+static int vmdef_check_chipset(const struct vmdef_planner *r, const struct vmdef_slot *s)
+{
+	const char *address = json_get_str(s->entry, "address", "");
+
+	if (!(r->p->profile->chipset & BIT(vmdef_pci_device(address))))
+		return 0;
+	return vmdef_slot_refuse(r->where, r->e, s, "address",
+				 "the chipset of profile '%s' is at %s", r->p->profile->name,
+				 address);
+}
+
 /* Where the file names it, among all of its devices; those of the profile come first. */
 static int vmdef_slot_order(const struct vmdef_slot *s)
 {
@@ -264,16 +275,19 @@ static int vmdef_slot_order(const struct vmdef_slot *s)
 static int vmdef_check_shared(const struct vmdef_planner *r)
 {
 	const struct vmdef_plan *p = r->p;
+	unsigned int most = VMDEF_PCI_LAST - VMDEF_PCI_FIRST + 1 -
+			    (unsigned int)__builtin_popcount(p->profile->chipset);
 	unsigned int pci = 0;
 
 	for (size_t i = 0; i < p->n; i++) {
 		if (p->slots[i].off)
 			continue;
-		if (vmdef_slot_property(&p->slots[i], "address") &&
-		    ++pci > VMDEF_PCI_LAST - VMDEF_PCI_FIRST + 1)
+		if (vmdef_slot_property(&p->slots[i], "address") && ++pci > most)
 			return vmdef_refuse(r->where, r->e, "/devices",
-					    "more than %d PCI devices, with those of the profile",
-					    VMDEF_PCI_LAST - VMDEF_PCI_FIRST + 1);
+					    "more than %u PCI devices, with those of the profile",
+					    most);
+		if (vmdef_check_chipset(r, &p->slots[i]) < 0)
+			return -ERR_INVALID;
 		for (size_t j = 0; j < i; j++) {
 			/* the one that the file names last is at fault */
 			bool swap = vmdef_slot_order(&p->slots[j]) > vmdef_slot_order(&p->slots[i]);

@@ -8,6 +8,10 @@
 	{                                                                                 \
 		"pci-host", "pci-host", true, "the PCI bus that every other device is on" \
 	}
+#define PRESET_I440FX                                                              \
+	{                                                                          \
+		"i440fx", "pci-host", true, "the PCI bus, and the chipset of a PC" \
+	}
 #define PRESET_IOAPIC                                                                        \
 	{                                                                                    \
 		"ioapic", "ioapic", true, "wired interrupts (the kernel's irqchip is split)" \
@@ -52,13 +56,13 @@ static const struct vmdef_preset vmdef_modern[] = {
 };
 
 static const struct vmdef_preset vmdef_legacy_pc[] = {
-	PRESET_PCI_HOST, PRESET_ACPI_PM, PRESET_I8042, PRESET_RTC, PRESET_COM1,
+	PRESET_I440FX, PRESET_ACPI_PM, PRESET_I8042, PRESET_RTC, PRESET_COM1,
 };
 
 const struct vmdef_profile vmdef_profiles[] = {
-	{ "micro", "split", "the least that boots Linux", vmdef_micro, ARRAY_SIZE(vmdef_micro) },
-	{ "modern", "split", "virtio throughout", vmdef_modern, ARRAY_SIZE(vmdef_modern) },
-	{ "legacy-pc", "kernel", "the chips that an old guest expects", vmdef_legacy_pc,
+	{ "micro", "split", "the least that boots Linux", 0, vmdef_micro, ARRAY_SIZE(vmdef_micro) },
+	{ "modern", "split", "virtio throughout", 0, vmdef_modern, ARRAY_SIZE(vmdef_modern) },
+	{ "legacy-pc", "kernel", "the chips that an old guest expects", BIT(1), vmdef_legacy_pc,
 	  ARRAY_SIZE(vmdef_legacy_pc) },
 	{ NULL },
 };

@@ -17,6 +17,8 @@ struct vmdef_profile {
 	const char *name;
 	const char *irqchip; /* "split": IOAPIC of ours; "kernel": PIC, PIT and IOAPIC in KVM */
 	const char *summary;
+	unsigned int
+		chipset; /* slots of the PCI bus that its chipset has, beside slot 0: a bit each */
 	const struct vmdef_preset *presets;
 	size_t npresets;
 };

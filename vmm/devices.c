@@ -4,6 +4,7 @@
 
 const struct device_class *const device_classes[] = {
 	&pci_host_class,
+	&i440fx_class,
 	&ioapic_class,
 	&acpi_pm_class,
 	&i8042_class,

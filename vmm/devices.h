@@ -7,6 +7,7 @@
 
 /* vmm/pci */
 extern const struct device_class pci_host_class;
+extern const struct device_class i440fx_class;
 /* vmm/dev */
 extern const struct device_class ioapic_class;
 extern const struct device_class acpi_pm_class;

@@ -115,16 +115,9 @@ static const struct region_ops pci_host_ecam_ops = {
 	.max_size = 4,
 };
 
-static int pci_host_init(struct device *d, struct err *e)
+int pci_host_start_up(struct pci_host *h, const struct pci_ids *ids, struct err *e)
 {
-	static const struct pci_ids ids = {
-		.vendor = PCI_HOST_VENDOR,
-		.device = PCI_HOST_DEVICE,
-		.subsystem_vendor = PCI_HOST_VENDOR,
-		.subsystem = PCI_HOST_DEVICE,
-		.class_code = PCI_HOST_CLASS,
-	};
-	struct pci_host *h = container_of(d, struct pci_host, dev);
+	struct device *d = &h->dev;
 	int ret;
 
 	h->ports = (struct region){ .name = "PCI configuration ports",
@@ -145,12 +138,25 @@ static int pci_host_init(struct device *d, struct err *e)
 		ret = pci_hotplug_init(h, e);
 	if (ret < 0)
 		return ret;
-	pci_dev_init(&h->bridge, d->id, &ids, NULL);
+	pci_dev_init(&h->bridge, d->id, ids, NULL);
 	d->board->pci = h;
 	return pci_plug(h, &h->bridge, "00:00.0", e);
 }
 
-static void pci_host_reset(struct device *d)
+static int pci_host_init(struct device *d, struct err *e)
+{
+	static const struct pci_ids ids = {
+		.vendor = PCI_HOST_VENDOR,
+		.device = PCI_HOST_DEVICE,
+		.subsystem_vendor = PCI_HOST_VENDOR,
+		.subsystem = PCI_HOST_DEVICE,
+		.class_code = PCI_HOST_CLASS,
+	};
+
+	return pci_host_start_up(container_of(d, struct pci_host, dev), &ids, e);
+}
+
+void pci_host_reset(struct device *d)
 {
 	struct pci_host *h = container_of(d, struct pci_host, dev);
 
@@ -160,12 +166,12 @@ static void pci_host_reset(struct device *d)
 	pci_dev_reset(&h->bridge);
 }
 
-static void pci_host_start(struct device *d)
+void pci_host_start(struct device *d)
 {
 	container_of(d, struct pci_host, dev)->live = true;
 }
 
-static void pci_host_fini(struct device *d)
+void pci_host_fini(struct device *d)
 {
 	struct pci_host *h = container_of(d, struct pci_host, dev);
 

@@ -18,6 +18,8 @@ struct pci_host {
 	uint8_t reset_control;		     /* 0xcf9 */
 	unsigned int pullers[MAP_GSI_PCI_N]; /* by interrupt line: how many functions pull it */
 	struct log_limit bar_limit;
+	/* Optional, of the chipset: a line of MAP_GSI_PCI_N is pulled, or no longer. */
+	void (*line_changed)(struct pci_host *h, unsigned int line);
 
 	/* hotplug.c: a bit a slot */
 	struct region hotplug;
@@ -26,6 +28,12 @@ struct pci_host {
 	uint32_t gone;	      /* it has */
 	bool live;	      /* a guest runs: what is plugged now comes hot */
 };
+
+/* host.c: for a chipset that has this as its first member, with the bridge's own identity */
+int pci_host_start_up(struct pci_host *h, const struct pci_ids *ids, struct err *e);
+void pci_host_reset(struct device *d);
+void pci_host_start(struct device *d);
+void pci_host_fini(struct device *d);
 
 /* bar.c */
 /* Find a home for every BAR of a device that is not plugged yet. -ENOSPC */

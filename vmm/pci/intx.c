@@ -36,8 +36,11 @@ static void pci_intx_drive(struct pci_dev *p, bool pull)
 		return;
 	p->pulls = pull;
 	*pullers = pull ? before + 1 : before - 1;
-	if (!*pullers != !before)
-		b->ops->irq_set(b->arg, MAP_GSI_PCI + line, *pullers);
+	if (!*pullers == !before)
+		return;
+	b->ops->irq_set(b->arg, MAP_GSI_PCI + line, *pullers);
+	if (p->host->line_changed)
+		p->host->line_changed(p->host, line);
 }
 
 /* A function that signals by messages does not pull its pin: sections 6.8.1.3 and 6.8.2.3 */

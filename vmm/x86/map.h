@@ -36,6 +36,7 @@
 #define MAP_RTC 0x70
 #define MAP_I8042_DATA 0x60
 #define MAP_I8042_CMD 0x64
+#define MAP_PORT92 0x92
 #define MAP_PCI_ADDR 0xcf8
 #define MAP_PCI_DATA 0xcfc
 #define MAP_DEBUG_TEXT 0xe9
