@@ -11,6 +11,8 @@ const struct device_class *const device_classes[] = {
 	&rtc_class,
 	&serial_class,
 	&debug_port_class,
+	&debug_console_class,
+	&fw_cfg_class,
 	&virtio_blk_class,
 	&virtio_scsi_class,
 	&virtio_console_class,

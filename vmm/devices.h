@@ -15,6 +15,8 @@ extern const struct device_class i8042_class;
 extern const struct device_class rtc_class;
 extern const struct device_class serial_class;
 extern const struct device_class debug_port_class;
+extern const struct device_class debug_console_class;
+extern const struct device_class fw_cfg_class;
 /* vmm/virtio */
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;

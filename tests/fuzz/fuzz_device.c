@@ -25,7 +25,7 @@
 
 #define FUZZ_MEM_SIZE (64 * KIB)
 #define FUZZ_DISK_SIZE (64 * KIB)
-#define FUZZ_DEVICES_MAX 16
+#define FUZZ_DEVICES_MAX 20
 #define FUZZ_OPS_MAX 2048
 #define FUZZ_RING 0x1000
 #define FUZZ_VIRTIO_FIRST 2
@@ -51,6 +51,8 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"rtc\",\"id\":\"rtc\",\"base\":\"utc\"}",
 	"{\"type\":\"serial\",\"id\":\"com1\",\"port\":\"com1\",\"backend\":\"console\"}",
 	"{\"type\":\"debug-port\",\"id\":\"debug\"}",
+	"{\"type\":\"debug-console\",\"id\":\"firmware\"}",
+	"{\"type\":\"fw-cfg\",\"id\":\"fw-cfg\"}",
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:08.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:02.0\",\"path\":{\"fd\":0},"

@@ -21,9 +21,11 @@ struct rtc_cfg {
 };
 extern const struct device_class rtc_class;
 
-extern const struct device_class i8042_class;	   /* "i8042" */
-extern const struct device_class acpi_pm_class;	   /* "acpi-pm": see acpi_pm.h */
-extern const struct device_class ioapic_class;	   /* "ioapic": see ioapic.h */
-extern const struct device_class debug_port_class; /* "debug-port" */
+extern const struct device_class i8042_class;	      /* "i8042" */
+extern const struct device_class acpi_pm_class;	      /* "acpi-pm": see acpi_pm.h */
+extern const struct device_class ioapic_class;	      /* "ioapic": see ioapic.h */
+extern const struct device_class debug_port_class;    /* "debug-port" */
+extern const struct device_class debug_console_class; /* "debug-console" */
+extern const struct device_class fw_cfg_class;	      /* "fw-cfg": see fw_cfg.h */
 
 #endif

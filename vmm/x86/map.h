@@ -39,6 +39,8 @@
 #define MAP_PORT92 0x92
 #define MAP_PCI_ADDR 0xcf8
 #define MAP_PCI_DATA 0xcfc
+#define MAP_DEBUG_CONSOLE 0x402
+#define MAP_FW_CFG 0x510 /* 12 bytes: dev/fw_cfg.h */
 #define MAP_DEBUG_TEXT 0xe9
 #define MAP_DEBUG_EXIT 0xf4
 
