@@ -430,6 +430,25 @@ static uint64_t acpi_mcfg(struct acpi_area *a)
 	return gpa;
 }
 
+/* What systems of before ACPI 2.0 read: the same addresses in 32 bits */
+static uint64_t acpi_rsdt(struct acpi_area *a, const uint64_t *tables, size_t n)
+{
+	size_t len = sizeof(struct acpi_header) + n * sizeof(uint32_t);
+	uint64_t gpa = 0;
+	struct acpi_header *h = acpi_alloc(a, len, &gpa);
+
+	if (!h)
+		return 0;
+	acpi_header_init(h, "RSDT", 1, len);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t table = (uint32_t)tables[i];
+
+		memcpy((uint8_t *)(h + 1) + i * sizeof(table), &table, sizeof(table));
+	}
+	acpi_seal(h);
+	return gpa;
+}
+
 static uint64_t acpi_xsdt(struct acpi_area *a, const uint64_t *tables, size_t n)
 {
 	size_t len = sizeof(struct acpi_header) + n * sizeof(*tables);
@@ -444,13 +463,14 @@ static uint64_t acpi_xsdt(struct acpi_area *a, const uint64_t *tables, size_t n)
 	return gpa;
 }
 
-static void acpi_rsdp_init(struct acpi_rsdp *r, uint64_t xsdt)
+static void acpi_rsdp_init(struct acpi_rsdp *r, uint64_t rsdt, uint64_t xsdt)
 {
 	memset(r, 0, sizeof(*r));
 	memcpy(r->signature, "RSD PTR ", 8);
 	memcpy(r->oem_id, "VMD   ", 6);
 	r->revision = 2;
 	r->length = sizeof(*r);
+	r->rsdt = (uint32_t)rsdt;
 	r->xsdt = xsdt;
 	r->checksum = acpi_checksum(r, 20); /* of the ACPI 1.0 part */
 	r->extended_checksum = acpi_checksum(r, sizeof(*r));
@@ -460,7 +480,7 @@ int acpi_build(const struct gmem *g, const struct acpi_config *c, uint64_t *ret_
 {
 	struct acpi_area a = { .g = g, .next = MAP_ACPI_TABLES };
 	struct acpi_rsdp *rsdp = gmem_ptr(g, MAP_ACPI_RSDP, sizeof(*rsdp));
-	uint64_t dsdt, facs, xsdt, tables[4];
+	uint64_t dsdt, facs, rsdt, xsdt, tables[4];
 
 	if (!rsdp)
 		return err_set(e, ERR_MEMORY,
@@ -471,11 +491,12 @@ int acpi_build(const struct gmem *g, const struct acpi_config *c, uint64_t *ret_
 	tables[1] = acpi_madt(&a, c);
 	tables[2] = acpi_mcfg(&a);
 	tables[3] = acpi_ssdt(&a, c);
-	xsdt = acpi_xsdt(&a, tables, ARRAY_SIZE(tables));
+	rsdt = acpi_rsdt(&a, tables, ARRAY_SIZE(tables));
+	xsdt = acpi_xsdt(&a, tables, ARRAY_SIZE(tables)); /* the last one: acpi_loader.c */
 	if (a.full)
 		return err_set(e, ERR_MEMORY, "the ACPI tables of %u vCPUs do not fit below 1 MiB",
 			       c->nvcpus);
-	acpi_rsdp_init(rsdp, xsdt);
+	acpi_rsdp_init(rsdp, rsdt, xsdt);
 	*ret_rsdp = MAP_ACPI_RSDP;
 	return 0;
 }

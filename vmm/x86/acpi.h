@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ACPI 6.4 tables in guest memory: RSDP, XSDT, FADT, FACS, MADT, MCFG, SSDT and the DSDT that iasl made of
+ * ACPI 6.4 tables in guest memory: RSDP, RSDT, XSDT, FADT, FACS, MADT, MCFG, SSDT and the DSDT that iasl made of
  * dsdt.asl. The DSDT holds what never changes; what depends on the definition is in named integers of a
  * small SSDT made here.
  */
