@@ -56,6 +56,7 @@ enum errcat_exit {
 	X(ERR_LIMITS, 1303, "host.limits_unkept", EXIT_PRECONDITION, false)        \
 	X(ERR_NUMA_NODE, 1304, "host.no_numa_node", EXIT_PRECONDITION, false)      \
 	X(ERR_KERNEL_IMAGE, 1400, "boot.kernel_invalid", EXIT_PRECONDITION, false) \
+	X(ERR_FIRMWARE, 1401, "boot.firmware_invalid", EXIT_PRECONDITION, false)   \
 	X(ERR_VMM_DIED, 1500, "vmm.died", EXIT_FAILED, false)                      \
 	X(ERR_VMM_PROTOCOL, 1501, "vmm.protocol", EXIT_FAILED, false)              \
 	X(ERR_STATE, 1600, "state.database", EXIT_FAILED, false)                   \

@@ -9,7 +9,7 @@
  *	{"name":"hello","profile":"modern","vcpus":2,"memory":{"size":536870912,"hugepages":0},
  *	 "irqchip":"split","on_reboot":"reset","on_crash":"stop",
  *	 "limits":{"required":false,"cpu_percent":0,"cpu_weight":100,"memory":614465536,"tasks":258},
- *	 "boot":{"kernel":FILE,"initrd":FILE,"cmdline":"console=ttyS0"},
+ *	 "boot":{"kernel":FILE,"initrd":FILE,"cmdline":"console=ttyS0"},	or {"firmware":FILE}
  *	 "devices":[{"type":"serial","id":"com1","port":"com1","backend":"console"},
  *	            {"type":"virtio-blk","id":"disk0","address":"00:03.0","path":FILE,"readonly":false}]}
  *
@@ -25,6 +25,7 @@
 
 #define VMDEF_NAME_MAX 63
 #define VMDEF_FILES_MAX 320
+#define VMDEF_FIRMWARE_BIOS "bios" /* of boot.firmware; everything else is a path */
 
 /* A name: a-z 0-9 . _ -, starts with a letter or digit, at most VMDEF_NAME_MAX. */
 bool vmdef_name_valid(const char *name);

@@ -174,6 +174,7 @@ static struct json_object *vmdef_expand_memory(struct json_object *def)
 int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json_object *previous,
 		    struct json_object **ret_config, struct err *e)
 {
+	static const char *const no_kernel[] = { "cmdline", NULL };
 	struct json_object *schema = NULL, *out, *boot;
 	struct vmdef_plan p;
 	int64_t cpus;
@@ -196,7 +197,7 @@ int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json
 	json_add(out, "limits", vmdef_expand_limits(def, cpus));
 	boot = json_new();
 	vmdef_copy(boot, json_get(def, "boot"), json_at(schema, "/properties/boot/properties"),
-		   NULL);
+		   json_at(def, "/boot/firmware") ? no_kernel : NULL);
 	json_add(out, "boot", boot);
 	json_add(out, "devices", vmdef_expand_devices(&p, json_get_str(def, "name", ""), previous));
 	*ret_config = out;

@@ -90,6 +90,33 @@ static int vmdef_disk_flags(struct json_object *disk)
 	       (!strcmp(json_get_str(disk, "cache", ""), "direct") ? O_DIRECT : 0);
 }
 
+/* Where distributions put the BIOS that "bios" stands for, the best known first */
+static const char *const vmdef_bioses[] = {
+	"/usr/share/seabios/bios-256k.bin",
+	"/usr/share/qemu/bios-256k.bin",
+	"/usr/local/share/qemu/bios-256k.bin",
+};
+
+/* The file of that firmware; where the host has none, the place of Debian's package. */
+static const char *vmdef_firmware_path(const char *value)
+{
+	if (strcmp(value, VMDEF_FIRMWARE_BIOS) != 0)
+		return value;
+	for (size_t i = 0; i < ARRAY_SIZE(vmdef_bioses); i++)
+		if (!access(vmdef_bioses[i], F_OK))
+			return vmdef_bioses[i];
+	return vmdef_bioses[0];
+}
+
+static void vmdef_firmware_add(struct vmdef_file *files, int *n, struct json_object *value)
+{
+	struct vmdef_file *file =
+		vmdef_file_add(files, n, "/boot/firmware", value, O_RDONLY, "firmware");
+
+	if (file)
+		file->path = vmdef_firmware_path(file->path);
+}
+
 /* A disk, at this place of the configuration: its image, and what that is based on */
 static int vmdef_disk_add(struct vmdef_file *files, int *n, const char *at,
 			  struct json_object *disk, struct err *e)
@@ -160,6 +187,7 @@ int vmdef_files(struct json_object *config, struct vmdef_file files[static VMDEF
 		       "kernel");
 	vmdef_file_add(files, &n, "/boot/initrd", json_at(config, "/boot/initrd"), O_RDONLY,
 		       "initrd");
+	vmdef_firmware_add(files, &n, json_at(config, "/boot/firmware"));
 	for (size_t i = 0; i < count && ret >= 0; i++)
 		ret = vmdef_device_add(files, &n, i, json_object_array_get_idx(devices, i), e);
 	return ret < 0 ? ret : n;
@@ -203,6 +231,9 @@ static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 	uid_t uid = (uid_t)setfsuid((uid_t)-1); /* the one that counts; changes nothing */
 	char name[33];
 
+	if (error == ENOENT && file->path == vmdef_bioses[0])
+		err_hint(e, "install the package seabios, or name the file of a BIOS: "
+			    "`boot: {firmware: /PATH}`");
 	if (file->confined && error == ELOOP)
 		err_hint(e, "too many links, or one of /proc's, which are not followed");
 	if (error == ELOOP && file->open_flags & O_NOFOLLOW)

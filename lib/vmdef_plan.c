@@ -151,9 +151,12 @@ static int vmdef_plan_presets(struct vmdef_planner *r)
 
 	for (size_t i = 0; i < p->profile->npresets; i++) {
 		const struct vmdef_preset *preset = &p->profile->presets[i];
-		struct vmdef_slot *s = &p->slots[p->n++];
+		struct vmdef_slot *s = &p->slots[p->n];
 		int ret;
 
+		if (preset->firmware && !json_at(r->def, "/boot/firmware"))
+			continue;
+		p->n++;
 		*s = (struct vmdef_slot){ .type = preset->type, .index = -1, .preset = preset };
 		snprintf(s->id, sizeof(s->id), "%s", preset->id);
 		ret = vmdef_slot_schema(r, s);
@@ -360,10 +363,36 @@ static int vmdef_check_balloon(const struct vmdef_planner *r)
 	return 0;
 }
 
+/* A kernel, or firmware; and the chips that firmware is made for. */
+static int vmdef_check_boot(const struct vmdef_planner *r)
+{
+	static const char *const kernels[] = { "kernel", "initrd", "cmdline" };
+	struct json_object *boot = json_get(r->def, "boot");
+	char pointer[32];
+
+	if (!json_get(boot, "firmware") && !json_get(boot, "kernel"))
+		return vmdef_refuse(r->where, r->e, "/boot", "expected 'kernel' or 'firmware'");
+	if (!json_get(boot, "firmware"))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(kernels); i++) {
+		snprintf(pointer, sizeof(pointer), "/boot/%s", kernels[i]);
+		if (json_get(boot, kernels[i]))
+			return vmdef_refuse(r->where, r->e, pointer,
+					    "not beside 'firmware', which loads no kernel itself");
+	}
+	if (r->p->profile->chipset)
+		return 0;
+	return vmdef_refuse(r->where, r->e, "/boot/firmware",
+			    "profile '%s' has no chipset that firmware knows; 'legacy-pc' has one",
+			    r->p->profile->name);
+}
+
 static int vmdef_plan_fill(struct vmdef_planner *r)
 {
-	int ret = vmdef_plan_presets(r);
+	int ret = vmdef_check_boot(r);
 
+	if (!ret)
+		ret = vmdef_plan_presets(r);
 	for (size_t i = 0; !ret && i < ARRAY_SIZE(vmdef_lists); i++)
 		ret = vmdef_plan_list(r, vmdef_lists[i]);
 	if (!ret)

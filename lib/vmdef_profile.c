@@ -56,7 +56,13 @@ static const struct vmdef_preset vmdef_modern[] = {
 };
 
 static const struct vmdef_preset vmdef_legacy_pc[] = {
-	PRESET_I440FX, PRESET_ACPI_PM, PRESET_I8042, PRESET_RTC, PRESET_COM1,
+	PRESET_I440FX,
+	PRESET_ACPI_PM,
+	PRESET_I8042,
+	PRESET_RTC,
+	PRESET_COM1,
+	{ "fw-cfg", "fw-cfg", true, "what firmware is told of the machine", true },
+	{ "debug-console", "firmware", false, "what firmware has to say", true },
 };
 
 const struct vmdef_profile vmdef_profiles[] = {

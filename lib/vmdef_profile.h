@@ -11,6 +11,7 @@ struct vmdef_preset {
 	const char *type, *id;
 	bool needed;	    /* the profile does not work without it */
 	const char *reason; /* why it is there: "reboot and power-off" */
+	bool firmware;	    /* only with `boot.firmware` */
 };
 
 struct vmdef_profile {

@@ -68,7 +68,8 @@ static void show_boot(struct table *t, struct json_object *boot)
 {
 	static const char *const names[][2] = { { "kernel", "Kernel:" },
 						{ "initrd", "Initrd:" },
-						{ "cmdline", "Command line:" } };
+						{ "cmdline", "Command line:" },
+						{ "firmware", "Firmware:" } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (json_get_str(boot, names[i][0], NULL))

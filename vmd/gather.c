@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,11 +57,12 @@ static int gather_files(struct gather *g, struct err *e)
 	struct vmdef_file files[VMDEF_FILES_MAX];
 	int n = vmdef_files(g->config, files, e);
 
-	snprintf(g->kernel, sizeof(g->kernel), "%s",
-		 json_get_str(json_get(g->config, "boot"), "kernel", ""));
 	for (int i = 0; i < n; i++) {
 		int fd, index, ret;
 
+		if (!strcmp(files[i].pointer, "/boot/kernel") ||
+		    !strcmp(files[i].pointer, "/boot/firmware"))
+			snprintf(g->kernel, sizeof(g->kernel), "%s", files[i].path);
 		files[i].confined = g->confined;
 		fd = vmdef_open(&files[i], e);
 		if (fd >= 0)

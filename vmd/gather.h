@@ -37,7 +37,7 @@ struct gather {
 	bool more;		    /* gather_more */
 	char dir[256];		    /* the VM's run directory; made if missing */
 	struct json_object *config; /* owned: the machine configuration, files as {"fd": n} after */
-	char kernel[256];	    /* its path, for messages; cut */
+	char kernel[256];	    /* its path or the firmware's, for messages; cut */
 	struct fdset fds;	    /* owned */
 	unsigned int kvm, cpuid, record, tail; /* indices into fds */
 	struct host_cpuid cpuids;	       /* owned; after: as new as /dev/kvm */

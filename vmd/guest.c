@@ -137,6 +137,8 @@ static void guest_start_error(struct guest *g, const struct err *why)
 	g->start_err = *why;
 	if (why->code == ERR_KERNEL_IMAGE)
 		err_wrap(&g->start_err, "kernel '%s'", g->kernel);
+	if (why->code == ERR_FIRMWARE)
+		err_wrap(&g->start_err, "firmware '%s'", g->kernel);
 }
 
 /* A start or a call has failed: keep why (the first reason counts). */

@@ -21,7 +21,8 @@
 static bool guest_is_console(struct json_object *device)
 {
 	return !strcmp(json_get_str(device, "backend", ""), "console") ||
-	       !strcmp(json_get_str(device, "type", ""), "debug-port");
+	       !strcmp(json_get_str(device, "type", ""), "debug-port") ||
+	       !strcmp(json_get_str(device, "type", ""), "debug-console");
 }
 
 const char *guest_console_at(struct json_object *config, size_t n)

@@ -38,6 +38,7 @@ static const struct field config_memory_fields[] = {
 static const struct field config_boot_fields[] = {
 	FIELD_FD("kernel", struct config_boot, kernel_fd),
 	FIELD_FD("initrd", struct config_boot, initrd_fd),
+	FIELD_FD("firmware", struct config_boot, firmware_fd),
 	FIELD_STR("cmdline", struct config_boot, cmdline),
 	FIELD_END,
 };
@@ -61,8 +62,10 @@ static int config_check(const struct machine_config *c, struct err *e)
 			       CONFIG_VCPUS_MAX);
 	if (!c->memory.size)
 		return err_set(e, ERR_INVALID, "no memory size");
-	if (c->boot.kernel_fd < 0)
+	if (c->boot.kernel_fd < 0 && c->boot.firmware_fd < 0)
 		return err_set(e, ERR_INVALID, "no kernel");
+	if (c->boot.kernel_fd >= 0 && c->boot.firmware_fd >= 0)
+		return err_set(e, ERR_INVALID, "a kernel and firmware");
 	if (json_object_array_length(c->devices) > CONFIG_DEVICES_MAX)
 		return err_set(e, ERR_INVALID, "more than %d devices", CONFIG_DEVICES_MAX);
 	return 0;
@@ -97,7 +100,7 @@ int config_parse(struct json_object *json, struct fdset *fds, struct machine_con
 		.on_crash = CONFIG_AFTER_STOP,
 		.cpuid_fd = -1,
 		.memory = { .node = GMEM_ANY_NODE },
-		.boot = { .kernel_fd = -1, .initrd_fd = -1 },
+		.boot = { .kernel_fd = -1, .initrd_fd = -1, .firmware_fd = -1 },
 	};
 	int r = config_bind(json, fds, &c, e);
 
@@ -120,10 +123,13 @@ void config_fini(struct machine_config *c)
 		close(c->boot.kernel_fd);
 	if (c->boot.initrd_fd >= 0)
 		close(c->boot.initrd_fd);
+	if (c->boot.firmware_fd >= 0)
+		close(c->boot.firmware_fd);
 	if (c->cpuid_fd >= 0)
 		close(c->cpuid_fd);
 	c->devices = NULL;
 	c->cpuid_fd = -1;
 	c->boot.kernel_fd = -1;
 	c->boot.initrd_fd = -1;
+	c->boot.firmware_fd = -1;
 }

@@ -26,8 +26,9 @@ struct config_memory {
 };
 
 struct config_boot {
-	int kernel_fd; /* owned */
-	int initrd_fd; /* owned; -1: none */
+	int kernel_fd;	 /* owned; -1: firmware */
+	int firmware_fd; /* owned; -1: a kernel */
+	int initrd_fd;	 /* owned; -1: none */
 	char cmdline[CONFIG_CMDLINE_MAX];
 };
 

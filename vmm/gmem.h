@@ -20,8 +20,10 @@
 #define GMEM_ECAM_SIZE 0x10000000ull
 #define GMEM_IOAPIC_BASE 0xfec00000ull
 #define GMEM_LAPIC_BASE 0xfee00000ull
-#define GMEM_KVM_TSS 0xfffbd000ull	    /* three pages that KVM wants on Intel hosts */
-#define GMEM_KVM_IDENTITY_MAP 0xfffbc000ull /* one page, likewise */
+#define GMEM_KVM_IDENTITY_MAP 0xfeffc000ull /* one page that KVM wants on Intel hosts … */
+#define GMEM_KVM_TSS 0xfeffd000ull	    /* … and three pages behind it */
+#define GMEM_ROM_START \
+	0xff000000ull /* firmware ends at GMEM_HOLE_END and begins here at the earliest */
 #define GMEM_HOLE_END 0x100000000ull
 
 #define GMEM_ANY_NODE UINT32_MAX
@@ -40,12 +42,19 @@ struct gmem_region {
 	uint64_t offset;    /* from base on */
 };
 
+/* What the guest can read and run, and no device can reach: firmware below 4 GiB. */
+struct gmem_rom {
+	void *base; /* page-aligned, the caller's for as long as there is a guest; NULL: there is none */
+	uint64_t gpa, size; /* multiples of 4096 */
+};
+
 struct gmem {
 	uint8_t *base; /* owned when mapped, else a caller's buffer */
 	uint64_t size;
 	bool mapped;
 	bool huge;	      /* of the host's pool: nothing is given back */
 	bool kept;	      /* nor is what is pinned; under lock */
+	struct gmem_rom rom;  /* before KVM gets the memory */
 	pthread_mutex_t lock; /* between who gives back and who pins */
 	struct gmem_region
 		regions[2]; /* ascending; the single list that KVM slots and e820 come from */

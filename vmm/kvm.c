@@ -112,10 +112,12 @@ static int kvm_create(struct kvm *k, struct err *e)
 	return 0;
 }
 
-static int kvm_set_slot(struct kvm *k, unsigned int slot, uint64_t gpa, uint64_t size, void *host)
+static int kvm_set_slot(struct kvm *k, unsigned int slot, uint32_t flags, uint64_t gpa,
+			uint64_t size, void *host)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
+		.flags = flags,
 		.guest_phys_addr = gpa,
 		.memory_size = size,
 		.userspace_addr = (uintptr_t)host,
@@ -124,7 +126,8 @@ static int kvm_set_slot(struct kvm *k, unsigned int slot, uint64_t gpa, uint64_t
 	return ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
 }
 
-int kvm_slot_add(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct err *e)
+static int kvm_slot_take(struct kvm *k, uint32_t flags, uint64_t gpa, uint64_t size, void *host,
+			 struct err *e)
 {
 	unsigned int slot;
 	int r;
@@ -133,19 +136,37 @@ int kvm_slot_add(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct 
 		;
 	if (slot == KVM_SLOTS_MAX)
 		return err_set(e, ENOSPC, "all %d memory slots are taken", KVM_SLOTS_MAX);
-	r = kvm_set_slot(k, slot, gpa, size, host);
+	r = kvm_set_slot(k, slot, flags, gpa, size, host);
 	if (r < 0)
 		return err_ret(e, r, "cannot map memory at 0x%llx", (unsigned long long)gpa);
 	k->slots[slot] = true;
 	return (int)slot;
 }
 
+int kvm_slot_add(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct err *e)
+{
+	return kvm_slot_take(k, 0, gpa, size, host, e);
+}
+
 void kvm_slot_del(struct kvm *k, int slot)
 {
 	if (slot < 0 || slot >= KVM_SLOTS_MAX || !k->slots[slot])
 		return;
-	(void)kvm_set_slot(k, (unsigned int)slot, 0, 0, NULL);
+	(void)kvm_set_slot(k, (unsigned int)slot, 0, 0, 0, NULL);
 	k->slots[slot] = false;
+}
+
+static int kvm_map_rom(struct kvm *k, const struct gmem_rom *rom, struct err *e)
+{
+	int r;
+
+	if (!rom->base)
+		return 0;
+	if (kvm_has(k, KVM_CAP_READONLY_MEM) <= 0)
+		return err_set(e, ERR_KVM,
+			       "the host's KVM is too old for firmware: no KVM_CAP_READONLY_MEM");
+	r = kvm_slot_take(k, KVM_MEM_READONLY, rom->gpa, rom->size, rom->base, NULL);
+	return r < 0 ? err_set(e, ERR_KVM, "cannot give the VM its firmware: %s", strerror(-r)) : 0;
 }
 
 static int kvm_map_memory(struct kvm *k, const struct gmem *g, struct err *e)
@@ -158,7 +179,7 @@ static int kvm_map_memory(struct kvm *k, const struct gmem *g, struct err *e)
 			return err_set(e, ERR_KVM, "cannot give the VM its memory: %s",
 				       strerror(-r));
 	}
-	return 0;
+	return kvm_map_rom(k, &g->rom, e);
 }
 
 static int kvm_make_split(struct kvm *k, struct err *e)

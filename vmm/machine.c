@@ -19,6 +19,7 @@
 #include "vmm/x86/acpi.h"
 #include "vmm/x86/boot.h"
 #include "vmm/x86/cpu.h"
+#include "vmm/x86/firmware.h"
 
 /* A vCPU parks within microseconds, unless the host's KVM does not let it go */
 #define MACHINE_HOLD_MS 5000
@@ -146,8 +147,35 @@ static void machine_acpi_config(const struct machine *m, struct acpi_config *c)
 	}
 }
 
-/* Memory and registers as after power-on. vCPUs are held. */
-static int machine_boot(struct machine *m, struct err *e)
+/* The first of a class, or NULL. */
+struct device *machine_device_of(const struct machine *m, const struct device_class *class)
+{
+	for (unsigned int i = 0; i < m->ndevices; i++)
+		if (m->devices[i]->class == class)
+			return m->devices[i];
+	return NULL;
+}
+
+/* It is told once; what a guest made of it in memory goes with the next power-on. */
+static int machine_boot_firmware(struct machine *m, struct boot_entry *entry, struct err *e)
+{
+	struct acpi_config acpi;
+	struct firmware_config c = {
+		.fw_cfg = machine_device_of(m, &fw_cfg_class),
+		.rtc = machine_device_of(m, &rtc_class),
+		.acpi = &acpi,
+		.bootorder = "",
+	};
+
+	*entry = (struct boot_entry){ .protocol = BOOT_RESET_VECTOR };
+	firmware_shadow(&m->gmem);
+	if (m->booted || !c.fw_cfg)
+		return 0;
+	machine_acpi_config(m, &acpi);
+	return firmware_tell(&m->gmem, &c, e);
+}
+
+static int machine_boot_kernel(struct machine *m, struct boot_entry *entry, struct err *e)
 {
 	struct boot_config boot = {
 		.kernel_fd = m->config.boot.kernel_fd,
@@ -155,19 +183,27 @@ static int machine_boot(struct machine *m, struct err *e)
 		.cmdline = m->config.boot.cmdline,
 		.fresh = !m->booted,
 	};
-	struct boot_entry entry;
 	struct acpi_config acpi;
 	int r;
 
-	m->booted = true; /* or in part, if this fails */
 	machine_acpi_config(m, &acpi);
 	r = acpi_build(&m->gmem, &acpi, &boot.rsdp, e);
 	if (r >= 0)
-		r = boot_load(&m->gmem, &boot, &entry, e);
-	if (r >= 0)
-		r = cpu_write_tables(&m->gmem, &entry, e);
+		r = boot_load(&m->gmem, &boot, entry, e);
+	return r < 0 ? r : cpu_write_tables(&m->gmem, entry, e);
+}
+
+/* Memory and registers as after power-on. vCPUs are held. */
+static int machine_boot(struct machine *m, struct err *e)
+{
+	bool fresh = !m->booted;
+	struct boot_entry entry;
+	int r = m->config.boot.firmware_fd >= 0 ? machine_boot_firmware(m, &entry, e)
+						: machine_boot_kernel(m, &entry, e);
+
+	m->booted = true; /* or in part, if this fails */
 	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
-		r = cpu_reset(m->vcpus.list[i].fd, i, &entry, boot.fresh, e);
+		r = cpu_reset(m->vcpus.list[i].fd, i, &entry, fresh, e);
 	return r;
 }
 
@@ -343,14 +379,6 @@ int machine_reset(struct machine *m, struct err *e)
 	return 0;
 }
 
-struct device *machine_device_of(const struct machine *m, const struct device_class *class)
-{
-	for (unsigned int i = 0; i < m->ndevices; i++)
-		if (m->devices[i]->class == class)
-			return m->devices[i];
-	return NULL;
-}
-
 int machine_set_memory(struct machine *m, uint64_t size, bool dry_run, bool *ret_changed,
 		       struct err *e)
 {
@@ -520,6 +548,8 @@ static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, s
 
 	if (r >= 0)
 		r = gmem_prefer(&m->gmem, m->config.memory.node, e);
+	if (r >= 0 && m->config.boot.firmware_fd >= 0)
+		r = firmware_load(&m->gmem, m->config.boot.firmware_fd, e);
 	if (r < 0) {
 		close(take_kvm_fd);
 		return r;
@@ -549,6 +579,7 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 	take_config->cpuid_fd = -1;
 	take_config->boot.kernel_fd = -1;
 	take_config->boot.initrd_fd = -1;
+	take_config->boot.firmware_fd = -1;
 	m->loop = loop;
 	m->log = log;
 	m->ops = ops;
@@ -588,6 +619,7 @@ bool machine_close(struct machine *m)
 	machine_devices_free(m);
 	if (m->kvm_made)
 		kvm_fini(&m->kvm);
+	firmware_unload(&m->gmem);
 	gmem_fini(&m->gmem);
 	config_fini(&m->config);
 	machine_board_fini(m);

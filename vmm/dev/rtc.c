@@ -4,6 +4,9 @@
 // and a timer runs only while an enabled interrupt could come. Under machine.lock.
 //
 // "Guest time" below is nanoseconds since 1970 of the calendar that the registers show.
+#include "vmm/dev/rtc.h"
+
+#include <assert.h>
 #include "vmm/dev/dev.h"
 
 #include <time.h>
@@ -424,6 +427,14 @@ static void rtc_reset(struct device *d)
 static void rtc_start(struct device *d)
 {
 	rtc_update(container_of(d, struct rtc, dev));
+}
+
+void rtc_set_cmos(struct device *d, unsigned int reg, uint8_t val)
+{
+	struct rtc *r = container_of(d, struct rtc, dev);
+
+	assert(reg > RTC_D && reg < RTC_CMOS_SIZE && reg != RTC_CENTURY);
+	r->cmos[reg] = val;
 }
 
 static int rtc_init(struct device *d, struct err *e)

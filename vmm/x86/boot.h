@@ -20,13 +20,14 @@ struct boot_config {
 enum boot_protocol {
 	BOOT_LINUX64,
 	BOOT_PVH,
+	BOOT_RESET_VECTOR,
 	BOOT_WAKE_REAL, /* not a boot: after S3, at a physical address below 1 MiB in real mode */
 	BOOT_WAKE_PROTECTED, /* in 32-bit mode, flat, without tables */
 };
 
 struct boot_entry {
 	enum boot_protocol protocol;
-	uint64_t rip;
+	uint64_t rip;	/* this and param: not at the reset vector, where firmware starts */
 	uint64_t param; /* guest address of boot_params (RSI) or hvm_start_info (EBX) */
 };
 

@@ -50,8 +50,9 @@ unsigned int cpu_phys_bits(const struct cpu_support *s);
 int cpu_write_tables(const struct gmem *g, const struct boot_entry *entry, struct err *e);
 /*
  * Registers, MSRs, FPU, LAPIC and MP state. The boot processor (0) at the kernel's entry as its protocol
- * wants it, or where a guest wakes up; the others uninitialized, waiting for INIT and SIPI. fresh: KVM has just made the vCPU, so that it
- * has what is the same for all of them after RESET; else it is put back (reset).
+ * wants it, at the reset vector, or where a guest wakes up; the others uninitialized, waiting for INIT and
+ * SIPI. fresh: KVM has just made the vCPU, so that it has what is the same for all of them after RESET; else it
+ * is put back (reset).
  */
 int cpu_reset(int vcpu_fd, unsigned int vcpu, const struct boot_entry *entry, bool fresh,
 	      struct err *e);

@@ -94,6 +94,8 @@ int cpu_write_tables(const struct gmem *g, const struct boot_entry *entry, struc
 	bool long_mode = entry->protocol == BOOT_LINUX64;
 	int r;
 
+	if (entry->protocol == BOOT_RESET_VECTOR)
+		return 0;
 	r = regs_write_gdt(g, long_mode);
 	if (r == 0 && long_mode)
 		r = regs_write_page_tables(g);
@@ -181,12 +183,12 @@ static int regs_set_sregs(int fd, unsigned int vcpu, const struct boot_entry *en
 
 	s.ldt = (struct kvm_segment){ .limit = 0xffff, .type = 0x2, .present = 1 };
 	s.apic_base = GMEM_LAPIC_BASE | REGS_APIC_BASE_ENABLE;
-	if (vcpu == 0) {
+	if (vcpu == 0)
 		s.apic_base |= REGS_APIC_BASE_BSP;
+	if (vcpu == 0 && entry->protocol != BOOT_RESET_VECTOR)
 		regs_entry_sregs(&s, entry);
-	} else {
+	else
 		regs_reset_sregs(&s);
-	}
 	if (ioctl(fd, KVM_SET_SREGS, &s) < 0)
 		return err_errno(e, "KVM_SET_SREGS of vCPU %u", vcpu);
 	return 0;
@@ -209,7 +211,7 @@ static int regs_set_regs(int fd, unsigned int vcpu, const struct boot_entry *ent
 {
 	struct kvm_regs r = { .rflags = REGS_RFLAGS, .rip = 0xfff0 };
 
-	if (vcpu == 0)
+	if (vcpu == 0 && entry->protocol != BOOT_RESET_VECTOR)
 		regs_entry_regs(&r, entry);
 	if (ioctl(fd, KVM_SET_REGS, &r) < 0)
 		return err_errno(e, "KVM_SET_REGS of vCPU %u", vcpu);
