@@ -184,6 +184,16 @@ void gmem_fini(struct gmem *g)
 	*g = (struct gmem){ 0 };
 }
 
+struct gmem_window gmem_pci32(const struct gmem *g, bool ecam)
+{
+	uint64_t base = MAX(g->regions[0].size, 2 * GIB);
+
+	if (ecam)
+		return (struct gmem_window){ .base = GMEM_PCI_MMIO_START,
+					     .size = GMEM_PCI_MMIO_SIZE };
+	return (struct gmem_window){ .base = base, .size = GMEM_IOAPIC_BASE - base };
+}
+
 struct gmem_window gmem_pci64(const struct gmem *g, unsigned int phys_bits)
 {
 	/* what four levels of the host's page tables reach */

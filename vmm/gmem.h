@@ -76,6 +76,12 @@ void gmem_init_buffer(struct gmem *g, void *buffer, uint64_t size);
 void gmem_fini(struct gmem *g);
 
 /*
+ * Where BARs of 32 bits may go. With ECAM: below it. Without, firmware takes what it likes from 2 GiB, or the end of the RAM
+ * if that is above, up to the IOAPIC.
+ */
+struct gmem_window gmem_pci32(const struct gmem *g, bool ecam);
+
+/*
  * Where BARs of 64 bits may go: behind the RAM, in what a CPU with addresses of phys_bits reaches. At most half of
  * that (256 GiB of 39 bits), a power of two at a multiple of itself, so that every BAR that fits has its place.
  */

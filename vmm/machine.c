@@ -124,14 +124,25 @@ static void machine_devices_free(struct machine *m)
 
 /* --- boot ------------------------------------------------------------------------------------------- */
 
+/* The first of a class, or NULL. */
+struct device *machine_device_of(const struct machine *m, const struct device_class *class)
+{
+	for (unsigned int i = 0; i < m->ndevices; i++)
+		if (m->devices[i]->class == class)
+			return m->devices[i];
+	return NULL;
+}
+
 /* What the ACPI tables say is there is what the configuration lists. */
-static void machine_acpi_config(const struct machine *m, struct acpi_config *c)
+static void machine_acpi_config(struct machine *m, struct acpi_config *c)
 {
 	size_t n = json_object_array_length(m->config.devices);
 
 	*c = (struct acpi_config){ .nvcpus = m->config.vcpus,
 				   .pic = !m->kvm.split,
+				   .ecam = !machine_device_of(m, &i440fx_class),
 				   .pci64 = m->board.pci64 };
+	c->pci32 = gmem_pci32(&m->gmem, c->ecam);
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *d = json_object_array_get_idx(m->config.devices, i);
 		const char *type = json_get_str(d, "type", "");
@@ -145,15 +156,6 @@ static void machine_acpi_config(const struct machine *m, struct acpi_config *c)
 		    port <= ARRAY_SIZE(c->com))
 			c->com[port - 1] = true;
 	}
-}
-
-/* The first of a class, or NULL. */
-struct device *machine_device_of(const struct machine *m, const struct device_class *class)
-{
-	for (unsigned int i = 0; i < m->ndevices; i++)
-		if (m->devices[i]->class == class)
-			return m->devices[i];
-	return NULL;
 }
 
 /* It is told once; what a guest made of it in memory goes with the next power-on. */

@@ -155,7 +155,13 @@ static void fuzz_cfg_write(struct fuzz *f)
 		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 1);
 	unsigned int off = (unsigned int)fuzz_take(f, 1), width = fuzz_width(f, 2);
 
-	fake_mmio_write(&f->fb, GMEM_ECAM_START + (slot << 15) + off, width, fuzz_take(f, width));
+	if (f->fb.board.pci->ecam.size) {
+		fake_mmio_write(&f->fb, GMEM_ECAM_START + (slot << 15) + off, width,
+				fuzz_take(f, width));
+		return;
+	}
+	fake_out(&f->fb, 0xcf8, 4, 0x80000000 | slot << 11 | (off & 0xfc));
+	fake_out(&f->fb, (uint16_t)(0xcfc + (off & 3)), width, (uint32_t)fuzz_take(f, width));
 }
 
 static void fuzz_memory(struct fuzz *f)

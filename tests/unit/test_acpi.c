@@ -34,7 +34,9 @@ static int acpi_setup(void **state)
 	f->ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(f->ram != MAP_FAILED);
 	gmem_init_buffer(&f->g, f->ram, RAM);
-	f->c = (struct acpi_config){ .nvcpus = 2, .rtc = true, .i8042 = true, .com = { true } };
+	f->c = (struct acpi_config){
+		.nvcpus = 2, .rtc = true, .i8042 = true, .com = { true }, .ecam = true
+	};
 	*state = f;
 	return 0;
 }
@@ -263,6 +265,7 @@ static void mcfg_and_ssdt(void **state)
 
 	f->c.com[2] = true;
 	f->c.rtc = false;
+	f->c.pci32 = (struct gmem_window){ .base = 0x80000000, .size = 0x7ec00000 };
 	f->c.pci64 = (struct gmem_window){ .base = 256 * GIB, .size = 128 * GIB };
 	acpi_make(f);
 	t = acpi_table(f, "MCFG");
@@ -271,10 +274,25 @@ static void mcfg_and_ssdt(void **state)
 	t = acpi_table(f, "SSDT");
 	assert_memory_equal(t + 36,
 			    "\x08HCM1\x0a\x01\x08HCM2\x0a\x00\x08HCM3\x0a\x01\x08HCM4\x0a\x00"
-			    "\x08HRTC\x0a\x00\x08HKBD\x0a\x01"
+			    "\x08HRTC\x0a\x00\x08HKBD\x0a\x01\x08HECM\x0a\x01"
+			    "\x08P32B\x0e\0\0\0\x80\0\0\0\0\x08P32L\x0e\0\0\xc0\x7e\0\0\0\0"
 			    "\x08P64B\x0e\0\0\0\0\x40\0\0\0\x08P64L\x0e\0\0\0\0\x20\0\0\0",
-			    70);
-	assert_int_equal(acpi_get(t + 4, 4), 36 + 70);
+			    105);
+	assert_int_equal(acpi_get(t + 4, 4), 36 + 105);
+}
+
+/* A chipset without configuration space in memory: no MCFG, and nothing reserved for it. */
+static void no_ecam(void **state)
+{
+	struct fixture *f = *state;
+	const uint8_t *xsdt, *ssdt;
+
+	f->c.ecam = false;
+	acpi_make(f);
+	xsdt = acpi_at(f, acpi_get(f->ram + f->rsdp + 24, 8), "XSDT");
+	assert_int_equal(acpi_get(xsdt + 4, 4), 36 + 3 * 8);
+	ssdt = acpi_table(f, "SSDT");
+	assert_memory_equal(ssdt + 36 + 6 * 7, "\x08HECM\x0a\x00", 7);
 }
 
 static void does_not_fit(void **state)
@@ -346,7 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ACPI_TEST(rsdp_and_dsdt), ACPI_TEST(fadt_fields),	ACPI_TEST(waking_vectors),
 		ACPI_TEST(madt_split),	  ACPI_TEST(madt_pic_and_many), ACPI_TEST(mcfg_and_ssdt),
-		ACPI_TEST(does_not_fit),  ACPI_TEST(iasl_agrees),
+		ACPI_TEST(no_ecam),	  ACPI_TEST(does_not_fit),	ACPI_TEST(iasl_agrees),
 	};
 
 	return cmocka_run_group_tests_name("acpi", tests, NULL, NULL);

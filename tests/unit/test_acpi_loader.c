@@ -100,7 +100,9 @@ static void command(struct fixture *f, const uint8_t *c)
 
 static int setup(void **state)
 {
-	struct acpi_config acpi = { .nvcpus = 4, .pic = true, .rtc = true, .com = { true } };
+	struct acpi_config acpi = {
+		.nvcpus = 4, .pic = true, .rtc = true, .com = { true }, .ecam = true
+	};
 	struct fixture *f = calloc(1, sizeof(*f));
 	uint8_t commands[64 * 128];
 	struct err e = { 0 };

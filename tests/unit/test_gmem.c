@@ -283,9 +283,25 @@ static void given_back(void **state)
 	gmem_fini(&g);
 }
 
+/* From the IOAPIC downwards, but not over RAM, nor over what is ECAM. */
+static void window_32(void **state)
+{
+	struct gmem g = { .nregions = 1, .regions = { { .size = 512 * MIB } } };
+
+	(void)state;
+	assert_int_equal(gmem_pci32(&g, false).base, 0x80000000);
+	assert_int_equal(gmem_pci32(&g, false).size, 0xfec00000 - 0x80000000);
+	g.regions[0].size = 3 * GIB;
+	assert_int_equal(gmem_pci32(&g, false).base, 0xc0000000);
+	assert_int_equal(gmem_pci32(&g, false).size, 0xfec00000 - 0xc0000000);
+	assert_int_equal(gmem_pci32(&g, true).base, 0xc0000000);
+	assert_int_equal(gmem_pci32(&g, true).size, 0x20000000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(window_32),
 		cmocka_unit_test(small_memory_is_one_region),
 		cmocka_unit_test(huge_pages_of_host_and_guest_meet),
 		cmocka_unit_test(first_huge_page_is_small_ones),

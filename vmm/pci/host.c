@@ -115,7 +115,7 @@ static const struct region_ops pci_host_ecam_ops = {
 	.max_size = 4,
 };
 
-int pci_host_start_up(struct pci_host *h, const struct pci_ids *ids, struct err *e)
+int pci_host_start_up(struct pci_host *h, const struct pci_ids *ids, bool ecam, struct err *e)
 {
 	struct device *d = &h->dev;
 	int ret;
@@ -127,13 +127,14 @@ int pci_host_start_up(struct pci_host *h, const struct pci_ids *ids, struct err 
 				    .dev = h };
 	h->ecam = (struct region){ .name = "PCI configuration (ECAM)",
 				   .base = GMEM_ECAM_START,
-				   .size = GMEM_ECAM_SIZE,
+				   .size = ecam ? GMEM_ECAM_SIZE : 0,
 				   .ops = &pci_host_ecam_ops,
 				   .dev = h };
 	ret = bus_add(d->board->pio, &h->ports, e);
 	if (ret < 0)
 		return ret;
-	ret = bus_add(d->board->mmio, &h->ecam, e);
+	if (ecam)
+		ret = bus_add(d->board->mmio, &h->ecam, e);
 	if (ret >= 0)
 		ret = pci_hotplug_init(h, e);
 	if (ret < 0)
@@ -153,7 +154,7 @@ static int pci_host_init(struct device *d, struct err *e)
 		.class_code = PCI_HOST_CLASS,
 	};
 
-	return pci_host_start_up(container_of(d, struct pci_host, dev), &ids, e);
+	return pci_host_start_up(container_of(d, struct pci_host, dev), &ids, true, e);
 }
 
 void pci_host_reset(struct device *d)

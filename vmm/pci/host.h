@@ -13,9 +13,9 @@ struct pci_host {
 	struct pci_dev bridge;			  /* 00:00.0, this bridge's own function */
 	struct pci_dev *functions[PCI_FUNCTIONS]; /* borrowed; by slot << 3 | function */
 	struct region ports;			  /* 0xcf8 to 0xcff */
-	struct region ecam;
-	uint32_t config_address;	     /* 0xcf8 */
-	uint8_t reset_control;		     /* 0xcf9 */
+	struct region ecam;			  /* size 0: the chipset has none */
+	uint32_t config_address;		  /* 0xcf8 */
+	uint8_t reset_control;			  /* 0xcf9 */
 	unsigned int pullers[MAP_GSI_PCI_N]; /* by interrupt line: how many functions pull it */
 	struct log_limit bar_limit;
 	/* Optional, of the chipset: a line of MAP_GSI_PCI_N is pulled, or no longer. */
@@ -30,7 +30,7 @@ struct pci_host {
 };
 
 /* host.c: for a chipset that has this as its first member, with the bridge's own identity */
-int pci_host_start_up(struct pci_host *h, const struct pci_ids *ids, struct err *e);
+int pci_host_start_up(struct pci_host *h, const struct pci_ids *ids, bool ecam, struct err *e);
 void pci_host_reset(struct device *d);
 void pci_host_start(struct device *d);
 void pci_host_fini(struct device *d);

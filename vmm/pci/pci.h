@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PCI: configuration space (by 0xCF8/0xCFC and ECAM), BARs, capabilities. PCI Local Bus 3.0 chapter 6,
+ * PCI: configuration space (by 0xCF8/0xCFC, and ECAM where the chipset has it), BARs, capabilities. PCI Local Bus 3.0 chapter 6,
  * PCI Express Base 4.0 section 7. One bus (0). Under machine.lock.
  */
 #ifndef VMM_PCI_PCI_H

@@ -255,9 +255,10 @@ static uint64_t acpi_ssdt(struct acpi_area *a, const struct acpi_config *c)
 	} devices[] = {
 		{ "HCM1", c->com[0] }, { "HCM2", c->com[1] }, { "HCM3", c->com[2] },
 		{ "HCM4", c->com[3] }, { "HRTC", c->rtc },    { "HKBD", c->i8042 },
+		{ "HECM", c->ecam },
 	};
 	size_t len = sizeof(struct acpi_header) + ARRAY_SIZE(devices) * ACPI_AML_NAME_SIZE +
-		     2 * ACPI_AML_NAME64_SIZE;
+		     4 * ACPI_AML_NAME64_SIZE;
 	uint64_t gpa = 0;
 	struct acpi_header *h = acpi_alloc(a, len, &gpa);
 	uint8_t *aml;
@@ -269,8 +270,10 @@ static uint64_t acpi_ssdt(struct acpi_area *a, const struct acpi_config *c)
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
 		acpi_aml_name(aml + i * ACPI_AML_NAME_SIZE, devices[i].name, devices[i].present);
 	aml += ARRAY_SIZE(devices) * ACPI_AML_NAME_SIZE;
-	acpi_aml_name64(aml, "P64B", c->pci64.base);
-	acpi_aml_name64(aml + ACPI_AML_NAME64_SIZE, "P64L", c->pci64.size);
+	acpi_aml_name64(aml, "P32B", c->pci32.base);
+	acpi_aml_name64(aml + ACPI_AML_NAME64_SIZE, "P32L", c->pci32.size);
+	acpi_aml_name64(aml + 2 * ACPI_AML_NAME64_SIZE, "P64B", c->pci64.base);
+	acpi_aml_name64(aml + 3 * ACPI_AML_NAME64_SIZE, "P64L", c->pci64.size);
 	acpi_seal(h);
 	return gpa;
 }
@@ -481,18 +484,20 @@ int acpi_build(const struct gmem *g, const struct acpi_config *c, uint64_t *ret_
 	struct acpi_area a = { .g = g, .next = MAP_ACPI_TABLES };
 	struct acpi_rsdp *rsdp = gmem_ptr(g, MAP_ACPI_RSDP, sizeof(*rsdp));
 	uint64_t dsdt, facs, rsdt, xsdt, tables[4];
+	size_t n = 0;
 
 	if (!rsdp)
 		return err_set(e, ERR_MEMORY,
 			       "the guest has too little memory for its ACPI tables");
 	facs = acpi_facs(&a); /* at MAP_ACPI_FACS */
 	dsdt = acpi_dsdt_copy(&a);
-	tables[0] = acpi_fadt(&a, c, dsdt, facs);
-	tables[1] = acpi_madt(&a, c);
-	tables[2] = acpi_mcfg(&a);
-	tables[3] = acpi_ssdt(&a, c);
-	rsdt = acpi_rsdt(&a, tables, ARRAY_SIZE(tables));
-	xsdt = acpi_xsdt(&a, tables, ARRAY_SIZE(tables)); /* the last one: acpi_loader.c */
+	tables[n++] = acpi_fadt(&a, c, dsdt, facs);
+	tables[n++] = acpi_madt(&a, c);
+	if (c->ecam)
+		tables[n++] = acpi_mcfg(&a);
+	tables[n++] = acpi_ssdt(&a, c);
+	rsdt = acpi_rsdt(&a, tables, n);
+	xsdt = acpi_xsdt(&a, tables, n); /* the last one: acpi_loader.c */
 	if (a.full)
 		return err_set(e, ERR_MEMORY, "the ACPI tables of %u vCPUs do not fit below 1 MiB",
 			       c->nvcpus);

@@ -13,6 +13,9 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
     External (HCM4, IntObj)
     External (HRTC, IntObj)
     External (HKBD, IntObj)
+    External (HECM, IntObj)
+    External (P32B, IntObj)
+    External (P32L, IntObj)
     External (P64B, IntObj)
     External (P64L, IntObj)
 
@@ -49,9 +52,9 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
                     0x0000, 0x0000, 0x0CF7, 0x0000, 0x0CF8)
                 WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
                     0x0000, 0x0D00, 0xFFFF, 0x0000, 0xF300)
-                // GMEM_PCI_MMIO_START, GMEM_PCI_MMIO_SIZE
+                // P32L bytes from P32B on: _CRS
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
-                    0x00000000, 0xC0000000, 0xDFFFFFFF, 0x00000000, 0x20000000)
+                    0x00000000, 0xC0000000, 0xDFFFFFFF, 0x00000000, 0x20000000, , , W32)
             })
 
             // The window of 64 bits, P64L bytes from P64B on, where there is one; not said to be
@@ -65,6 +68,12 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
 
             Method (_CRS, 0, Serialized)
             {
+                CreateDWordField (CRES, \_SB.PCI0.W32._MIN, VMIN)
+                CreateDWordField (CRES, \_SB.PCI0.W32._MAX, VMAX)
+                CreateDWordField (CRES, \_SB.PCI0.W32._LEN, VLEN)
+                Store (\P32B, VMIN)
+                Add (\P32B, Subtract (\P32L, 1), VMAX)
+                Store (\P32L, VLEN)
                 If (LEqual (\P64L, 0))
                 {
                     Return (CRES)
@@ -470,9 +479,23 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
             Name (_CRS, ResourceTemplate ()
             {
                 IO (Decode16, 0x0600, 0x0600, 1, 0x20)              // MAP_PM1_EVT to MAP_PCI_HOTPLUG
-                Memory32Fixed (ReadWrite, 0xE0000000, 0x10000000)   // GMEM_ECAM_START
                 Memory32Fixed (ReadWrite, 0xFEC00000, 0x00001000)   // GMEM_IOAPIC_BASE
                 Memory32Fixed (ReadWrite, 0xFEE00000, 0x00001000)   // GMEM_LAPIC_BASE
+            })
+        }
+
+        // GMEM_ECAM_START, where the host bridge has it
+        Device (ECAM)
+        {
+            Name (_HID, EisaId ("PNP0C02"))
+            Name (_UID, 1)
+            Method (_STA, 0, NotSerialized)
+            {
+                Return (Multiply (\HECM, 0x0F))
+            }
+            Name (_CRS, ResourceTemplate ()
+            {
+                Memory32Fixed (ReadWrite, 0xE0000000, 0x10000000)
             })
         }
 
