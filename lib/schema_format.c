@@ -103,6 +103,7 @@ static const char *schema_check_pci_id(const char *text)
 										: SCHEMA_PCI_ID;
 }
 
+#define SCHEMA_UUID "a UUID such as \"1b4e28ba-2fa1-11d2-883f-0016d3cca427\""
 #define SCHEMA_MAC "a MAC address such as \"52:54:00:12:34:56\""
 
 /* Of one device: IEEE 802-2014, 8.2.2; bit 0 of the first byte is a group's. */
@@ -144,7 +145,21 @@ static const char *schema_check_forward(const char *text)
 	return netdef_forward_parse(text, &forward) < 0 ? SCHEMA_FORWARD : NULL;
 }
 
+/* RFC 4122, section 3 */
+static const char *schema_check_uuid(const char *text)
+{
+	size_t n = strspn(text, "0123456789abcdefABCDEF-");
+
+	if (n != 36 || text[n])
+		return SCHEMA_UUID;
+	for (size_t i = 0; i < n; i++)
+		if ((text[i] == '-') != (i == 8 || i == 13 || i == 18 || i == 23))
+			return SCHEMA_UUID;
+	return NULL;
+}
+
 static const struct schema_format schema_formats[] = {
+	{ "uuid", SCHEMA_UUID, false, schema_check_uuid },
 	{ "size", SCHEMA_SIZE, true, schema_check_size },
 	{ "name", "a name", false, schema_check_name },
 	{ "path", "a path", false, schema_check_path },

@@ -203,7 +203,7 @@ void schema_text_unknown(const struct schema_node *n, const char *key, char *out
 	snprintf(out, out_size, "unknown key '%.64s'", key);
 	if (nearest)
 		schema_append(out, out_size, "; did you mean '%s'?", nearest);
-	else if (n->nprops && n->nprops <= 12)
+	else if (n->nprops && n->nprops <= 14)
 		for (size_t i = 0; i < n->nprops; i++)
 			schema_append(out, out_size, "%s%s", i ? ", " : "; known are ",
 				      n->props[i].name);

@@ -199,6 +199,8 @@ int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json
 	vmdef_copy(boot, json_get(def, "boot"), json_at(schema, "/properties/boot/properties"),
 		   json_at(def, "/boot/firmware") ? no_kernel : NULL);
 	json_add(out, "boot", boot);
+	if (json_get(def, "smbios"))
+		json_add(out, "smbios", json_clone(json_get(def, "smbios")));
 	json_add(out, "devices", vmdef_expand_devices(&p, json_get_str(def, "name", ""), previous));
 	*ret_config = out;
 	return 0;

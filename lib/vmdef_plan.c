@@ -372,6 +372,9 @@ static int vmdef_check_boot(const struct vmdef_planner *r)
 
 	if (!json_get(boot, "firmware") && !json_get(boot, "kernel"))
 		return vmdef_refuse(r->where, r->e, "/boot", "expected 'kernel' or 'firmware'");
+	if (!json_get(boot, "firmware") && json_get(r->def, "smbios"))
+		return vmdef_refuse(r->where, r->e, "/smbios",
+				    "only firmware tells a guest of it: 'boot.firmware'");
 	if (!json_get(boot, "firmware"))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(kernels); i++) {

@@ -328,6 +328,7 @@ static void guest_configure(struct guest *g)
 	struct json_object *params = json_new();
 
 	g->pinned = 0;
+	json_add_str(config, "uuid", g->id);
 	json_add(params, "config", TAKE_PTR(g->config));
 	json_add(params, "kvm", json_add_int(json_new(), "fd", g->kvm));
 	json_add(params, "cpuid", json_add_int(json_new(), "fd", g->cpuid));

@@ -15,12 +15,13 @@ static const char *const config_after_names[] = { "reset", "stop", NULL };
 
 /* Objects of the top level; bound by the tables below */
 struct config_parts {
-	struct json_object *memory, *boot, *devices; /* borrowed */
+	struct json_object *memory, *boot, *devices, *smbios; /* borrowed */
 };
 
 static const struct field config_fields[] = {
 	FIELD_STR("name", struct machine_config, name),
 	FIELD_STR("profile", struct machine_config, profile),
+	FIELD_STR("uuid", struct machine_config, uuid),
 	FIELD_U32("vcpus", struct machine_config, vcpus),
 	FIELD_ENUM("irqchip", struct machine_config, irqchip, config_irqchip_names),
 	FIELD_ENUM("on_reboot", struct machine_config, on_reboot, config_after_names),
@@ -47,13 +48,16 @@ static const struct field config_part_fields[] = {
 	FIELD_JSON("memory", struct config_parts, memory),
 	FIELD_JSON("boot", struct config_parts, boot),
 	FIELD_JSON("devices", struct config_parts, devices),
+	FIELD_JSON("smbios", struct config_parts, smbios),
 	FIELD_END,
 };
 
 /* limits: kept by whoever starts vmm, not by itself */
-static const char *const config_part_keys[] = { "memory", "boot", "devices", "limits", NULL };
-static const char *const config_plain_keys[] = { "name",      "profile",  "vcpus",  "irqchip",
-						 "on_reboot", "on_crash", "limits", NULL };
+static const char *const config_part_keys[] = { "memory", "boot",   "devices",
+						"smbios", "limits", NULL };
+static const char *const config_plain_keys[] = { "name",    "profile",	 "vcpus",
+						 "irqchip", "on_reboot", "on_crash",
+						 "limits",  "uuid",	 NULL };
 
 static int config_check(const struct machine_config *c, struct err *e)
 {
@@ -85,6 +89,7 @@ static int config_bind(struct json_object *json, struct fdset *fds, struct machi
 		return err_set(e, ERR_INVALID, "no %s", parts.memory ? "boot" : "memory");
 	if (parts.devices && !json_object_is_type(parts.devices, json_type_array))
 		return err_set(e, ERR_INVALID, "devices is no array");
+	c->smbios = json_object_get(parts.smbios);
 	c->devices = parts.devices ? json_object_get(parts.devices) : json_object_new_array();
 	r = field_bind(config_memory_fields, parts.memory, &c->memory, NULL, NULL, e);
 	if (r >= 0)
@@ -119,6 +124,7 @@ void config_fini(struct machine_config *c)
 	if (!c)
 		return;
 	json_object_put(c->devices);
+	json_object_put(c->smbios);
 	if (c->boot.kernel_fd >= 0)
 		close(c->boot.kernel_fd);
 	if (c->boot.initrd_fd >= 0)
@@ -128,6 +134,7 @@ void config_fini(struct machine_config *c)
 	if (c->cpuid_fd >= 0)
 		close(c->cpuid_fd);
 	c->devices = NULL;
+	c->smbios = NULL;
 	c->cpuid_fd = -1;
 	c->boot.kernel_fd = -1;
 	c->boot.initrd_fd = -1;

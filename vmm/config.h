@@ -36,11 +36,13 @@ struct machine_config {
 	char name[CONFIG_NAME_MAX];
 	char profile[32];
 	uint32_t vcpus;
+	char uuid[40]; /* of the VM; "": none is known */
 	int irqchip, on_reboot, on_crash;
 	struct config_memory memory;
 	struct config_boot boot;
 	int cpuid_fd;		     /* owned: what KVM can give a vCPU (x86/cpu.h); -1: ask it */
 	struct json_object *devices; /* owned: an array of objects, each for device_new */
+	struct json_object *smbios;  /* owned: x86/smbios.h; NULL: nothing is said */
 };
 
 /* -ERR_INVALID with "config: …". ret_config is then empty (config_fini is fine and not needed). */

@@ -166,6 +166,9 @@ static int machine_boot_firmware(struct machine *m, struct boot_entry *entry, st
 		.fw_cfg = machine_device_of(m, &fw_cfg_class),
 		.rtc = machine_device_of(m, &rtc_class),
 		.acpi = &acpi,
+		.smbios = { .system = m->config.smbios,
+			    .uuid = m->config.uuid,
+			    .nvcpus = m->config.vcpus },
 		.bootorder = "",
 	};
 
@@ -578,6 +581,7 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 	}
 	m->config = *take_config;
 	take_config->devices = NULL;
+	take_config->smbios = NULL;
 	take_config->cpuid_fd = -1;
 	take_config->boot.kernel_fd = -1;
 	take_config->boot.initrd_fd = -1;

@@ -120,6 +120,16 @@ static void expect_times(struct client *c, const char *console, const char *text
 	assert_int_equal(count(said, text), n);
 }
 
+/* The VM's id, from the SMBIOS tables. */
+static void expect_uuid(struct client *c)
+{
+	AUTO_JSON struct json_object *vm = client_result(c, "vm.get", "{'vm': 'one'}");
+	char regex[128];
+
+	snprintf(regex, sizeof(regex), "^Machine UUID %s", json_get_str(vm, "id", "?"));
+	expect_line(c, "com1", regex);
+}
+
 static void test_no_disk(void **state)
 {
 	struct harness *h = *state;
@@ -134,6 +144,7 @@ static void test_no_disk(void **state)
 	expect_line(c, "firmware", "^PCI: init bdf=00:01.3 id=8086:7113");
 	expect_line(c, "firmware", "^table.50434146.=0x[0-9a-f]+ .via xsdt");
 	expect_line(c, "com1", "SeaBIOS .version ");
+	expect_uuid(c);
 	expect_line(c, "com1", "^No bootable device");
 	/* all of it once more: the guest's copy of the ROM, PAM and PIRQs are as at power-on */
 	json_object_put(client_result(c, "vm.reset", "{'vm': 'one'}"));

@@ -33,9 +33,11 @@ static int setup(void **state)
 	f->fw_cfg = fake_board_add(&f->fb, &fw_cfg_class, "fw-cfg", NULL);
 	f->rtc = fake_board_add(&f->fb, &rtc_class, "rtc", NULL);
 	f->acpi = (struct acpi_config){ .nvcpus = 3, .pic = true, .com = { true } };
-	f->c = (struct firmware_config){
-		.fw_cfg = f->fw_cfg, .rtc = f->rtc, .acpi = &f->acpi, .bootorder = ""
-	};
+	f->c = (struct firmware_config){ .fw_cfg = f->fw_cfg,
+					 .rtc = f->rtc,
+					 .acpi = &f->acpi,
+					 .smbios = { .uuid = "", .nvcpus = 3 },
+					 .bootorder = "" };
 	*state = f;
 	return 0;
 }
@@ -272,6 +274,7 @@ static void test_files(void **state)
 	item(f, key, order, size);
 	assert_string_equal(order, f->c.bootorder);
 	assert_true(file(f, "etc/table-loader", &size) && size);
+	assert_true(file(f, "etc/smbios/smbios-anchor", &size) && size);
 }
 
 /* What is not there is not told of. */

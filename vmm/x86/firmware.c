@@ -210,5 +210,7 @@ int firmware_tell(const struct gmem *g, const struct firmware_config *c, struct 
 		r = firmware_tell_sercon(c, e);
 	if (r >= 0)
 		r = firmware_tell_bootorder(c, e);
+	if (r >= 0)
+		r = smbios_add(c->fw_cfg, g, &c->smbios, e);
 	return r < 0 ? r : acpi_loader_add(c->fw_cfg, c->acpi, e);
 }

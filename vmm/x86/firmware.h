@@ -9,6 +9,7 @@
 #include "lib/err.h"
 #include "vmm/gmem.h"
 #include "vmm/x86/acpi.h"
+#include "vmm/x86/smbios.h"
 
 struct device;
 
@@ -25,7 +26,8 @@ struct firmware_config {
 	struct device *fw_cfg; /* of fw_cfg_class */
 	struct device *rtc;    /* of rtc_class; NULL: without CMOS */
 	const struct acpi_config
-		*acpi;	       /* with the number of vCPUs, and which serial ports there are */
+		*acpi; /* with the number of vCPUs, and which serial ports there are */
+	struct smbios_config smbios;
 	const char *bootorder; /* OpenFirmware paths, a line each; "": as the firmware likes */
 };
 
