@@ -375,6 +375,9 @@ static int vmdef_check_boot(const struct vmdef_planner *r)
 	if (!json_get(boot, "firmware") && json_get(r->def, "smbios"))
 		return vmdef_refuse(r->where, r->e, "/smbios",
 				    "only firmware tells a guest of it: 'boot.firmware'");
+	if (!json_get(boot, "firmware") && json_get(boot, "order"))
+		return vmdef_refuse(r->where, r->e, "/boot/order",
+				    "a kernel is started from nowhere else; it is for 'firmware'");
 	if (!json_get(boot, "firmware"))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(kernels); i++) {
@@ -388,6 +391,43 @@ static int vmdef_check_boot(const struct vmdef_planner *r)
 	return vmdef_refuse(r->where, r->e, "/boot/firmware",
 			    "profile '%s' has no chipset that firmware knows; 'legacy-pc' has one",
 			    r->p->profile->name);
+}
+
+/* A device that firmware starts from is on the PCI bus, or a disk of one that is. */
+static bool vmdef_can_start(const struct vmdef_plan *p, const char *id)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < p->n && !found; i++) {
+		const struct vmdef_slot *s = &p->slots[i];
+
+		if (s->off)
+			continue;
+		if (!strcmp(s->type, VMDEF_SCSI))
+			found = vmdef_scsi_has(s, id);
+		else
+			found = !strcmp(s->id, id) &&
+				(!strcmp(s->type, VMDEF_BLK) || !strcmp(s->type, VMDEF_NET) ||
+				 !strcmp(s->type, VMDEF_VFIO));
+	}
+	return found;
+}
+
+static int vmdef_check_order(const struct vmdef_planner *r)
+{
+	struct json_object *order = json_at(r->def, "/boot/order");
+	size_t n = order ? json_object_array_length(order) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *id = json_object_get_string(json_object_array_get_idx(order, i));
+		char pointer[48];
+
+		snprintf(pointer, sizeof(pointer), "/boot/order/%zu", i);
+		if (!vmdef_can_start(r->p, id))
+			return vmdef_refuse(r->where, r->e, pointer,
+					    "there is no disk or network card '%s'", id);
+	}
+	return 0;
 }
 
 static int vmdef_plan_fill(struct vmdef_planner *r)
@@ -406,6 +446,8 @@ static int vmdef_plan_fill(struct vmdef_planner *r)
 		ret = vmdef_check_scsi(r->p, r->where, r->e);
 	if (!ret)
 		ret = vmdef_check_ports(r->p, r->where, r->e);
+	if (!ret)
+		ret = vmdef_check_order(r);
 	return ret ? ret : vmdef_check_shared(r);
 }
 

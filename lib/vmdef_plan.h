@@ -18,6 +18,7 @@
 #define VMDEF_NET "virtio-net"
 #define VMDEF_SCSI "virtio-scsi"
 #define VMDEF_CONSOLE "virtio-console"
+#define VMDEF_BLK "virtio-blk"
 #define VMDEF_PCI_FIRST 1 /* 00:00.0 is the host bridge … */
 #define VMDEF_PCI_LAST 30 /* … and 00:1f.0 is kept for the bridges of a chipset */
 
@@ -66,6 +67,8 @@ int vmdef_check_disk(struct json_object *disk, const char *at, struct schema_err
 		     struct err *e);
 /* vmdef_scsi.c: the same for the disks of all SCSI controllers. */
 int vmdef_check_scsi(const struct vmdef_plan *p, struct schema_error *where, struct err *e);
+/* A disk of that id, of those that have no place from before. */
+bool vmdef_scsi_has(const struct vmdef_slot *s, const char *id);
 /* A controller's disks, written out; previous as in vmdef_expand. */
 struct json_object *vmdef_expand_scsi(const struct vmdef_slot *s, struct json_object *previous);
 

@@ -234,3 +234,13 @@ struct json_object *vmdef_expand_scsi(const struct vmdef_slot *s, struct json_ob
 	}
 	return out;
 }
+
+bool vmdef_scsi_has(const struct vmdef_slot *s, const char *id)
+{
+	AUTO_JSON struct json_object *disks = vmdef_expand_scsi(s, NULL);
+
+	for (size_t i = 0; i < json_object_array_length(disks); i++)
+		if (!strcmp(json_get_str(json_object_array_get_idx(disks, i), "id", ""), id))
+			return true;
+	return false;
+}

@@ -44,6 +44,9 @@ static const struct field config_boot_fields[] = {
 	FIELD_END,
 };
 
+/* The order of boot is the firmware's to have: an array, looked at there. */
+static const char *const config_boot_keys[] = { "order", NULL };
+
 static const struct field config_part_fields[] = {
 	FIELD_JSON("memory", struct config_parts, memory),
 	FIELD_JSON("boot", struct config_parts, boot),
@@ -93,7 +96,8 @@ static int config_bind(struct json_object *json, struct fdset *fds, struct machi
 	c->devices = parts.devices ? json_object_get(parts.devices) : json_object_new_array();
 	r = field_bind(config_memory_fields, parts.memory, &c->memory, NULL, NULL, e);
 	if (r >= 0)
-		r = field_bind(config_boot_fields, parts.boot, &c->boot, fds, NULL, e);
+		r = field_bind(config_boot_fields, parts.boot, &c->boot, fds, config_boot_keys, e);
+	c->boot.order = json_object_get(json_get(parts.boot, "order"));
 	return r < 0 ? r : config_check(c, e);
 }
 
@@ -125,6 +129,7 @@ void config_fini(struct machine_config *c)
 		return;
 	json_object_put(c->devices);
 	json_object_put(c->smbios);
+	json_object_put(c->boot.order);
 	if (c->boot.kernel_fd >= 0)
 		close(c->boot.kernel_fd);
 	if (c->boot.initrd_fd >= 0)
@@ -135,6 +140,7 @@ void config_fini(struct machine_config *c)
 		close(c->cpuid_fd);
 	c->devices = NULL;
 	c->smbios = NULL;
+	c->boot.order = NULL;
 	c->cpuid_fd = -1;
 	c->boot.kernel_fd = -1;
 	c->boot.initrd_fd = -1;

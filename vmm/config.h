@@ -30,6 +30,7 @@ struct config_boot {
 	int firmware_fd; /* owned; -1: a kernel */
 	int initrd_fd;	 /* owned; -1: none */
 	char cmdline[CONFIG_CMDLINE_MAX];
+	struct json_object *order; /* owned: x86/bootorder.h; NULL: as the firmware likes */
 };
 
 struct machine_config {

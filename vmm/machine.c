@@ -18,6 +18,7 @@
 #include "vmm/virtio/balloon.h"
 #include "vmm/x86/acpi.h"
 #include "vmm/x86/boot.h"
+#include "vmm/x86/bootorder.h"
 #include "vmm/x86/cpu.h"
 #include "vmm/x86/firmware.h"
 
@@ -161,6 +162,7 @@ static void machine_acpi_config(struct machine *m, struct acpi_config *c)
 /* It is told once; what a guest made of it in memory goes with the next power-on. */
 static int machine_boot_firmware(struct machine *m, struct boot_entry *entry, struct err *e)
 {
+	char order[BOOTORDER_MAX];
 	struct acpi_config acpi;
 	struct firmware_config c = {
 		.fw_cfg = machine_device_of(m, &fw_cfg_class),
@@ -169,15 +171,17 @@ static int machine_boot_firmware(struct machine *m, struct boot_entry *entry, st
 		.smbios = { .system = m->config.smbios,
 			    .uuid = m->config.uuid,
 			    .nvcpus = m->config.vcpus },
-		.bootorder = "",
+		.bootorder = order,
 	};
+	int r;
 
 	*entry = (struct boot_entry){ .protocol = BOOT_RESET_VECTOR };
 	firmware_shadow(&m->gmem);
 	if (m->booted || !c.fw_cfg)
 		return 0;
 	machine_acpi_config(m, &acpi);
-	return firmware_tell(&m->gmem, &c, e);
+	r = bootorder_text(m->config.boot.order, m->config.devices, order, e);
+	return r < 0 ? r : firmware_tell(&m->gmem, &c, e);
 }
 
 static int machine_boot_kernel(struct machine *m, struct boot_entry *entry, struct err *e)
@@ -582,6 +586,7 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 	m->config = *take_config;
 	take_config->devices = NULL;
 	take_config->smbios = NULL;
+	take_config->boot.order = NULL;
 	take_config->cpuid_fd = -1;
 	take_config->boot.kernel_fd = -1;
 	take_config->boot.initrd_fd = -1;

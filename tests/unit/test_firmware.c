@@ -239,6 +239,8 @@ static void test_cmos(void **state)
 	assert_int_equal(cmos(f, 0x34) | cmos(f, 0x35) << 8, 16 * 16);
 	assert_int_equal(cmos(f, 0x5b) | cmos(f, 0x5c) << 8 | cmos(f, 0x5d) << 16, 0);
 	assert_int_equal(cmos(f, 0x5f), 2);
+	assert_int_equal(cmos(f, 0x3d), 0x32); /* disks, CD-ROM drives … */
+	assert_int_equal(cmos(f, 0x38), 0x10); /* … floppies */
 	assert_int_equal(cmos(f, 0x10), 0); /* no floppy drive */
 }
 

@@ -168,11 +168,16 @@ enum firmware_cmos {
 	FIRMWARE_CMOS_EXTENDED = 0x17,	/* KiB above 1 MiB */
 	FIRMWARE_CMOS_EXTENDED2 = 0x30, /* the same, by POST */
 	FIRMWARE_CMOS_ABOVE16 = 0x34,	/* 64 KiB above 16 MiB */
+	FIRMWARE_CMOS_BOOT3 = 0x38,	/* its upper half: what is tried as the third kind */
+	FIRMWARE_CMOS_BOOT12 = 0x3d,	/* as the first (lower half) and second */
 	FIRMWARE_CMOS_HIGH = 0x5b,	/* 64 KiB above 4 GiB, 3 bytes */
 	FIRMWARE_CMOS_CPUS = 0x5f,	/* without the first */
 };
 
 #define FIRMWARE_EQUIPMENT_FPU BIT(1)
+
+/* kinds of devices, where there is no boot order: SeaBIOS, src/boot.c */
+enum firmware_boot { FIRMWARE_BOOT_FLOPPY = 1, FIRMWARE_BOOT_DISK, FIRMWARE_BOOT_CDROM };
 
 static void firmware_cmos(const struct firmware_config *c, unsigned int reg, unsigned int bytes,
 			  uint64_t val)
@@ -191,6 +196,8 @@ static void firmware_tell_cmos(const struct gmem *g, const struct firmware_confi
 		return;
 	firmware_cmos(c, FIRMWARE_CMOS_EQUIPMENT, 1, FIRMWARE_EQUIPMENT_FPU);
 	firmware_cmos(c, FIRMWARE_CMOS_BASE, 2, 640);
+	firmware_cmos(c, FIRMWARE_CMOS_BOOT12, 1, FIRMWARE_BOOT_DISK | FIRMWARE_BOOT_CDROM << 4);
+	firmware_cmos(c, FIRMWARE_CMOS_BOOT3, 1, FIRMWARE_BOOT_FLOPPY << 4);
 	firmware_cmos(c, FIRMWARE_CMOS_EXTENDED, 2, extended);
 	firmware_cmos(c, FIRMWARE_CMOS_EXTENDED2, 2, extended);
 	firmware_cmos(c, FIRMWARE_CMOS_ABOVE16, 2,
