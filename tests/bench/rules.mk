@@ -3,7 +3,7 @@
 # `make bench BENCH="startup idle"`. README.md here has the last ones. Nothing of this decides a test: smoke
 # only sees that each program works and prints its rows.
 
-BENCH_NAMES := startup idle exits latency churn scale rpc lease balloon net blk scsi
+BENCH_NAMES := startup idle exits latency churn scale rpc lease balloon net blk scsi bios
 BENCH_BIN := $(addprefix $(BUILD)/tests/bench/,$(BENCH_NAMES) boot kvm_floor uv_floor)
 BENCH_HELPERS := $(call obj,tests/bench/bench.c tests/functional/harness.c tests/functional/simhost.c tests/lib/tempdir.c)
 TESTS += tests/bench/smoke
