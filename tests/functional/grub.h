@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GRUB's rescue images (package grub-rescue-pc), unmodified, from SeaBIOS to GRUB's prompt over the serial port. Each takes a
+ * minute of a processor where KVM interprets the guest, so that each is a program of its own.
+ */
+#ifndef TESTS_FUNCTIONAL_GRUB_H
+#define TESTS_FUNCTIONAL_GRUB_H
+
+struct harness;
+
+#define GRUB_IMAGES "/usr/lib/grub-rescue/grub-rescue-"
+
+/* Skips without the image. more: keys of the definition, its `boot` and `devices`. */
+void grub_boots(struct harness *h, const char *image, const char *more);
+
+#endif
