@@ -217,6 +217,37 @@ static void test_no_file(void **state)
 	refused(*state, "/nonexistent/bios.bin", ERR_FILE, "No such file or directory");
 }
 
+/* On a host without the package, which a namespace shows us: what to install. */
+static void test_no_package(void **state)
+{
+	struct harness *h = *state;
+	struct harness_output *o = calloc(1, sizeof(*o));
+	char vmm[400], command[1200];
+	char *argv[] = { (char *)"/usr/bin/unshare",
+			 (char *)"-m",
+			 (char *)"/bin/sh",
+			 (char *)"-c",
+			 command,
+			 NULL };
+	int status;
+
+	NEEDS_SEABIOS;
+	if (geteuid())
+		SKIP_BECAUSE("needs root for a mount namespace");
+	harness_program("vmm", vmm, sizeof(vmm));
+	snprintf(command, sizeof(command),
+		 "mount -t tmpfs none /usr/share/seabios && exec %s --config %s", vmm,
+		 harness_file(h, "vm.yaml",
+			      "name: one\nprofile: legacy-pc\nboot: {firmware: bios}\n"));
+	status = harness_run(NULL, o, argv);
+	assert_string_equal(o->err,
+			    "vmm: firmware '" SEABIOS "': No such file or directory\n"
+			    "  hint: install the package seabios, or name the file of a BIOS: "
+			    "`boot: {firmware: /PATH}`\n");
+	assert_int_equal(status, 1);
+	free(o);
+}
+
 static void test_too_small(void **state)
 {
 	struct harness *h = *state;
@@ -242,8 +273,8 @@ static void test_too_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_no_disk), T(test_processors), T(test_virtio_blk),
-		T(test_no_file), T(test_too_small),  T(test_too_large),
+		T(test_no_disk),    T(test_processors), T(test_virtio_blk), T(test_no_file),
+		T(test_no_package), T(test_too_small),	T(test_too_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
