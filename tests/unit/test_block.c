@@ -10,6 +10,7 @@
 #include <linux/audit.h>
 #include <linux/falloc.h>
 #include <linux/filter.h>
+#include <linux/magic.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -543,7 +545,7 @@ static int without_enter(void)
 	int fd = memfd_create("disk", 0);
 	struct block *b;
 
-	if (ftruncate(fd, SIZE) || open_image(dup(fd), false, BLOCK_ENGINE_AUTO, &b, NULL))
+	if (ftruncate(fd, SIZE) || open_image(dup(fd), false, BLOCK_ENGINE_URING, &b, NULL))
 		return 1;
 	refuse(__NR_io_uring_enter);
 	return write_and_check(b, fd);
@@ -559,6 +561,32 @@ static void sandbox_refuses_ring(void **state)
 		SKIP_BECAUSE("no seccomp here");
 	assert_int_equal(ret, 0);
 	assert_int_equal(in_child(without_enter), 0);
+}
+
+/* Asked for by name a ring is made; what is in memory has none else. */
+static void file_in_memory(void **state)
+{
+	struct block *b = NULL;
+	char path[] = "/var/tmp/vmd-block-XXXXXX";
+	struct statfs fs;
+	int fd;
+
+	(void)state;
+	assert_int_equal(open_image(temp_file(SIZE), false, BLOCK_ENGINE_AUTO, &b, NULL), 0);
+	assert_string_equal(block_info(b)->engine, "psync");
+	block_free(b);
+	if (open_image(temp_file(SIZE), false, BLOCK_ENGINE_URING, &b, NULL) < 0)
+		SKIP_BECAUSE("this kernel gives no io_uring");
+	assert_string_equal(block_info(b)->engine, "io_uring");
+	block_free(b);
+	fd = mkostemp(path, O_CLOEXEC);
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	assert_int_equal(fstatfs(fd, &fs), 0);
+	assert_int_equal(open_image(fd, false, BLOCK_ENGINE_AUTO, &b, NULL), 0);
+	assert_string_equal(block_info(b)->engine, fs.f_type == TMPFS_MAGIC ? "psync" : "io_uring");
+	block_free(b);
 }
 
 static int find_ring(void)
@@ -639,6 +667,7 @@ int main(void)
 		cmocka_unit_test(readonly_psync),
 		cmocka_unit_test(unusable_images),
 		cmocka_unit_test(sandbox_refuses_ring),
+		cmocka_unit_test(file_in_memory),
 		cmocka_unit_test(ring_takes_disk_operations_alone),
 	};
 #undef T

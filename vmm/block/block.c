@@ -375,6 +375,14 @@ static unsigned int block_levels(const struct block *b)
 	return n;
 }
 
+/* The image, and all that it is based on */
+static bool block_in_memory(const struct block *b)
+{
+	while (b && raw_in_memory(b))
+		b = b->qcow2 ? qcow2_below(b->qcow2) : NULL;
+	return !b;
+}
+
 static int block_setup(struct block *b, const struct block_image *image, struct err *e)
 {
 	int ret;
@@ -392,7 +400,8 @@ static int block_setup(struct block *b, const struct block_image *image, struct 
 			return err_set(e, ENOMEM, "disk image: no memory");
 		}
 	}
-	if (image->engine == BLOCK_ENGINE_PSYNC)
+	if (image->engine == BLOCK_ENGINE_PSYNC ||
+	    (image->engine == BLOCK_ENGINE_AUTO && block_in_memory(b)))
 		return 0;
 	ret = block_uring_new(b, image->engine == BLOCK_ENGINE_URING ? e : NULL);
 	if (ret < 0)

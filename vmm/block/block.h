@@ -37,8 +37,11 @@ struct block_image {
 	bool readonly;
 	enum block_format format;
 	bool unsafe; /* nothing is ever made stable: lost with the host */
-	enum block_engine_type
-		engine; /* BLOCK_ENGINE_AUTO falls back, the others fail where they are not to be had */
+	/*
+	 * BLOCK_ENGINE_AUTO: io_uring, but for a file in memory (tmpfs) or where there is none to be had. The others
+	 * fail then.
+	 */
+	enum block_engine_type engine;
 	/*
 	 * The images that this one is based on, nearest first, open for reading: as many as are named in them.
 	 * Which format they have is said by the image above.

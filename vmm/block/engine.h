@@ -50,6 +50,7 @@ struct block {
 /* raw.c: what the descriptor is (size, block sizes, …) into b->info and the flags. */
 int raw_probe(struct block *b, struct err *e);
 int raw_check_size(const struct block *b, struct err *e); /* that of a raw image */
+bool raw_in_memory(const struct block *b); /* the file system keeps its files there */
 /* raw.c: do a step here and now; what the system call returned, or -errno. */
 int64_t raw_step(const struct block *b, const struct block_step *s);
 

@@ -8,9 +8,11 @@
 #include <limits.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 #include "lib/errcat.h"
 
@@ -74,6 +76,20 @@ int raw_probe(struct block *b, struct err *e)
 	if (b->info.size == 0)
 		return err_set(e, ERR_FILE, "the disk image is empty");
 	return 0;
+}
+
+/*
+ * A ring gives each request on such a file to a thread of the kernel, for tmpfs has no answer without waiting: waking that
+ * one takes ten times as long as the copy.
+ */
+bool raw_in_memory(const struct block *b)
+{
+	struct statfs fs;
+
+	/* a block device's is that of /dev, which is a tmpfs */
+	return !b->is_device && !fstatfs(b->fd, &fs) &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC ||
+		fs.f_type == HUGETLBFS_MAGIC);
 }
 
 int raw_check_size(const struct block *b, struct err *e)
