@@ -170,6 +170,16 @@ static const struct args_option commands_media[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_set_rate[] = {
+	{ "bytes", 'b', ARGS_STRING, .metavar = "SIZE",
+	  .help = "what it may read and write in a second; 0: any" },
+	{ "ops", 'o', ARGS_NUMBER, .metavar = "N", .help = "requests in a second; 0: any" },
+	{ "burst", 0, ARGS_TIME, .metavar = "TIME",
+	  .help = "what comes in so long may be used at once" },
+	OPTION_DRY_RUN,
+	{ 0 },
+};
+
 static const struct args_option commands_dry_run[] = { OPTION_DRY_RUN, { 0 } };
 
 static const struct args_option commands_yes[] = { OPTION_YES, OPTION_DRY_RUN, { 0 } };
@@ -598,6 +608,17 @@ const struct command commands[] = {
 	  .access = COMMAND_WRITE,
 	  .states = "running paused",
 	  .run = cmd_set_link },
+	{ NULL,
+	  "set-rate",
+	  { 0 },
+	  "show or change the limits of a running VM's disk",
+	  .options = commands_set_rate,
+	  .operands = "VM DISK",
+	  .min = 2,
+	  .max = 2,
+	  .access = COMMAND_WRITE,
+	  .states = "running paused",
+	  .run = cmd_set_rate },
 	{ NULL,
 	  "media",
 	  { 0 },

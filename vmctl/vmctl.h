@@ -71,6 +71,7 @@ int cmd_daemon_ping(struct vmctl *v);
 int cmd_daemon_version(struct vmctl *v);
 int cmd_detach(struct vmctl *v);
 int cmd_set_link(struct vmctl *v);
+int cmd_set_rate(struct vmctl *v);
 int cmd_diff(struct vmctl *v);
 int cmd_edit(struct vmctl *v);
 int cmd_events(struct vmctl *v);

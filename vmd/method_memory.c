@@ -125,8 +125,7 @@ static struct memory_call *memory_call_new(struct guest *g, struct call *call)
 	return m;
 }
 
-/* A string with a unit has been checked by the schema. */
-static int64_t memory_size(struct json_object *size)
+int64_t method_size(struct json_object *size)
 {
 	uint64_t bytes = 0;
 
@@ -139,7 +138,7 @@ static int64_t memory_size(struct json_object *size)
 
 void method_vm_balloon(struct daemon *d, struct call *call)
 {
-	int64_t size = memory_size(json_get(call->params, "size"));
+	int64_t size = method_size(json_get(call->params, "size"));
 	struct guest *g = method_running_guest(d, call);
 	struct memory_call *m = g ? memory_call_new(g, call) : NULL;
 	struct json_object *params;

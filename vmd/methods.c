@@ -62,6 +62,7 @@ const struct method methods[] = {
 	{ "vm.resume", method_vm_resume },
 	{ "vm.revert", method_vm_revert },
 	{ "vm.set_link", method_vm_set_link },
+	{ "vm.set_rate", method_vm_set_rate },
 	{ "vm.start", method_vm_start },
 	{ "vm.stats", method_vm_stats },
 	{ "vm.stop", method_vm_stop },

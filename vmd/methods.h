@@ -103,6 +103,7 @@ void method_vm_restart(struct daemon *d, struct call *call);
 void method_vm_reset(struct daemon *d, struct call *call);
 void method_vm_pause(struct daemon *d, struct call *call);
 void method_vm_resize(struct daemon *d, struct call *call);
+void method_vm_set_rate(struct daemon *d, struct call *call);
 void method_vm_resume(struct daemon *d, struct call *call);
 void method_vm_wakeup(struct daemon *d, struct call *call);
 void method_vm_kill(struct daemon *d, struct call *call);
@@ -111,6 +112,8 @@ void method_vm_timeline(struct daemon *d, struct call *call);
 void method_vm_console(struct daemon *d, struct call *call);
 /* The guest that params.vm names, held, whose monitor can be asked; NULL: the call has been answered. */
 struct guest *method_running_guest(struct daemon *d, struct call *call);
+/* A size of checked parameters, an integer or a string with a unit, in bytes. */
+int64_t method_size(struct json_object *size);
 /* method_memory.c: what it has and uses */
 void method_vm_balloon(struct daemon *d, struct call *call);
 void method_vm_stats(struct daemon *d, struct call *call);

@@ -393,7 +393,7 @@ static int control_disk_remove(struct control *c, struct control_call *call,
 static int control_device_set(struct control *c, struct control_call *call,
 			      struct json_object **ret_result, struct err *e)
 {
-	struct json_object *change = json_get(call->params, "change");
+	struct json_object *change = json_get(call->params, "change"), *settings = NULL;
 	const char *id = json_get_str(call->params, "id", "");
 	int r;
 
@@ -401,10 +401,13 @@ static int control_device_set(struct control *c, struct control_call *call,
 		return err_set(e, ERR_VM_STATE, "the machine is %s", control_state(c));
 	if (!json_object_is_type(change, json_type_object))
 		return err_set(e, ERR_RPC_PARAMS, "'change' is no object");
-	r = machine_device_set(c->machine, id, change, e);
-	if (r >= 0)
-		*ret_result = json_add_str(json_new(), "id", id);
-	return r;
+	r = machine_device_set(c->machine, id, change, &settings, e);
+	if (r < 0)
+		return r;
+	*ret_result = json_add_bool(json_add_str(json_new(), "id", id), "changed", r);
+	if (settings)
+		json_add(*ret_result, "settings", settings);
+	return 0;
 }
 
 static int control_device_resize(struct control *c, struct control_call *call,

@@ -59,9 +59,12 @@ struct device_class {
 					  * and once before the first start */
 	/*
 	 * Optional: a change while the machine is there, {"link": "down"}. Refused as a whole or done: a key that is not
-	 * there, or cannot be changed, is -ERR_INVALID. Under machine.lock; vCPUs may run.
+	 * there, or cannot be changed, is -ERR_INVALID. 1: something is different now, 0: it was so. Under machine.lock;
+	 * vCPUs may run.
 	 */
 	int (*set)(struct device *d, struct json_object *change, struct err *e);
+	/* Optional, with set, and where it is called: what can be changed, as it is now. */
+	struct json_object *(*settings)(const struct device *d);
 	/*
 	 * Optional: its drives by number, false behind the last; and another medium for one of them. Under machine.lock,
 	 * on the control loop; vCPUs may run. -ERR_VM_MEDIUM_LOCKED: the guest is asked for it.

@@ -92,11 +92,12 @@ int machine_disk_grow(struct machine *m, const char *id, bool dry_run, uint64_t 
 		      struct err *e);
 
 /*
- * Change a device as its class says (vmm/device.h): {"link": "down"}. The guest may run. -ERR_VM_STATE, -ERR_VM_NO_DEVICE,
- * -ERR_VM_DEVICE_FIXED: nothing of it can be changed; what the device itself says.
+ * Change a device as its class says (vmm/device.h): {"link": "down"}. The guest may run. 1: something is different now.
+ * *ret_settings, left alone where the class has none: what can be changed, as it is now. -ERR_VM_STATE,
+ * -ERR_VM_NO_DEVICE, -ERR_VM_DEVICE_FIXED: nothing of it can be changed; what the device itself says.
  */
 int machine_device_set(struct machine *m, const char *id, struct json_object *change,
-		       struct err *e);
+		       struct json_object **ret_settings, struct err *e);
 
 /*
  * A disk that comes to a controller, or leaves it, at once: the guest is told. -ERR_VM_STATE, -ERR_VM_NO_DEVICE: no such

@@ -148,7 +148,8 @@ int machine_device_remove(struct machine *m, const char *id, struct err *e)
 	return 0;
 }
 
-int machine_device_set(struct machine *m, const char *id, struct json_object *change, struct err *e)
+int machine_device_set(struct machine *m, const char *id, struct json_object *change,
+		       struct json_object **ret_settings, struct err *e)
 {
 	int at = machine_device_index(m, id), r;
 	struct device *d = at < 0 ? NULL : m->devices[at];
@@ -163,8 +164,10 @@ int machine_device_set(struct machine *m, const char *id, struct json_object *ch
 			       id, d->class->type);
 	pthread_mutex_lock(&m->lock);
 	r = d->class->set(d, change, e);
+	if (r >= 0 && d->class->settings)
+		*ret_settings = d->class->settings(d);
 	pthread_mutex_unlock(&m->lock);
-	return r < 0 ? err_wrap(e, "device '%s'", id) : 0;
+	return r < 0 ? err_wrap(e, "device '%s'", id) : r;
 }
 
 /* Under machine.lock; its descriptors are closed after. */

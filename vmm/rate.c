@@ -11,6 +11,17 @@ void rate_init(struct rate *r, uint64_t per_s, uint64_t burst)
 	r->level = r->burst;
 }
 
+void rate_change(struct rate *r, uint64_t per_s, uint64_t burst)
+{
+	struct rate before = *r;
+
+	rate_init(r, per_s, burst);
+	if (!before.per_s)
+		return;
+	r->level = MIN(before.level, r->burst);
+	r->at_ns = before.at_ns;
+}
+
 uint64_t rate_wait(struct rate *r, uint64_t now_ns)
 {
 	if (!r->per_s)

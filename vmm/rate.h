@@ -24,6 +24,8 @@ struct rate {
 
 /* per_s above RATE_MAX, or 0: no limit. burst: 0 is 1. */
 void rate_init(struct rate *r, uint64_t per_s, uint64_t burst);
+/* The same of one in use: what was drawn beforehand stays so, and no new burst is given. */
+void rate_change(struct rate *r, uint64_t per_s, uint64_t burst);
 /* now_ns never goes back. 0, or how long there is nothing to be drawn. */
 uint64_t rate_wait(struct rate *r, uint64_t now_ns);
 void rate_draw(struct rate *r, uint64_t n);

@@ -294,6 +294,62 @@ static void test_it_grows(void **state)
 	assert_non_null(strstr(out.err, message));
 }
 
+static void expect_limits(struct world *w, const char *params, int64_t bytes, int64_t ops,
+			  int64_t burst, const char *note)
+{
+	AUTO_JSON struct json_object *o = client_result(w->c, "vm.set_rate", params);
+
+	assert_int_equal(json_get_int(o, "bytes_per_second", -1), bytes);
+	assert_int_equal(json_get_int(o, "ops_per_second", -1), ops);
+	assert_int_equal(json_get_int(o, "burst_ms", -1), burst);
+	assert_int_equal(json_get_bool(o, "changed", false), !note);
+	assert_string_equal(json_get_str(o, "note", ""), note ? note : "");
+}
+
+#define RATE(more) "{'vm': 'one', 'device': 'disk0'" more "}"
+
+/* 100 requests, of which one is done in the first second: without the change the guest would take minutes. */
+static void test_limits_are_changed(void **state)
+{
+	struct world *w = *state;
+	struct harness_output out;
+
+	NEEDS_KVM;
+	serve(w);
+	boots(w, "blkload', 'cmdline': 'ops=100 depth=4 stay=1");
+	define(w->c, w, "one", ", 'bytes_per_second': 1, 'burst_ms': 5}, {'type': 'debug-port'",
+	       NULL);
+	client_expect_error(w->c, "vm.set_rate", RATE(""), ERR_VM_STATE, "VM 'one' is stopped",
+			    "start it first: vmctl start one");
+	starts(w, "one");
+	expect_limits(w, RATE(""), 1, 0, 5, "it is so already");
+	expect_limits(w, RATE(", 'ops_per_second': 9, 'dry_run': true"), 1, 0, 5, "would be set");
+	expect_limits(w, RATE(", 'burst_ms': 5, 'dry_run': true"), 1, 0, 5, "it is so already");
+	expect_limits(w, RATE(", 'burst_ms': 5"), 1, 0, 5, "it is so already");
+	client_expect_error(w->c, "vm.set_rate", RATE(", 'burst_ms': 0"), ERR_RPC_PARAMS,
+			    "vm.set_rate: /burst_ms: expected at least 1, got 0", "");
+	client_expect_error(w->c, "vm.set_rate", "{'vm': 'one', 'device': 'disk7'}",
+			    ERR_VM_NO_DEVICE, "the VM has no device 'disk7'", "");
+	client_expect_error(w->c, "vm.set_rate", "{'vm': 'one', 'device': 'debug0'}",
+			    ERR_VM_DEVICE_FIXED,
+			    "nothing of device 'debug0' of type debug-port can be changed while "
+			    "the VM runs",
+			    "");
+	assert_int_equal(harness_vmctl(w->h, NULL, &out, "set-rate", "one", "disk0", NULL), 0);
+	assert_string_equal(out.out, "one: disk 'disk0' may do 1B and any number of requests a "
+				     "second, those of 5 ms at once\n");
+	assert_int_equal(harness_vmctl(w->h, NULL, &out, "set-rate", "-b", "0", "-o", "1000000",
+				       "--burst", "1s", "one", "disk0", NULL),
+			 0);
+	assert_string_equal(out.out, "one: disk 'disk0' may do any number of bytes and 1000000 "
+				     "requests a second, those of 1000 ms at once\n");
+	says(w, "E$");
+	assert_int_equal(harness_vmctl(w->h, NULL, &out, "set-rate", "--strict", "-b", "0", "one",
+				       "disk0", NULL),
+			 4);
+	assert_non_null(strstr(out.err, "it is so already"));
+}
+
 /* --- what the host cannot do ------------------------------------------------------------------------------ */
 
 /* A guest that reads all the time, 100 times in 2 s, and checks that each is done. */
@@ -373,6 +429,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_other_programs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_another_owner, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_grows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limits_are_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_stop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_are_reported, setup, teardown),
 	};

@@ -461,6 +461,14 @@ static void test_set_link(void **state)
 	assert_string_equal(json_get_str(json_get(up, "data"), "link", ""), "up");
 	assert_int_equal(harness_vmctl(w->h, NULL, &out, "set-link", "a", "net0", "up", NULL), 0);
 	assert_string_equal(out.err, "a: link of net0: it is so already\n");
+	/* a card has no limits to be set, and none to be shown */
+	client_expect_error(w->c, "vm.set_rate", "{'vm': 'a', 'device': 'net0'}",
+			    ERR_VM_DEVICE_FIXED, "device 'net0' of VM 'a' has no limits",
+			    "disks of type virtio-blk have");
+	client_expect_error(w->c, "vm.set_rate",
+			    "{'vm': 'a', 'device': 'net0', 'ops_per_second': 5}",
+			    ERR_VM_DEVICE_FIXED, "device 'net0' of VM 'a' has no limits",
+			    "disks of type virtio-blk have");
 	client_expect_error(w->c, "vm.set_link", "{'vm': 'a', 'device': 'rng0', 'link': 'up'}",
 			    ERR_VM_NO_DEVICE, "VM 'a' has no network card 'rng0'", "");
 	netw_end(w, "a");

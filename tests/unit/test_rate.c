@@ -81,13 +81,37 @@ static void no_limit(void **state)
 	}
 }
 
+/* A change gives nothing away: neither a burst nor what is owed. */
+static void changed_in_use(void **state)
+{
+	struct rate r;
+
+	(void)state;
+	rate_init(&r, 1000, 500);
+	assert_int_equal(draw_for(&r, 1, 7, 1), 500);
+	rate_change(&r, 2000, 500);
+	assert_int_equal(rate_wait(&r, 7), 1);
+	assert_int_equal(draw_for(&r, 1, 7 + SECOND / 10, 1), 200);
+	rate_draw(&r, 4000);
+	rate_change(&r, 1000, 10);
+	assert_in_range(rate_wait(&r, 7 + SECOND / 10), 4 * SECOND, 4 * SECOND + 1);
+	/* and takes what was not used, where the burst is smaller now */
+	rate_init(&r, 1000, 500);
+	rate_change(&r, 1000, 10);
+	assert_int_equal(draw_for(&r, 1, 7, 1), 10);
+	rate_change(&r, 0, 0);
+	rate_draw(&r, UINT64_MAX);
+	assert_int_equal(rate_wait(&r, 7), 0);
+	rate_change(&r, 1000, 500);
+	assert_int_equal(draw_for(&r, 1, 7, 1), 500);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keeps_the_rate),
-		cmocka_unit_test(burst_after_a_pause),
-		cmocka_unit_test(larger_than_the_burst),
-		cmocka_unit_test(no_limit),
+		cmocka_unit_test(keeps_the_rate),	 cmocka_unit_test(burst_after_a_pause),
+		cmocka_unit_test(larger_than_the_burst), cmocka_unit_test(no_limit),
+		cmocka_unit_test(changed_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

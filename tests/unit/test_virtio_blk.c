@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <stdlib.h>
@@ -54,14 +55,25 @@ static struct device *blk_new(struct fixture *f, const char *json, struct err *e
 	return d;
 }
 
+/* Not in memory, where a disk has no ring */
+static int blk_image(void)
+{
+	char path[] = "/var/tmp/vmd-blk-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(ftruncate(fd, DISK), 0);
+	return fd;
+}
+
 static struct fixture *open_disk(const char *json, uint64_t features)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct err e = { 0 };
 
 	assert_non_null(f);
-	f->fd = memfd_create("disk", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(f->fd, DISK), 0);
+	f->fd = blk_image();
 	fake_board_init(&f->fb, MIB);
 	f->fb.log.fd = -1;
 	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
@@ -548,6 +560,47 @@ static void grows(void **state)
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.device, 4), CAPACITY + 2);
 }
 
+static int set_limits(struct fixture *f, const char *json, struct err *e)
+{
+	AUTO_JSON struct json_object *change = NULL;
+
+	assert_int_equal(json_parse(json, strlen(json), &change, e), 0);
+	return f->dev->class->set(f->dev, change, e);
+}
+
+/* A byte a second: what is over it would wait for minutes. */
+static void limits_are_changed(void **state)
+{
+	AUTO_JSON struct json_object *now = NULL;
+	struct fixture *f = *state;
+	struct err e = { 0 };
+
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(set_limits(f, "{}", &e), 0);
+	assert_int_equal(set_limits(f, "{\"ops_per_second\": 7, \"serial\": \"x\"}", &e),
+			 -ERR_INVALID);
+	assert_int_equal(set_limits(f, "{\"bytes_per_second\": 1, \"burst_ms\": 1}", &e), 1);
+	assert_int_equal(set_limits(f, "{\"bytes_per_second\": 1}", &e), 0);
+	now = f->dev->class->settings(f->dev);
+	assert_int_equal(json_get_int(now, "bytes_per_second", -1), 1);
+	assert_int_equal(json_get_int(now, "ops_per_second", -1), 0);
+	assert_int_equal(json_get_int(now, "burst_ms", -1), 1);
+	add_reads(f, 3); /* one of them passes */
+	fake_board_run_until(&f->fb, one_used, f);
+	for (int i = 0; i < 10; i++)
+		fake_board_run(&f->fb);
+	assert_int_equal(guest_ring_used(&f->g.rings[0])->idx,
+			 (uint16_t)(guest_ring_avail(&f->g.rings[0])->idx - 2));
+	/* of a VM that is paused, too */
+	f->dev->class->stop(f->dev);
+	assert_int_equal(set_limits(f, "{\"bytes_per_second\": 2}", &e), 1);
+	f->dev->class->start(f->dev);
+	fake_board_run(&f->fb);
+	assert_false(all_used(f));
+	assert_int_equal(set_limits(f, "{\"bytes_per_second\": 0}", &e), 1);
+	fake_board_run_until(&f->fb, all_used, f);
+}
+
 /* Requests in three queues at once: each is answered in its own, with its own interrupt */
 static void many_queues(void **state)
 {
@@ -711,6 +764,7 @@ int main(void)
 		T(write_cache_is_switched),
 		cmocka_unit_test_setup_teardown(write_cache_off, setup_writethrough, teardown),
 		T(grows),
+		T(limits_are_changed),
 		T(errors_are_told),
 		cmocka_unit_test_setup_teardown(held_and_tried_again, setup_stop, teardown),
 		cmocka_unit_test_setup_teardown(many_queues, setup_queues, teardown),

@@ -39,10 +39,10 @@ int disk_open(struct disk_cfg *take_cfg, bool caged, struct block **ret_block, s
 
 /* --- limits ------------------------------------------------------------------------------------------------ */
 
-void disk_limit_init(struct disk_limit *l, const struct disk_cfg *cfg)
+void disk_limit_set(struct disk_limit *l, const struct disk_cfg *cfg)
 {
-	rate_init(&l->bytes, cfg->bytes_per_s, cfg->bytes_per_s / 1000 * cfg->burst_ms);
-	rate_init(&l->ops, cfg->ops_per_s, (uint64_t)cfg->ops_per_s * cfg->burst_ms / 1000);
+	rate_change(&l->bytes, cfg->bytes_per_s, cfg->bytes_per_s / 1000 * cfg->burst_ms);
+	rate_change(&l->ops, cfg->ops_per_s, (uint64_t)cfg->ops_per_s * cfg->burst_ms / 1000);
 	l->on = l->bytes.per_s || l->ops.per_s;
 }
 

@@ -6,7 +6,7 @@
  *	struct x_cfg { struct disk_cfg disk; … };
  *	static const struct field x_fields[] = { DISK_FIELDS(struct x_cfg, disk), …, FIELD_END };
  *	disk_open(&cfg->disk, board->caged, &block, e);
- *	disk_limit_init(&limit, &cfg->disk);
+ *	disk_limit_set(&limit, &cfg->disk);
  */
 #ifndef VMM_BLOCK_DISK_H
 #define VMM_BLOCK_DISK_H
@@ -34,14 +34,18 @@ struct disk_cfg {
 
 extern const char *const disk_formats[], *const disk_caches[], *const disk_on_errors[];
 
+/* What can be changed while the machine is there */
+#define DISK_LIMIT_FIELDS(s, m)                          \
+	FIELD_U64("bytes_per_second", s, m.bytes_per_s), \
+		FIELD_U32("ops_per_second", s, m.ops_per_s), FIELD_U32("burst_ms", s, m.burst_ms)
+
 #define DISK_FIELDS(s, m)                                                               \
 	FIELD_FD("path", s, m.fd), FIELD_FDS("backing", s, m.backing),                  \
 		FIELD_ENUM("format", s, m.format, disk_formats),                        \
 		FIELD_ENUM("cache", s, m.cache, disk_caches),                           \
 		FIELD_ENUM("on_error", s, m.on_error, disk_on_errors),                  \
 		FIELD_BOOL("readonly", s, m.readonly), FIELD_BOOL("share", s, m.share), \
-		FIELD_U64("bytes_per_second", s, m.bytes_per_s),                        \
-		FIELD_U32("ops_per_second", s, m.ops_per_s), FIELD_U32("burst_ms", s, m.burst_ms)
+		DISK_LIMIT_FIELDS(s, m)
 
 /* Open the image; the descriptors are taken. caged: without a ring, which is made before the cage or never. */
 int disk_open(struct disk_cfg *take_cfg, bool caged, struct block **ret_block, struct err *e);
@@ -53,7 +57,8 @@ struct disk_limit {
 	struct rate bytes, ops;
 };
 
-void disk_limit_init(struct disk_limit *l, const struct disk_cfg *cfg);
+/* Anew, or of one in use: what was drawn stays so, and no new burst is given. */
+void disk_limit_set(struct disk_limit *l, const struct disk_cfg *cfg);
 /* Nanoseconds until something may go; 0: now. */
 uint64_t disk_limit_wait(struct disk_limit *l);
 /* A request goes that moves so many bytes. */

@@ -132,6 +132,44 @@ static int blk_trouble_init(struct blk *blk, const struct disk_cfg *cfg, struct 
 	return trouble_init(&blk->trouble, blk->v.dev.board, &blk->disk, 1, e);
 }
 
+/* --- limits -------------------------------------------------------------------------------------------------- */
+
+/* With the worker, or on it */
+static void blk_limit(void *arg)
+{
+	struct blk *blk = arg;
+	const struct blk_cfg *cfg = blk->v.dev.cfg;
+
+	disk_limit_set(&blk->limit, &cfg->disk);
+	blk_go_on(blk);
+}
+
+static int blk_set(struct device *d, struct json_object *change, struct err *e)
+{
+	static const struct field fields[] = { DISK_LIMIT_FIELDS(struct blk_cfg, disk), FIELD_END };
+	struct blk *blk = container_of(d, struct blk, v.dev);
+	struct blk_cfg *cfg = d->cfg, want = *cfg;
+	int ret = field_bind(fields, change, &want, NULL, NULL, e);
+
+	if (ret < 0)
+		return ret;
+	if (want.disk.bytes_per_s == cfg->disk.bytes_per_s &&
+	    want.disk.ops_per_s == cfg->disk.ops_per_s && want.disk.burst_ms == cfg->disk.burst_ms)
+		return 0;
+	*cfg = want;
+	worker_call(blk->v.worker, blk_limit, blk);
+	return 1;
+}
+
+static struct json_object *blk_settings(const struct device *d)
+{
+	const struct disk_cfg *cfg = &((const struct blk_cfg *)d->cfg)->disk;
+	struct json_object *o = json_add_int(json_new(), "ops_per_second", cfg->ops_per_s);
+
+	json_add_int(o, "bytes_per_second", (int64_t)MIN(cfg->bytes_per_s, (uint64_t)INT64_MAX));
+	return json_add_int(o, "burst_ms", cfg->burst_ms);
+}
+
 static int blk_init(struct device *d, struct err *e)
 {
 	static const struct virtio_ops ops = {
@@ -162,7 +200,7 @@ static int blk_init(struct device *d, struct err *e)
 	if (!blk->pool)
 		return err_set(e, ENOMEM, "no memory for %u requests", blk->npool);
 	blk_config(blk);
-	disk_limit_init(&blk->limit, &cfg->disk);
+	blk_limit(blk);
 	blk->writethrough = cfg->disk.cache == DISK_WRITETHROUGH;
 	blk_reset(&blk->v);
 	ret = blk_trouble_init(blk, &cfg->disk, e);
@@ -203,5 +241,7 @@ const struct device_class virtio_blk_class = {
 	.start = virtio_device_start,
 	.stop = virtio_device_stop,
 	.reset = virtio_device_reset,
+	.set = blk_set,
+	.settings = blk_settings,
 	.fini = blk_fini,
 };

@@ -44,7 +44,7 @@ struct blk {
 	atomic_bool stable;	/* what it has set: each write is stable when it is done */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	struct disk_limit limit;
-	struct worker_timer *timer; /* while active and limited: owned by the loop */
+	struct worker_timer *timer; /* while active: owned by the loop */
 	struct trouble trouble;
 	struct trouble_disk disk;
 	struct blk_req *held; /* the worker's while active; they wait for the machine to go on */
@@ -56,6 +56,9 @@ struct blk {
 int blk_begin(struct blk *blk); /* the queues are ours: before the first kick */
 void blk_end(struct blk *blk);	/* on return no request is in flight */
 void blk_kick(struct virtio_dev *v, unsigned int q);
+
+/* On the worker: the limits have changed. */
+void blk_go_on(struct blk *blk);
 
 /* All held requests are the guest's no more: it has reset the device. Under machine.lock. */
 void blk_drop_held(struct blk *blk);

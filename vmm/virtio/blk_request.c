@@ -263,6 +263,12 @@ static void blk_waited(void *arg)
 	blk_look_again(arg);
 }
 
+void blk_go_on(struct blk *blk)
+{
+	if (blk->timer)
+		blk_look_again(blk);
+}
+
 static bool blk_must_wait(struct blk *blk)
 {
 	uint64_t ns = disk_limit_wait(&blk->limit);
@@ -346,7 +352,7 @@ static void blk_retry(struct blk *blk)
 int blk_begin(struct blk *blk)
 {
 	uv_loop_t *loop = worker_loop(blk->v.worker);
-	int ret = blk->limit.on ? worker_timer_new(loop, blk_waited, blk, &blk->timer) : 0;
+	int ret = worker_timer_new(loop, blk_waited, blk, &blk->timer);
 
 	if (ret >= 0 && blk->disk.stop)
 		ret = trouble_begin(&blk->trouble, loop);

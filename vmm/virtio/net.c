@@ -469,7 +469,7 @@ static int net_set(struct device *d, struct json_object *change, struct err *e)
 	n->stale = up;
 	virtio_resume(&n->v);
 	net_set_link(n, up);
-	return 0;
+	return 1;
 }
 
 static void net_pair_fini(struct net_pair *p)

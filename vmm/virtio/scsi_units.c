@@ -102,7 +102,7 @@ static int vscsi_check_lun(const struct vscsi *s, uint32_t lun, struct err *e)
 static void vscsi_fill_unit(struct scsi_unit_cfg *ret, const struct vscsi_disk_cfg *cfg,
 			    struct disk_limit *limit, struct block *take_block)
 {
-	disk_limit_init(limit, &cfg->disk);
+	disk_limit_set(limit, &cfg->disk);
 	*ret = (struct scsi_unit_cfg){
 		.kind = (enum scsi_kind)cfg->kind,
 		.lun = (uint16_t)cfg->lun,
