@@ -152,10 +152,6 @@ int vmdef_check_disk(struct json_object *disk, const char *at, struct schema_err
 	bool qcow2 = !strcmp(json_get_str(disk, "format", ""), "qcow2");
 	char pointer[96];
 
-	if (qcow2 && !strcmp(json_get_str(disk, "cache", ""), "direct")) {
-		snprintf(pointer, sizeof(pointer), "%s/cache", at);
-		return vmdef_refuse(where, e, pointer, "'direct' is for raw disks, not for qcow2");
-	}
 	if (qcow2 || !json_get(disk, "backing"))
 		return 0;
 	snprintf(pointer, sizeof(pointer), "%s/backing", at);

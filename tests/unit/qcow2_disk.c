@@ -91,9 +91,21 @@ struct qdisk *qdisk_new(uint64_t size, uint32_t seed)
 
 int qdisk_try(struct qdisk *d, struct block_image *image, struct err *e)
 {
-	image->fd = open(d->path, (image->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	int flags = O_CLOEXEC | (d->direct ? O_DIRECT : 0);
+
+	image->fd = open(d->path, flags | (image->readonly ? O_RDONLY : O_RDWR));
 	assert_true(image->fd >= 0);
 	return block_open(image, &d->b, e);
+}
+
+static int64_t qdisk_wants_pages(const struct block *b, const struct block_step *s)
+{
+	bool moves = s->kind == BLOCK_STEP_READV || s->kind == BLOCK_STEP_WRITEV;
+
+	for (unsigned int i = 0; moves && s->fd == b->fd && i < s->niov; i++)
+		if ((s->offset | s->iov[i].iov_len | (uintptr_t)s->iov[i].iov_base) % 4096)
+			return -EINVAL;
+	return raw_step(b, s);
 }
 
 /* Both in turn, where there are two; left to itself block takes one by where the file is. */
@@ -117,6 +129,8 @@ void qdisk_open_chain(struct qdisk *d, const char *const *backing)
 	}
 	if (qdisk_try(d, &image, &e) < 0)
 		fail_msg("%s", e.msg);
+	if (d->direct)
+		d->b->step = qdisk_wants_pages;
 	assert_int_equal(block_info(d->b)->size, d->size);
 	assert_string_equal(block_info(d->b)->format, "qcow2");
 	assert_int_equal(block_attach(d->b, &d->loop, NULL, NULL), 0);

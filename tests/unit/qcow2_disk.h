@@ -22,6 +22,7 @@ struct qdisk {
 	struct block *b;
 	uv_loop_t loop;
 	uint32_t seed;
+	bool direct; /* opened with O_DIRECT, and of a file system that wants pages */
 };
 
 struct qop {

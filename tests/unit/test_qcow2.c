@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "lib/errcat.h"
 #include "tests/lib/skip.h"
 #include "tests/unit/qcow2_disk.h"
 
@@ -56,6 +58,62 @@ static void every_geometry(void **state)
 		}
 		qdisk_free(d);
 	}
+}
+
+/* With O_DIRECT: by the ring as the file system here wants it, without one as if it wanted whole pages of everything. */
+static void without_page_cache(void **state)
+{
+	static const struct geometry direct[] = {
+		{ "compat=1.1,cluster_size=4k,refcount_bits=4", 4 * MIB, 60 },
+		{ "compat=0.10,cluster_size=4k", 4 * MIB + 1536, 60 },
+		{ "compat=1.1", 8 * MIB + 512, 60 },
+		{ "compat=1.1,cluster_size=2M", 12 * MIB, 30 },
+	};
+
+	(void)state;
+	if (!qdisk_can())
+		SKIP_BECAUSE("there is no qemu-img");
+	for (uint32_t i = 0; i < 2 * ARRAY_SIZE(direct); i++) {
+		const struct geometry *g = &direct[i / 2];
+		struct qdisk *d = qdisk_new(g->size, 2000 + i);
+		int fd;
+
+		qdisk_must(d,
+			   qdisk_img(d, "create -f qcow2 -o %s disk %llu", g->options,
+				     (unsigned long long)g->size),
+			   0, "qemu-img create");
+		fd = open(d->path, O_RDWR | O_DIRECT | O_CLOEXEC);
+		if (fd < 0) {
+			qdisk_free(d);
+			SKIP_BECAUSE("no O_DIRECT on the file system of temporary files");
+		}
+		close(fd);
+		d->direct = true;
+		for (int k = 0; k < 3; k++) {
+			qdisk_open(d);
+			qdisk_rounds(d, g->rounds / 3);
+			qdisk_close(d);
+			qdisk_judge(d, false);
+		}
+		qdisk_free(d);
+	}
+}
+
+static void small_clusters_have_a_page_cache(void **state)
+{
+	struct block_image image = { .format = BLOCK_FORMAT_QCOW2 };
+	struct err e = { 0 };
+	struct qdisk *d;
+
+	(void)state;
+	if (!qdisk_can())
+		SKIP_BECAUSE("there is no qemu-img");
+	d = qdisk_made("cluster_size=2k", MIB, 1, 1);
+	d->direct = true;
+	assert_int_equal(qdisk_try(d, &image, &e), -ERR_FILE);
+	assert_string_equal(e.msg, "its clusters have 2048 bytes, and `cache: direct` needs 4096");
+	assert_non_null(strstr(e.hint, "take `cache: writeback`, or qemu-img convert"));
+	qdisk_free(d);
 }
 
 /* --- snapshots, compressed clusters, backing files ---------------------------------------------------------- */
@@ -259,9 +317,14 @@ static void freed_under_way(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_geometry), cmocka_unit_test(snapshots),
-		cmocka_unit_test(compressed),	  cmocka_unit_test(backing_chain),
-		cmocka_unit_test(discard_frees),  cmocka_unit_test(freed_under_way),
+		cmocka_unit_test(every_geometry),
+		cmocka_unit_test(without_page_cache),
+		cmocka_unit_test(small_clusters_have_a_page_cache),
+		cmocka_unit_test(snapshots),
+		cmocka_unit_test(compressed),
+		cmocka_unit_test(backing_chain),
+		cmocka_unit_test(discard_frees),
+		cmocka_unit_test(freed_under_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -305,18 +305,18 @@ static struct block *block_new(int take_fd, bool readonly, bool unsafe)
 
 static int block_set_format(struct block *b, enum block_format format, struct err *e)
 {
+	int ret = b->direct ? direct_init(b, e) : 0;
+
+	if (ret < 0)
+		return ret;
 	b->info.format = format == BLOCK_FORMAT_QCOW2 ? "qcow2" : "raw";
-	if (format == BLOCK_FORMAT_QCOW2 && b->direct) {
-		err_set(e, ERR_FILE, "the image is open with O_DIRECT, which only raw ones are");
-		return err_hint(e, "take `cache: writeback` for a qcow2 image");
-	}
 	if (format == BLOCK_FORMAT_QCOW2)
 		return qcow2_open(b, e);
 	if (format == BLOCK_FORMAT_UNSAID && qcow2_probe(b)) {
 		err_set(e, ERR_FILE, "the disk image looks like a qcow2 image");
 		return err_hint(e, "say which it is: `format: qcow2`, or `format: raw`");
 	}
-	return b->direct ? direct_init(b, e) : raw_check_size(b, e);
+	return b->direct ? direct_check_size(b, e) : raw_check_size(b, e);
 }
 
 static int block_backing_format(const char *name, enum block_format *ret, struct err *e)

@@ -22,17 +22,20 @@ int direct_init(struct block *b, struct err *e)
 	void *p;
 
 	b->align = b->is_device ? b->info.logical_block : DIRECT_ALIGN;
-	if (b->info.size % b->align) {
-		err_set(e, ERR_FILE, "the disk image's size, %llu bytes, is not a multiple of %u",
-			(unsigned long long)b->info.size, b->align);
-		return err_hint(e, "`cache: direct` needs that: truncate --size %%%u FILE",
-				b->align);
-	}
 	p = mmap(NULL, DIRECT_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return err_errno(e, "disk image: a buffer");
 	b->bounce = p;
 	return 0;
+}
+
+int direct_check_size(const struct block *b, struct err *e)
+{
+	if (b->info.size % b->align == 0)
+		return 0;
+	err_set(e, ERR_FILE, "the disk image's size, %llu bytes, is not a multiple of %u",
+		(unsigned long long)b->info.size, b->align);
+	return err_hint(e, "`cache: direct` needs that: truncate --size %%%u FILE", b->align);
 }
 
 void direct_fini(struct block *b)

@@ -56,6 +56,7 @@ int64_t raw_step(const struct block *b, const struct block_step *s);
 
 /* direct.c, of an image that is open with O_DIRECT; b is probed. */
 int direct_init(struct block *b, struct err *e);
+int direct_check_size(const struct block *b, struct err *e); /* that of a raw image */
 void direct_fini(struct block *b);
 /* The step returned res, and is now one by way of the buffer. */
 bool direct_retry(const struct block *b, struct block_step *s, int64_t res);

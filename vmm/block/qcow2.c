@@ -99,7 +99,7 @@ static int qcow2_setup(struct qcow2 *q)
 	q->cluster_size = BIT(h->cluster_bits);
 	q->l2_bits = h->cluster_bits - 3;
 	q->rb_bits = h->cluster_bits + 3 - h->refcount_order;
-	q->io_align = MAX(q->b->info.logical_block, BLOCK_SECTOR);
+	q->io_align = MAX(MAX(q->b->info.logical_block, q->b->align), (uint32_t)BLOCK_SECTOR);
 	q->reftable_entries = ((uint64_t)h->reftable_clusters << h->cluster_bits) / 8;
 	ret = qcow2_alloc_buffers(q);
 	if (ret >= 0)
@@ -150,6 +150,12 @@ int qcow2_open(struct block *b, struct err *e)
 		return ret;
 	if (BIT(q->h.cluster_bits) < i->logical_block)
 		return err_set(e, ERR_FILE, "its clusters are smaller than the disk's blocks");
+	if (BIT(q->h.cluster_bits) < b->align) {
+		err_set(e, ERR_FILE, "its clusters have %u bytes, and `cache: direct` needs %u",
+			1u << q->h.cluster_bits, b->align);
+		return err_hint(e, "take `cache: writeback`, or qemu-img convert -O qcow2 -o "
+				   "cluster_size=64k FROM TO");
+	}
 	ret = qcow2_setup(q);
 	if (ret >= 0)
 		ret = qcow2_autoclear(q);

@@ -424,6 +424,8 @@ bool qcow2_step_done(struct block *b, struct block_req *r, int64_t res)
 	struct qcow2 *q = b->qcow2;
 	struct block_step *s = &r->step;
 
+	if (direct_retry(b, s, res))
+		return false;
 	switch ((enum block_step_kind)s->kind) {
 	case BLOCK_STEP_FORMAT:
 		r->left_iov = r->iov;
@@ -431,6 +433,7 @@ bool qcow2_step_done(struct block *b, struct block_req *r, int64_t res)
 		r->counted = false;
 		return qcow2_go(q, r);
 	case BLOCK_STEP_READV:
+	case BLOCK_STEP_BOUNCE_READ:
 		if (res == 0) { /* the file may end in its last cluster */
 			for (unsigned int i = 0; i < s->niov; i++)
 				memset(s->iov[i].iov_base, 0, s->iov[i].iov_len);
@@ -438,6 +441,7 @@ bool qcow2_step_done(struct block *b, struct block_req *r, int64_t res)
 		}
 		break;
 	case BLOCK_STEP_WRITEV:
+	case BLOCK_STEP_BOUNCE_WRITE:
 		res = res ? res : -EIO;
 		break;
 	default:

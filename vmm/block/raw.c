@@ -169,6 +169,17 @@ int64_t raw_step(const struct block *b, const struct block_step *s)
 	return ret < 0 ? -errno : ret;
 }
 
+/*
+ * A format's own step. With O_DIRECT the buffer may take it, and what is around it: clusters are not smaller than what
+ * is asked for, so that this is of the same cluster, where nothing else is under way.
+ */
+static int64_t raw_now(const struct block *b, struct block_step *s)
+{
+	int64_t n = b->step(b, s);
+
+	return direct_retry(b, s, n) ? b->step(b, s) : n;
+}
+
 int raw_read(const struct block *b, void *buf, uint64_t len, uint64_t offset)
 {
 	return raw_read_fd(b, b->fd, buf, len, offset);
@@ -182,7 +193,7 @@ int raw_read_fd(const struct block *b, int fd, void *buf, uint64_t len, uint64_t
 		struct block_step s = {
 			.kind = BLOCK_STEP_READV, .fd = fd, .iov = &iov, .niov = 1, .offset = offset
 		};
-		int64_t n = b->step(b, &s);
+		int64_t n = raw_now(b, &s);
 
 		if (n == -EINTR)
 			continue;
@@ -207,7 +218,7 @@ int raw_write(const struct block *b, struct iovec *iov, unsigned int niov, uint6
 					.iov = iov,
 					.niov = MIN(niov, IOV_MAX),
 					.offset = offset };
-		int64_t n = b->step(b, &s);
+		int64_t n = raw_now(b, &s);
 
 		if (n == -EINTR)
 			continue;
