@@ -56,6 +56,9 @@ int vmdef_check_file_in(struct schema_set *set, struct vmfile *f, struct err *e)
 int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json_object *previous,
 		    struct json_object **ret_config, struct err *e);
 
+/* Of a machine configuration: how many of its disks want all memory pinned. */
+unsigned int vmdef_pinning(struct json_object *config);
+
 struct vmdef_file {
 	char pointer[96]; /* where in the machine configuration: "/boot/kernel" */
 	const char *path; /* borrowed from the configuration */

@@ -422,3 +422,14 @@ int vmdef_set_fd(struct json_object *config, const char *pointer, unsigned int i
 	}
 	return 0;
 }
+
+unsigned int vmdef_pinning(struct json_object *config)
+{
+	struct json_object *devices = json_get(config, "devices");
+	size_t count = devices ? json_object_array_length(devices) : 0;
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		n += json_get_bool(json_object_array_get_idx(devices, i), "pin_memory", false);
+	return n;
+}

@@ -327,9 +327,25 @@ static const struct vmdef_slot *vmdef_plan_find(const struct vmdef_plan *p, cons
 	return NULL;
 }
 
+/* A disk that wants all memory pinned */
+static const struct vmdef_slot *vmdef_plan_pinning(const struct vmdef_plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->slots[i].off && json_get_bool(p->slots[i].entry, "pin_memory", false))
+			return &p->slots[i];
+	return NULL;
+}
+
 static int vmdef_refuse_balloon(const struct vmdef_planner *r, const struct vmdef_slot *s,
 				const struct vmdef_slot *vfio)
 {
+	const struct vmdef_slot *pins = vmdef_plan_pinning(r->p);
+
+	if (!vfio && pins)
+		return vmdef_slot_refuse(r->where, r->e, s, "type",
+					 "all memory is pinned for disk '%s': a balloon could give "
+					 "none back",
+					 pins->id);
 	if (vfio)
 		return vmdef_slot_refuse(r->where, r->e, s, "type",
 					 "all memory is pinned for '%s', a device of the host: a "
@@ -344,7 +360,7 @@ static int vmdef_refuse_balloon(const struct vmdef_planner *r, const struct vmde
 static int vmdef_check_balloon(const struct vmdef_planner *r)
 {
 	const struct vmdef_slot *vfio = vmdef_plan_find(r->p, VMDEF_VFIO);
-	bool useless = vfio || vmdef_memory(r->def).hugepages;
+	bool useless = vfio || vmdef_plan_pinning(r->p) || vmdef_memory(r->def).hugepages;
 	unsigned int n = 0;
 
 	for (size_t i = 0; i < r->p->n; i++) {

@@ -154,7 +154,10 @@ static int gather_process(struct gather *g, struct err *e)
 	if (ret < 0)
 		return ret;
 	g->program.cgroup = fd;
-	g->program.memlock = g->memlock;
+	/* each disk's ring counts for itself; what cannot be locked it does without */
+	g->program.memlock = g->memlock + vmdef_pinning(g->config) *
+						  (uint64_t)json_get_int(
+							  json_get(g->config, "memory"), "size", 0);
 	return vmproc_prepare(g->dir, &g->program, &g->child, e);
 }
 

@@ -224,7 +224,8 @@ void *gmem_ptr(const struct gmem *g, uint64_t gpa, uint64_t len)
 void gmem_keep(struct gmem *g, bool keep)
 {
 	pthread_mutex_lock(&g->lock);
-	g->kept = keep;
+	assert(keep || g->kept);
+	g->kept = keep ? g->kept + 1 : g->kept - 1;
 	pthread_mutex_unlock(&g->lock);
 }
 

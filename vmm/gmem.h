@@ -53,7 +53,7 @@ struct gmem {
 	uint64_t size;
 	bool mapped;
 	bool huge;	      /* of the host's pool: nothing is given back */
-	bool kept;	      /* nor is what is pinned; under lock */
+	unsigned int kept;    /* by so many: nor is what is pinned; under lock */
 	struct gmem_rom rom;  /* before KVM gets the memory */
 	pthread_mutex_t lock; /* between who gives back and who pins */
 	struct gmem_region
@@ -96,7 +96,8 @@ void *gmem_ptr(const struct gmem *g, uint64_t gpa, uint64_t len);
 int gmem_discard(struct gmem *g, void *p, uint64_t len);
 /*
  * keep: from now on all of it stays where it is: whoever has its pages pinned (VFIO, registered buffers) would go on with
- * those, and the guest with others. Nothing is being given back any more when it returns. false: nobody has any more.
+ * those, and the guest with others. Nothing is being given back any more when it returns. false: one of those who said so
+ * has none any more.
  */
 void gmem_keep(struct gmem *g, bool keep);
 /* Copies; -EFAULT when not all of the range is RAM (nothing is copied then). */

@@ -96,6 +96,7 @@ static int standalone_load(const char *path, struct sandbox *sandbox, const stru
 	AUTO_JSON struct json_object *config = NULL;
 	struct schema_set *set;
 	struct vmfile file;
+	unsigned int pinning = 0;
 	bool passed;
 	int r = vmfile_load(path, &file, e);
 
@@ -117,9 +118,11 @@ static int standalone_load(const char *path, struct sandbox *sandbox, const stru
 		r = vfio_open_devices(config, fds, e);
 	passed = r > 0;
 	if (r >= 0)
+		pinning = vmdef_pinning(config);
+	if (r >= 0)
 		r = config_parse(config, fds, ret_config, e);
-	if (r >= 0 && passed)
-		sandbox->memlock = ret_config->memory.size;
+	if (r >= 0)
+		sandbox->memlock = ret_config->memory.size * (passed + pinning);
 	return r;
 }
 

@@ -238,7 +238,7 @@ bool gscsi_make_slow(struct gscsi *f, int pipes[2])
 	assert_int_equal(dup2(pipes[0], b->fd), b->fd);
 	block_uring_free(b->uring); /* it has the file that was there before */
 	b->uring = NULL;
-	assert_int_equal(block_uring_new(b, NULL), 0);
+	assert_int_equal(block_uring_new(b, &(struct block_image){ 0 }, NULL), 0);
 	f->dev->class->start(f->dev);
 	return true;
 }

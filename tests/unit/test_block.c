@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -563,6 +564,151 @@ static void sandbox_refuses_ring(void **state)
 	assert_int_equal(in_child(without_enter), 0);
 }
 
+static int find_ring(void)
+{
+	char path[32], target[64] = "";
+
+	for (int fd = 0; fd < 1024; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, target, sizeof(target) - 1) > 0 &&
+		    !strncmp(target, "anon_inode:[io_uring]", 21))
+			return fd;
+	}
+	return -1;
+}
+
+#define CHUNK (64 * KIB)
+
+static struct fixture *open_pinned(void *memory, uint64_t size)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct block_image image = { .engine = BLOCK_ENGINE_URING,
+				     .memory = { memory, size, CHUNK } };
+	struct err e = { 0 };
+
+	assert_non_null(f);
+	f->fd = temp_file(SIZE);
+	image.fd = dup(f->fd);
+	if (block_open(&image, &f->b, &e) < 0)
+		SKIP_BECAUSE("this kernel gives no io_uring");
+	assert_int_equal(uv_loop_init(&f->loop), 0);
+	assert_int_equal(block_attach(f->b, &f->loop, batch_done, f), 0);
+	return f;
+}
+
+/* How many pieces of memory the kernel has pinned for the ring. */
+static unsigned int ring_buffers(void)
+{
+	char path[40], line[200];
+	unsigned int n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", find_ring());
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "UserBufs: %u", &n) == 1)
+			break;
+	fclose(f);
+	return n;
+}
+
+/* Requests in the pinned memory, at every place of it, over the border of two pieces, in parts, and out of it */
+static void memory_is_pinned(void **state)
+{
+	const struct {
+		int64_t at; /* from the memory's begin on */
+		uint32_t len;
+	} requests[] = {
+		{ 0, 4096 },
+		{ 512, 512 },
+		{ CHUNK - 4096, 4096 },
+		{ CHUNK - 2048, 4096 }, /* in two pieces */
+		{ 2 * CHUNK, 4096 },
+		{ 2 * CHUNK + 4096, 4096 },
+		{ 2 * CHUNK + 6144, 4096 }, /* half of it behind the end */
+		{ 2 * CHUNK + 8192, 4096 },
+		{ -2048, 4096 },
+		{ -4096, 4096 },
+	};
+	const uint64_t size = 2 * CHUNK + 8192;
+	uint8_t *map = mmap(NULL, size + 2 * CHUNK, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *memory = map + CHUNK, got[4096], want[4096];
+	struct fixture *f = open_pinned(memory, size);
+	struct op o;
+
+	(void)state;
+	assert_true(block_info(f->b)->pinned);
+	assert_int_equal(ring_buffers(), 3);
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		uint8_t *p = memory + requests[i].at;
+		uint32_t len = requests[i].len;
+
+		fill(want, len, (uint32_t)i);
+		memcpy(p, want, len);
+		op(&o, BLOCK_WRITE, i * 4096, p, len);
+		o.r.stable = i & 1;
+		assert_int_equal(run(f, &o), 0);
+		assert_int_equal(pread(f->fd, got, len, (off_t)i * 4096), len);
+		assert_memory_equal(got, want, len);
+		memset(p, 0, len);
+		assert_int_equal(run(f, op(&o, BLOCK_READ, i * 4096, p, len)), 0);
+		assert_memory_equal(p, want, len);
+	}
+	op(&o, BLOCK_READ, 0, memory, 1024);
+	o.iov[1] = (struct iovec){ memory + CHUNK, 3072 };
+	o.r.niov = 2;
+	o.r.len = 4096;
+	o.iov[0].iov_len = 1024;
+	fill(want, 4096, 0);
+	assert_int_equal(run(f, &o), 0);
+	assert_memory_equal(memory, want, 1024);
+	assert_memory_equal(memory + CHUNK, want + 1024, 3072);
+	close_engine(f);
+	munmap(map, size + 2 * CHUNK);
+}
+
+/* A user who may not lock as much: all goes on without. */
+static int without_memlock(void)
+{
+	const struct rlimit limit = { CHUNK, CHUNK };
+	uint8_t *memory =
+		mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = temp_file(SIZE);
+	struct block_image image = { .fd = dup(fd),
+				     .engine = BLOCK_ENGINE_URING,
+				     .memory = { memory, MIB, 0 } };
+	struct block *b;
+
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) || (!geteuid() && setresuid(65534, 65534, 65534)))
+		return 1;
+	if (block_open(&image, &b, NULL) < 0)
+		return 77;
+	if (block_info(b)->pinned || strcmp(block_info(b)->engine, "io_uring") != 0)
+		return 2;
+	return write_and_check(b, fd);
+}
+
+static void memory_is_not_pinned(void **state)
+{
+	struct block_image image = { .engine = BLOCK_ENGINE_PSYNC };
+	static uint8_t memory[4096];
+	struct block *b;
+	int ret = in_child(without_memlock);
+
+	(void)state;
+	if (ret == 77)
+		SKIP_BECAUSE("this kernel gives no io_uring to who may not lock memory");
+	assert_int_equal(ret, 0);
+	image.fd = temp_file(SIZE);
+	image.memory.base = memory;
+	image.memory.size = sizeof(memory);
+	assert_int_equal(block_open(&image, &b, NULL), 0);
+	assert_false(block_info(b)->pinned);
+	block_free(b);
+}
+
 /* Asked for by name a ring is made; what is in memory has none else. */
 static void file_in_memory(void **state)
 {
@@ -587,19 +733,6 @@ static void file_in_memory(void **state)
 	assert_int_equal(open_image(fd, false, BLOCK_ENGINE_AUTO, &b, NULL), 0);
 	assert_string_equal(block_info(b)->engine, fs.f_type == TMPFS_MAGIC ? "psync" : "io_uring");
 	block_free(b);
-}
-
-static int find_ring(void)
-{
-	char path[32], target[64] = "";
-
-	for (int fd = 0; fd < 1024; fd++) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		if (readlink(path, target, sizeof(target) - 1) > 0 &&
-		    !strncmp(target, "anon_inode:[io_uring]", 21))
-			return fd;
-	}
-	return -1;
 }
 
 /* What a broken monitor can do with the ring that it has: it maps it anew, and asks. */
@@ -668,6 +801,8 @@ int main(void)
 		cmocka_unit_test(unusable_images),
 		cmocka_unit_test(sandbox_refuses_ring),
 		cmocka_unit_test(file_in_memory),
+		cmocka_unit_test(memory_is_pinned),
+		cmocka_unit_test(memory_is_not_pinned),
 		cmocka_unit_test(ring_takes_disk_operations_alone),
 	};
 #undef T

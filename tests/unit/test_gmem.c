@@ -277,6 +277,9 @@ static void given_back(void **state)
 	gmem_keep(&g, true);
 	assert_int_equal(gmem_discard(&g, g.base, g.size), -EBUSY);
 	assert_true(page_is(g.base, 0xaa));
+	gmem_keep(&g, true);
+	gmem_keep(&g, false);
+	assert_int_equal(gmem_discard(&g, g.base, g.size), -EBUSY); /* the other has it still */
 	gmem_keep(&g, false);
 	assert_int_equal(gmem_discard(&g, g.base, g.size), 0);
 	assert_true(page_is(g.base, 0));

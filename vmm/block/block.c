@@ -403,7 +403,7 @@ static int block_setup(struct block *b, const struct block_image *image, struct 
 	if (image->engine == BLOCK_ENGINE_PSYNC ||
 	    (image->engine == BLOCK_ENGINE_AUTO && block_in_memory(b)))
 		return 0;
-	ret = block_uring_new(b, image->engine == BLOCK_ENGINE_URING ? e : NULL);
+	ret = block_uring_new(b, image, image->engine == BLOCK_ENGINE_URING ? e : NULL);
 	if (ret < 0)
 		return image->engine == BLOCK_ENGINE_URING ? ret : 0;
 	b->info.engine = "io_uring";

@@ -43,6 +43,16 @@ struct block_image {
 	 */
 	enum block_engine_type engine;
 	/*
+	 * Memory that requests will mostly have their data in, of size 0: none. A ring has all of it pinned, now and
+	 * until block_free, and need not look pages up for each request (IORING_REGISTER_BUFFERS). Where that cannot be,
+	 * as for a limit of locked memory, requests work without: block_info.pinned. chunk: bytes, 0: as much as the kernel
+	 * takes in one piece.
+	 */
+	struct {
+		void *base; /* borrowed, until block_free */
+		uint64_t size, chunk;
+	} memory;
+	/*
 	 * The images that this one is based on, nearest first, open for reading: as many as are named in them.
 	 * Which format they have is said by the image above.
 	 */
@@ -106,6 +116,7 @@ struct block_info {
 	uint32_t physical_block; /* bytes: smallest write without a read */
 	bool readonly;
 	uint32_t discard_align; /* bytes: less than that is not given back */
+	bool pinned;		/* image.memory is */
 	bool discard;		/* DISCARD gives space back; without, it is done without effect */
 	const char *engine, *format;
 };

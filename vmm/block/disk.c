@@ -20,7 +20,8 @@ const char *const disk_caches[] = { [DISK_WRITEBACK] = "writeback",
 
 const char *const disk_on_errors[] = { [DISK_REPORT] = "report", [DISK_STOP] = "stop", NULL };
 
-int disk_open(struct disk_cfg *take_cfg, bool caged, struct block **ret_block, struct err *e)
+int disk_open(struct disk_cfg *take_cfg, bool caged, const struct gmem *pin,
+	      struct block **ret_block, struct err *e)
 {
 	struct disk_cfg *cfg = take_cfg;
 	struct block_image image = { .readonly = cfg->readonly,
@@ -34,6 +35,10 @@ int disk_open(struct disk_cfg *take_cfg, bool caged, struct block **ret_block, s
 	}
 	if (caged)
 		image.engine = BLOCK_ENGINE_PSYNC;
+	if (pin) {
+		image.memory.base = pin->base;
+		image.memory.size = pin->size;
+	}
 	return block_open(&image, ret_block, e);
 }
 

@@ -5,7 +5,7 @@
  *
  *	struct x_cfg { struct disk_cfg disk; … };
  *	static const struct field x_fields[] = { DISK_FIELDS(struct x_cfg, disk), …, FIELD_END };
- *	disk_open(&cfg->disk, board->caged, &block, e);
+ *	disk_open(&cfg->disk, board->caged, NULL, &block, e);
  *	disk_limit_set(&limit, &cfg->disk);
  */
 #ifndef VMM_BLOCK_DISK_H
@@ -14,6 +14,7 @@
 #include <uv.h>
 #include "lib/field.h"
 #include "vmm/block/block.h"
+#include "vmm/gmem.h"
 #include "vmm/rate.h"
 
 enum disk_on_error { DISK_REPORT, DISK_STOP };
@@ -47,8 +48,12 @@ extern const char *const disk_formats[], *const disk_caches[], *const disk_on_er
 		FIELD_BOOL("readonly", s, m.readonly), FIELD_BOOL("share", s, m.share), \
 		DISK_LIMIT_FIELDS(s, m)
 
-/* Open the image; the descriptors are taken. caged: without a ring, which is made before the cage or never. */
-int disk_open(struct disk_cfg *take_cfg, bool caged, struct block **ret_block, struct err *e);
+/*
+ * Open the image; the descriptors are taken. caged: without a ring, which is made before the cage or never. pin: this
+ * memory for the ring, or NULL; see block_image.memory.
+ */
+int disk_open(struct disk_cfg *take_cfg, bool caged, const struct gmem *pin,
+	      struct block **ret_block, struct err *e);
 
 /* --- limits: on the thread that has the disk --------------------------------------------------------------- */
 

@@ -111,7 +111,7 @@ void block_put_back(struct block *b, struct block_req *r);
 void block_go(struct block *b, bool wait);
 
 /* uring.c */
-int block_uring_new(struct block *b, struct err *e);
+int block_uring_new(struct block *b, const struct block_image *image, struct err *e);
 void block_uring_free(struct block_uring *u);
 int block_uring_attach(struct block *b);
 void block_uring_detach(struct block *b);

@@ -13,6 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "lib/auto.h"
+#include "lib/util.h"
+
+#define URING_CHUNK GIB	       /* of pinned memory in one piece: the kernel's limit */
+#define URING_CHUNKS_MAX 16384 /* the same */
 
 /* The handle lives on in the loop until its close callback, maybe longer than the block */
 struct block_poll {
@@ -27,7 +31,9 @@ struct block_uring {
 		*unsubmitted[BLOCK_DEPTH]; /* in the ring's queue, the kernel has not taken them */
 	unsigned int nunsubmitted;
 	unsigned int inflight; /* taken by the kernel */
-	bool barrier;	       /* the first of the queue waits until nothing is under way */
+	uint8_t *memory;       /* borrowed, pinned: in pieces of chunk bytes; NULL: none */
+	uint64_t memory_size, chunk;
+	bool barrier; /* the first of the queue waits until nothing is under way */
 	bool dead;
 };
 
@@ -37,8 +43,9 @@ struct block_uring {
  */
 static int block_uring_restrict(struct io_uring *ring)
 {
-	static const uint8_t ops[] = { IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
-				       IORING_OP_FALLOCATE };
+	static const uint8_t ops[] = { IORING_OP_READV,	     IORING_OP_WRITEV,
+				       IORING_OP_FSYNC,	     IORING_OP_FALLOCATE,
+				       IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED };
 	struct io_uring_restriction allowed[ARRAY_SIZE(ops)] = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
@@ -65,7 +72,31 @@ static int block_uring_init(struct io_uring *ring)
 			      : ret;
 }
 
-int block_uring_new(struct block *b, struct err *e)
+/* The kernel pins each page now, and gives those back that it has when it cannot. */
+static bool block_uring_pin(struct block_uring *u, const struct block_image *image)
+{
+	uint64_t chunk = image->memory.chunk ? image->memory.chunk : URING_CHUNK;
+	uint64_t count = (image->memory.size + chunk - 1) / chunk;
+	AUTO_FREE struct iovec *iov = NULL;
+
+	if (!count || count > URING_CHUNKS_MAX)
+		return false;
+	iov = calloc(count, sizeof(*iov));
+	if (!iov)
+		return false;
+	for (uint64_t i = 0; i < count; i++) {
+		iov[i].iov_base = (uint8_t *)image->memory.base + i * chunk;
+		iov[i].iov_len = MIN(chunk, image->memory.size - i * chunk);
+	}
+	if (io_uring_register_buffers(&u->ring, iov, (unsigned int)count) < 0)
+		return false;
+	u->memory = image->memory.base;
+	u->memory_size = image->memory.size;
+	u->chunk = chunk;
+	return true;
+}
+
+int block_uring_new(struct block *b, const struct block_image *image, struct err *e)
 {
 	struct block_uring *u = calloc(1, sizeof(*u));
 	int ret;
@@ -77,8 +108,10 @@ int block_uring_new(struct block *b, struct err *e)
 		free(u);
 		return err_ret(e, ret, "io_uring_setup");
 	}
+	b->info.pinned = block_uring_pin(u, image);
 	ret = block_uring_restrict(&u->ring);
 	if (ret < 0) {
+		b->info.pinned = false;
 		block_uring_free(u);
 		return err_ret(e, ret, "io_uring_register");
 	}
@@ -146,16 +179,47 @@ int block_uring_attach(struct block *b)
 
 /* --- the ring's side ------------------------------------------------------------------------------------ */
 
-static void block_uring_prepare(struct io_uring_sqe *sqe, struct block_req *r)
+/* One piece, in one chunk of the pinned memory: which; -1: it is not. */
+static int block_uring_chunk(const struct block_uring *u, const struct block_step *s)
+{
+	uint64_t off, n;
+
+	if (!u->memory || s->niov != 1)
+		return -1;
+	off = (uintptr_t)s->iov->iov_base - (uintptr_t)u->memory;
+	n = s->iov->iov_len;
+	if (!range_fits(off, n, u->memory_size) || off % u->chunk + n > u->chunk || n > INT32_MAX)
+		return -1;
+	return (int)(off / u->chunk);
+}
+
+static void block_uring_transfer(const struct block_uring *u, struct io_uring_sqe *sqe,
+				 const struct block_step *s)
+{
+	int chunk = block_uring_chunk(u, s);
+
+	if (s->kind == BLOCK_STEP_READV && chunk >= 0)
+		io_uring_prep_read_fixed(sqe, s->fd, s->iov->iov_base,
+					 (unsigned int)s->iov->iov_len, s->offset, chunk);
+	else if (s->kind == BLOCK_STEP_READV)
+		io_uring_prep_readv(sqe, s->fd, s->iov, s->niov, s->offset);
+	else if (chunk >= 0)
+		io_uring_prep_write_fixed(sqe, s->fd, s->iov->iov_base,
+					  (unsigned int)s->iov->iov_len, s->offset, chunk);
+	else
+		io_uring_prep_writev(sqe, s->fd, s->iov, s->niov, s->offset);
+	sqe->rw_flags = s->mode;
+}
+
+static void block_uring_prepare(const struct block_uring *u, struct io_uring_sqe *sqe,
+				struct block_req *r)
 {
 	const struct block_step *s = &r->step;
 
 	switch ((enum block_step_kind)s->kind) {
 	case BLOCK_STEP_READV:
-		io_uring_prep_readv(sqe, s->fd, s->iov, s->niov, s->offset);
-		break;
 	case BLOCK_STEP_WRITEV:
-		io_uring_prep_writev2(sqe, s->fd, s->iov, s->niov, s->offset, s->mode);
+		block_uring_transfer(u, sqe, s);
 		break;
 	case BLOCK_STEP_SYNC:
 		io_uring_prep_fsync(sqe, s->fd, IORING_FSYNC_DATASYNC);
@@ -212,7 +276,7 @@ static bool block_uring_fill(struct block *b)
 			block_put_back(b, r);
 			break;
 		}
-		block_uring_prepare(sqe, r);
+		block_uring_prepare(u, sqe, r);
 		u->unsubmitted[u->nunsubmitted++] = r;
 	}
 	return any;

@@ -168,13 +168,15 @@ static int vfio_dma_pin_region(struct board *b, const struct vfio_dma *v,
 	return 0;
 }
 
-static int vfio_dma_pin(struct board *b, const struct vfio_dma *v, struct err *e)
+static int vfio_dma_pin(struct board *b, struct vfio_dma *v, struct err *e)
 {
 	uint64_t began = vfio_dma_ms();
 	struct vfio_dma_told told = { .at_ms = began };
 	int r = 0;
 
-	gmem_keep(b->gmem, true);
+	if (!v->kept)
+		gmem_keep(b->gmem, true);
+	v->kept = true;
 	for (unsigned int i = 0; i < b->gmem->nregions && r >= 0; i++)
 		r = vfio_dma_pin_region(b, v, &b->gmem->regions[i], &told, e);
 	if (r >= 0)
@@ -351,7 +353,8 @@ static void vfio_dma_put(struct board *b)
 	if (--v->users)
 		return;
 	close(v->fd);
-	gmem_keep(b->gmem, false); /* with the descriptor the kernel has let go of it */
+	if (v->kept)
+		gmem_keep(b->gmem, false); /* with the descriptor the kernel has let go of it */
 	free(v);
 	b->vfio = NULL;
 }

@@ -31,6 +31,7 @@ struct vfio_dma {
 	int fd;	       /* owned: the container, or /dev/iommu */
 	uint32_t ioas; /* iommufd: the address space */
 	bool ready;    /* the guest's memory is in it */
+	bool kept;     /* gmem_keep */
 	unsigned int users;
 	struct vfio_pci *members; /* borrowed: those that are there as a whole */
 	struct vfio_group groups[VFIO_GROUPS_MAX];

@@ -16,6 +16,7 @@
 struct blk_cfg {
 	struct disk_cfg disk;
 	uint32_t queues;
+	bool pin_memory;
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	char address[16];
 };
@@ -170,6 +171,26 @@ static struct json_object *blk_settings(const struct device *d)
 	return json_add_int(o, "burst_ms", cfg->burst_ms);
 }
 
+/* Nothing of the memory is given back from before it is pinned on. */
+static int blk_open(struct blk *blk, struct err *e)
+{
+	struct blk_cfg *cfg = blk->v.dev.cfg;
+	const struct board *board = blk->v.dev.board;
+	int ret;
+
+	if (cfg->pin_memory)
+		gmem_keep(board->gmem, true);
+	ret = disk_open(&cfg->disk, board->caged, cfg->pin_memory ? board->gmem : NULL, &blk->block,
+			e);
+	blk->pinned = ret >= 0 && block_info(blk->block)->pinned;
+	if (!cfg->pin_memory || blk->pinned)
+		return ret;
+	gmem_keep(board->gmem, false);
+	if (ret >= 0)
+		log_info(board->log, "%s: no memory is pinned for it", blk->v.dev.id);
+	return ret;
+}
+
 static int blk_init(struct device *d, struct err *e)
 {
 	static const struct virtio_ops ops = {
@@ -190,7 +211,7 @@ static int blk_init(struct device *d, struct err *e)
 	int ret;
 
 	snprintf(blk->serial, sizeof(blk->serial), "%.20s", cfg->serial[0] ? cfg->serial : d->id);
-	ret = disk_open(&cfg->disk, d->board->caged, &blk->block, e);
+	ret = blk_open(blk, e);
 	if (ret < 0)
 		return ret;
 	blk->vops = ops;
@@ -219,6 +240,8 @@ static void blk_fini(struct device *d)
 	virtio_device_fini(d);
 	trouble_fini(&blk->trouble);
 	block_free(blk->block);
+	if (blk->pinned)
+		gmem_keep(d->board->gmem, false);
 	free(blk->saved);
 	free(blk->pool);
 }
@@ -226,6 +249,7 @@ static void blk_fini(struct device *d)
 static const struct field blk_fields[] = {
 	DISK_FIELDS(struct blk_cfg, disk),
 	FIELD_U32("queues", struct blk_cfg, queues),
+	FIELD_BOOL("pin_memory", struct blk_cfg, pin_memory),
 	FIELD_STR("serial", struct blk_cfg, serial),
 	FIELD_STR("address", struct blk_cfg, address),
 	FIELD_END,

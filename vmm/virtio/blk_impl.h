@@ -40,6 +40,7 @@ struct blk {
 	unsigned int
 		starved; /* bits: the pool was empty, look at these queues again when something completes */
 	unsigned int unflushed; /* bits: pushed to since the last flush */
+	bool pinned;		/* the guest's memory, for the block's ring */
 	bool writethrough;	/* what the guest finds */
 	atomic_bool stable;	/* what it has set: each write is stable when it is done */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];

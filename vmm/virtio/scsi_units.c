@@ -42,7 +42,7 @@ static int vscsi_open_image(const struct device *d, struct vscsi_disk_cfg *cfg,
 		return err_set(e, ERR_INVALID, "no image");
 	if (fstat(cfg->disk.fd, ret_file) < 0)
 		return err_errno(e, "the image");
-	return disk_open(&cfg->disk, d->board->caged, ret_block, e);
+	return disk_open(&cfg->disk, d->board->caged, NULL, ret_block, e);
 }
 
 /* A thread of its own waits for it. */
