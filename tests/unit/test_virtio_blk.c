@@ -19,6 +19,7 @@
 #include "tests/unit/guest_virtio.h"
 #include "lib/errcat.h"
 #include "vmm/devices.h"
+#include "vmm/virtio/blk_impl.h"
 #include "vmm/virtio/blk.h"
 
 #define SLOT 3
@@ -601,6 +602,106 @@ static void limits_are_changed(void **state)
 	fake_board_run_until(&f->fb, all_used, f);
 }
 
+static int setup_polling(void **state)
+{
+	*state = open_disk("{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:03.0\","
+			   "\"path\":{\"fd\":0},\"poll_us\":60000000}",
+			   FEATURES);
+	return 0;
+}
+
+static int setup_polling_shortly(void **state)
+{
+	*state = open_disk("{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:03.0\","
+			   "\"path\":{\"fd\":0},\"poll_us\":20}",
+			   FEATURES);
+	return 0;
+}
+
+static bool kicks_wanted(void *arg)
+{
+	struct fixture *f = arg;
+
+	return !(guest_ring_used(&f->g.rings[0])->flags & VRING_USED_F_NO_NOTIFY);
+}
+
+/* Kicks that come in time double how long it looks, late ones halve it. */
+static void polling_adapts(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_poll *p = &container_of(f->dev, struct blk, v.dev)->poll;
+
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(p->ns, 0);
+	for (uint64_t ns = 8000; ns < 1000000; ns *= 2) {
+		assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+		assert_int_equal(p->ns, ns);
+		fake_board_run_until(&f->fb, kicks_wanted, f);
+	}
+	p->ns = 50 * 1000000000ull;
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(p->ns, p->bound_ns);
+	p->ns = 20000;
+	fake_board_run_until(&f->fb, kicks_wanted, f);
+	for (uint64_t ns = 10000;; ns = 0) {
+		p->since_ns -= p->bound_ns + 1;
+		assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+		assert_int_equal(p->ns, ns);
+		fake_board_run_until(&f->fb, kicks_wanted, f);
+		if (!ns)
+			break;
+	}
+}
+
+/* While it looks no kick is needed; a stop ends it. */
+static void polls(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_poll *p = &container_of(f->dev, struct blk, v.dev)->poll;
+	struct vring_used_elem u;
+
+	for (int round = 0; round < 2; round++) {
+		p->ns = p->bound_ns; /* a minute */
+		assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+		assert_false(kicks_wanted(f));
+		for (int i = 0; i < 3; i++) {
+			fake_board_run(&f->fb);
+			f->fb.mem[STATUS] = UNTOUCHED;
+			guest_ring_add(&f->g.rings[0], 0);
+			fake_board_run_until(&f->fb, one_used, f);
+			assert_true(guest_ring_get(&f->g.rings[0], &u));
+			assert_int_equal(f->fb.mem[STATUS], VIRTIO_BLK_S_OK);
+		}
+		f->dev->class->stop(f->dev);
+		f->dev->class->start(f->dev);
+		fake_board_run_until(&f->fb, kicks_wanted, f);
+	}
+	/* what is malformed is found, and ends it */
+	p->ns = p->bound_ns;
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+	guest_ring_set(&f->g.rings[0], 0, BIT64(40), 16, F_NEXT, 1);
+	guest_ring_add(&f->g.rings[0], 0);
+	for (int i = 0; i < 10; i++)
+		fake_board_run(&f->fb);
+	assert_broken(f);
+}
+
+static void polls_no_longer_than_it_may(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+		fake_board_run_until(&f->fb, kicks_wanted, f);
+	}
+	guest_ring_add(&f->g.rings[0], 0);
+	for (int i = 0; i < 10; i++)
+		fake_board_run(&f->fb);
+	assert_false(one_used(f)); /* asleep */
+	guest_virtio_kick(&f->g, 0);
+	fake_board_run_until(&f->fb, one_used, f);
+}
+
 /* Requests in three queues at once: each is answered in its own, with its own interrupt */
 static void many_queues(void **state)
 {
@@ -765,6 +866,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(write_cache_off, setup_writethrough, teardown),
 		T(grows),
 		T(limits_are_changed),
+		cmocka_unit_test_setup_teardown(polling_adapts, setup_polling, teardown),
+		cmocka_unit_test_setup_teardown(polls, setup_polling, teardown),
+		cmocka_unit_test_setup_teardown(polls_no_longer_than_it_may, setup_polling_shortly,
+						teardown),
 		T(errors_are_told),
 		cmocka_unit_test_setup_teardown(held_and_tried_again, setup_stop, teardown),
 		cmocka_unit_test_setup_teardown(many_queues, setup_queues, teardown),

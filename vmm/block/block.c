@@ -277,6 +277,14 @@ void block_submit(struct block *b)
 		block_go(b, false);
 }
 
+bool block_poll(struct block *b)
+{
+	if (!b->uring || !block_uring_ready(b->uring))
+		return false;
+	block_go(b, false);
+	return true;
+}
+
 void block_drain(struct block *b)
 {
 	assert(!b->running);

@@ -138,6 +138,7 @@ void block_set_size(struct block *b, uint64_t size);
 int block_attach(struct block *b, uv_loop_t *loop, void (*batch_done)(void *arg), void *arg);
 void block_queue(struct block *b, struct block_req *r); /* nothing happens until block_submit */
 void block_submit(struct block *b);
+bool block_poll(struct block *b);   /* take what is complete, if anything is: true */
 void block_drain(struct block *b);  /* submit, wait: on return no request is queued or in flight */
 void block_detach(struct block *b); /* drains */
 

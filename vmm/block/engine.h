@@ -115,7 +115,8 @@ int block_uring_new(struct block *b, const struct block_image *image, struct err
 void block_uring_free(struct block_uring *u);
 int block_uring_attach(struct block *b);
 void block_uring_detach(struct block *b);
-bool block_uring_busy(const struct block_uring *u); /* steps are in flight */
+bool block_uring_busy(const struct block_uring *u);  /* steps are in flight */
+bool block_uring_ready(const struct block_uring *u); /* some of them are complete */
 /* Take from the queue what fits, submit, complete what is complete. True when done was called. */
 bool block_uring_run(struct block *b, bool wait);
 

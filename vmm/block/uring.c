@@ -67,7 +67,8 @@ static int block_uring_init(struct io_uring *ring)
 
 	/* the worker comes to the kernel soon enough: no interrupt for each completion (since Linux 5.19) */
 	ret = io_uring_queue_init(BLOCK_DEPTH, ring,
-				  IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN);
+				  IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN |
+					  IORING_SETUP_TASKRUN_FLAG);
 	return ret == -EINVAL ? io_uring_queue_init(BLOCK_DEPTH, ring, IORING_SETUP_R_DISABLED)
 			      : ret;
 }
@@ -130,6 +131,14 @@ void block_uring_free(struct block_uring *u)
 bool block_uring_busy(const struct block_uring *u)
 {
 	return u->inflight || u->nunsubmitted;
+}
+
+/* What is complete without having come to the ring, for no interrupt was wanted (IORING_SQ_TASKRUN), too. */
+bool block_uring_ready(const struct block_uring *u)
+{
+	return u->inflight &&
+	       (io_uring_cq_ready(&u->ring) ||
+		__atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN);
 }
 
 /* --- the loop's side ------------------------------------------------------------------------------------ */

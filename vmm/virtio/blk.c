@@ -17,6 +17,7 @@ struct blk_cfg {
 	struct disk_cfg disk;
 	uint32_t queues;
 	bool pin_memory;
+	uint32_t poll_us;
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	char address[16];
 };
@@ -222,6 +223,7 @@ static int blk_init(struct device *d, struct err *e)
 		return err_set(e, ENOMEM, "no memory for %u requests", blk->npool);
 	blk_config(blk);
 	blk_limit(blk);
+	blk->poll.bound_ns = cfg->poll_us * 1000ull;
 	blk->writethrough = cfg->disk.cache == DISK_WRITETHROUGH;
 	blk_reset(&blk->v);
 	ret = blk_trouble_init(blk, &cfg->disk, e);
@@ -250,6 +252,7 @@ static const struct field blk_fields[] = {
 	DISK_FIELDS(struct blk_cfg, disk),
 	FIELD_U32("queues", struct blk_cfg, queues),
 	FIELD_BOOL("pin_memory", struct blk_cfg, pin_memory),
+	FIELD_U32("poll_us", struct blk_cfg, poll_us),
 	FIELD_STR("serial", struct blk_cfg, serial),
 	FIELD_STR("address", struct blk_cfg, address),
 	FIELD_END,

@@ -30,6 +30,13 @@ struct blk_req {
 	struct virtio_blk_discard_write_zeroes ranges[BLK_RANGES_MAX];
 };
 
+/* The worker looks by itself for so long after the last that came: blk_poll.c */
+struct blk_poll {
+	uint64_t bound_ns, ns; /* at most, and now; 0: not */
+	uint64_t since_ns;     /* when something came last */
+	struct blk_idle *idle; /* while active, with a bound: owned by the loop */
+};
+
 struct blk {
 	struct virtio_dev v;	/* first */
 	struct virtio_ops vops; /* of so many queues */
@@ -51,12 +58,21 @@ struct blk {
 	struct blk_req *held; /* the worker's while active; they wait for the machine to go on */
 	struct iovec
 		*saved; /* owned: each request's, as it was before it ran; NULL unless disk.stop */
+	struct blk_poll poll;
 };
 
 /* blk_request.c, on the worker */
 int blk_begin(struct blk *blk); /* the queues are ours: before the first kick */
 void blk_end(struct blk *blk);	/* on return no request is in flight */
 void blk_kick(struct virtio_dev *v, unsigned int q);
+
+void blk_serve(struct blk *blk, unsigned int q); /* what is in the queue, up to its round */
+
+/* blk_poll.c, on the worker */
+int blk_poll_begin(struct blk *blk);
+void blk_poll_end(struct blk *blk);
+void blk_poll_woken(struct blk *blk); /* by a kick: how long to look the next time */
+void blk_poll_go(struct blk *blk);    /* the queues were served: look, or sleep */
 
 /* On the worker: the limits have changed. */
 void blk_go_on(struct blk *blk);

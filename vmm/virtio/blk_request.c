@@ -285,9 +285,9 @@ static void blk_draw(struct blk *blk, const struct blk_req *r)
 	disk_limit_draw(&blk->limit, transfer ? r->data_len : 0);
 }
 
-void blk_kick(struct virtio_dev *v, unsigned int q)
+void blk_serve(struct blk *blk, unsigned int q)
 {
-	struct blk *blk = container_of(v, struct blk, v);
+	struct virtio_dev *v = &blk->v;
 	struct virtio_blk_outhdr hdr;
 	struct blk_req *r;
 
@@ -299,7 +299,8 @@ void blk_kick(struct virtio_dev *v, unsigned int q)
 			r = NULL;
 			break;
 		}
-		if (virtio_pop(v, q, &r->vr) <= 0) {
+		/* who looks by himself wants no kick */
+		if (virtio_pop_if(v, q, &r->vr, !blk->poll.ns) <= 0) {
 			blk_put(blk, r);
 			break;
 		}
@@ -320,6 +321,15 @@ void blk_kick(struct virtio_dev *v, unsigned int q)
 		blk->starved |= BIT(q);
 	block_submit(blk->block);
 	blk_flush(blk);
+}
+
+void blk_kick(struct virtio_dev *v, unsigned int q)
+{
+	struct blk *blk = container_of(v, struct blk, v);
+
+	blk_poll_woken(blk);
+	blk_serve(blk, q);
+	blk_poll_go(blk);
 }
 
 /* --- from DRIVER_OK to the end ------------------------------------------------------------------------------- */
@@ -357,6 +367,8 @@ int blk_begin(struct blk *blk)
 	if (ret >= 0 && blk->disk.stop)
 		ret = trouble_begin(&blk->trouble, loop);
 	if (ret >= 0)
+		ret = blk_poll_begin(blk);
+	if (ret >= 0)
 		ret = block_attach(blk->block, loop, blk_batch_done, blk);
 	if (ret >= 0)
 		blk_retry(blk);
@@ -366,6 +378,7 @@ int blk_begin(struct blk *blk)
 void blk_end(struct blk *blk)
 {
 	block_detach(blk->block);
+	blk_poll_end(blk);
 	worker_timer_free(TAKE_PTR(blk->timer));
 	trouble_end(&blk->trouble);
 	blk_flush(blk);

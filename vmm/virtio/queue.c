@@ -212,6 +212,12 @@ int virtq_pop(struct virtq *q, struct virtq_req *r, const char **why)
 	return 1;
 }
 
+bool virtq_waits(const struct virtq *q)
+{
+	return !q->broken &&
+	       __atomic_load_n(&virtq_avail(q)->idx, __ATOMIC_RELAXED) != q->avail_idx;
+}
+
 void virtq_unpop(struct virtq *q, uint16_t n)
 {
 	q->avail_idx = (uint16_t)(q->avail_idx - n);

@@ -47,6 +47,8 @@ int virtq_pop(struct virtq *q, struct virtq_req *r, const char **why);
 void virtq_unpop(struct virtq *q, uint16_t n);
 /* Somebody else has served the queue (vhost): go on behind what it took, and what it gave back in guest memory. */
 void virtq_adopt(struct virtq *q, uint16_t avail_idx);
+/* There is something to be popped, or to be found malformed. */
+bool virtq_waits(const struct virtq *q);
 /* Give a request back; written: bytes put into its writable part. Not yet visible: see virtq_flush. */
 void virtq_push(struct virtq *q, uint16_t head, uint32_t written);
 /* Publish what was pushed. True when the driver wants an interrupt for it (section 2.7.7). */
