@@ -103,21 +103,75 @@ static void attach_to_controller(const struct vmctl *v, struct json_object *para
 	attach_number(v, o, "lun");
 }
 
+static int attach_backing(struct vmctl *v, struct json_object *o)
+{
+	struct json_object *list = NULL, *one;
+	const char *path;
+
+	for (size_t i = 0; (path = args_item(&v->args, "backing", i)); i++) {
+		int status;
+
+		one = json_new();
+		status = vmctl_add_path(v, one, path, "attach");
+		if (!list)
+			json_add(o, "backing", list = json_object_new_array());
+		if (status == EXIT_OK)
+			json_object_array_add(list, json_object_get(json_get(one, "path")));
+		json_object_put(one);
+		if (status != EXIT_OK)
+			return status;
+	}
+	return EXIT_OK;
+}
+
+/* As they are called in a definition */
+static void attach_disk_options(struct vmctl *v, struct json_object *o)
+{
+	static const struct {
+		const char *option, *key;
+		bool number;
+	} options[] = {
+		{ "serial", "serial", false },
+		{ "format", "format", false },
+		{ "cache", "cache", false },
+		{ "on-error", "on_error", false },
+		{ "bytes", "bytes_per_second", false },
+		{ "queues", "queues", true },
+		{ "ops", "ops_per_second", true },
+		{ "burst", "burst_ms", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const char *value = args_str(&v->args, options[i].option, NULL);
+
+		if (value && options[i].number)
+			json_add_int(o, options[i].key,
+				     (int64_t)MIN(args_number(&v->args, options[i].option, 0),
+						  (uint64_t)INT64_MAX));
+		else if (value)
+			json_add_str(o, options[i].key, value);
+	}
+	if (args_flag(&v->args, "read-only"))
+		json_add_bool(o, "readonly", true);
+	if (args_flag(&v->args, "share"))
+		json_add_bool(o, "share", true);
+}
+
 static int attach_disk(struct vmctl *v, const char *what, struct json_object *params)
 {
 	struct json_object *o = json_add_str(json_new(), "type", "virtio-blk");
+	int status;
 
 	json_add(params, "device", o);
 	if (!what)
 		return vmctl_usage(v, "attach VM disk: give the PATH of its image");
 	attach_str(v, o, "id");
-	attach_str(v, o, "serial");
-	if (args_flag(&v->args, "read-only"))
-		json_add_bool(o, "readonly", true);
+	attach_disk_options(v, o);
 	if (args_flag(&v->args, "lun") && !args_flag(&v->args, "scsi"))
 		return vmctl_usage(v, "attach VM disk: --lun goes with --scsi");
 	attach_to_controller(v, params);
-	return vmctl_add_path(v, o, what, "attach");
+	status = vmctl_add_path(v, o, what, "attach");
+	return status == EXIT_OK ? attach_backing(v, o) : status;
 }
 
 static int attach_cdrom(struct vmctl *v, const char *what, struct json_object *params)
@@ -178,10 +232,13 @@ static int attach_nic(struct vmctl *v, const char *what, struct json_object *par
 static const struct {
 	const char *name;
 	int (*params)(struct vmctl *v, const char *what, struct json_object *params);
-	const char *options[8];
+	const char *options[16];
 } attach_kinds[] = {
 	{ "pci", attach_pci, { "pool", "mac", "vlan", "qos", "trust", "spoofchk", "rate" } },
-	{ "disk", attach_disk, { "serial", "read-only", "scsi", "lun" } },
+	{ "disk",
+	  attach_disk,
+	  { "serial", "read-only", "format", "backing", "cache", "on-error", "share", "queues",
+	    "bytes", "ops", "burst", "scsi", "lun" } },
 	{ "cdrom", attach_cdrom, { "serial", "scsi", "lun" } },
 	{ "nic", attach_nic, { "mac", "vlan" } },
 	{ "rng", attach_rng, { NULL } },

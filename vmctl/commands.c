@@ -126,6 +126,13 @@ static const struct args_option commands_stop[] = {
 
 static const char *const commands_switch[] = { "on", "off", NULL };
 
+static const char *const commands_images[] = { "raw", "qcow2", NULL };
+
+static const char *const commands_caches[] = { "writeback", "direct", "writethrough", "unsafe",
+					       NULL };
+
+static const char *const commands_on_errors[] = { "report", "stop", NULL };
+
 static const struct args_option commands_attach[] = {
 	{ "pool", 0, ARGS_STRING, .metavar = "POOL",
 	  .help = "pci: a virtual function of this pool" },
@@ -145,6 +152,20 @@ static const struct args_option commands_attach[] = {
 	{ "lun", 0, ARGS_NUMBER, .metavar = "N", .help = "disk, cdrom: where, with --scsi" },
 	{ "serial", 0, ARGS_STRING, .metavar = "TEXT", .help = "disk: its serial number" },
 	{ "read-only", 'r', ARGS_FLAG, .help = "disk: the guest may not write" },
+	{ "format", 0, ARGS_CHOICE, .metavar = "FORMAT", .choices = commands_images,
+	  .help = "disk: how its image is stored" },
+	{ "backing", 0, ARGS_LIST, .metavar = "PATH",
+	  .help = "disk: what its qcow2 image is based on, the nearest first; may be repeated" },
+	{ "cache", 0, ARGS_CHOICE, .metavar = "MODE", .choices = commands_caches,
+	  .help = "disk: writeback, direct, writethrough or unsafe" },
+	{ "on-error", 0, ARGS_CHOICE, .metavar = "WHAT", .choices = commands_on_errors,
+	  .help = "disk: report (default) or stop, when the host cannot read or write" },
+	{ "share", 0, ARGS_FLAG, .help = "disk: others that say so may write to it" },
+	{ "queues", 0, ARGS_NUMBER, .metavar = "N", .help = "disk: how many queues it has" },
+	{ "bytes", 0, ARGS_STRING, .metavar = "SIZE", .help = "disk: what passes in a second" },
+	{ "ops", 0, ARGS_NUMBER, .metavar = "N", .help = "disk: requests in a second" },
+	{ "burst", 0, ARGS_TIME, .metavar = "TIME",
+	  .help = "disk: what comes in so long may be used at once" },
 	OPTION_PERSIST,
 	OPTION_DRY_RUN,
 	OPTION_NO_WAIT,
@@ -158,8 +179,6 @@ static const struct args_option commands_detach[] = {
 	OPTION_NO_WAIT,
 	{ 0 },
 };
-
-static const char *const commands_images[] = { "raw", "qcow2", NULL };
 
 static const struct args_option commands_media[] = {
 	{ "eject", 'e', ARGS_FLAG, .help = "take the medium out" },

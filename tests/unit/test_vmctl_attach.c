@@ -112,6 +112,29 @@ static void test_disk_and_rng(void **state)
 	peer_check(dry, "attach web rng -n", NULL, 0, "web: rng1 would be attached\n", "");
 }
 
+static void test_disk_options(void **state)
+{
+	static const struct peer_row all[] = {
+		{ "vm.attach",
+		  "{\"device\":{\"type\":\"virtio-blk\",\"format\":\"qcow2\",\"cache\":\"direct\","
+		  "\"on_error\":\"stop\",\"bytes_per_second\":\"20MiB\",\"queues\":2,"
+		  "\"ops_per_second\":500,\"burst_ms\":2000,\"share\":true,\"path\":\"/d.qcow2\","
+		  "\"backing\":[\"/one\",\"/two\"]},\"vm\":\"web\"}",
+		  .result = "{\"name\":\"web\",\"device\":\"disk1\",\"changed\":true}" },
+		{ 0 }
+	};
+	static const struct peer_row none[] = { { 0 } };
+
+	(void)state;
+	peer_check(all,
+		   "attach web disk /d.qcow2 --format qcow2 --backing /one --backing /two "
+		   "--cache direct --on-error stop --share --queues 2 --bytes 20MiB --ops 500 "
+		   "--burst 2s",
+		   NULL, 0, "web: disk1 attached\n", "");
+	peer_check(none, "attach web nic user --cache direct", NULL, 2, "",
+		   "vmctl: attach VM nic: --cache goes with disk\n");
+}
+
 static void test_usage(void **state)
 {
 	static const struct peer_row none[] = { { 0 } };
@@ -155,8 +178,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pci),	     cmocka_unit_test(test_pci_settings),
-		cmocka_unit_test(test_disk_and_rng), cmocka_unit_test(test_usage),
-		cmocka_unit_test(test_detach),
+		cmocka_unit_test(test_disk_and_rng), cmocka_unit_test(test_disk_options),
+		cmocka_unit_test(test_usage),	     cmocka_unit_test(test_detach),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
