@@ -7,7 +7,7 @@
  * default examples, type enum const, properties required additionalProperties minProperties
  * maxProperties, items minItems maxItems uniqueItems, minimum maximum exclusiveMinimum exclusiveMaximum
  * multipleOf, minLength maxLength, allOf anyOf oneOf not, if then else, format (asserted: size, name,
- * path, pci-address, pci-function, pci-id, mac, ifname, forward; others are refused).
+ * path, pci-address, pci-function, pci-id, mac, ifname, forward, cpu-list; others are refused).
  */
 #ifndef LIB_SCHEMA_H
 #define LIB_SCHEMA_H

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The types and formats of the schema validator, as tables. Any thread. */
+#include "lib/cpulist.h"
 #include "lib/netdef.h"
 #include "lib/pci_addr.h"
 #include "lib/schema_node.h"
@@ -158,6 +159,15 @@ static const char *schema_check_uuid(const char *text)
 	return NULL;
 }
 
+#define SCHEMA_CPU_LIST "processors such as \"3\" or \"2,4-7\""
+
+static const char *schema_check_cpu_list(const char *text)
+{
+	cpu_set_t set;
+
+	return cpulist_parse(text, &set) < 0 ? SCHEMA_CPU_LIST : NULL;
+}
+
 static const struct schema_format schema_formats[] = {
 	{ "uuid", SCHEMA_UUID, false, schema_check_uuid },
 	{ "size", SCHEMA_SIZE, true, schema_check_size },
@@ -170,6 +180,7 @@ static const struct schema_format schema_formats[] = {
 	{ "mac", SCHEMA_MAC, false, schema_check_mac },
 	{ "ifname", "the name of a network interface", false, schema_check_ifname },
 	{ "forward", SCHEMA_FORWARD, false, schema_check_forward },
+	{ "cpu-list", SCHEMA_CPU_LIST, false, schema_check_cpu_list },
 };
 
 const struct schema_format *schema_format_find(const char *name)

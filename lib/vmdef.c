@@ -152,6 +152,12 @@ int vmdef_check_disk(struct json_object *disk, const char *at, struct schema_err
 	bool qcow2 = !strcmp(json_get_str(disk, "format", ""), "qcow2");
 	char pointer[96];
 
+	if (json_get(disk, "worker_cpus") && !strcmp(json_get_str(disk, "worker", ""), "shared")) {
+		snprintf(pointer, sizeof(pointer), "%s/worker_cpus", at);
+		return vmdef_refuse(
+			where, e, pointer,
+			"only a thread of its own (`worker: own`) is the disk's to be placed");
+	}
 	if (qcow2 || !json_get(disk, "backing"))
 		return 0;
 	snprintf(pointer, sizeof(pointer), "%s/backing", at);

@@ -378,6 +378,7 @@ static struct worker *machine_worker(void *arg, bool dedicated, struct err *e)
 	}
 	if (m->nworkers == MACHINE_WORKERS_MAX) {
 		err_set(e, ERR_INVALID, "more than %d I/O workers", MACHINE_WORKERS_MAX);
+		err_hint(e, "`worker: shared` for some of the disks");
 		return NULL;
 	}
 	snprintf(name, sizeof(name), "io %u", m->nworkers);

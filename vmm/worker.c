@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/cpulist.h"
+#include "lib/errcat.h"
+
 /* libuv's loop needs about 20 KiB of stack for its event buffer; the devices' requests live in their structs */
 #define WORKER_STACK (128 * 1024)
 
@@ -162,6 +165,21 @@ void worker_free(struct worker *w)
 	pthread_join(w->thread, NULL);
 	uv_loop_close(w->loop);
 	worker_destroy(w);
+}
+
+int worker_place(struct worker *w, const char *cpus, struct err *e)
+{
+	cpu_set_t set;
+	int r = cpulist_parse(cpus, &set);
+
+	if (r >= 0 && w->loop == &w->own_loop)
+		r = -pthread_setaffinity_np(w->thread, sizeof(set), &set);
+	if (r >= 0)
+		return 0;
+	err_set(e, ERR_INVALID, "worker '%s' cannot run on processors '%s': %s", w->name, cpus,
+		strerror(-r));
+	return err_hint(e,
+			"lscpu -e shows those of the host; the VM's control group may allow fewer");
 }
 
 uv_loop_t *worker_loop(struct worker *w)

@@ -22,6 +22,8 @@ int worker_new_inline(uv_loop_t *loop, struct worker **ret_worker, struct err *e
 /* Ends the thread; everything that was registered on its loop must be gone (worker_call) before. */
 void worker_free(struct worker *w);
 uv_loop_t *worker_loop(struct worker *w);
+/* Its thread runs on these processors of the host alone (lib/cpulist.h). -ERR_INVALID: there are none of them. */
+int worker_place(struct worker *w, const char *cpus, struct err *e);
 /*
  * Run fn(arg) on the worker and wait for its end: the handshake with which the core starts and stops
  * queues. Not from the worker itself. fn must not block.

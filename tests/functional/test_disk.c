@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Disk images of VMs that run: who may have them at the same time. The real vmm, with a guest that only halts. */
+#include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -294,6 +296,71 @@ static void test_it_grows(void **state)
 	assert_non_null(strstr(out.err, message));
 }
 
+/* The threads of VM one, but for the kernel's, and how many of them are placed. By number: one that has not run has no name. */
+static unsigned int threads(struct world *w, unsigned int *ret_placed)
+{
+	AUTO_JSON struct json_object *vm = client_result(w->c, "vm.get", "{'vm': 'one'}");
+	int pid = (int)json_get_int(json_get(vm, "observed"), "pid", 0);
+	char path[400], line[256];
+	struct dirent *entry;
+	unsigned int n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	*ret_placed = 0;
+	while ((entry = readdir(dir))) {
+		FILE *f;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, entry->d_name);
+		f = fopen(path, "re");
+		assert_non_null(f);
+		while (fgets(line, sizeof(line), f)) {
+			n += !strncmp(line, "Name:", 5) && !strstr(line, "\tkvm-");
+			*ret_placed += !strcmp(line, "Cpus_allowed_list:\t0\n");
+		}
+		fclose(f);
+	}
+	closedir(dir);
+	return n;
+}
+
+static void test_threads(void **state)
+{
+	struct world *w = *state;
+	unsigned int alone, placed;
+	char allowed[64] = "";
+	cpu_set_t set;
+
+	NEEDS_KVM;
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	if (!CPU_ISSET(0, &set) || CPU_COUNT(&set) < 2)
+		SKIP_BECAUSE("processor 0 is not one of several here");
+	serve(w);
+	boots(w, "halt");
+	define(w->c, w, "one", ", 'worker_cpus': '0'", NULL);
+	starts(w, "one");
+	alone = threads(w, &placed);
+	assert_int_equal(placed, 1);
+	json_object_put(client_result(w->c, "vm.kill", "{'vm': 'one'}"));
+	define(w->c, w, "one", ", 'worker': 'shared'", NULL);
+	starts(w, "one");
+	assert_int_equal(threads(w, &placed), alone - 1);
+	assert_int_equal(placed, 0);
+	json_object_put(client_result(w->c, "vm.kill", "{'vm': 'one'}"));
+	snprintf(allowed, sizeof(allowed), ", 'worker_cpus': '%d'", CPU_SETSIZE - 1);
+	define(w->c, w, "one", allowed, NULL);
+	client_expect_error(
+		w->c, "vm.start", "{'vm': 'one'}", ERR_INVALID,
+		"device 'disk0': worker 'io 1' cannot run on processors '1023': Invalid "
+		"argument",
+		"lscpu -e shows those of the host; the VM's control group may allow "
+		"fewer");
+}
+
 static void expect_limits(struct world *w, const char *params, int64_t bytes, int64_t ops,
 			  int64_t burst, const char *note)
 {
@@ -430,6 +497,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_of_another_owner, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_grows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits_are_changed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_stop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_are_reported, setup, teardown),
 	};

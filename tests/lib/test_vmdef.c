@@ -331,13 +331,13 @@ static void test_files(void **state)
 	assert_string_equal(files[2].what, "disk 'b'");
 	assert_int_equal(files[2].open_flags, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(vmdef_set_fd(config, files[1].pointer, 4), 0);
-	assert_string_equal(
-		json_object_to_json_string_ext(json_at(config, "/devices/5"), PLAIN),
-		"{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:02.0\","
-		"\"path\":{\"fd\":4},\"readonly\":false,\"cache\":\"writeback\","
-		"\"on_error\":\"report\",\"share\":false,"
-		"\"queues\":1,\"pin_memory\":false,\"poll_us\":0,\"bytes_per_second\":0,\"ops_per_"
-		"second\":0,\"burst_ms\":1000}");
+	assert_string_equal(json_object_to_json_string_ext(json_at(config, "/devices/5"), PLAIN),
+			    "{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:02.0\","
+			    "\"path\":{\"fd\":4},\"readonly\":false,\"cache\":\"writeback\","
+			    "\"on_error\":\"report\",\"share\":false,"
+			    "\"queues\":1,\"pin_memory\":false,\"worker\":\"own\",\"poll_us\":0,"
+			    "\"bytes_per_second\":0,\"ops_per_"
+			    "second\":0,\"burst_ms\":1000}");
 	json_add(json_at(config, "/devices/5"), "backing", json_object_new_array());
 	json_object_array_add(json_at(config, "/devices/5/backing"), json_object_new_string("/c"));
 	assert_int_equal(vmdef_files(config, files, NULL), 3);

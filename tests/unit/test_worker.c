@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Workers: calls run on their thread and are waited for; several callers; the inline one. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "lib/errcat.h"
 #include "vmm/worker.h"
 
 struct note {
@@ -87,11 +89,49 @@ static void an_inline_one_calls_at_once(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+static void placed_call(void *arg)
+{
+	cpu_set_t *set = arg;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(*set), set), 0);
+}
+
+static void runs_where_it_is_placed(void **state)
+{
+	cpu_set_t mine, its;
+	struct worker *w;
+	char list[16], none[16];
+	struct err e;
+	size_t cpu = 0;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(mine), &mine), 0);
+	while (!CPU_ISSET(cpu, &mine))
+		cpu++;
+	snprintf(list, sizeof(list), "%zu", cpu);
+	assert_int_equal(worker_new("test", NULL, NULL, &w, NULL), 0);
+	assert_int_equal(worker_place(w, list, &e), 0);
+	worker_call(w, placed_call, &its);
+	assert_int_equal(CPU_COUNT(&its), 1);
+	assert_true(CPU_ISSET(cpu, &its));
+	/* the caller is not */
+	assert_int_equal(sched_getaffinity(0, sizeof(its), &its), 0);
+	assert_true(CPU_EQUAL(&its, &mine));
+	for (cpu = CPU_SETSIZE - 1; CPU_ISSET(cpu, &mine); cpu--)
+		;
+	snprintf(none, sizeof(none), "%zu", cpu);
+	assert_int_equal(worker_place(w, none, &e), -ERR_INVALID);
+	assert_non_null(strstr(e.msg, "worker 'test' cannot run on processors '"));
+	assert_int_equal(worker_place(w, "2-1", &e), -ERR_INVALID);
+	worker_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_run_over_there),
 		cmocka_unit_test(callers_do_not_meet),
+		cmocka_unit_test(runs_where_it_is_placed),
 		cmocka_unit_test(an_inline_one_calls_at_once),
 	};
 

@@ -13,11 +13,15 @@
 #include "vmm/devices.h"
 #include "vmm/virtio/blk_impl.h"
 
+enum blk_worker { BLK_OWN, BLK_SHARED };
+
 struct blk_cfg {
 	struct disk_cfg disk;
 	uint32_t queues;
 	bool pin_memory;
 	uint32_t poll_us;
+	int worker; /* enum blk_worker */
+	char worker_cpus[128];
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	char address[16];
 };
@@ -216,6 +220,7 @@ static int blk_init(struct device *d, struct err *e)
 	if (ret < 0)
 		return ret;
 	blk->vops = ops;
+	blk->vops.dedicated_worker = cfg->worker == BLK_OWN;
 	blk->vops.nqueues = (uint16_t)MAX(cfg->queues, 1u);
 	blk->npool = BLK_QUEUE_MAX * blk->vops.nqueues;
 	blk->pool = calloc(blk->npool, sizeof(*blk->pool));
@@ -229,10 +234,14 @@ static int blk_init(struct device *d, struct err *e)
 	ret = blk_trouble_init(blk, &cfg->disk, e);
 	if (ret < 0)
 		return ret;
-	return virtio_init(&blk->v, &blk->vops,
-			   blk_features(block_info(blk->block)) |
-				   (blk->vops.nqueues > 1 ? BIT64(VIRTIO_BLK_F_MQ) : 0),
-			   cfg->address, e);
+	ret = virtio_init(&blk->v, &blk->vops,
+			  blk_features(block_info(blk->block)) |
+				  (blk->vops.nqueues > 1 ? BIT64(VIRTIO_BLK_F_MQ) : 0),
+			  cfg->address, e);
+	/* in the cage it is another's, and stays where it is */
+	if (ret >= 0 && cfg->worker_cpus[0] && !d->board->caged)
+		ret = worker_place(blk->v.worker, cfg->worker_cpus, e);
+	return ret;
 }
 
 static void blk_fini(struct device *d)
@@ -248,10 +257,14 @@ static void blk_fini(struct device *d)
 	free(blk->pool);
 }
 
+static const char *const blk_workers[] = { [BLK_OWN] = "own", [BLK_SHARED] = "shared", NULL };
+
 static const struct field blk_fields[] = {
 	DISK_FIELDS(struct blk_cfg, disk),
 	FIELD_U32("queues", struct blk_cfg, queues),
 	FIELD_BOOL("pin_memory", struct blk_cfg, pin_memory),
+	FIELD_ENUM("worker", struct blk_cfg, worker, blk_workers),
+	FIELD_STR("worker_cpus", struct blk_cfg, worker_cpus),
 	FIELD_U32("poll_us", struct blk_cfg, poll_us),
 	FIELD_STR("serial", struct blk_cfg, serial),
 	FIELD_STR("address", struct blk_cfg, address),
