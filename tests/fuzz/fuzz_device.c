@@ -56,7 +56,7 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:08.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:02.0\",\"path\":{\"fd\":0},"
-	"\"readonly\":false}",
+	"\"readonly\":false,\"poll_us\":50}",
 	"{\"type\":\"virtio-console\",\"id\":\"hvc0\",\"address\":\"00:03.0\",\"backend\":"
 	"\"console\",\"ports\":[{\"name\":\"a\",\"backend\":\"pty\",\"path\":{\"fd\":3}},"
 	"{\"name\":\"b\",\"backend\":\"file\",\"path\":{\"fd\":0},\"limit\":4096}]}",
