@@ -127,6 +127,16 @@ static bool fake_act_drive_lie(struct fake *f, const struct rpc_msg *m)
 	return true;
 }
 
+/* Limits that none can have, and one that is left out */
+static bool fake_act_rate_lie(struct fake *f, const struct rpc_msg *m)
+{
+	struct json_object *o = json_add_int(json_new(), "bytes_per_second", -5);
+
+	json_add_str(o, "ops_per_second", "many");
+	fake_send(f, rpc_result(m->id, json_add(json_new(), "settings", o)));
+	return true;
+}
+
 static bool fake_act_string_result(struct fake *f, const struct rpc_msg *m)
 {
 	f->state = "running";
@@ -381,6 +391,7 @@ static const struct fake_act {
 	{ "deafen", "machine.start", fake_act_deafen },
 	{ "memory-lie", "machine.memory", fake_act_memory_lie },
 	{ "drive-lie", "device.medium", fake_act_drive_lie },
+	{ "rate-lie", "device.set", fake_act_rate_lie },
 	{ "drop-pause", "machine.pause", fake_act_drop_once },
 	{ "drop-paused", "machine.pause", fake_act_drop_paused },
 	{ "late-pause", "machine.pause", fake_act_late },

@@ -417,6 +417,16 @@ static void test_limits_are_changed(void **state)
 	assert_non_null(strstr(out.err, "it is so already"));
 }
 
+static void test_limits_of_a_liar(void **state)
+{
+	struct world *w = *state;
+	struct client *c = scene_begin(w->h, "rate-lie", SCENE_LONG);
+
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	client_expect_error(c, "vm.set_rate", RATE(", 'ops_per_second': 5"), ERR_VMM_PROTOCOL,
+			    "vmm has not said what the disk's limits are", "");
+}
+
 /* --- what the host cannot do ------------------------------------------------------------------------------ */
 
 /* A guest that reads all the time, 100 times in 2 s, and checks that each is done. */
@@ -497,6 +507,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_of_another_owner, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_grows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits_are_changed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limits_of_a_liar, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_stop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_are_reported, setup, teardown),
