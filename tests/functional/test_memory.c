@@ -74,6 +74,7 @@ static void expect_told(struct client *c, int64_t bytes)
 static void test_memory_goes_back(void **state)
 {
 	AUTO_JSON struct json_object *full = NULL, *small = NULL, *large = NULL, *answer = NULL;
+	AUTO_JSON struct json_object *told = NULL;
 	struct harness *h = *state;
 	int64_t before;
 	struct client *c;
@@ -96,6 +97,9 @@ static void test_memory_goes_back(void **state)
 	json_object_put(client_result(c, "vm.balloon", "{'vm': 'one', 'size': 134217728}"));
 	large = wait_actual(c, 128 * MIB);
 	expect_told(c, 128 * MIB);
+	told = client_result(c, "event.list",
+			     "{'types': ['vm.balloon', 'vm.disk_error', 'device.link']}");
+	assert_int_equal(json_object_array_length(json_get(told, "events")), 2);
 	assert_int_equal(json_get_int(large, "cpus", 0), 1);
 	assert_int_equal(json_get_int(large, "memory", 0), 128 * MIB);
 	assert_true(json_get_int(large, "cpu_us", 0) > 0);
