@@ -81,7 +81,7 @@ struct hostport_place {
 static int hostport_place(const char *path, bool confined, struct hostport_place *ret,
 			  struct err *e)
 {
-	const char *name;
+	const char *name = "";
 
 	*ret = (struct hostport_place){ .folder = -1, .un.sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(ret->un.sun_path))

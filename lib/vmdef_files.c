@@ -357,7 +357,7 @@ int vmdef_open_folder(const char *path, bool confined, const char **ret_name, st
 /* It may have to be made, which is done in its folder. */
 static int vmdef_open_made(const struct vmdef_file *file, int flags)
 {
-	const char *name;
+	const char *name = "";
 	AUTO_CLOSE int folder = vmdef_open_folder(file->path, file->confined, &name, NULL);
 
 	return folder < 0 ? -1 : openat(folder, name, flags, 0600);

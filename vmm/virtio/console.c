@@ -314,10 +314,10 @@ static int virtio_console_port_init(struct virtio_console *c, struct virtio_cons
 			    .rxq = CONSOLE_PORT_QUEUES + 2 * c->nports,
 			    .txq = CONSOLE_PORT_QUEUES + 2 * c->nports + 1,
 			    .kind = (enum port_kind)cfg->kind,
-			    .fd = TAKE_FD(cfg->fd),
-			    .hold = TAKE_FD(cfg->hold),
 			    .limit = cfg->limit,
 			    .changed = virtio_console_port_changed };
+	p->fd = TAKE_FD(cfg->fd);
+	p->hold = TAKE_FD(cfg->hold);
 	snprintf(p->name, sizeof(p->name), "%s", cfg->name);
 	port_init(p);
 	c->nports++;
