@@ -2,7 +2,7 @@
 /*
  * Ports of a virtio console (VIRTIO 1.2, section 5.3): tells on COM1 what each is called and who comes and leaves, writes
  * "NAME is here" to each, and sends back what comes. A line "flood" brings 1 MiB, of lines that are counted.
- * For tests/functional/test_ports.c.
+ * For tests/functional/test_ports.c. leave=1: ends when the host has it all.
  */
 #include "lib/virtio.h"
 
@@ -137,12 +137,21 @@ static void serve(struct port *p)
 	}
 }
 
+/* Each port has said that it is here. */
+static bool all_said(unsigned int n)
+{
+	for (unsigned int id = 1; id < n; id++)
+		if (!ports[id].tx.avail.idx || ports[id].tx.used.idx != ports[id].tx.avail.idx)
+			return false;
+	return true;
+}
+
 int guest_main(const struct start_info *si)
 {
+	bool leave = cmdline_number(si, "leave", 0);
 	unsigned int n;
 	struct virtio v;
 
-	(void)si;
 	virtio_init(&v, VIRTIO_CONSOLE, 0, MULTIPORT);
 	CHECK(v.features & MULTIPORT);
 	n = mmio_read32(v.config + 4);
@@ -156,7 +165,7 @@ int guest_main(const struct start_info *si)
 	virtio_start(&v);
 	listen();
 	control(~0u, DEVICE_READY);
-	for (;;) {
+	while (!leave || !all_said(n)) {
 		if (control_rx.used.idx != heard) {
 			unsigned int len = virtio_wait(&control_rx);
 
@@ -168,4 +177,5 @@ int guest_main(const struct start_info *si)
 		for (unsigned int id = 1; id < n; id++)
 			serve(&ports[id]);
 	}
+	return 0;
 }

@@ -25,7 +25,8 @@ static int port_open_pty(struct port_opener *o, struct hostport *p, struct err *
 		close(slave);
 		return ret;
 	}
-	log_info(o->log, "%s: port '%s' is %s", p->device, p->name, name);
+	/* shown at the level that there is without an option: nothing else tells */
+	log_warn(o->log, "%s: port '%s' is %s", p->device, p->name, name);
 	return hostport_give(p, "hold", slave, o->fds, e);
 }
 
