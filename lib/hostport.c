@@ -109,14 +109,17 @@ static void hostport_place_fini(struct hostport_place *p)
  * Is it a socket that no process has any more? Asked with the wrong type, so that nobody who listens there is
  * called: the kernel looks for whose it is first.
  */
-static bool hostport_is_dead(const struct hostport_place *p)
+static int hostport_is_dead(const struct hostport_place *p)
 {
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct stat st;
 
-	return fd >= 0 && !lstat(p->un.sun_path, &st) && S_ISSOCK(st.st_mode) &&
-	       connect(fd, (const struct sockaddr *)&p->un, sizeof(p->un)) < 0 &&
-	       errno == ECONNREFUSED;
+	if (fd < 0 || lstat(p->un.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return 0;
+	if (connect(fd, (const struct sockaddr *)&p->un, sizeof(p->un)) < 0 &&
+	    errno == ECONNREFUSED)
+		return 1;
+	return -EBUSY;
 }
 
 static int hostport_bind(int fd, const struct hostport_place *p)
@@ -125,7 +128,7 @@ static int hostport_bind(int fd, const struct hostport_place *p)
 	int ret = bind(fd, at, sizeof(p->un));
 
 	if (ret < 0 && errno == EADDRINUSE) {
-		if (hostport_is_dead(p) && !unlink(p->un.sun_path))
+		if (hostport_is_dead(p) > 0 && !unlink(p->un.sun_path))
 			ret = bind(fd, at, sizeof(p->un));
 		else
 			errno = EADDRINUSE;
@@ -172,7 +175,9 @@ int hostport_remove(const char *path, bool confined)
 	int ret = hostport_place(path, confined, &place, NULL);
 
 	if (ret >= 0)
-		ret = hostport_is_dead(&place) && !unlink(place.un.sun_path);
+		ret = hostport_is_dead(&place);
+	if (ret > 0)
+		ret = !unlink(place.un.sun_path);
 	hostport_place_fini(&place);
 	return ret;
 }

@@ -28,7 +28,10 @@ int hostport_each(struct json_object *config,
  * and nobody has any more gives way. confined: as in lib/vmdef.h. -ERR_FILE
  */
 int hostport_socket(const char *path, bool confined, struct err *e);
-/* Remove one that nobody has any more; anything else that is there is left alone. 1 when it was there. */
+/*
+ * Remove one that nobody has any more: 1. -EBUSY: somebody has it. 0: it is not there; anything else that is there is left
+ * alone.
+ */
 int hostport_remove(const char *path, bool confined);
 
 /* A terminal that passes everything as it is; its master. *ret_slave: the other end; ret_name: "/dev/pts/4". -ERR_FILE */

@@ -23,10 +23,19 @@ static int gather_port_mkdir(const char *path, struct err *e)
 	return 0;
 }
 
+/* 1: what is made belongs to the VM's owner, until ident_leave; 0: that is vmd's user. No CAP_CHOWN is needed. */
+static int gather_port_as_owner(const struct gather *g, struct ident *old, struct err *e)
+{
+	int ret = g->owner == geteuid() ? 0 : ident_make(g->owner, old, e);
+
+	return ret < 0 ? ret : g->owner != geteuid();
+}
+
 /* The folder of ours beside the VM's run directory: only vmd writes to it, so that a path in it is what it seems. */
 static int gather_port_own(struct gather *g, const char *path, struct err *e)
 {
 	const char *slash = strrchr(path, '/');
+	struct ident old;
 	char folder[128];
 	int fd, ret;
 
@@ -38,12 +47,12 @@ static int gather_port_own(struct gather *g, const char *path, struct err *e)
 		ret = gather_port_mkdir(folder, e);
 	if (ret < 0)
 		return ret;
+	ret = gather_port_as_owner(g, &old, e);
+	if (ret < 0)
+		return ret;
 	fd = hostport_socket(path, false, e);
-	if (fd >= 0 && g->owner != geteuid() && lchown(path, g->owner, (gid_t)-1) < 0) {
-		err_errno(e, "cannot give '%s' to uid %u", path, (unsigned int)g->owner);
-		close(fd);
-		return -ERR_FILE;
-	}
+	if (ret)
+		ident_leave(&old);
 	return fd;
 }
 
@@ -65,13 +74,13 @@ static int gather_port_elsewhere(const struct gather *g, const char *path, struc
 static int gather_port_socket(struct gather *g, struct hostport *p, struct err *e)
 {
 	const char *slash = strrchr(g->dir, '/');
-	char ours[sizeof(g->dir) + 16];
+	char ours[sizeof(g->dir) + 80];
 	int fd;
 
-	snprintf(ours, sizeof(ours), "%.*s/" PORTS_FOLDER "%s/", (int)(slash - g->dir), g->dir,
-		 slash);
+	snprintf(ours, sizeof(ours), "%.*s/" PORTS_FOLDER "%s/%s", (int)(slash - g->dir), g->dir,
+		 slash, p->name);
 	uv_mutex_lock(g->ports_lock);
-	if (!strncmp(p->path, ours, strlen(ours)))
+	if (!strcmp(p->path, ours)) /* and no other way there: one by `..` is the user's */
 		fd = gather_port_own(g, p->path, e);
 	else
 		fd = gather_port_elsewhere(g, p->path, e);
@@ -81,14 +90,19 @@ static int gather_port_socket(struct gather *g, struct hostport *p, struct err *
 
 static int gather_port_pty(struct gather *g, struct hostport *p, struct err *e)
 {
+	int ret, master, slave;
 	char name[HOSTPORT_PTY_MAX];
-	int slave, master = hostport_pty(&slave, name, e), ret;
+	struct ident old;
 
+	ret = gather_port_as_owner(g, &old, e);
+	if (ret < 0)
+		return ret;
+	master = hostport_pty(&slave, name, e);
+	if (ret)
+		ident_leave(&old);
 	if (master < 0)
 		return master;
 	ret = hostport_give(p, "path", master, &g->fds, e);
-	if (ret >= 0 && g->owner != geteuid() && fchown(slave, g->owner, (gid_t)-1) < 0)
-		ret = err_errno(e, "cannot give '%s' to uid %u", name, (unsigned int)g->owner);
 	if (ret < 0) {
 		close(slave);
 		return ret;

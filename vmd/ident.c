@@ -131,3 +131,16 @@ int ident_enter(uid_t uid, struct ident *ret_old, struct err *e)
 	err_hint(e, "vmd needs CAP_SETUID and CAP_SETGID for VMs of other users");
 	return ret;
 }
+
+int ident_make(uid_t uid, struct ident *ret_old, struct err *e)
+{
+	int ret = ident_enter(uid, ret_old, e);
+
+	if (ret < 0)
+		return ret;
+	ret = ident_caps(SYS_capset, ret_old->caps);
+	if (ret >= 0)
+		return 0;
+	ident_leave(ret_old);
+	return err_ret(e, ret, "cannot make anything for user %u", (unsigned int)uid);
+}

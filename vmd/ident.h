@@ -23,6 +23,8 @@ struct ident {
 
 /* -EPERM when vmd itself has not got the right to do this. On failure nothing has changed. */
 int ident_enter(uid_t uid, struct ident *ret_old, struct err *e);
+/* The same, but vmd's own capabilities stay: what is made then belongs to that user, wherever it is. */
+int ident_make(uid_t uid, struct ident *ret_old, struct err *e);
 /* Back; aborts when that fails, since the thread would go on with the rights of somebody else. */
 void ident_leave(struct ident *old);
 

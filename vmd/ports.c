@@ -2,10 +2,12 @@
 /* See ports.h. One worker at a time removes sockets; on the loop's thread, but for ports_work. */
 #include "vmd/ports.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
@@ -14,12 +16,16 @@
 #include "vmd/daemon.h"
 #include "vmd/ident.h"
 
+#define PORTS_TRIES 100 /* to remove what somebody has, before it is left to them */
+#define PORTS_PAUSE_MS 20
+
 /* A row whose socket is to be removed. */
 struct ports_gone {
 	int64_t id;
 	char *path; /* owned; NULL: nothing is to be removed */
 	uid_t owner;
 	bool confined, done;
+	bool ours; /* it is where sockets without a path of their own are */
 };
 
 struct ports {
@@ -77,24 +83,49 @@ uv_mutex_t *ports_lock(struct daemon *d)
 
 /* --- sockets that nobody has any more --------------------------------------------------------------------- */
 
-/* As who has made it. A folder of ours goes with the last socket in it. */
-static int ports_remove(const struct ports *p, const struct ports_gone *g, struct err *e)
+/* A folder of ours goes with the last socket in it. */
+static int ports_remove_ours(const struct ports_gone *g)
 {
-	const char *run = p->d->options->run_dir;
 	char *slash = strrchr(g->path, '/');
+	int ret = hostport_remove(g->path, false);
+
+	*slash = '\0';
+	rmdir(g->path);
+	*slash = '/';
+	return ret;
+}
+
+/* What is elsewhere, with the rights that it was made with. */
+static int ports_remove(const struct ports_gone *g, struct err *e)
+{
 	struct ident old;
 
+	int ret;
+
+	if (g->ours)
+		return ports_remove_ours(g);
 	if (g->confined && ident_enter(g->owner, &old, e) < 0)
 		return -EPERM;
-	hostport_remove(g->path, g->confined);
+	ret = hostport_remove(g->path, g->confined);
 	if (g->confined)
 		ident_leave(&old);
-	if (slash && !strncmp(g->path, run, strlen(run))) {
-		*slash = '\0';
-		rmdir(g->path);
-		*slash = '/';
+	return ret;
+}
+
+/* A child that a vmd before this one had made, and not yet written down, may just be ending: its end is not to be seen. */
+static bool ports_remove_one(struct ports *p, const struct ports_gone *g)
+{
+	const struct timespec pause = { .tv_nsec = PORTS_PAUSE_MS * 1000000L };
+	int ret = -EBUSY;
+
+	for (unsigned int i = 0; ret == -EBUSY && i < PORTS_TRIES; i++) {
+		if (i)
+			nanosleep(&pause, NULL);
+		uv_mutex_lock(&p->lock);
+		ret = ports_remove(g, &p->err);
+		uv_mutex_unlock(&p->lock);
 	}
-	return 0;
+	return ret != -EPERM;
 }
 
 static void ports_work(uv_work_t *work)
@@ -104,9 +135,7 @@ static void ports_work(uv_work_t *work)
 	for (size_t i = 0; i < p->n; i++) {
 		struct ports_gone *g = &p->gone[i];
 
-		uv_mutex_lock(&p->lock);
-		g->done = !g->path || ports_remove(p, g, &p->err) >= 0;
-		uv_mutex_unlock(&p->lock);
+		g->done = !g->path || ports_remove_one(p, g);
 	}
 }
 
@@ -129,10 +158,18 @@ static void ports_worked(uv_work_t *work, int status)
 	ports_begin(p);
 }
 
+/* The one place where a VM's socket of that name is; no other way there counts, as one by `..`. */
+static int ports_place(const struct daemon *d, const char *vm, const char *name, char *ret,
+		       size_t size)
+{
+	return snprintf(ret, size, "%s/" PORTS_FOLDER "/%s/%s", d->options->run_dir, vm, name);
+}
+
 static int ports_add_gone(void *arg, const struct state_port *row)
 {
 	struct ports *p = arg;
 	struct ports_gone *more = realloc(p->gone, (p->n + 1) * sizeof(*more));
+	char ours[512];
 
 	if (!more)
 		return -ENOMEM;
@@ -140,6 +177,8 @@ static int ports_add_gone(void *arg, const struct state_port *row)
 	more[p->n] = (struct ports_gone){ .id = row->id,
 					  .owner = row->owner,
 					  .confined = row->confined };
+	ports_place(p->d, row->vm, row->name, ours, sizeof(ours));
+	more[p->n].ours = !strcmp(row->path, ours);
 	if (!strcmp(row->backend, "socket") && !(more[p->n].path = strdup(row->path)))
 		return -ENOMEM;
 	p->n++;
@@ -202,8 +241,8 @@ static int ports_name(void *arg, struct hostport *port, struct err *e)
 	r->elsewhere = r->elsewhere || port->path;
 	if (port->path || strcmp(port->backend, "socket") != 0)
 		return 0;
-	if (snprintf(path, sizeof(path), "%s/" PORTS_FOLDER "/%s/%s", r->d->options->run_dir,
-		     r->vm->id, port->name) >= (int)sizeof(un.sun_path)) {
+	if (ports_place(r->d, r->vm->id, port->name, path, sizeof(path)) >=
+	    (int)sizeof(un.sun_path)) {
 		err_set(e, ERR_INVALID, "socket '%s': more than %zu bytes", path,
 			sizeof(un.sun_path) - 1);
 		return err_hint(e, "give the port a path, or a shorter name");

@@ -129,7 +129,7 @@ static void expect_gone(struct client *c, const char *path)
 	struct stat st;
 
 	for (unsigned int i = 0; !lstat(path, &st); i++) {
-		assert_true(i < 10000);
+		assert_true(i < 100000);
 		json_object_put(client_result(c, "vm.list", NULL));
 	}
 	assert_int_equal(errno, ENOENT);
@@ -138,9 +138,21 @@ static void expect_gone(struct client *c, const char *path)
 static void expect_no_rows(struct harness *h, struct client *c)
 {
 	for (unsigned int i = 0; rows_count(h, "port"); i++) {
-		assert_true(i < 10000);
+		assert_true(i < 100000);
 		json_object_put(client_result(c, "vm.list", NULL));
 	}
+}
+
+/* Of a program that has ended */
+static void dead_socket(const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(strlen(path) < sizeof(un.sun_path));
+	memcpy(un.sun_path, path, strlen(path));
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	close(fd);
 }
 
 static void check_sockets(struct client *c)
@@ -342,7 +354,7 @@ static void test_taken(void **state)
 static void test_operator(void **state)
 {
 	struct harness *h = *state;
-	char folder[200], path[256], params[1024];
+	char folder[256], path[300], params[1024];
 	struct client *c;
 	struct stat st;
 
@@ -372,9 +384,49 @@ static void test_operator(void **state)
 		assert_int_equal(st.st_uid, 1001);
 		assert_int_equal(st.st_mode & 0777, 0600);
 	}
+	where(c, 0, "auto", "socket", folder, sizeof(folder));
 	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
 	expect_gone(c, path);
+	expect_gone(c, folder);
 	expect_no_rows(h, c);
+}
+
+/* By way of vmd's own folder an operator comes no further than without. */
+static void test_operator_astray(void **state)
+{
+	struct harness *h = *state;
+	AUTO_JSON struct json_object *vm = NULL;
+	char id[64], path[300], dead[320], folder[300], params[1500];
+	struct client *c;
+	struct stat st;
+
+	if (geteuid())
+		SKIP_BECAUSE("not root");
+	scene_serve_roles(h);
+	c = harness_client_as(h, 1001, SCENE_OPERATORS);
+	snprintf(path, sizeof(path), "%s", harness_file(h, "kernel", "a kernel"));
+	assert_int_equal(chmod(path, 0644), 0);
+	scene_define(c, "one", path);
+	vm = client_result(c, "vm.get", "{'vm': 'one'}");
+	snprintf(id, sizeof(id), "%s", json_get_str(vm, "id", ""));
+	/* a socket that nobody has, in a folder of somebody else; and the folders on the way are there */
+	snprintf(folder, sizeof(folder), "%s/private", h->dir);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	snprintf(dead, sizeof(dead), "%s/dead", folder);
+	dead_socket(dead);
+	snprintf(folder, sizeof(folder), "%s/ports", h->run_dir);
+	assert_int_equal(mkdir(folder, 0711), 0);
+	snprintf(folder, sizeof(folder), "%s/ports/%s", h->run_dir, id);
+	assert_int_equal(mkdir(folder, 0711), 0);
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'one', 'profile': 'micro', 'boot': {'kernel': '%s'},"
+		 " 'devices': [{'type': 'virtio-console', 'ports': [{'name': 'a', 'path':"
+		 " '%s/ports/%s/../../../private/dead'}]}]}}",
+		 path, h->run_dir, id);
+	json_object_put(client_result(c, "vm.apply", params));
+	expect_start_fails(c, "one", "Permission denied");
+	expect_no_rows(h, c);
+	assert_int_equal(lstat(dead, &st), 0);
 }
 
 /* --- vmd ends at each step of a start ---------------------------------------------------------------------- */
@@ -441,8 +493,8 @@ static void test_each_step(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_life),  T(test_slow_reader), T(test_without_vmd),
-		T(test_taken), T(test_operator),    T(test_each_step),
+		T(test_life),	  T(test_slow_reader),	   T(test_without_vmd), T(test_taken),
+		T(test_operator), T(test_operator_astray), T(test_each_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
