@@ -18,7 +18,11 @@ lab_die() {
 	exit 1
 }
 
-# The release of an unpacked kernel: lab_release generic|cloud
-lab_release() {
-	cat "$cache/linux-$1/release"
+# The folder of an unpacked kernel: lab_kernel generic|cloud|host. The lab host's is Debian's generic one, or the
+# one that LAB_KERNEL names.
+lab_kernel() {
+	case $1 in
+	host) realpath -m "${LAB_KERNEL:-$cache/linux-generic}" ;;
+	*) echo "$cache/linux-$1" ;;
+	esac
 }
