@@ -281,7 +281,8 @@ static int fake_vfio_device_ioctl(struct fake_vfio *fv, int fd, unsigned long re
 		fv->bound_to = bind->iommufd;
 		return 0;
 	case IOMMUFD_ABI_DEVICE_ATTACH:
-		return fv->bound_to >= 0 ? 0 : -EINVAL;
+		fv->attached = fv->bound_to >= 0;
+		return fv->attached ? 0 : -EINVAL;
 	case VFIO_DEVICE_GET_INFO:
 		info->flags = fv->device_flags;
 		info->num_regions = VFIO_PCI_NUM_REGIONS;
@@ -350,6 +351,7 @@ static int fake_vfio_space_ioctl(struct fake_vfio *fv, unsigned long request, vo
 		return 0;
 	case IOMMUFD_ABI_IOAS_MAP:
 		assert_int_equal(ioas_map->ioas_id, 7);
+		assert_true(fv->attached); /* else the kernel pins nothing yet */
 		return fake_vfio_map(fv, ioas_map->iova, ioas_map->length, ioas_map->user_va);
 	default:
 		return -ENOTTY;

@@ -62,7 +62,8 @@ struct fake_vfio {
 	unsigned int nhot, hot_resets;
 	bool hot_owned; /* cdev: all of it is of one iommufd */
 	bool in_container, has_iommu;
-	int bound_to; /* the iommufd; -1 */
+	int bound_to;  /* the iommufd; -1 */
+	bool attached; /* to its address space */
 
 	unsigned int irq_count[VFIO_PCI_NUM_IRQS]; /* what the function has */
 	unsigned int enabled[VFIO_PCI_NUM_IRQS];

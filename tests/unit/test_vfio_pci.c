@@ -16,6 +16,7 @@
 #include "tests/unit/fake_vfio.h"
 #include "tests/unit/guest_virtio.h"
 #include "vmm/devices.h"
+#include "vmm/vfio/iommufd_abi.h"
 
 #define SLOT 5
 #define ADDRESS "00:05.0"
@@ -249,6 +250,51 @@ static void a_device_of_its_own_comes_by_iommufd(void **state)
 	assert_int_equal(f->fv.maps[0].size, MEM_SIZE);
 	assert_int_equal(f->fb.vfio_files, 1);
 	assert_int_equal(get(f, PCI_VENDOR_ID, 4), 0x10ca8086);
+}
+
+static void every_step_of_iommufd_that_fails_is_undone(void **state)
+{
+	static const unsigned long steps[] = { IOMMUFD_ABI_IOAS_ALLOC, IOMMUFD_ABI_DEVICE_BIND,
+					       IOMMUFD_ABI_DEVICE_ATTACH, IOMMUFD_ABI_IOAS_MAP };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		struct err e = { 0 };
+
+		fake_vfio_fini(&f->fv);
+		fake_vfio_init(&f->fv);
+		f->fv.cdev = true;
+		f->fv.fail_request = steps[i];
+		f->fv.fail_errno = ENOMEM;
+		assert_int_equal(fails(f, &e),
+				 steps[i] == IOMMUFD_ABI_IOAS_MAP ? -ERR_VFIO_PINNING : -ERR_VFIO);
+		assert_int_equal(f->fb.vfio_files, 0);
+	}
+}
+
+/* As the kernel says it: EPERM where the host has a part of the group, EINVAL where somebody has the device open. */
+static void what_iommufd_does_not_bind_is_explained(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = { 0 };
+
+	f->fv.cdev = true;
+	f->fv.fail_request = IOMMUFD_ABI_DEVICE_BIND;
+	f->fv.fail_errno = EPERM;
+	assert_int_equal(fails(f, &e), -ERR_VFIO_GROUP);
+	assert_string_equal(e.msg,
+			    "the IOMMU group of 0000:3b:00.0: a driver of the host still has a "
+			    "device of it, or another process has the group");
+	assert_non_null(strstr(e.hint, "/0000:3b:00.0/iommu_group/devices to vfio-pci"));
+	fake_vfio_fini(&f->fv);
+	fake_vfio_init(&f->fv);
+	f->fv.cdev = true;
+	f->fv.fail_request = IOMMUFD_ABI_DEVICE_BIND;
+	f->fv.fail_errno = EINVAL;
+	assert_int_equal(fails(f, &e), -ERR_VFIO);
+	assert_string_equal(e.msg, "cannot bind 0000:3b:00.0 to the VM's IOMMU descriptor: Invalid "
+				   "argument");
+	assert_string_equal(e.hint, "another process has it open: fuser -v /dev/vfio/devices/*");
 }
 
 static void the_two_ways_do_not_mix(void **state)
@@ -1252,6 +1298,8 @@ int main(void)
 		TEST(a_group_that_the_host_uses_is_named),
 		TEST(every_step_that_fails_is_undone),
 		TEST(a_device_of_its_own_comes_by_iommufd),
+		TEST(every_step_of_iommufd_that_fails_is_undone),
+		TEST(what_iommufd_does_not_bind_is_explained),
 		TEST(the_two_ways_do_not_mix),
 		TEST(functions_of_one_group_share_it),
 		TEST(a_group_that_is_there_needs_no_descriptor),

@@ -297,7 +297,7 @@ static void vfio_group_leave(struct board *b, struct vfio_dma *v, uint32_t numbe
 
 /* --- iommufd --------------------------------------------------------------------------------------------- */
 
-static int vfio_ioas_make(struct board *b, struct vfio_dma *v, struct err *e)
+static int vfio_ioas_make(struct vfio_dma *v, struct err *e)
 {
 	struct iommufd_abi_ioas_alloc alloc = { .size = sizeof(alloc) };
 	int r = vfio_dma_ioctl(v, v->fd, IOMMUFD_ABI_IOAS_ALLOC, &alloc);
@@ -305,9 +305,26 @@ static int vfio_ioas_make(struct board *b, struct vfio_dma *v, struct err *e)
 	if (r < 0)
 		return err_set(e, ERR_VFIO, "/dev/iommu gives no address space: %s", strerror(-r));
 	v->ioas = alloc.out_ioas_id;
-	r = vfio_dma_pin(b, v, e);
-	v->ready = r >= 0;
-	return r;
+	return 0;
+}
+
+static int vfio_bind_refused(const struct vfio_door *d, int ret, struct err *e)
+{
+	if (ret == -EPERM || ret == -EBUSY) {
+		err_set(e, ERR_VFIO_GROUP,
+			"the IOMMU group of %s: a driver of the host still has a device of it, or "
+			"another process has the group",
+			d->host);
+		return err_hint(e,
+				"bind every device of /sys/bus/pci/devices/%s/iommu_group/devices "
+				"to vfio-pci, or leave it without a driver",
+				d->host);
+	}
+	err_set(e, ERR_VFIO, "cannot bind %s to the VM's IOMMU descriptor: %s", d->host,
+		strerror(-ret));
+	if (ret == -EINVAL)
+		err_hint(e, "another process has it open: fuser -v /dev/vfio/devices/*");
+	return -ERR_VFIO;
 }
 
 static int vfio_device_bind(const struct vfio_dma *v, const struct vfio_door *d, struct err *e)
@@ -317,8 +334,7 @@ static int vfio_device_bind(const struct vfio_dma *v, const struct vfio_door *d,
 	int r = vfio_dma_ioctl(v, d->device_fd, IOMMUFD_ABI_DEVICE_BIND, &bind);
 
 	if (r < 0)
-		return err_set(e, ERR_VFIO, "cannot bind %s to the VM's IOMMU descriptor: %s",
-			       d->host, strerror(-r));
+		return vfio_bind_refused(d, r, e);
 	r = vfio_dma_ioctl(v, d->device_fd, IOMMUFD_ABI_DEVICE_ATTACH, &attach);
 	if (r < 0)
 		return err_set(e, ERR_VFIO, "cannot attach %s to the VM's address space: %s",
@@ -326,9 +342,13 @@ static int vfio_device_bind(const struct vfio_dma *v, const struct vfio_door *d,
 	return 0;
 }
 
+/*
+ * What is mapped before there is a device is pinned with the first one, all at once: without progress, and with nobody to
+ * tell that it is the limit on locked memory. So memory comes second.
+ */
 static int vfio_device_join(struct board *b, struct vfio_dma *v, struct vfio_door *d, struct err *e)
 {
-	int r = v->ready ? 0 : vfio_ioas_make(b, v, e);
+	int r = v->ready ? 0 : vfio_ioas_make(v, e);
 
 	if (r < 0)
 		return r;
@@ -337,6 +357,9 @@ static int vfio_device_join(struct board *b, struct vfio_dma *v, struct vfio_doo
 	if (r < 0)
 		return r;
 	r = vfio_device_bind(v, d, e);
+	if (r >= 0 && !v->ready)
+		r = vfio_dma_pin(b, v, e);
+	v->ready = v->ready || r >= 0;
 	if (r < 0) {
 		b->ops->vfio_file(b->arg, d->device_fd, false, NULL);
 		return r;
