@@ -10,6 +10,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/iommufd.h"
 #include "vmd/gather.h"
 
 #define GATHER_BARS 7			 /* with the expansion ROM: lines of sysfs' resource */
@@ -62,6 +63,8 @@ static int gather_cdev(struct gather *g, struct json_object *device, const char 
 		ret = gather_open(g, "dev/iommu", &iommu, e);
 	if (ret < 0)
 		return ret;
+	/* as vmd may, whoever it is: else the sum of a user's VMs is held against the limit of each */
+	(void)iommufd_count_by_process(g->fds.fds[iommu]);
 	json_add(device, "device_fd", gather_fd(index));
 	json_add(device, "iommu_fd", gather_fd(iommu));
 	return 1;

@@ -101,7 +101,8 @@ static int vfio_dma_refused(const struct board *b, uint64_t gpa, int ret, struct
 		getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= g->size) {
 		err_set(e, ERR_VFIO_PINNING,
-			"cannot pin the guest's %s of memory: the host has not enough free", size);
+			"cannot pin the guest's %s of memory: the host has not enough free%s", size,
+			b->vfio->iommufd ? ", or the VMs of its user lock more than one may" : "");
 		return err_hint(e, "give the VM less memory, or free some: free -m");
 	}
 	json_size_format(limit.rlim_cur, allowed, sizeof(allowed));

@@ -13,6 +13,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/iommufd.h"
 #include "lib/pci_addr.h"
 
 #define VFIO_SYSFS "/sys/bus/pci/devices/"
@@ -161,7 +162,10 @@ static int vfio_open_by_device(struct json_object *d, const char *node, struct f
 	if (r < 0)
 		return r;
 	fd = vfio_open_node("/dev/iommu", e);
-	return fd < 0 ? fd : vfio_give(d, fds, "iommu_fd", fd, e);
+	if (fd < 0)
+		return fd;
+	(void)iommufd_count_by_process(fd); /* where the user may */
+	return vfio_give(d, fds, "iommu_fd", fd, e);
 }
 
 static int vfio_open_one(struct json_object *devices, size_t at, const char *pci, struct fdset *fds,
