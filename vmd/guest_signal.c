@@ -231,7 +231,7 @@ static void guest_signal_request(struct guest *g, const struct state_lease *l,
 {
 	const char *policy = json_get_str(plan->config, "on_device_request", "detach");
 	enum guest_plug_state state = guest_plug_state(g, l->device);
-	bool asks = strcmp(policy, "report") != 0;
+	bool asks = strcmp(policy, "report") != 0, stops = !strcmp(policy, "stop");
 
 	/* what cannot go alone stays, or the VM ends, as with a guest that has no hot-plug */
 	if (asks && state == GUEST_PLUG_NONE && !l->requested_ms &&
@@ -240,7 +240,7 @@ static void guest_signal_request(struct guest *g, const struct state_lease *l,
 	guest_signal_report(g, l);
 	if (!asks || state == GUEST_PLUG_BUSY)
 		return; /* it is coming, or has time to go */
-	if (!strcmp(policy, "stop"))
+	if (stops)
 		guest_signal_stop(g, l->device);
 	else if (state == GUEST_PLUG_KEPT)
 		guest_plug_again(g, l->device); /* it may have been booting */
