@@ -77,7 +77,7 @@ struct board_ops {
 			 struct err *e);
 	/*
 	 * Split irqchip: tell KVM which message each IOAPIC pin sends, so that it reports the EOI of level
-	 * ones; masked pins have addr 0. No-op with the in-kernel IOAPIC.
+	 * ones; masked pins that wait for none have addr 0. No-op with the in-kernel IOAPIC.
 	 */
 	void (*ioapic_route)(void *arg, unsigned int pin, const struct msi_msg *msg, bool level);
 	/* From any thread; acted on by the control loop. msg is copied, may be NULL. */

@@ -224,6 +224,28 @@ static void routes(void **state)
 	assert_int_equal(get(f, 0x22), MASKED);
 }
 
+/* A handler masks its pin before it ends the interrupt; KVM reports that end only if it still knows the entry. */
+static void masked_in_service(void **state)
+{
+	struct fixture *f = *state;
+
+	put_rte(f, 9, 0x41 | LEVEL, 1);
+	ioapic_set_pin(f->io, 9, true);
+	assert_int_equal(f->fb.nmsis, 1);
+	put(f, 0x22, 0x41 | LEVEL | MASKED);
+	assert_int_equal(f->fb.routes[9].msg.addr, 0xfee01000);
+	assert_int_equal(f->fb.routes[9].msg.data, 0xc041);
+	ioapic_eoi(f->io, 0x41);
+	assert_int_equal(get(f, 0x22) & REMOTE_IRR, 0);
+	assert_int_equal(f->fb.nmsis, 1);
+	put(f, 0x22, 0x41 | LEVEL);
+	assert_int_equal(f->fb.nmsis, 2);
+	ioapic_set_pin(f->io, 9, false);
+	ioapic_eoi(f->io, 0x41);
+	put(f, 0x22, 0x41 | LEVEL | MASKED);
+	assert_int_equal(f->fb.routes[9].msg.addr, 0);
+}
+
 static void nonsense(void **state)
 {
 	struct fixture *f = *state;
@@ -253,6 +275,7 @@ int main(void)
 		T(eoi_by_guest),
 		T(shared_vector),
 		T(routes),
+		T(masked_in_service),
 		T(nonsense),
 	};
 #undef T

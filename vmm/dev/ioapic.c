@@ -115,13 +115,14 @@ void ioapic_eoi(struct ioapic *io, uint8_t vector)
 	}
 }
 
+/* One that is in service stays known while it is masked: without its EOI it would be so for ever. */
 static void ioapic_announce(struct ioapic *io, unsigned int pin)
 {
 	struct board *b = io->dev.board;
 	uint64_t rte = io->rte[pin];
 	struct msi_msg msg = { 0 };
 
-	if (!(rte & RTE_MASKED))
+	if (!(rte & RTE_MASKED) || rte & RTE_REMOTE_IRR)
 		msg = ioapic_msg(rte);
 	b->ops->ioapic_route(b->arg, pin, &msg, rte & RTE_LEVEL);
 }
