@@ -149,9 +149,9 @@ static long chaos_number(const char *name, long otherwise)
 /* Whatever is asked may be refused, for it is asked at random; but each answer has to come. */
 static bool chaos_ask_random(struct chaos *w, struct crash *crash, uint64_t *seed)
 {
-	static const char *const methods[] = { "vm.apply", "vm.start",	 "vm.stop",
-					       "vm.kill",  "vm.restart", "vm.delete",
-					       "vm.list",  "vm.pause",	 "vm.resume" };
+	static const char *const methods[] = { "vm.apply",   "vm.start",  "vm.stop", "vm.kill",
+					       "vm.restart", "vm.delete", "vm.list", "vm.pause",
+					       "vm.resume",  "vm.wakeup" };
 	const char *method = methods[chaos_random(seed) % ARRAY_SIZE(methods)], *params;
 	int status;
 
