@@ -43,7 +43,7 @@ int guestclock_stop(struct guestclock *c, int vm_fd, const struct vcpus *v, stru
 
 static int guestclock_turn_back(const struct vcpus *v, uint64_t ticks, struct err *e)
 {
-	uint64_t offset;
+	uint64_t offset = 0;
 	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL,
 					.attr = KVM_VCPU_TSC_OFFSET,
 					.addr = (uintptr_t)&offset };
@@ -63,7 +63,7 @@ static int guestclock_turn_back(const struct vcpus *v, uint64_t ticks, struct er
 int guestclock_go(struct guestclock *c, int vm_fd, const struct vcpus *v, struct err *e)
 {
 	struct kvm_clock_data then = { .clock = c->ns };
-	uint64_t tsc;
+	uint64_t tsc = 0;
 	int r;
 
 	if (!c->stopped)
