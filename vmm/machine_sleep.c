@@ -60,6 +60,16 @@ static bool machine_sleeps_too_often(struct machine *m)
 	return true;
 }
 
+static bool machine_asleep(struct machine *m)
+{
+	bool asleep;
+
+	pthread_mutex_lock(&m->lock);
+	asleep = acpi_pm_asleep(machine_device_of(m, &acpi_pm_class));
+	pthread_mutex_unlock(&m->lock);
+	return asleep;
+}
+
 void machine_suspend(struct machine *m)
 {
 	struct err err;
@@ -77,7 +87,7 @@ void machine_suspend(struct machine *m)
 	m->state = MACHINE_SUSPENDED;
 	m->ops->event(m->arg, "suspended", NULL);
 	/* it was woken before it slept */
-	if (!acpi_pm_asleep(machine_device_of(m, &acpi_pm_class)))
+	if (!machine_asleep(m))
 		machine_wake(m);
 }
 

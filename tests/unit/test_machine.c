@@ -499,6 +499,17 @@ static void fixture_until_suspended(struct fixture *f)
 	       sizeof(guest_awake));
 }
 
+/* It has written to PM1_CNT; the loop need not have seen it. */
+static bool fixture_asleep(struct fixture *f)
+{
+	bool asleep;
+
+	pthread_mutex_lock(&f->machine->lock);
+	asleep = acpi_pm_asleep(f->machine->board.acpi_pm);
+	pthread_mutex_unlock(&f->machine->lock);
+	return asleep;
+}
+
 static void a_sleeper_wakes_at_its_vector(void **state)
 {
 	struct fixture f;
@@ -558,7 +569,7 @@ static void a_pause_comes_before_sleep(void **state)
 
 	(void)state;
 	fixture_start(&f, (&(struct options){ .vcpus = 2 }), guest_sleep);
-	while (!fixture_counter(&f) || !acpi_pm_asleep(f.machine->board.acpi_pm))
+	while (!fixture_asleep(&f))
 		;
 	assert_int_equal(machine_pause(f.machine, NULL), 0);
 	assert_int_equal(uv_run(&f.loop, UV_RUN_NOWAIT) != 0, 1);
