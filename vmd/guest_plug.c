@@ -242,13 +242,18 @@ void plug_look_later(struct guest_plug *p)
 	uv_timer_start(&p->retry, plug_retry_cb, PLUG_RETRY_MS, 0);
 }
 
+/* What vmm lists may be anything. */
 static bool plug_lists(struct json_object *list, const char *id)
 {
 	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(json_object_get_string(json_object_array_get_idx(list, i)), id))
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		if (json_object_is_type(o, json_type_string) &&
+		    !strcmp(json_object_get_string(o), id))
 			return true;
+	}
 	return false;
 }
 

@@ -137,6 +137,30 @@ static bool fake_act_rate_lie(struct fake *f, const struct rpc_msg *m)
 	return true;
 }
 
+static bool fake_act_refuse_disk(struct fake *f, const struct rpc_msg *m)
+{
+	struct err e;
+
+	err_set(&e, ERR_FAILED, "no disk today");
+	fake_send(f, rpc_error(m->id, &e, NULL));
+	return true;
+}
+
+/* Devices and disks that are none */
+static bool fake_act_disk_lie(struct fake *f, const struct rpc_msg *m)
+{
+	struct json_object *status = NULL;
+	struct err e;
+	static const char text[] =
+		"{\"state\":\"running\",\"name\":\"one\",\"devices\":[null,5,{\"disks\":"
+		"[null,5,{}]},{\"id\":5,\"disks\":\"scsi0.0\"}]}";
+
+	if (json_parse(text, strlen(text), &status, &e) < 0)
+		_exit(12);
+	fake_send(f, rpc_result(m->id, status));
+	return true;
+}
+
 static bool fake_act_string_result(struct fake *f, const struct rpc_msg *m)
 {
 	f->state = "running";
@@ -392,6 +416,8 @@ static const struct fake_act {
 	{ "memory-lie", "machine.memory", fake_act_memory_lie },
 	{ "drive-lie", "device.medium", fake_act_drive_lie },
 	{ "rate-lie", "device.set", fake_act_rate_lie },
+	{ "disk-lie", "disk.add", fake_act_refuse_disk },
+	{ "disk-lie", "machine.status", fake_act_disk_lie },
 	{ "drop-pause", "machine.pause", fake_act_drop_once },
 	{ "drop-paused", "machine.pause", fake_act_drop_paused },
 	{ "late-pause", "machine.pause", fake_act_late },

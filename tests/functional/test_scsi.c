@@ -400,14 +400,34 @@ static void test_disks_persist(void **state)
 	assert_string_equal(disks_of(without), expected);
 }
 
+/* A monitor that has not got it, and lists what is none */
+static void test_lies(void **state)
+{
+	struct harness *h = *state;
+	struct client *c = scene_begin(h, "disk-lie", SCENE_LONG);
+
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	json_object_put(
+		client_result(c, "vm.attach", "{'vm': 'one', 'device': {'type': 'virtio-scsi'}}"));
+	expect_code(c, "vm.attach",
+		    "{'vm': 'one', 'controller': 'scsi0', 'disk': {'kind': 'cdrom'}}", ERR_FAILED,
+		    "no disk today");
+	expect_attachments(c, "scsi0 attached");
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_256),	   T(test_too_many),
-					    T(test_come_and_go),   T(test_disks_come_and_go),
-					    T(test_disks_refused), T(test_disk_and_another_vmd),
-					    T(test_disks_persist), T(test_disk_of_two_minds),
-					    T(test_no_scsi_device) };
+	const struct CMUnitTest tests[] = { T(test_256),
+					    T(test_too_many),
+					    T(test_come_and_go),
+					    T(test_disks_come_and_go),
+					    T(test_disks_refused),
+					    T(test_disk_and_another_vmd),
+					    T(test_disks_persist),
+					    T(test_disk_of_two_minds),
+					    T(test_no_scsi_device),
+					    T(test_lies) };
 #undef T
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
