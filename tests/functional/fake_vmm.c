@@ -311,8 +311,6 @@ static void fake_wanted(struct fake *f)
 		if (fake_broken(f) || fake_is(f, "wanted-errors"))
 			fake_event(f, "device.error", id);
 	}
-	if (fake_is(f, "broken-fixed"))
-		fake_event(f, "reset", "");
 	if (!fake_is(f, "wanted-errors"))
 		return;
 	fake_event(f, "device.error", "rng0");

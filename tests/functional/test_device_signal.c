@@ -215,7 +215,6 @@ static void test_broken_device_stays(void **state)
 			 ERR_VM_DEVICE_FIXED);
 	json_object_put(client_event(w->c, "device.error", NULL));
 	assert_int_equal(count_events(w, "device.error", NULL), 2);
-	json_object_put(client_event(w->c, "vm.reset", NULL));
 	jobs = client_result(w->c, "job.list", "{}");
 	for (size_t i = 0; i < json_object_array_length(json_get(jobs, "jobs")); i++)
 		detaches +=
