@@ -63,7 +63,7 @@ int machine_disk_add(struct machine *m, const char *controller, struct json_obje
 		r = machine_check_controller(m, controller, &d, e);
 	if (r >= 0 && machine_disk_owner(m, id))
 		r = err_set(e, ERR_VM_DEVICE_EXISTS, "the VM has a disk '%.60s' already", id);
-	if (r < 0)
+	if (r < 0 || !d)
 		return r;
 	r = d->class->unit_new(d, json, fds, &unit, e);
 	if (r >= 0) {
@@ -82,10 +82,10 @@ int machine_disk_remove(struct machine *m, const char *id, struct err *e)
 	int r = machine_disk_state(m, "remove", e);
 	struct device *d = machine_disk_owner(m, id);
 
-	if (r >= 0 && !d)
-		r = err_set(e, ERR_VM_NO_DEVICE, "the VM has no disk '%.60s'", id);
 	if (r < 0)
 		return r;
+	if (!d)
+		return err_set(e, ERR_VM_NO_DEVICE, "the VM has no disk '%.60s'", id);
 	pthread_mutex_lock(&m->lock);
 	r = d->class->unit_remove(d, id, e);
 	pthread_mutex_unlock(&m->lock);

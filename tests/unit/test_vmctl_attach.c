@@ -106,7 +106,26 @@ static void test_disk_and_rng(void **state)
 		{ 0 }
 	};
 
+	static const struct peer_row scsi[] = {
+		{ "vm.attach",
+		  "{\"disk\":{\"lun\":7,\"path\":\"/d.img\"},\"controller\":\"scsi0\",\"vm\":"
+		  "\"web\"}",
+		  .result = "{\"name\":\"web\",\"device\":\"scsi0.7\",\"changed\":true}" },
+		{ 0 }
+	};
+	static const struct peer_row cdrom[] = {
+		{ "vm.attach",
+		  "{\"disk\":{\"kind\":\"cdrom\",\"id\":\"cd\"},\"controller\":\"scsi0\",\"vm\":"
+		  "\"web\"}",
+		  .result = "{\"name\":\"web\",\"device\":\"cd\",\"changed\":true}" },
+		{ 0 }
+	};
+
 	(void)state;
+	peer_check(scsi, "attach web disk /d.img --scsi scsi0 --lun 7", NULL, 0,
+		   "web: scsi0.7 attached\n", "");
+	peer_check(cdrom, "attach web cdrom --scsi scsi0 --id cd", NULL, 0, "web: cd attached\n",
+		   "");
 	peer_check(disk, "attach web disk /d.img -r --serial s --persist", NULL, 0,
 		   "web: disk1 attached\n", "written into the definition: revision 4\n");
 	peer_check(dry, "attach web rng -n", NULL, 0, "web: rng1 would be attached\n", "");
@@ -141,13 +160,17 @@ static void test_usage(void **state)
 
 	(void)state;
 	peer_check(none, "attach web usb", NULL, 2, "",
-		   "vmctl: attach: 'usb' is not pci, disk, nic or rng\n");
+		   "vmctl: attach: 'usb' is not pci, disk, cdrom, nic or rng\n");
 	peer_check(none, "attach web pci", NULL, 2, "",
 		   "vmctl: attach VM pci: give the ADDRESS of a device, or --pool\n");
 	peer_check(none, "attach web pci 3b:10.2 --pool p", NULL, 2, "",
 		   "vmctl: attach VM pci: give the ADDRESS of a device, or --pool\n");
 	peer_check(none, "attach web disk", NULL, 2, "",
 		   "vmctl: attach VM disk: give the PATH of its image\n");
+	peer_check(none, "attach web disk /d --lun 1", NULL, 2, "",
+		   "vmctl: attach VM disk: --lun goes with --scsi\n");
+	peer_check(none, "attach web cdrom", NULL, 2, "",
+		   "vmctl: attach VM cdrom: give its controller: --scsi ID\n");
 	peer_check(none, "attach web disk /d --mac 1", NULL, 2, "",
 		   "vmctl: attach VM disk: --mac goes with pci\n");
 	peer_check(none, "attach web rng x", NULL, 2, "", "vmctl: attach VM rng: what is 'x'?\n");
