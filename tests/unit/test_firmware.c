@@ -241,7 +241,7 @@ static void test_cmos(void **state)
 	assert_int_equal(cmos(f, 0x5f), 2);
 	assert_int_equal(cmos(f, 0x3d), 0x32); /* disks, CD-ROM drives … */
 	assert_int_equal(cmos(f, 0x38), 0x10); /* … floppies */
-	assert_int_equal(cmos(f, 0x10), 0); /* no floppy drive */
+	assert_int_equal(cmos(f, 0x10), 0);    /* no floppy drive */
 }
 
 /* Much memory does not fit the old registers; those for more have it. */

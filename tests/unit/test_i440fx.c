@@ -87,7 +87,7 @@ static void test_identity(void **state)
 	assert_int_equal(rd(f, 1, 3, PCI_VENDOR_ID, 4), 0x71138086);
 	assert_int_equal(rd(f, 1, 3, PCI_CLASS_REVISION, 4), 0x06800003);
 	assert_int_equal(rd(f, 1, 1, PCI_VENDOR_ID, 4), UINT32_MAX); /* IDE's place */
-	assert_int_equal(f->fb.mmio.nregions, 0); /* no ECAM */
+	assert_int_equal(f->fb.mmio.nregions, 0);		     /* no ECAM */
 	/* SeaBIOS looks for this at the bridge, OVMF too */
 	assert_int_equal(rd(f, 0, 0, PCI_SUBSYSTEM_VENDOR_ID, 4), 0x11001af4);
 }

@@ -78,8 +78,8 @@ struct scsi_target {
 	struct scsi_unit *units[SCSI_UNITS_MAX]; /* owned */
 	struct scsi_unit *dirty;
 	struct worker_timer *timer; /* while attached, if a unit has limits: owned by the loop */
-	bool luns_changed;	  /* to be told, by whichever unit */
-	uint8_t *pattern;	  /* owned: SCSI_PATTERN bytes that a WRITE SAME repeats … */
+	bool luns_changed;	    /* to be told, by whichever unit */
+	uint8_t *pattern;	    /* owned: SCSI_PATTERN bytes that a WRITE SAME repeats … */
 	struct scsi_task *pattern_task; /* … this one, NULL: none */
 };
 
