@@ -37,6 +37,27 @@ struct guest_plug *plug_new(struct guest *g, bool attach, bool persist);
 void plug_look_later(struct guest_plug *p);
 /* The job's time runs. */
 void plug_limit(struct guest_plug *p);
+/* A callback has come. False: it was the last thing that a dropped one waited for, and p is gone. */
+bool plug_called(struct guest_plug *p);
+bool plug_of_host(const struct guest_plug *p);
+void plug_progress(struct guest_plug *p, const char *phase);
+/* It is over; written, and told, when the database takes it. */
+void plug_finish(struct guest_plug *p, enum plug_outcome outcome);
+/* The first one counts. */
+void plug_note_why(struct guest_plug *p, const struct err *why);
+void plug_leased_end(struct guest_plug *p);
+/* What it has of the host goes back, then it ends. */
+void plug_release(struct guest_plug *p);
+/* vmm gets the device. */
+void plug_add(struct guest_plug *p, struct json_object *device, struct fdset *take_fds);
+
+/* guest_plug_get.c */
+/* vmm is there to be asked. */
+bool plug_can(const struct guest *g);
+/* What it is of the host first, once its pool is made; then its files, then it is added. */
+void plug_lease(struct guest_plug *p);
+/* From its files on. */
+void plug_gather(struct guest_plug *p);
 
 /* guest_plug_store.c: in the open transaction */
 int plug_put(const struct guest_plug *p, enum state_attachment_state state, struct err *e);
