@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The power button, and suspend to RAM: ACPI S3 (ACPI 6.4, sections 7.4.2.4 and 16.1.3), where there is no firmware: the devices lose their power,
- * which is a reset, but for those on standby; the vCPUs go back to RESET when the guest wakes, and the first one to the
- * vector that the guest left in the FACS. The clocks run on: who sleeps has missed something. On the control loop.
+ * The power button, and suspend to RAM: ACPI S3 (ACPI 6.4, sections 7.4.2.4 and 16.1.3). The devices lose their power, which
+ * is a reset, but for those on standby; the vCPUs go back to RESET when the guest wakes, and the first one to the vector that
+ * the guest left in the FACS, by way of firmware where there is one. The clocks run on: who sleeps has missed something. On
+ * the control loop.
  */
 #include "vmm/machine_impl.h"
 
@@ -10,6 +11,7 @@
 
 #include "lib/errcat.h"
 #include "vmm/dev/acpi_pm.h"
+#include "vmm/dev/rtc.h"
 #include "vmm/devices.h"
 #include "vmm/x86/acpi.h"
 #include "vmm/x86/cpu.h"
@@ -91,16 +93,34 @@ void machine_suspend(struct machine *m)
 		machine_wake(m);
 }
 
-static int machine_wake_vcpus(struct machine *m, const struct acpi_waking *to, struct err *e)
+/*
+ * Where vCPU 0 begins. Firmware begins as ever, finds in CMOS that this is no boot, and the vector by itself; its code is in
+ * memory that the guest has kept. False: nobody knows how it would go on.
+ */
+static bool machine_wake_entry(struct machine *m, struct boot_entry *ret)
 {
-	struct boot_entry entry = {
-		.protocol = to->protected_mode ? BOOT_WAKE_PROTECTED : BOOT_WAKE_REAL,
-		.rip = to->vector,
-	};
+	struct device *rtc = machine_device_of(m, &rtc_class);
+	struct acpi_waking to;
+
+	*ret = (struct boot_entry){ .protocol = BOOT_RESET_VECTOR };
+	if (m->config.boot.firmware_fd >= 0) {
+		if (rtc)
+			rtc_set_cmos(rtc, RTC_CMOS_SHUTDOWN, RTC_SHUTDOWN_S3);
+		return rtc;
+	}
+	if (!acpi_get_waking(&m->gmem, &to))
+		return false;
+	ret->protocol = to.protected_mode ? BOOT_WAKE_PROTECTED : BOOT_WAKE_REAL;
+	ret->rip = to.vector;
+	return true;
+}
+
+static int machine_wake_vcpus(struct machine *m, const struct boot_entry *entry, struct err *e)
+{
 	int r = kvm_irqchip_reset(&m->kvm, e);
 
 	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
-		r = cpu_reset(m->vcpus.list[i].fd, i, &entry, false, e);
+		r = cpu_reset(m->vcpus.list[i].fd, i, entry, false, e);
 	return r;
 }
 
@@ -118,17 +138,17 @@ void machine_wake(struct machine *m)
 	static const struct machine_cause_slot boots = {
 		.cause = MACHINE_CAUSE_RESET, .msg = "it woke up with no vector in the FACS"
 	};
-	struct acpi_waking to;
+	struct boot_entry entry;
 	struct err err;
 
 	if (m->state != MACHINE_SUSPENDED)
 		return;
-	if (!acpi_get_waking(&m->gmem, &to)) {
+	if (!machine_wake_entry(m, &entry)) {
 		log_limited(m->log, &m->log_limit, "%s: %s", m->config.name, boots.msg);
 		machine_on_cause(m, &boots);
 		return;
 	}
-	if (machine_wake_vcpus(m, &to, &err) < 0) {
+	if (machine_wake_vcpus(m, &entry, &err) < 0) {
 		machine_sleep_failed(m, "wake-up", &err);
 		return;
 	}
