@@ -60,7 +60,7 @@ int console_attach(struct console *c, int take_fd, int take_out_fd, enum console
  * lost.
  */
 int console_attach_log(struct console *c, int take_fd, struct err *e);
-/* Leave what the ring has in a file (struct console_tail), unless a log is there to take it. */
+/* The end: what the ring has goes to the log, and into a file (struct console_tail) unless a log has taken all of it. */
 void console_save(struct console *c, int fd);
 
 /*

@@ -117,7 +117,8 @@ void console_save(struct console *c, int fd)
 	char data[CONSOLE_LOG_CHUNK];
 	uint64_t pos = 0, lost, end;
 
-	if (c->log)
+	/* what the guest said last may not have been sent yet; what a log that is slow has no room for waits in the file */
+	if (c->log && console_log_send(c->log) == 1)
 		return;
 	console_copy(c, &pos, data, 0, &lost); /* where the ring begins */
 	pthread_mutex_lock(&c->lock);

@@ -328,6 +328,33 @@ static void a_log_knows_where_it_is(void **state)
 	fixture_fini(&f);
 }
 
+/* A guest that says something and ends: the loop has not looked yet, and will not. */
+static void the_last_is_saved(void **state)
+{
+	int tail = memfd_create("tail", MFD_CLOEXEC), fd, n = 0;
+	struct console_tail last = { 0 };
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	fd = fixture_log(&f);
+	console_write(f.console, "last", 4);
+	console_save(f.console, tail);
+	expect_log(fd, 0, "last");
+	assert_int_equal(lseek(tail, 0, SEEK_CUR), 0);
+	/* a log that takes no more: the file has it */
+	while (!lseek(tail, 0, SEEK_CUR) && n++ < 10000) {
+		console_write(f.console, "more", 4);
+		console_save(f.console, tail);
+	}
+	assert_int_equal(pread(tail, &last, sizeof(last), 0), sizeof(last));
+	assert_string_equal(last.console, "com1");
+	assert_int_equal(last.offset + last.len, 4 + 4 * n);
+	close(fd);
+	close(tail);
+	fixture_fini(&f);
+}
+
 static void a_log_shows_its_gaps(void **state)
 {
 	static char big[CONSOLE_RING_SIZE];
@@ -406,6 +433,7 @@ int main(void)
 		cmocka_unit_test(a_dead_client_makes_room),
 		cmocka_unit_test(writes_of_a_vcpu_all_arrive),
 		cmocka_unit_test(a_log_knows_where_it_is),
+		cmocka_unit_test(the_last_is_saved),
 		cmocka_unit_test(a_log_shows_its_gaps),
 		cmocka_unit_test(a_log_gets_the_end),
 	};
