@@ -222,7 +222,10 @@ static void show_networks(struct vmctl *v, struct json_object *list)
 		table_cell(&table, show_kind(n, text, sizeof(text)), NULL);
 		table_cell(&table, json_get_str(n, "bridge", NULL), NULL);
 		table_cell(&table, json_get_str(n, "tap", NULL), NULL);
-		table_cell(&table, show_yes(n, "vhost"), NULL);
+		table_cell(&table,
+			   json_get_bool(n, "vhost_failed", false) ? "failed"
+								   : show_yes(n, "vhost"),
+			   NULL);
 		table_cell(&table, show_yes(n, "guarded"), NULL);
 		table_cell(&table,
 			   json_get_bool(n, "lost", false) ? "lost" : json_get_str(n, "link", NULL),

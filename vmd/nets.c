@@ -15,6 +15,7 @@
 
 /* what vmm/virtio/net.c says behind the device's id */
 #define NETS_GONE ": its network is gone; the link is down"
+#define NETS_NO_VHOST ": the monitor moves its packets, for vhost-net has failed"
 
 struct nets_bridge {
 	int64_t id;
@@ -388,16 +389,51 @@ int nets_link_told(struct daemon *d, const char *vm, const char *name, const cha
 	return r;
 }
 
+static int nets_write(struct daemon *d, const char *vm, const char *device,
+		      struct json_object *detail, struct err *e)
+{
+	int r = state_begin(d->state, e);
+
+	if (r < 0)
+		return r;
+	r = state_nic_set(d->state, vm, device,
+			  json_object_to_json_string_ext(detail, JSON_C_TO_STRING_PLAIN), e);
+	if (r >= 0)
+		r = state_commit(d->state, e);
+	if (r < 0)
+		state_rollback(d->state);
+	return r;
+}
+
+/* Once for each card, as below. */
+static int nets_without_vhost(struct daemon *d, const char *vm, const char *device, struct err *e)
+{
+	struct nets_find f = { .device = device };
+	int r = state_nic_list(d->state, vm, nets_find_one, &f, e);
+
+	if (r >= 0 && f.detail && json_get_bool(f.detail, "vhost", false)) {
+		json_add_bool(f.detail, "vhost", false);
+		json_add_bool(f.detail, "vhost_failed", true);
+		r = nets_write(d, vm, device, f.detail, e);
+	}
+	json_object_put(f.detail);
+	return r;
+}
+
 /* Once for each card: more of it would be a vmm that fills the database. */
 void nets_heard(struct daemon *d, const char *vm, const char *name, const char *message)
 {
 	const char *rest = strchr(message, ':');
+	bool gone = rest && !strcmp(rest, NETS_GONE);
 	char device[64];
 	struct err e;
+	int r;
 
-	if (!rest || strcmp(rest, NETS_GONE) != 0)
+	if (!rest || (!gone && strncmp(rest, NETS_NO_VHOST, strlen(NETS_NO_VHOST)) != 0))
 		return;
 	snprintf(device, sizeof(device), "%.*s", (int)MIN(rest - message, 63), message);
-	if (nets_link_told(d, vm, name, device, "down", "its network is gone", &e) < 0)
+	r = gone ? nets_link_told(d, vm, name, device, "down", "its network is gone", &e)
+		 : nets_without_vhost(d, vm, device, &e);
+	if (r < 0)
 		log_error(&d->log, "VM '%s', device '%s': %s", name, device, e.msg);
 }

@@ -50,7 +50,7 @@ int nets_link_get(struct daemon *d, const char *vm, const char *device, struct n
  */
 int nets_link_told(struct daemon *d, const char *vm, const char *name, const char *device,
 		   const char *link, const char *reason, struct err *e);
-/* vmm says something of a device: is it that a card's network is gone? */
+/* vmm says something of a device: is it that a card's network is gone, or that vhost-net serves it no more? */
 void nets_heard(struct daemon *d, const char *vm, const char *name, const char *message);
 /* [{device, mac, network, …}] of a VM. */
 struct json_object *nets_json(struct daemon *d, const char *vm);

@@ -802,16 +802,56 @@ static void test_vhost_intx(void **state)
 	assert_int_equal(fake_mmio_read(&f->fb, f->g.isr, 1), 1);
 }
 
+static void expect_own_path(struct net_fixture *f)
+{
+	assert_int_equal(f->net.queues[RX].tap, -1);
+	assert_int_equal(f->net.queues[TX].tap, -1);
+	net_frame(frame, OTHER, OWN, 60);
+	net_queue_frame(f, TX, 0, 1, frame, 60, 1);
+	net_kick(f, TX);
+	assert_int_equal(net_used(f, TX), 1);
+	net_expect_sent(f, 0, frame, 60);
+	fake_board_watched(&f->fb);
+	assert_string_equal(f->fb.notice, "device: net0: the monitor moves its packets, for "
+					  "vhost-net has failed: Input/output error");
+	assert_int_equal(guest_virtio_status(&f->g) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+}
+
+/* It says that something is wrong: the card looks at the ring from where it stopped, and finds what is. */
 static void test_vhost_malformed_ring(void **state)
+{
+	struct net_fixture *f = *state;
+	struct guest_ring *r = &f->g.rings[TX];
+
+	net_plug_taps(f, 1, true, "");
+	net_start(f, 0, 3);
+	guest_ring_add(r, GUEST_VIRTIO_RING_SIZE);
+	signal_fd(f->net.queues[TX].err);
+	fake_board_run(&f->fb);
+	fake_board_run(&f->fb);
+	assert_true(guest_virtio_status(&f->g) & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
+static void test_vhost_stops(void **state)
 {
 	struct net_fixture *f = *state;
 
 	net_plug_taps(f, 1, true, "");
 	net_start(f, 0, 3);
+	/* vhost-net has read the kick, and gave up */
+	assert_true(readable(f->net.queues[TX].kick));
+	net_frame(frame, OTHER, OWN, 60);
+	net_queue_frame(f, TX, 0, 1, frame, 60, 1);
 	signal_fd(f->net.queues[TX].err);
 	fake_board_run(&f->fb);
 	fake_board_run(&f->fb);
-	assert_true(guest_virtio_status(&f->g) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(net_used(f, TX), 1);
+	net_expect_sent(f, 0, frame, 60);
+	expect_own_path(f);
+	/* and stays so over a pause */
+	f->dev->class->stop(f->dev);
+	f->dev->class->start(f->dev);
+	expect_own_path(f);
 }
 
 static void test_vhost_and_link(void **state)
@@ -851,6 +891,7 @@ static void test_vhost_tap_ends(void **state)
 	assert_false(net_busy(f));
 }
 
+/* At DRIVER_OK: the card goes on without it, and with the next driver too. */
 static void test_vhost_fails(void **state)
 {
 	struct net_fixture *f = *state;
@@ -858,12 +899,11 @@ static void test_vhost_fails(void **state)
 	f->net.fail = VHOST_SET_MEM_TABLE;
 	net_plug_taps(f, 1, true, "");
 	net_start(f, 0, 3);
-	assert_true(guest_virtio_status(&f->g) & VIRTIO_CONFIG_S_NEEDS_RESET);
-	assert_int_equal(f->net.queues[RX].tap, -1);
-	/* the next driver may have more luck */
+	expect_own_path(f);
 	f->net.fail = 0;
 	net_start(f, 0, 3);
-	assert_int_equal(f->net.queues[RX].tap, f->net.ours[0]);
+	expect_own_path(f);
+	assert_int_equal(net_ctrl(f, CTRL, 77, 0, "", 1), VIRTIO_NET_ERR);
 }
 
 /* --- configurations ------------------------------------------------------------------------------------------------ */
@@ -948,6 +988,7 @@ int main(void)
 		T(test_vhost_vectors),
 		T(test_vhost_intx),
 		T(test_vhost_malformed_ring),
+		T(test_vhost_stops),
 		T(test_vhost_and_link),
 		T(test_vhost_tap_ends),
 		T(test_vhost_fails),

@@ -176,6 +176,12 @@ int virtio_lend(struct virtio_dev *v, unsigned int q)
 	return fd;
 }
 
+int virtio_take_back(struct virtio_dev *v, unsigned int q)
+{
+	v->queues[q].direct = false;
+	return v->queues[q].kick_poll ? 0 : virtio_watch(&v->queues[q]);
+}
+
 static void virtio_attach_on_worker(void *arg)
 {
 	struct virtio_dev *v = arg;

@@ -10,6 +10,8 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_ids.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -153,23 +155,38 @@ static void net_take_mac(struct net *n, uint64_t packed)
 		net_config(n)->mac[i] = (uint8_t)(packed >> (8 * i));
 }
 
+static void PRINTF_LIKE(2, 3) net_tell(struct net *n, const char *fmt, ...)
+{
+	struct board *b = n->v.dev.board;
+	char what[96], msg[DEVICE_ID_MAX + sizeof(what) + 2];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	snprintf(msg, sizeof(msg), "%s: %s", n->v.dev.id, what);
+	b->ops->notice(b->arg, "device", msg);
+}
+
 /* On the control loop. */
 static void net_noted(void *arg)
 {
 	struct net *n = arg;
-	struct board *b = n->v.dev.board;
-	char msg[DEVICE_ID_MAX + 64];
 	uint64_t count;
 
 	if (read(n->note_fd, &count, sizeof(count)) < 0)
 		return;
 	net_take_mac(n, atomic_exchange(&n->set_mac, 0));
+	if (atomic_load(&n->no_vhost) && !n->told_no_vhost) {
+		n->told_no_vhost = true;
+		net_tell(n, "the monitor moves its packets, for vhost-net has failed: %s",
+			 strerror(atomic_load(&n->no_vhost)));
+	}
 	if (!atomic_load(&n->gone) || n->told_gone)
 		return;
 	n->told_gone = true;
 	net_set_link(n, false);
-	snprintf(msg, sizeof(msg), "%s: its network is gone; the link is down", n->v.dev.id);
-	b->ops->notice(b->arg, "device", msg);
+	net_tell(n, "its network is gone; the link is down");
 }
 
 /* --- the pairs, on the worker ------------------------------------------------------------------------------------ */
@@ -213,11 +230,36 @@ static int net_pair_start(struct net_pair *p)
 		return 0;
 	if (n->stale)
 		net_rx_drain(p);
-	if (p->vhost) {
+	if (p->vhost && !atomic_load(&n->no_vhost)) {
 		r = net_vhost_start(p);
+		if (r < 0)
+			r = net_leave_vhost(n, -r);
 	} else {
 		p->poll = net_poll(n, p->stream ? stream_fd(p->stream) : p->tap, p);
 		r = p->poll ? 0 : -ENOMEM;
+	}
+	return r;
+}
+
+/* The tap of one that ran may have frames by now: they stay. */
+int net_leave_vhost(struct net *n, int why)
+{
+	int r = 0;
+
+	if (atomic_exchange(&n->no_vhost, why))
+		return 0;
+	net_note(n);
+	for (unsigned int i = 0; i < n->npairs && r >= 0; i++) {
+		struct net_pair *p = n->pairs[i];
+
+		if (!p->running)
+			continue;
+		net_pair_stop(p);
+		r = virtio_take_back(&n->v, NET_RX_QUEUE(i));
+		if (r >= 0)
+			r = virtio_take_back(&n->v, NET_TX_QUEUE(i));
+		if (r >= 0)
+			r = net_pair_start(p);
 	}
 	return r;
 }

@@ -99,12 +99,13 @@ struct net {
 	unsigned int npairs;
 	uint8_t mac[ETH_ALEN]; /* as configured: the only sender without spoofing */
 	bool spoofing;
-	bool link;	  /* the cable is in; changes while the queues are not with the worker */
-	bool stale;	  /* it was not: what the backend has kept is old */
-	atomic_bool gone; /* the backend is no more */
-	bool told_gone;	  /* the control loop's */
-	atomic_ullong set_mac; /* by the driver: for the configuration; 0: none */
-	int note_fd;	       /* owned eventfd: gone or set_mac has changed */
+	bool link;	     /* the cable is in; changes while the queues are not with the worker */
+	bool stale;	     /* it was not: what the backend has kept is old */
+	atomic_bool gone;    /* the backend is no more */
+	atomic_int no_vhost; /* errno: vhost-net has failed, and the worker serves the queues */
+	bool told_gone, told_no_vhost; /* the control loop's */
+	atomic_ullong set_mac;	       /* by the driver: for the configuration; 0: none */
+	int note_fd;		       /* owned eventfd: gone or set_mac has changed */
 	struct board_watch *note_watch;
 	/* as the driver has set it up, once it has */
 	bool set_up;
@@ -132,6 +133,8 @@ void net_wait(struct net_pair *p, int events, bool on);
 /* The backend is no more: nothing is read or written until a reset of the machine, the link is down. */
 void net_gone(struct net_pair *p);
 void net_set_mac(struct net *n, const uint8_t mac[static ETH_ALEN]);
+/* vhost-net does not serve a queue, because of an errno: the worker does, all of the card's. -errno: nor that. */
+int net_leave_vhost(struct net *n, int why);
 /* So many pairs are used from now on, those that are live. */
 void net_set_pairs(struct net *n, unsigned int pairs);
 int net_set_offloads(struct net *n, uint64_t offloads); /* -errno */

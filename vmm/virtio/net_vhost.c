@@ -3,9 +3,10 @@
  * A pair whose queues vhost-net serves: it reads the driver's kicks and signals the interrupts by the same eventfds
  * as the core and the transport would; only where there is no eventfd for an interrupt does the worker pass it on.
  * What the device itself does with frames (filters, the check of the sender) does not happen here: who hands out the
- * descriptor knows. On the worker.
+ * descriptor knows. Where vhost-net fails, at once or later, the card goes on without it. On the worker.
  */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/virtio/net_impl.h"
@@ -15,13 +16,24 @@ static unsigned int net_vhost_q(const struct net_pair *p, unsigned int i)
 	return i ? NET_TX_QUEUE(p->index) : NET_RX_QUEUE(p->index);
 }
 
-/* vhost-net has no word for what went wrong: a ring, or there is nothing to send to. */
+/*
+ * vhost-net has no word for what went wrong: it could not go on, a ring is malformed, or there is nothing to send to.
+ * Who looks at the ring next will find out which of the first two it was.
+ */
 static void net_vhost_failed(struct net_pair *p)
 {
-	if (tap_alive(p->net->v.dev.board->net_sys, p->tap))
-		virtio_broken(&p->net->v, "vhost-net found a ring malformed");
-	else
+	struct net *n = p->net;
+	int r;
+
+	if (!tap_alive(n->v.dev.board->net_sys, p->tap)) {
 		net_gone(p);
+		return;
+	}
+	r = net_leave_vhost(n, EIO);
+	if (r < 0)
+		virtio_broken(&n->v, strerror(-r));
+	for (unsigned int q = 0; q < 2 * n->active_pairs; q++)
+		virtio_kick(&n->v, q);
 }
 
 static void net_vhost_event(uv_poll_t *poll, int status, int events)

@@ -137,6 +137,8 @@ void virtio_begin(struct virtio_dev *v, unsigned int q);
  * one is on its way. The eventfd for its interrupts, or -1: then virtio_notify has to be called for each.
  */
 int virtio_lend(struct virtio_dev *v, unsigned int q);
+/* On the worker: it is the device's again. Who does so after ops->activate kicks it. -errno: nobody sees its kicks. */
+int virtio_take_back(struct virtio_dev *v, unsigned int q);
 /* On the worker: the interrupt of a queue that is lent. */
 void virtio_notify(struct virtio_dev *v, unsigned int q);
 
