@@ -55,6 +55,7 @@ enum errcat_exit {
 	X(ERR_CPUS, 1302, "host.cpus_short", EXIT_PRECONDITION, false)             \
 	X(ERR_LIMITS, 1303, "host.limits_unkept", EXIT_PRECONDITION, false)        \
 	X(ERR_NUMA_NODE, 1304, "host.no_numa_node", EXIT_PRECONDITION, false)      \
+	X(ERR_NUMA_MEMORY, 1305, "host.node_short", EXIT_PRECONDITION, true)       \
 	X(ERR_KERNEL_IMAGE, 1400, "boot.kernel_invalid", EXIT_PRECONDITION, false) \
 	X(ERR_FIRMWARE, 1401, "boot.firmware_invalid", EXIT_PRECONDITION, false)   \
 	X(ERR_VMM_DIED, 1500, "vmm.died", EXIT_FAILED, false)                      \

@@ -42,6 +42,7 @@ struct vmdef_memory vmdef_memory(struct json_object *def)
 				    VMDEF_MEMORY_DEFAULT),
 		.hugepages = vmdef_bytes(json_get(memory, "hugepages"), 0),
 		.node = (int)json_get_int(memory, "node", -1),
+		.strict = !strcmp(json_get_str(memory, "policy", ""), "strict"),
 		.pointer = object && json_get(memory, "size") ? "/memory/size" : "/memory",
 	};
 }
@@ -61,6 +62,9 @@ static int vmdef_check_memory(struct json_object *def, struct schema_error *wher
 	if (m.size % unit)
 		return vmdef_refuse(where, e, m.pointer, "expected a multiple of %s, got %s", step,
 				    got);
+	if (m.node < 0 && json_get(json_get(def, "memory"), "policy"))
+		return vmdef_refuse(where, e, "/memory/policy",
+				    "it is about the memory of a node: 'memory.node'");
 	return 0;
 }
 

@@ -168,7 +168,9 @@ static struct json_object *vmdef_expand_memory(struct json_object *def)
 	struct json_object *o = json_add_int(json_new(), "size", (int64_t)m.size);
 
 	json_add_int(o, "hugepages", (int64_t)m.hugepages);
-	return m.node < 0 ? o : json_add_int(o, "node", m.node);
+	if (m.node >= 0)
+		json_add_int(o, "node", m.node);
+	return m.strict ? json_add_str(o, "policy", "strict") : o;
 }
 
 int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json_object *previous,

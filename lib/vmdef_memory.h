@@ -12,6 +12,7 @@
 struct vmdef_memory {
 	uint64_t size, hugepages; /* bytes; hugepages 0: ordinary pages */
 	int node;		  /* NUMA; -1: any */
+	bool strict;		  /* all of it is taken from the node at the start */
 	const char *pointer;	  /* where the size stands: "/memory" or "/memory/size" */
 };
 

@@ -351,6 +351,10 @@ static int vmdef_refuse_balloon(const struct vmdef_planner *r, const struct vmde
 					 "all memory is pinned for '%s', a device of the host: a "
 					 "balloon could give none back",
 					 vfio->id);
+	if (!vmdef_memory(r->def).hugepages)
+		return vmdef_slot_refuse(r->where, r->e, s, "type",
+					 "all memory is taken from one node (policy: strict): a "
+					 "balloon could not get back what it gave");
 	return vmdef_slot_refuse(r->where, r->e, s, "type",
 				 "memory of huge pages stays the guest's: a balloon could give "
 				 "none back");
@@ -360,7 +364,8 @@ static int vmdef_refuse_balloon(const struct vmdef_planner *r, const struct vmde
 static int vmdef_check_balloon(const struct vmdef_planner *r)
 {
 	const struct vmdef_slot *vfio = vmdef_plan_find(r->p, VMDEF_VFIO);
-	bool useless = vfio || vmdef_plan_pinning(r->p) || vmdef_memory(r->def).hugepages;
+	bool useless = vfio || vmdef_plan_pinning(r->p) || vmdef_memory(r->def).hugepages ||
+		       vmdef_memory(r->def).strict;
 	unsigned int n = 0;
 
 	for (size_t i = 0; i < r->p->n; i++) {

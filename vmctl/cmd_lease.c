@@ -138,10 +138,36 @@ static void plan_step(struct vmctl *v, struct json_object *step, size_t number)
 		fprintf(v->out.out, "       undo: %s\n", undo);
 }
 
+static void plan_memory(struct vmctl *v, struct json_object *memory)
+{
+	bool strict = !strcmp(json_get_str(memory, "policy", ""), "strict");
+	char size[24], room[24];
+
+	fprintf(v->out.out, "  memory: %s of NUMA node %d%s",
+		output_size((uint64_t)json_get_int(memory, "size", 0), size),
+		(int)json_get_int(memory, "node", 0),
+		strict ? ", taken at the start" : ", and of others when it has no more");
+	if (json_get(memory, "room"))
+		fprintf(v->out.out, "; it has %s for it",
+			output_size((uint64_t)json_get_int(memory, "room", 0), room));
+	fputc('\n', v->out.out);
+}
+
+static void plan_pinned(struct vmctl *v, struct json_object *plan)
+{
+	char a[24], b[24];
+
+	fprintf(v->out.out, "  memory pinned: %s",
+		output_size((uint64_t)json_get_int(plan, "pinned", 0), a));
+	if (json_get(plan, "memlock"))
+		fprintf(v->out.out, "; the monitor may lock %s",
+			output_size((uint64_t)json_get_int(plan, "memlock", 0), b));
+	fputc('\n', v->out.out);
+}
+
 void lease_plan_print(struct vmctl *v, struct json_object *plan)
 {
 	struct json_object *devices = json_get(plan, "devices");
-	char a[24], b[24];
 
 	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
 		struct json_object *d = json_object_array_get_idx(devices, i);
@@ -152,12 +178,10 @@ void lease_plan_print(struct vmctl *v, struct json_object *plan)
 		for (size_t k = 0; steps && k < json_object_array_length(steps); k++)
 			plan_step(v, json_object_array_get_idx(steps, k), k + 1);
 	}
-	fprintf(v->out.out, "  memory pinned: %s",
-		output_size((uint64_t)json_get_int(plan, "pinned", 0), a));
-	if (json_get(plan, "memlock"))
-		fprintf(v->out.out, "; the monitor may lock %s",
-			output_size((uint64_t)json_get_int(plan, "memlock", 0), b));
-	fputc('\n', v->out.out);
+	if (json_get(plan, "memory"))
+		plan_memory(v, json_get(plan, "memory"));
+	if (devices && json_object_array_length(devices))
+		plan_pinned(v, plan);
 	if (json_get(plan, "advice"))
 		fprintf(v->out.out, "  %s\n", json_get_str(plan, "advice", ""));
 }

@@ -162,11 +162,17 @@ static int gather_process(struct gather *g, struct err *e)
 }
 
 /* Before anything is made: vmm could only tell that it does not get memory there. */
-static int gather_node(const struct gather *g, struct err *e)
+static int gather_node(struct gather *g, struct err *e)
 {
-	int64_t node = json_get_int(json_get(g->config, "memory"), "node", -1);
+	struct json_object *memory = json_get(g->config, "memory");
+	int64_t node = json_get_int(memory, "node", -1);
+	uint64_t size = (uint64_t)json_get_int(memory, "size", 0);
+	uint64_t hugepages = (uint64_t)json_get_int(memory, "hugepages", 0);
+	int ret = node < 0 ? 0 : host_numa_check(g->host, (unsigned int)node, e);
 
-	return node < 0 ? 0 : host_numa_check(g->host, (unsigned int)node, e);
+	if (ret < 0 || strcmp(json_get_str(memory, "policy", ""), "strict") != 0)
+		return ret;
+	return host_numa_fits(g->host, (unsigned int)node, size, hugepages, &g->room, e);
 }
 
 static void gather_run_more(struct gather *g)

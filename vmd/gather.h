@@ -43,8 +43,9 @@ struct gather {
 	struct host_cpuid cpuids;	       /* owned; after: as new as /dev/kvm */
 	bool asked;			       /* cpuids was renewed */
 	uint64_t memlock;		       /* gather_vfio.c */
-	ino_t busy;			       /* the image that makes ret -ERR_FILE_IN_USE */
-	pid_t holder;			       /* whose it is, as far as can be told; else 0 */
+	uint64_t room; /* of the node that all memory is to be of: host_numa.h */
+	ino_t busy;    /* the image that makes ret -ERR_FILE_IN_USE */
+	pid_t holder;  /* whose it is, as far as can be told; else 0 */
 	struct json_object
 		*ports;		/* owned: gather_ports.c, {name of a port: name of its terminal} */
 	uv_mutex_t *ports_lock; /* borrowed; NULL: none is made */

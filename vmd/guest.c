@@ -327,7 +327,7 @@ static void guest_configure(struct guest *g)
 	AUTO_JSON struct json_object *config = json_object_get(g->config);
 	struct json_object *params = json_new();
 
-	g->pinned = 0;
+	g->taken = g->pinned = 0;
 	json_add_str(config, "uuid", g->id);
 	json_add(params, "config", TAKE_PTR(g->config));
 	json_add(params, "kvm", json_add_int(json_new(), "fd", g->kvm));
@@ -575,18 +575,18 @@ static void guest_proc_hello(void *arg, const char *state)
 }
 
 /*
- * How far a configure is that pins much memory for devices. It has its time anew as long as it gets further, which is
- * a hundred times at the most.
+ * How far a configure is that takes much memory, or pins it for devices. It has its time anew as long as it gets
+ * further, which is a hundred times at the most for each.
  */
-static void guest_pinning(struct guest *g, const char *message)
+static void guest_memory_progress(struct guest *g, unsigned int *done, const char *message)
 {
 	unsigned int percent;
 
 	if (g->vm.phase != VM_PHASE_CONFIGURING ||
-	    sscanf(message, "guest memory %3u%%", &percent) != 1 || percent <= g->pinned ||
+	    sscanf(message, "guest memory %3u%%", &percent) != 1 || percent <= *done ||
 	    percent > 100)
 		return;
-	g->pinned = percent;
+	*done = percent;
 	vmproc_prolong(g->proc);
 	guest_ops_progress(g);
 }
@@ -632,8 +632,12 @@ static void guest_proc_event(void *arg, const char *type, const char *message)
 {
 	struct guest *g = arg;
 
+	if (!strcmp(type, "populating")) {
+		guest_memory_progress(g, &g->taken, message);
+		return;
+	}
 	if (!strcmp(type, "pinning")) {
-		guest_pinning(g, message);
+		guest_memory_progress(g, &g->pinned, message);
 		return;
 	}
 	guest_hold(g);

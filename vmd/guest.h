@@ -83,9 +83,9 @@ struct guest {
 	struct json_object *ports;  /* owned, likewise */
 	struct fdset fds;	    /* owned, likewise */
 	unsigned int kvm, cpuid, record, tail;
-	uint64_t memlock;    /* bytes that vmm has to lock for devices of the host; 0: none */
-	unsigned int pinned; /* percent of its memory, of CONFIGURING */
-	bool leasing;	     /* devices of the host are being taken; OPENING or ABANDONED */
+	uint64_t memlock; /* bytes that vmm has to lock for devices of the host; 0: none */
+	unsigned int taken, pinned; /* percent of its memory, of CONFIGURING: in this order */
+	bool leasing;		    /* devices of the host are being taken; OPENING or ABANDONED */
 	struct pool_wait pool_wait; /* before that: for a pool that is being made */
 	char kernel[256];	    /* its path, for messages */
 	char run[64];		    /* its process's name in its logs; "" while it has none */
@@ -207,7 +207,7 @@ struct guest_op *guest_op_running(const struct guest *g);
 struct guest_op *guest_op_of(const struct guest *g, bool ending);
 /* Until it is over at the latest: a stop, which the guest has some time for. -1: not known. */
 int64_t guest_op_left_ms(const struct guest_op *op);
-/* The phase has changed, or is g->pinned further. */
+/* The phase has changed, or g->taken or g->pinned is further. */
 void guest_ops_progress(struct guest *g);
 /* End those for whom it is decided; it is written with what else is to be written of the VM. */
 void guest_ops_decide(struct guest *g);

@@ -162,9 +162,11 @@ void guest_ops_progress(struct guest *g)
 {
 	enum vm_phase phase = g->vm.phase;
 
-	if (phase == VM_PHASE_CONFIGURING && g->pinned) {
+	if (phase == VM_PHASE_CONFIGURING && (g->taken || g->pinned)) {
 		for (struct guest_op *op = g->ops; op; op = op->next)
-			job_progress(op->job, "pinning guest memory", g->pinned, 100, "%");
+			job_progress(op->job,
+				     g->pinned ? "pinning guest memory" : "taking guest memory",
+				     g->pinned ? g->pinned : g->taken, 100, "%");
 		return;
 	}
 	for (struct guest_op *op = g->ops; op; op = op->next)

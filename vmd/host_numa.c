@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/errcat.h"
+#include "lib/json.h"
 
 #define HOST_NUMA_DIR "sys/devices/system/node"
 #define HOST_NUMA_TEXT 4096
@@ -60,17 +61,88 @@ unsigned int host_numa_distance(const struct host_numa *numa, int from, int to)
 	return numa->distance[from][to];
 }
 
-int host_numa_check(const struct hostfs *h, unsigned int node, struct err *e)
+/* "Node 1 MemFree:  1234 kB" of its meminfo: bytes. */
+static bool host_numa_amount(const char *text, const char *what, uint64_t *ret_bytes)
 {
-	char path[64], text[HOST_NUMA_TEXT];
-	const char *total;
+	const char *at = strstr(text, what);
 	uint64_t kib;
 
+	if (!at || sscanf(at + strlen(what), ": %" SCNu64, &kib) != 1 || kib > UINT64_MAX / KIB / 8)
+		return false;
+	*ret_bytes = kib * KIB;
+	return true;
+}
+
+static void host_numa_meminfo(const struct hostfs *h, unsigned int node, char *text, size_t size)
+{
+	char path[64];
+
 	snprintf(path, sizeof(path), HOST_NUMA_DIR "/node%u/meminfo", node);
-	if (hostfs_read(h, path, text, sizeof(text), NULL) < 0)
+	if (hostfs_read(h, path, text, size, NULL) < 0)
 		text[0] = '\0';
-	total = strstr(text, "MemTotal:");
-	if (total && sscanf(total, "MemTotal: %" SCNu64, &kib) == 1 && kib)
+}
+
+static uint64_t host_numa_pages(const struct hostfs *h, unsigned int node, uint64_t size)
+{
+	char path[128], text[32];
+	uint64_t n;
+
+	snprintf(path, sizeof(path),
+		 HOST_NUMA_DIR "/node%u/hugepages/hugepages-%llukB/free_hugepages", node,
+		 (unsigned long long)(size / KIB));
+	if (hostfs_read(h, path, text, sizeof(text), NULL) < 0 ||
+	    sscanf(text, "%" SCNu64, &n) != 1 || n > UINT64_MAX / size)
+		return UINT64_MAX;
+	return n * size;
+}
+
+uint64_t host_numa_room(const struct hostfs *h, unsigned int node, uint64_t hugepage_size)
+{
+	static const char *const reclaimable[] = { "Active(file)", "Inactive(file)",
+						   "SReclaimable" };
+	char text[HOST_NUMA_TEXT];
+	uint64_t room, more;
+
+	if (hugepage_size)
+		return host_numa_pages(h, node, hugepage_size);
+	host_numa_meminfo(h, node, text, sizeof(text));
+	if (!host_numa_amount(text, "MemFree", &room))
+		return UINT64_MAX;
+	for (size_t i = 0; i < ARRAY_SIZE(reclaimable); i++)
+		if (host_numa_amount(text, reclaimable[i], &more))
+			room += more;
+	return room;
+}
+
+int host_numa_fits(const struct hostfs *h, unsigned int node, uint64_t size, uint64_t hugepage_size,
+		   uint64_t *ret_room, struct err *e)
+{
+	char has[32], wants[32];
+
+	*ret_room = host_numa_room(h, node, hugepage_size);
+	if (size <= *ret_room)
+		return 0;
+	json_size_format(align_down(*ret_room, MIB), has, sizeof(has));
+	json_size_format(size, wants, sizeof(wants));
+	err_set(e, ERR_NUMA_MEMORY, "NUMA node %u has %s of %s for the VM, which wants %s", node,
+		has, hugepage_size ? "huge pages" : "memory", wants);
+	if (hugepage_size)
+		return err_hint(e,
+				"raise nr_hugepages in /" HOST_NUMA_DIR
+				"/node%u/hugepages/hugepages-%llukB; "
+				"memory: {policy: prefer} takes those of other nodes too",
+				node, (unsigned long long)(hugepage_size / KIB));
+	return err_hint(e, "numactl -H shows what is free where; memory: {policy: prefer} takes "
+			   "memory of other nodes too");
+}
+
+int host_numa_check(const struct hostfs *h, unsigned int node, struct err *e)
+{
+	char text[HOST_NUMA_TEXT];
+	uint64_t total;
+
+	host_numa_meminfo(h, node, text, sizeof(text));
+	if (host_numa_amount(text, "MemTotal", &total) && total)
 		return 0;
 	err_set(e, ERR_NUMA_NODE, "the host has no NUMA node %u with memory", node);
 	return err_hint(e, "numactl -H, or /" HOST_NUMA_DIR "/has_memory, shows which it has");

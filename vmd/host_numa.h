@@ -21,5 +21,13 @@ void host_numa_read(const struct hostfs *h, struct host_numa *ret_numa);
 unsigned int host_numa_distance(const struct host_numa *numa, int from, int to);
 /* -ERR_NUMA_NODE when the host has no such node, or it has no memory. */
 int host_numa_check(const struct hostfs *h, unsigned int node, struct err *e);
+/*
+ * Bytes that a VM could get of that node now: what is free, and what the kernel keeps files in; or its free huge pages of
+ * that size. A node that does not tell has UINT64_MAX: who takes it will see.
+ */
+uint64_t host_numa_room(const struct hostfs *h, unsigned int node, uint64_t hugepage_size);
+/* -ERR_NUMA_MEMORY when that is less than size; ret_room is filled in either case. */
+int host_numa_fits(const struct hostfs *h, unsigned int node, uint64_t size, uint64_t hugepage_size,
+		   uint64_t *ret_room, struct err *e);
 
 #endif

@@ -38,22 +38,44 @@ static void start_plan_fail(struct start_plan *p, const struct err *why)
 	start_plan_free(p);
 }
 
+/* Of which node of the host it is, and what that has for it: NULL when the definition does not say. */
+static struct json_object *start_plan_memory(const struct gather *gather)
+{
+	struct json_object *o, *memory = json_get(gather->config, "memory");
+	bool strict = !strcmp(json_get_str(memory, "policy", ""), "strict");
+
+	if (!json_get(memory, "node"))
+		return NULL;
+	o = json_add_int(json_new(), "size", json_get_int(memory, "size", 0));
+	json_add_int(o, "node", json_get_int(memory, "node", 0));
+	json_add_str(o, "policy", strict ? "strict" : "prefer");
+	if (strict && gather->room <= INT64_MAX)
+		json_add_int(o, "room", (int64_t)gather->room);
+	return o;
+}
+
+/* NULL: there is nothing to be said. */
 static struct json_object *start_plan_json(struct start_plan *p, const struct gather *gather)
 {
-	struct json_object *o = json_add(json_new(), "devices", TAKE_PTR(p->devices));
-	const char *advice;
+	struct json_object *config = json_get(gather->config, "memory"), *o;
+	struct json_object *memory = start_plan_memory(gather);
+	const char *advice = p->devices ? lease_memory_advice(config) : NULL;
 
-	advice = lease_memory_advice(json_get(gather->config, "memory"));
+	if (!p->devices && !memory)
+		return NULL;
+	o = json_add_int(json_new(), "pinned", p->devices ? json_get_int(config, "size", 0) : 0);
+	json_add(o, "devices", p->devices ? TAKE_PTR(p->devices) : json_object_new_array());
 	if (advice)
 		json_add_str(o, "advice", advice);
-	json_add_int(o, "pinned", json_get_int(json_get(gather->config, "memory"), "size", 0));
+	if (memory)
+		json_add(o, "memory", memory);
 	return json_add_int(o, "memlock", (int64_t)gather->memlock);
 }
 
 static void start_plan_gathered(struct gather *gather)
 {
 	struct start_plan *p = gather->arg;
-	struct json_object *o;
+	struct json_object *o, *plan;
 
 	guests_blame(p->d, gather);
 	if (gather->ret < 0) {
@@ -64,8 +86,9 @@ static void start_plan_gathered(struct gather *gather)
 	o = json_add_str(json_new(), "name", gather->name);
 	json_add_str(json_add_str(o, "state", "stopped"), "note", "would start");
 	json_add_bool(o, "changed", false);
-	if (p->devices)
-		json_add(o, "plan", start_plan_json(p, gather));
+	plan = start_plan_json(p, gather);
+	if (plan)
+		json_add(o, "plan", plan);
 	call_reply(p->call, o);
 	gather_free(gather);
 	start_plan_free(p);

@@ -7,7 +7,7 @@ struct call;
 struct daemon;
 struct state_vm;
 
-/* Answer vm.start with dry_run for a VM that is off: {…, plan: {devices, pinned, memlock}} */
+/* Answer vm.start with dry_run for a VM that is off: {…, plan: {devices, pinned, memlock, memory?}} */
 void start_plan(struct daemon *d, struct call *call, const struct state_vm *vm);
 
 #endif

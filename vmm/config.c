@@ -11,6 +11,7 @@
 #include "vmm/gmem.h"
 
 static const char *const config_irqchip_names[] = { "split", "kernel", NULL };
+static const char *const config_policy_names[] = { "prefer", "strict", NULL };
 static const char *const config_after_names[] = { "reset", "stop", NULL };
 
 /* Objects of the top level; bound by the tables below */
@@ -33,6 +34,7 @@ static const struct field config_memory_fields[] = {
 	FIELD_U64("size", struct config_memory, size),
 	FIELD_U64("hugepages", struct config_memory, hugepages),
 	FIELD_U32("node", struct config_memory, node),
+	FIELD_ENUM("policy", struct config_memory, policy, config_policy_names),
 	FIELD_END,
 };
 
@@ -69,6 +71,8 @@ static int config_check(const struct machine_config *c, struct err *e)
 			       CONFIG_VCPUS_MAX);
 	if (!c->memory.size)
 		return err_set(e, ERR_INVALID, "no memory size");
+	if (c->memory.policy == CONFIG_POLICY_STRICT && c->memory.node == GMEM_ANY_NODE)
+		return err_set(e, ERR_INVALID, "a memory policy, and no node");
 	if (c->boot.kernel_fd < 0 && c->boot.firmware_fd < 0)
 		return err_set(e, ERR_INVALID, "no kernel");
 	if (c->boot.kernel_fd >= 0 && c->boot.firmware_fd >= 0)

@@ -19,10 +19,14 @@
 enum config_irqchip { CONFIG_IRQCHIP_SPLIT, CONFIG_IRQCHIP_KERNEL };
 enum config_after { CONFIG_AFTER_RESET, CONFIG_AFTER_STOP }; /* what a reboot or a crash becomes */
 
+/* Memory of another node: when this one has no more, or never */
+enum config_policy { CONFIG_POLICY_PREFER, CONFIG_POLICY_STRICT };
+
 struct config_memory {
 	uint64_t size;	    /* bytes */
 	uint64_t hugepages; /* bytes of one; 0: ordinary pages */
 	uint32_t node;	    /* NUMA; GMEM_ANY_NODE */
+	int policy;	    /* enum config_policy, of the node */
 };
 
 struct config_boot {

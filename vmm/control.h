@@ -28,7 +28,8 @@
  *		"suspended": the guest sleeps (ACPI S3); "awake": no longer, also where a reset follows
  *		"disk-error": what the host could not do; "disk-stopped": the same, and the request is held until
  *		machine.pause and machine.resume, and told again until then
- *		"pinning": "guest memory 37%", while configure maps it for devices; "device.error" and
+ *		"populating": "guest memory 37%", while configure takes it from a node; "pinning": the same, while it
+ *		is mapped for devices; "device.error" and
  *		"device.request": the host says so of one that is passed through, message is its id; a request comes
  *		again as long as the device is there; "device": what else is told of one
  *	-> device.set {id, change}	-> {id, changed, settings?}; change: of a virtio-net {link: "up" | "down"}; of a

@@ -7,12 +7,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/mempolicy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -20,7 +18,6 @@
 
 #define GMEM_PAGE 4096ull
 #define GMEM_HUGE (2 * MIB)
-#define GMEM_LONG_BITS (8 * sizeof(unsigned long))
 
 static double gmem_gib(uint64_t bytes)
 {
@@ -141,28 +138,9 @@ int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err 
 	pthread_mutex_init(&g->lock, NULL);
 	/* a page that went back to the pool may be another's when the guest wants it again: SIGBUS */
 	g->huge = hugepage_size > 0;
+	g->page = hugepage_size ? hugepage_size : GMEM_PAGE;
 	gmem_layout(g);
 	return 0;
-}
-
-/* mbind(2), which the C library leaves to libnuma. It counts the bits of the mask and one more. */
-int gmem_prefer(const struct gmem *g, uint32_t node, struct err *e)
-{
-	unsigned long mask[GMEM_NODES / GMEM_LONG_BITS] = { 0 };
-
-	if (node == GMEM_ANY_NODE)
-		return 0;
-	if (node < GMEM_NODES) {
-		mask[node / GMEM_LONG_BITS] = 1ul << node % GMEM_LONG_BITS;
-		if (!syscall(SYS_mbind, g->base, g->size, MPOL_PREFERRED, mask, GMEM_NODES + 1ul,
-			     0))
-			return 0;
-		if (errno != EINVAL && errno != ENOSYS)
-			return err_errno(e, "cannot take memory of NUMA node %u", node);
-	}
-	err_set(e, ERR_NUMA_NODE, "the host has no NUMA node %u with memory", node);
-	return err_hint(e,
-			"numactl -H, or /sys/devices/system/node/has_memory, shows which it has");
 }
 
 void gmem_init_buffer(struct gmem *g, void *buffer, uint64_t size)

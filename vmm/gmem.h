@@ -53,6 +53,7 @@ struct gmem {
 	uint64_t size;
 	bool mapped;
 	bool huge;	      /* of the host's pool: nothing is given back */
+	uint64_t page;	      /* bytes of one, when mapped */
 	unsigned int kept;    /* by so many: nor is what is pinned; under lock */
 	struct gmem_rom rom;  /* before KVM gets the memory */
 	pthread_mutex_t lock; /* between who gives back and who pins */
@@ -66,11 +67,6 @@ struct gmem {
  * reserved here, so that a shortage is -ERR_MEMORY now and never a SIGBUS later.
  */
 int gmem_init(struct gmem *g, uint64_t size, uint64_t hugepage_size, struct err *e);
-/*
- * Pages come from this NUMA node as long as it has free ones, and then from others: a guest that is ended for a node's
- * shortage would be worse. Before the first page is touched. GMEM_ANY_NODE: as they come. -ERR_NUMA_NODE.
- */
-int gmem_prefer(const struct gmem *g, uint32_t node, struct err *e);
 /* A caller's buffer as RAM from address 0: for unit tests and fuzzers. */
 void gmem_init_buffer(struct gmem *g, void *buffer, uint64_t size);
 void gmem_fini(struct gmem *g);

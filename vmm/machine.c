@@ -553,10 +553,8 @@ static int machine_make_parts(struct machine *m, struct fdset *fds, struct err *
 static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, struct err *e)
 {
 	bool split = m->config.irqchip == CONFIG_IRQCHIP_SPLIT;
-	int r = gmem_init(&m->gmem, m->config.memory.size, m->config.memory.hugepages, e);
+	int r = machine_make_memory(m, e);
 
-	if (r >= 0)
-		r = gmem_prefer(&m->gmem, m->config.memory.node, e);
 	if (r >= 0 && m->config.boot.firmware_fd >= 0)
 		r = firmware_load(&m->gmem, m->config.boot.firmware_fd, e);
 	if (r < 0) {

@@ -82,6 +82,9 @@ struct machine {
 	struct machine_cause_slot cause;
 };
 
+/* machine_memory.c: m->gmem, as the configuration says; -ERR_MEMORY, -ERR_NUMA_NODE, -ERR_NUMA_MEMORY */
+int machine_make_memory(struct machine *m, struct err *e);
+
 /* machine_board.c */
 extern const struct board_ops machine_board_ops;
 extern const struct vcpu_ops machine_vcpu_ops;

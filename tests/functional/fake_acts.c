@@ -281,22 +281,24 @@ static bool fake_act_late(struct fake *f, const struct rpc_msg *m)
 	return false;
 }
 
-static void fake_pinned(struct fake *f, unsigned int percent)
+static void fake_memory(struct fake *f, const char *type, unsigned int percent)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "guest memory %u%%", percent);
 	fake_send(f, rpc_notification("machine.event",
-				      json_add_str(json_add_str(json_new(), "type", "pinning"),
+				      json_add_str(json_add_str(json_new(), "type", type),
 						   "message", text)));
 	poll(NULL, 0, 500); /* the work */
 }
 
-/* Takes three seconds, and says how far it is. */
+/* Takes three seconds, and says how far it is: with the memory of a node, and then with pinning it. */
 static bool fake_act_pins(struct fake *f, const struct rpc_msg *m)
 {
-	for (unsigned int percent = 16; percent < 100; percent += 16)
-		fake_pinned(f, percent);
+	for (unsigned int percent = 32; percent < 100; percent += 32)
+		fake_memory(f, "populating", percent);
+	for (unsigned int percent = 32; percent < 100; percent += 32)
+		fake_memory(f, "pinning", percent);
 	fake_answer(f, m->id);
 	return true;
 }
@@ -305,9 +307,9 @@ static bool fake_act_pins(struct fake *f, const struct rpc_msg *m)
 static bool fake_act_pins_stuck(struct fake *f, const struct rpc_msg *m)
 {
 	(void)m;
-	fake_pinned(f, 101);
+	fake_memory(f, "pinning", 101);
 	while (f->client >= 0)
-		fake_pinned(f, 16);
+		fake_memory(f, "pinning", 16);
 	return true;
 }
 

@@ -215,6 +215,22 @@ static void test_flood_of_events(void **state)
 }
 
 /* A configure that takes longer than a step may, and says that it moves. */
+/* Until it is told to be so far, in percent, and never back. */
+static void expect_progress(struct client *c, const char *phase, int64_t until)
+{
+	for (int64_t done = 0; done < until;) {
+		AUTO_JSON struct json_object *event = client_event(c, "job.progress", NULL);
+		struct json_object *data = json_get(event, "data");
+
+		if (strcmp(json_get_str(data, "phase", ""), phase) != 0)
+			continue;
+		assert_true(json_get_int(data, "done", 0) >= done);
+		done = json_get_int(data, "done", 0);
+		assert_int_equal(json_get_int(data, "total", 0), 100);
+		assert_string_equal(json_get_str(data, "unit", ""), "%");
+	}
+}
+
 static void test_pins_slowly(void **state)
 {
 	struct client *c;
@@ -224,17 +240,8 @@ static void test_pins_slowly(void **state)
 	c = scene_begin(*state, "pins", "2");
 	json_object_put(client_result(c, "event.subscribe", "{'types': ['job.progress']}"));
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	for (int64_t done = 0; done < 32;) {
-		AUTO_JSON struct json_object *event = client_event(c, "job.progress", NULL);
-		struct json_object *data = json_get(event, "data");
-
-		if (strcmp(json_get_str(data, "phase", ""), "pinning guest memory") != 0)
-			continue;
-		assert_true(json_get_int(data, "done", 0) >= done);
-		done = json_get_int(data, "done", 0);
-		assert_int_equal(json_get_int(data, "total", 0), 100);
-		assert_string_equal(json_get_str(data, "unit", ""), "%");
-	}
+	expect_progress(c, "taking guest memory", 32);
+	expect_progress(c, "pinning guest memory", 32);
 	json_object_put(client_result(c, "vm.stop", "{'vm': 'one'}"));
 }
 

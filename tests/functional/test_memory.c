@@ -135,6 +135,63 @@ static void test_node(void **state)
 	assert_in_range(preferred, 1, 2); /* the first 2 MiB have other flags */
 }
 
+/* Pages of 4 KiB that a process has on node 0 in what it prefers to have there */
+static unsigned int pages_there(pid_t pid)
+{
+	unsigned int pages = 0;
+	char path[64], line[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/numa_maps", (int)pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		const char *n = strstr(line, " N0=");
+
+		if (strstr(line, " prefer:0 ") && n)
+			pages += (unsigned int)strtoul(n + 4, NULL, 10);
+	}
+	fclose(f);
+	return pages;
+}
+
+/* All of it is there when the guest starts, whatever that does; a dry run says so. */
+static void test_node_strict(void **state)
+{
+	AUTO_JSON struct json_object *plan = NULL;
+	struct harness *h = *state;
+	struct json_object *memory;
+	char path[4096], params[4400];
+	struct client *c;
+	struct harness_output out;
+
+	NEEDS_KVM;
+	if (access("/proc/self/numa_maps", R_OK) < 0)
+		SKIP_BECAUSE("the kernel has no NUMA");
+	harness_vmd(h, NULL, NULL);
+	c = harness_client(h);
+	harness_program("../tests/guest/ticks", path, sizeof(path));
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'one', 'memory': {'size': '72MiB', 'node': 0, 'policy': "
+		 "'strict'}, 'profile': 'micro', 'boot': {'kernel': '%s'}}}",
+		 path);
+	json_object_put(client_result(c, "vm.apply", params));
+	plan = client_result(c, "vm.start", "{'vm': 'one', 'dry_run': true}");
+	memory = json_at(plan, "/plan/memory");
+	assert_int_equal(json_get_int(memory, "size", 0), 72 * MIB);
+	assert_int_equal(json_get_int(memory, "node", -1), 0);
+	assert_string_equal(json_get_str(memory, "policy", ""), "strict");
+	assert_true(json_get_int(memory, "room", 0) >= 72 * (int64_t)MIB);
+	assert_int_equal(json_object_array_length(json_at(plan, "/plan/devices")), 0);
+	assert_int_equal(json_get_int(json_get(plan, "plan"), "pinned", -1), 0);
+	assert_int_equal(harness_vmctl(h, NULL, &out, "start", "one", "--dry-run", NULL), 0);
+	assert_non_null(
+		strstr(out.out, "\n  memory: 72.0M of NUMA node 0, taken at the start; it has "));
+	assert_null(strstr(out.out, "pinned"));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	assert_int_equal(pages_there(scene_pid(c, "one")), 72 * MIB / 4096);
+}
+
 static void test_refusals(void **state)
 {
 	static const char *const sizes[] = { "'15MiB'", "'129MiB'", "0", "9007199254740991" };
@@ -235,6 +292,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_memory_goes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_node, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_node_strict, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_a_balloon, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lies, setup, teardown),

@@ -11,6 +11,7 @@
 #include "lib/errcat.h"
 #include "tests/functional/leases.h"
 #include "tests/functional/pools.h"
+#include "tests/lib/tempdir.h"
 #include "tests/functional/scene.h"
 
 /* VFs of a PF. Of more, a busy disk does not have the simulated card's files within a step's deadline. */
@@ -236,6 +237,50 @@ static void test_no_such_node(void **state)
 	pools_expect(w, "front", "ready", 1, 0, 1);
 }
 
+/* All memory is to be of a node that has less: neither a device nor a process before that is known. */
+static void test_node_short(void **state)
+{
+	static const char definition[] =
+		"{'definition': {'name': 'one', 'memory': {'size': '%s', 'node': 1, 'policy': "
+		"'strict'%s}, 'boot': {'kernel': '%s'}, 'passthrough': [{'pool': 'front'}]}}";
+	static const char hint[] = "numactl -H shows what is free where; memory: {policy: prefer} "
+				   "takes memory of other nodes too";
+	static const char msg[] = "NUMA node 1 has 300MiB of memory for the VM, which wants 512MiB";
+	struct leases_world *w = *state;
+	const char *root, *kernel;
+	char params[1024];
+
+	NEEDS_KVM;
+	pools_apply(w, "front", "['" PF "']", 1, "created");
+	root = simhost_root(w->h);
+	tempdir_file(root, "sys/devices/system/node/node1/meminfo",
+		     "Node 1 MemTotal: 8388608 kB\nNode 1 MemFree: 204800 kB\n"
+		     "Node 1 Inactive(file): 102400 kB\n");
+	tempdir_file(root,
+		     "sys/devices/system/node/node1/hugepages/hugepages-2048kB/free_hugepages",
+		     "7\n");
+	kernel = harness_file(w->h, "kernel", "not looked at");
+	snprintf(params, sizeof(params), definition, "512MiB", "", kernel);
+	json_object_put(client_result(w->c, "vm.apply", params));
+	client_expect_error(w->c, "vm.start", "{'vm': 'one', 'dry_run': true}", ERR_NUMA_MEMORY,
+			    msg, hint);
+	pools_refuse_start(w, "one", ERR_NUMA_MEMORY, msg, hint);
+	pools_expect(w, "front", "ready", 1, 0, 1);
+	snprintf(params, sizeof(params), definition, "64MiB", ", 'hugepages': '2MiB'", kernel);
+	json_object_put(client_result(w->c, "vm.apply", params));
+	pools_refuse_start(
+		w, "one", ERR_NUMA_MEMORY,
+		"NUMA node 1 has 14MiB of huge pages for the VM, which wants 64MiB",
+		"raise nr_hugepages in "
+		"/sys/devices/system/node/node1/hugepages/hugepages-2048kB; memory: {policy: "
+		"prefer} takes those of other nodes too");
+	pools_expect(w, "front", "ready", 1, 0, 1);
+	snprintf(params, sizeof(params), definition, "300MiB", "", kernel);
+	json_object_put(client_result(w->c, "vm.apply", params));
+	pools_start_vm(w, "one");
+	pools_stop_vm(w, "one");
+}
+
 static void test_exhausted(void **state)
 {
 	struct leases_world *w = *state;
@@ -439,6 +484,7 @@ int main(void)
 		POOL_TEST(test_choice),
 		POOL_TEST(test_memory_node),
 		POOL_TEST(test_no_such_node),
+		POOL_TEST(test_node_short),
 		POOL_TEST(test_exhausted),
 		POOL_TEST(test_nvme),
 		POOL_TEST(test_pf_down),

@@ -16,6 +16,7 @@
 
 #include "lib/errcat.h"
 #include "vmm/gmem.h"
+#include "vmm/gmem_node.h"
 #include "tests/lib/skip.h"
 
 static void small_memory_is_one_region(void **state)
@@ -198,6 +199,157 @@ static void node_is_preferred(void **state)
 	gmem_fini(&g);
 }
 
+/* Its pages that are in memory */
+static uint64_t resident(const struct gmem *g)
+{
+	unsigned char *in = malloc(g->size / 4096);
+	uint64_t n = 0;
+
+	assert_int_equal(mincore(g->base, g->size, in), 0);
+	for (uint64_t i = 0; i < g->size / 4096; i++)
+		n += in[i] & 1;
+	free(in);
+	return n;
+}
+
+static void count_taken(void *arg, uint64_t bytes)
+{
+	*(uint64_t *)arg += bytes;
+}
+
+static void all_is_taken_from_a_node(void **state)
+{
+	struct err e = { 0 };
+	uint64_t taken = 0;
+	unsigned long node;
+	struct gmem g;
+
+	(void)state;
+	if (access("/sys/devices/system/node/node0", F_OK) < 0)
+		SKIP_BECAUSE("the kernel knows no NUMA nodes");
+	assert_int_equal(gmem_init(&g, 80 * MIB, 0, &e), 0);
+	assert_int_equal(resident(&g), 0);
+	assert_int_equal(gmem_take(&g, 0, &gmem_sys_kernel, count_taken, &taken, &e), 0);
+	assert_int_equal(taken, g.size);
+	assert_int_equal(resident(&g), g.size / 4096);
+	assert_int_equal(policy_of(g.base + g.size - 1, &node), MPOL_PREFERRED);
+	assert_int_equal(node, 0);
+	/* none of it goes back, for it might not be had again */
+	assert_int_equal(gmem_discard(&g, g.base, MIB), -EBUSY);
+	gmem_fini(&g);
+	assert_int_equal(gmem_init(&g, 16 * MIB, 0, &e), 0);
+	assert_int_equal(gmem_take(&g, GMEM_NODES - 1, &gmem_sys_kernel, count_taken, &taken, &e),
+			 -ERR_NUMA_NODE);
+	assert_string_equal(e.msg, "the host has no NUMA node 1023 with memory");
+	assert_int_equal(resident(&g), 0);
+	assert_int_equal(gmem_discard(&g, g.base, MIB), 0);
+	gmem_fini(&g);
+}
+
+/* A node that has so much memory, and what it was asked for. */
+struct small_node {
+	struct gmem_sys sys;
+	uint64_t room;
+	int shortage; /* what the kernel says then */
+	bool pool;    /* of huge pages: there, and not elsewhere */
+	char calls[200];
+};
+
+static void small_note(struct small_node *n, const char *what, uint64_t len)
+{
+	size_t at = strlen(n->calls);
+
+	snprintf(n->calls + at, sizeof(n->calls) - at, "%s %d;", what, (int)(len / MIB));
+}
+
+static int small_use(struct small_node *n, uint64_t len)
+{
+	if (len > n->room)
+		return n->shortage;
+	n->room -= len;
+	return 0;
+}
+
+static int small_bind(const struct gmem_sys *sys, void *at, uint64_t len, int mode, uint32_t node,
+		      unsigned int flags)
+{
+	struct small_node *n = (struct small_node *)sys;
+
+	(void)at;
+	assert_int_equal(node, 1);
+	small_note(n, mode == MPOL_BIND ? flags ? "move" : "bind" : "prefer", len);
+	if (!flags)
+		return 0;
+	assert_int_equal(flags, MPOL_MF_MOVE | MPOL_MF_STRICT);
+	return small_use(n, len);
+}
+
+static int small_populate(const struct gmem_sys *sys, void *at, uint64_t len)
+{
+	struct small_node *n = (struct small_node *)sys;
+
+	(void)at;
+	small_note(n, "touch", len);
+	return n->pool ? small_use(n, len) : 0;
+}
+
+static void node_without_enough(void **state)
+{
+	struct small_node n = { .sys = { small_bind, small_populate },
+				.room = 100 * MIB,
+				.shortage = -EIO };
+	struct err e = { 0 };
+	uint64_t taken = 0;
+	struct gmem g;
+
+	(void)state;
+	assert_int_equal(gmem_init(&g, 160 * MIB, 0, &e), 0);
+	assert_int_equal(gmem_take(&g, 1, &n.sys, count_taken, &taken, &e), -ERR_NUMA_MEMORY);
+	assert_string_equal(e.msg,
+			    "NUMA node 1 gives 64MiB of memory for the VM, which wants 160MiB");
+	assert_string_equal(e.hint, "numactl -H shows what is free where; memory: {policy: prefer} "
+				    "takes memory of other nodes too");
+	assert_int_equal(taken, 64 * MIB);
+	/* never touched while it is bound: the kernel would end processes */
+	assert_string_equal(n.calls, "prefer 160;touch 64;move 64;touch 64;move 64;");
+	assert_int_equal(gmem_discard(&g, g.base, MIB), 0);
+	n.room = 160 * MIB;
+	n.calls[0] = '\0';
+	assert_int_equal(gmem_take(&g, 1, &n.sys, count_taken, &taken, &e), 0);
+	assert_string_equal(n.calls,
+			    "prefer 160;touch 64;move 64;touch 64;move 64;touch 32;move 32;"
+			    "prefer 160;");
+	gmem_fini(&g);
+}
+
+/* Of the host's pool there is none to be moved: they stay bound, and a page that is not there is an error. */
+static void node_without_enough_huge_pages(void **state)
+{
+	struct small_node n = { .sys = { small_bind, small_populate },
+				.room = 100 * MIB,
+				.shortage = -EFAULT,
+				.pool = true };
+	struct err e = { 0 };
+	uint64_t taken = 0;
+	struct gmem g;
+
+	(void)state;
+	assert_int_equal(gmem_init(&g, 128 * MIB, 0, &e), 0);
+	g.huge = true;
+	g.page = 2 * MIB;
+	assert_int_equal(gmem_take(&g, 1, &n.sys, count_taken, &taken, &e), -ERR_NUMA_MEMORY);
+	assert_string_equal(e.msg,
+			    "NUMA node 1 gives 64MiB of huge pages for the VM, which wants 128MiB");
+	assert_string_equal(e.hint,
+			    "raise nr_hugepages in /sys/devices/system/node/node1/hugepages; "
+			    "memory: {policy: prefer} takes those of other nodes too");
+	assert_string_equal(n.calls, "bind 128;touch 64;touch 64;");
+	n.room = 128 * MIB;
+	assert_int_equal(gmem_take(&g, 1, &n.sys, count_taken, &taken, &e), 0);
+	assert_string_equal(n.calls, "bind 128;touch 64;touch 64;bind 128;touch 64;touch 64;");
+	gmem_fini(&g);
+}
+
 /* RAM of so many GiB above the hole */
 static struct gmem_window pci64(uint64_t gib, unsigned int phys_bits)
 {
@@ -241,17 +393,6 @@ static bool page_is(const uint8_t *page, uint8_t byte)
 		if (page[i] != byte)
 			return false;
 	return true;
-}
-
-static uint64_t resident(const struct gmem *g)
-{
-	unsigned char in[64];
-	uint64_t n = 0;
-
-	assert_int_equal(mincore(g->base, sizeof(in) * 4096ull, in), 0);
-	for (size_t i = 0; i < sizeof(in); i++)
-		n += in[i] & 1;
-	return n;
 }
 
 /* Whole pages go, the host has them, and they come back as zeroes. */
@@ -313,6 +454,9 @@ int main(void)
 		cmocka_unit_test(more_than_the_host_has),
 		cmocka_unit_test(huge_page_shortage_is_named),
 		cmocka_unit_test(node_is_preferred),
+		cmocka_unit_test(all_is_taken_from_a_node),
+		cmocka_unit_test(node_without_enough),
+		cmocka_unit_test(node_without_enough_huge_pages),
 		cmocka_unit_test(pci_window),
 		cmocka_unit_test(given_back),
 	};

@@ -104,11 +104,48 @@ static void test_check(void **state)
 	expect_none(&f->h, 1023, "the host has no NUMA node 1023 with memory");
 }
 
+static void test_room(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = { 0 };
+	uint64_t room;
+
+	assert_true(host_numa_room(&f->h, 1, 0) == UINT64_MAX);
+	assert_true(host_numa_room(&f->h, 1, 2 * MIB) == UINT64_MAX);
+	tempdir_file(f->dir, DIR "node1/meminfo",
+		     "Node 1 MemTotal:        8388608 kB\nNode 1 MemFree:         1048576 kB\n"
+		     "Node 1 Active(anon):    4000000 kB\nNode 1 Active(file):     524288 kB\n"
+		     "Node 1 Inactive(file):   262144 kB\nNode 1 SReclaimable:     131072 kB\n");
+	tempdir_file(f->dir, DIR "node1/hugepages/hugepages-2048kB/free_hugepages", "100\n");
+	tempdir_file(f->dir, DIR "node2/meminfo", "Node 2 MemFree: 18446744073709551615 kB\n");
+	assert_int_equal(host_numa_room(&f->h, 1, 0), 1920 * MIB);
+	assert_int_equal(host_numa_room(&f->h, 1, 2 * MIB), 200 * MIB);
+	assert_true(host_numa_room(&f->h, 1, GIB) == UINT64_MAX);
+	assert_true(host_numa_room(&f->h, 2, 0) == UINT64_MAX);
+	assert_int_equal(host_numa_fits(&f->h, 1, 1920 * MIB, 0, &room, &e), 0);
+	assert_int_equal(room, 1920 * MIB);
+	assert_int_equal(host_numa_fits(&f->h, 1, 4 * GIB, 0, &room, &e), -ERR_NUMA_MEMORY);
+	assert_int_equal(room, 1920 * MIB);
+	assert_string_equal(e.msg,
+			    "NUMA node 1 has 1920MiB of memory for the VM, which wants 4GiB");
+	assert_string_equal(e.hint, "numactl -H shows what is free where; memory: {policy: prefer} "
+				    "takes memory of other nodes too");
+	assert_int_equal(host_numa_fits(&f->h, 1, 256 * MIB, 2 * MIB, &room, &e), -ERR_NUMA_MEMORY);
+	assert_string_equal(e.msg,
+			    "NUMA node 1 has 200MiB of huge pages for the VM, which wants 256MiB");
+	assert_string_equal(
+		e.hint,
+		"raise nr_hugepages in "
+		"/sys/devices/system/node/node1/hugepages/hugepages-2048kB; memory: {policy: "
+		"prefer} takes those of other nodes too");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_distances, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_check, setup, teardown),
 	};
 

@@ -11,20 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/json.h"
+#include "vmm/progress.h"
 #include "vmm/vfio/iommufd_abi.h"
-
-/*
- * Progress is told of each tenth of more memory than this, which takes no time; and of whatever takes a second: who
- * listens waits only while it moves.
- */
-#define VFIO_DMA_SILENT (4 * GIB)
-#define VFIO_DMA_TELL_MS 1000
 
 const struct vfio_sys *vfio_sys_of(const struct board *b)
 {
@@ -114,34 +107,6 @@ static int vfio_dma_refused(const struct board *b, uint64_t gpa, int ret, struct
 			"raise it: ulimit -l unlimited, as root; LimitMEMLOCK=infinity in a unit");
 }
 
-static uint64_t vfio_dma_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* How far it is, and what was told of that. */
-struct vfio_dma_told {
-	uint64_t done, tenth, at_ms;
-};
-
-static void vfio_dma_progress(struct board *b, struct vfio_dma_told *t)
-{
-	uint64_t tenth = t->done / (b->gmem->size / 10 + 1), now = vfio_dma_ms();
-	char msg[64];
-
-	if (now - t->at_ms < VFIO_DMA_TELL_MS &&
-	    (tenth == t->tenth || b->gmem->size <= VFIO_DMA_SILENT))
-		return;
-	t->tenth = tenth;
-	t->at_ms = now;
-	snprintf(msg, sizeof(msg), "guest memory %u%%",
-		 (unsigned int)(t->done * 100 / b->gmem->size));
-	b->ops->notice(b->arg, "pinning", msg);
-}
-
 static void vfio_dma_pinned(const struct board *b, uint64_t ms)
 {
 	char size[32];
@@ -152,7 +117,7 @@ static void vfio_dma_pinned(const struct board *b, uint64_t ms)
 }
 
 static int vfio_dma_pin_region(struct board *b, const struct vfio_dma *v,
-			       const struct gmem_region *region, struct vfio_dma_told *told,
+			       const struct gmem_region *region, struct progress *told,
 			       struct err *e)
 {
 	const struct gmem *g = b->gmem;
@@ -163,25 +128,24 @@ static int vfio_dma_pin_region(struct board *b, const struct vfio_dma *v,
 
 		if (r < 0)
 			return vfio_dma_refused(b, region->gpa + at, r, e);
-		told->done += len;
-		vfio_dma_progress(b, told);
+		progress_add(told, len);
 	}
 	return 0;
 }
 
 static int vfio_dma_pin(struct board *b, struct vfio_dma *v, struct err *e)
 {
-	uint64_t began = vfio_dma_ms();
-	struct vfio_dma_told told = { .at_ms = began };
+	struct progress told;
 	int r = 0;
 
+	progress_begin(&told, b, "pinning");
 	if (!v->kept)
 		gmem_keep(b->gmem, true);
 	v->kept = true;
 	for (unsigned int i = 0; i < b->gmem->nregions && r >= 0; i++)
 		r = vfio_dma_pin_region(b, v, &b->gmem->regions[i], &told, e);
 	if (r >= 0)
-		vfio_dma_pinned(b, vfio_dma_ms() - began);
+		vfio_dma_pinned(b, progress_ms(&told));
 	return r;
 }
 
