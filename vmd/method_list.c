@@ -20,7 +20,7 @@
 struct list {
 	struct daemon *d;
 	struct call *call;
-	uv_timer_t timer; /* the next turn */
+	uv_idle_t idle; /* the next turn */
 	unsigned int fields, rows;
 	const char *origin; /* of the call; NULL: all */
 	char last[64];	    /* the name that the next turn begins behind */
@@ -29,7 +29,7 @@ struct list {
 
 static void list_closed(uv_handle_t *handle)
 {
-	struct list *l = container_of((uv_timer_t *)handle, struct list, timer);
+	struct list *l = container_of((uv_idle_t *)handle, struct list, idle);
 
 	buf_fini(&l->text);
 	free(l);
@@ -63,21 +63,20 @@ static int list_add(struct list *l, struct err *e)
 	return ret;
 }
 
-static void list_turn(uv_timer_t *timer)
+/* Called once in a turn of the loop, which a timer of 0 ms that starts itself again is not (libuv 1.44). */
+static void list_turn(uv_idle_t *idle)
 {
-	struct list *l = container_of(timer, struct list, timer);
+	struct list *l = container_of(idle, struct list, idle);
 	struct err e;
 	int ret = list_add(l, &e);
 
-	if (ret > 0) {
-		uv_timer_start(&l->timer, list_turn, 0, 0);
+	if (ret > 0)
 		return;
-	}
 	if (ret < 0)
 		call_fail(l->call, &e, NULL);
 	else
 		call_reply(l->call, json_add(json_new(), "vms", json_raw(TAKE_PTR(l->text.data))));
-	uv_close((uv_handle_t *)&l->timer, list_closed);
+	uv_close((uv_handle_t *)&l->idle, list_closed);
 }
 
 void method_vm_list(struct daemon *d, struct call *call)
@@ -96,6 +95,7 @@ void method_vm_list(struct daemon *d, struct call *call)
 	l->fields = vm_row_fields(json_get(call->params, "fields"));
 	buf_init(&l->text, CONN_OUT_MAX);
 	buf_add(&l->text, "[", 1);
-	uv_timer_init(&d->loop, &l->timer);
-	list_turn(&l->timer);
+	uv_idle_init(&d->loop, &l->idle);
+	uv_idle_start(&l->idle, list_turn);
+	list_turn(&l->idle);
 }
