@@ -37,7 +37,7 @@ struct event_sub {
 struct event_hub {
 	struct state *state;   /* the daemon's */
 	const struct log *log; /* the daemon's */
-	uv_timer_t pump;       /* the next turn of the replays */
+	uv_idle_t pump;	       /* the next turn of the replays */
 	bool closed;
 	struct event_sub *subs; /* owned */
 	int64_t last_number;
@@ -78,7 +78,7 @@ struct event_hub *event_hub_new(uv_loop_t *loop, struct state *state, const stru
 	hub->state = state;
 	hub->log = log;
 	hub->pending = json_object_new_array();
-	uv_timer_init(loop, &hub->pump);
+	uv_idle_init(loop, &hub->pump);
 	return hub;
 }
 
@@ -328,9 +328,9 @@ static int event_replay_turn(struct event_sub *sub, struct err *e)
 	return ret;
 }
 
-static void event_pump(uv_timer_t *timer)
+static void event_pump(uv_idle_t *idle)
 {
-	struct event_hub *hub = container_of(timer, struct event_hub, pump);
+	struct event_hub *hub = container_of(idle, struct event_hub, pump);
 	bool more = false;
 	struct err e;
 
@@ -345,8 +345,8 @@ static void event_pump(uv_timer_t *timer)
 		}
 		more = more || (sub->replaying && client_backlog(sub->client) < EVENT_BACKLOG);
 	}
-	if (more)
-		uv_timer_start(timer, event_pump, 0, 0);
+	if (!more)
+		uv_idle_stop(idle);
 }
 
 void event_drained(struct event_hub *hub, const struct client *client)
@@ -363,7 +363,7 @@ void event_drained(struct event_hub *hub, const struct client *client)
 		sub->missed_from = sub->missed_to = 0;
 	}
 	if (replay && !hub->closed)
-		uv_timer_start(&hub->pump, event_pump, 0, 0);
+		uv_idle_start(&hub->pump, event_pump);
 }
 
 static int event_may_subscribe(struct event_hub *hub, const struct client *client, struct err *e)
@@ -404,7 +404,7 @@ int event_subscribe(struct event_hub *hub, struct client *client, struct event_f
 	*take_filter = (struct event_filter){ 0 };
 	*ret_subscription = sub->number;
 	if (sub->replaying && !hub->closed)
-		uv_timer_start(&hub->pump, event_pump, 0, 0);
+		uv_idle_start(&hub->pump, event_pump);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "lib/auto.h"
 #include "lib/conn.h"
@@ -174,6 +175,40 @@ static void test_replay_of_a_full_ring(void **state)
 	json_object_put(next(f, "event"));
 }
 
+/* What has come from vmd and was not read. */
+static size_t waiting(struct fixture *f, const char *what)
+{
+	ssize_t n = recv(f->fd, f->buf + f->len, sizeof(f->buf) - 1 - f->len, MSG_DONTWAIT);
+	size_t found = 0;
+
+	f->len += (size_t)MAX(n, 0);
+	f->buf[f->len] = '\0';
+	for (const char *p = f->buf; (p = strstr(p, what)); p++)
+		found++;
+	return found;
+}
+
+/* A turn of the loop has one part of a replay, whether much of it fits or little. */
+static void test_replay_takes_turns(void **state)
+{
+	struct fixture *f = *state;
+	size_t seen = 0;
+
+	fill(f->d.state, STATE_EVENTS_MAX); /* each thousandth is a vm.created */
+	ask(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"event.subscribe\",\"params\":{\"since\":"
+	       "0,\"types\":[\"vm.created\"]}}\n");
+	while (!waiting(f, "\"id\":1"))
+		uv_run(&f->d.loop, UV_RUN_NOWAIT);
+	while (seen < STATE_EVENTS_MAX / 1000) {
+		size_t now;
+
+		uv_run(&f->d.loop, UV_RUN_NOWAIT);
+		now = waiting(f, "\"vm.created\"");
+		assert_in_range(now, seen, seen + 1);
+		seen = now;
+	}
+}
+
 static void test_filter_of_unknown_vm(void **state)
 {
 	struct fixture *f = *state;
@@ -191,6 +226,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_pages),
 		T(test_replay_of_a_full_ring),
+		T(test_replay_takes_turns),
 		T(test_filter_of_unknown_vm),
 	};
 
