@@ -12,6 +12,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmm/scsi/host.h"
+#include "vmm/scsi/media.h"
 #include "vmm/virtio/scsi_impl.h"
 #include "vmm/worker.h"
 
@@ -337,40 +338,13 @@ bool vscsi_drive(struct device *d, unsigned int index, struct device_drive *ret)
 	return true;
 }
 
-static bool vscsi_same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-/* Reads of the medium that goes end first: as at a stop, the disk is waited for. */
 static void vscsi_change_on_worker(void *arg)
 {
 	struct vscsi_change *c = arg;
-	struct device_medium *m = c->medium;
 	struct vscsi *s = c->s;
 
-	scsi_target_drive(s->target, c->lun, &c->drive);
-	if (m->block)
-		m->changed = !c->drive.medium || c->drive.open ||
-			     !vscsi_same_file(&m->file, &s->files[c->lun]);
-	else
-		m->changed = c->drive.medium;
-	if (!m->changed)
-		return;
-	if (c->drive.medium && c->drive.locked && !m->force) {
-		if (!m->dry_run)
-			scsi_target_ask_eject(s->target, c->lun);
-		err_set(c->e, ERR_VM_MEDIUM_LOCKED, "the guest has locked drive '%s'",
-			s->names[c->lun]);
-		c->ret = err_hint(c->e, "the guest was asked for its medium: try again when it "
-					"has let go, or force it");
-		return;
-	}
-	if (m->dry_run)
-		return;
-	c->ret = scsi_target_set_medium(s->target, c->lun, TAKE_PTR(m->block), c->e);
-	if (c->ret >= 0)
-		s->files[c->lun] = m->file;
+	c->ret = scsi_media_change(s->target, c->lun, s->names[c->lun], &s->files[c->lun],
+				   c->medium, c->e);
 }
 
 int vscsi_set_medium(struct device *d, unsigned int index, struct device_medium *medium,
