@@ -229,7 +229,7 @@ static void test_sizing(void **state)
 	wr(f, 3, BAR2 + 4, 4, UINT32_MAX);
 	assert_int_equal(rd(f, 3, BAR2 + 4, 4), UINT32_MAX);
 	wr(f, 3, PCI_BASE_ADDRESS_4, 4, UINT32_MAX);
-	assert_int_equal(rd(f, 3, PCI_BASE_ADDRESS_4, 4), 0xffe1);
+	assert_int_equal(rd(f, 3, PCI_BASE_ADDRESS_4, 4), 0xffffffe1);
 	/* BARs that are not there */
 	wr(f, 3, PCI_BASE_ADDRESS_1, 4, UINT32_MAX);
 	assert_int_equal(rd(f, 3, PCI_BASE_ADDRESS_1, 4), 0);

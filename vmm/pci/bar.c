@@ -15,13 +15,14 @@ static unsigned int pci_bar_off(unsigned int bar)
 	return bar == PCI_ROM ? PCI_ROM_ADDRESS : PCI_BASE_ADDRESS_0 + 4 * bar;
 }
 
-/* The address bits of the registers that the guest may write. */
+/*
+ * The address bits of the registers that the guest may write: also of ports all 32, of which SeaBIOS makes the size, and no
+ * port is found beyond the first 64 KiB.
+ */
 static uint64_t pci_bar_mask(const struct pci_bar *b)
 {
 	uint64_t mask = ~(b->region.size - 1);
 
-	if (b->io)
-		return mask & 0xffff;
 	return b->is64 ? mask : mask & UINT32_MAX;
 }
 
