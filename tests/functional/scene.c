@@ -187,3 +187,21 @@ unsigned int scene_count_children(pid_t pid)
 		n += *p == ' ';
 	return n;
 }
+
+void scene_expect_attachments(struct client *c, const char *name, const char *expected)
+{
+	AUTO_JSON struct json_object *vm = NULL;
+	struct json_object *list;
+	char text[256] = "", params[100];
+
+	snprintf(params, sizeof(params), "{'vm': '%s'}", name);
+	vm = client_result(c, "vm.get", params);
+	list = json_get(vm, "attachments");
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s %s", i ? ", " : "",
+			 json_get_str(o, "device", ""), json_get_str(o, "state", ""));
+	}
+	assert_string_equal(text, expected);
+}

@@ -57,4 +57,7 @@ void scene_expect_fds(struct harness *h, struct client *c, unsigned int expected
 unsigned int scene_count_files(const char *path);
 unsigned int scene_count_children(pid_t pid);
 
+/* What comes to the VM and goes: "disk0 attached, pci0 detaching", in their order; "" for nothing. */
+void scene_expect_attachments(struct client *c, const char *name, const char *expected);
+
 #endif

@@ -47,22 +47,6 @@ static struct json_object *get(struct world *w)
 	return client_result(w->c, "vm.get", "{'vm': 'one'}");
 }
 
-/* "disk0 attached", … in the order of the attachments; "" for none */
-static void expect_attachments(struct world *w, const char *expected)
-{
-	AUTO_JSON struct json_object *vm = get(w);
-	struct json_object *list = json_get(vm, "attachments");
-	char text[256] = "";
-
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-		struct json_object *o = json_object_array_get_idx(list, i);
-
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s %s", i ? ", " : "",
-			 json_get_str(o, "device", ""), json_get_str(o, "state", ""));
-	}
-	assert_string_equal(text, expected);
-}
-
 static void expect_code(struct world *w, const char *method, const char *params, int code,
 			const char *message)
 {
@@ -126,13 +110,13 @@ static void test_come_and_go(void **state)
 	says(w, "^entropy from slot 02");
 	attach_disk(w, "");
 	says(w, "^hello from a dis on the disk in slot 03");
-	expect_attachments(w, "rng7 attached, disk0 attached");
+	scene_expect_attachments(w->c, "one", "rng7 attached, disk0 attached");
 	/* an attached one, one of the definition, and the slot anew */
 	went = client_result(w->c, "vm.detach", "{'vm': 'one', 'device': 'rng7'}");
 	assert_true(json_get_bool(went, "changed", false));
 	says(w, "^let go of slot 02");
 	json_object_put(client_result(w->c, "vm.detach", "{'vm': 'one', 'device': 'rng0'}"));
-	expect_attachments(w, "disk0 attached, rng0 detached");
+	scene_expect_attachments(w->c, "one", "disk0 attached, rng0 detached");
 	json_object_put(client_result(w->c, "vm.attach",
 				      "{'vm': 'one', 'device': {'type': 'virtio-rng', 'id': "
 				      "'rng8', 'address': '00:0a.0'}}"));
@@ -141,7 +125,7 @@ static void test_come_and_go(void **state)
 	json_object_put(client_result(w->c, "vm.restart",
 				      "{'vm': 'one', 'force': true,"
 				      " 'timeout_ms': 0}"));
-	expect_attachments(w, "");
+	scene_expect_attachments(w->c, "one", "");
 }
 
 static void test_refused(void **state)
@@ -170,7 +154,7 @@ static void test_refused(void **state)
 	expect_code(w, "vm.detach", "{'vm': 'one', 'device': 'rng0', 'persist': true}",
 		    ERR_VM_DEVICE_FIXED,
 		    "device 'rng0' is of the profile, not of an entry of the definition");
-	expect_attachments(w, "");
+	scene_expect_attachments(w->c, "one", "");
 	json_object_put(client_result(w->c, "vm.kill", "{'vm': 'one'}"));
 	expect_code(w, "vm.detach", "{'vm': 'one', 'device': 'rng0'}", ERR_VM_STATE,
 		    "VM 'one' is stopped");
@@ -188,17 +172,17 @@ static void test_deaf_guest(void **state)
 		    ERR_TIMEOUT,
 		    "the guest of VM 'one' did not let go of device 'disk0' within 0.1 s");
 	says(w, "^does not hear of slot 02");
-	expect_attachments(w, "disk0 detaching");
+	scene_expect_attachments(w->c, "one", "disk0 detaching");
 	client_close(w->h, w->c);
 	harness_vmd_end(w->h, SIGKILL);
 	harness_vmd(w->h, NULL, "--cgroup", "none", NULL);
 	w->c = harness_client(w->h);
-	expect_attachments(w, "disk0 detaching");
+	scene_expect_attachments(w->c, "one", "disk0 detaching");
 	expect_code(w, "vm.detach", "{'vm': 'one', 'device': 'disk0', 'timeout_ms': 100}",
 		    ERR_TIMEOUT,
 		    "the guest of VM 'one' did not let go of device 'disk0' within 0.1 s");
 	json_object_put(client_result(w->c, "vm.detach", "{'vm': 'one', 'device': 'disk0'}"));
-	expect_attachments(w, "");
+	scene_expect_attachments(w->c, "one", "");
 }
 
 /* What a guest was asked for goes when it is reset: nobody uses it then. */
@@ -214,7 +198,7 @@ static void test_reset_takes_it_away(void **state)
 				      "{'vm': 'one', 'device': 'disk0', 'wait': false}"));
 	json_object_put(client_result(w->c, "vm.reset", "{'vm': 'one'}"));
 	json_object_put(client_event(w->c, "device.detached", NULL));
-	expect_attachments(w, "");
+	scene_expect_attachments(w->c, "one", "");
 }
 
 static void test_persist(void **state)
@@ -260,7 +244,7 @@ static void begin_sim(struct world *w, const char *fake)
 /* The host is as it was, and no row says otherwise. */
 static void expect_clean(struct world *w)
 {
-	expect_attachments(w, "");
+	scene_expect_attachments(w->c, "one", "");
 	simhost_snapshot(w->h, w->after);
 	assert_string_equal(w->after, w->before);
 	assert_int_equal(rows_count(w->h, "lease"), 0);
@@ -273,7 +257,7 @@ static void expect_has(struct world *w)
 	AUTO_JSON struct json_object *o = client_result(w->c, "lease.list", NULL);
 	struct json_object *lease = json_at(o, "/leases/0");
 
-	expect_attachments(w, "pci0 attached");
+	scene_expect_attachments(w->c, "one", "pci0 attached");
 	assert_string_equal(json_get_str(lease, "pci", ""), VF);
 	assert_string_equal(json_get_str(lease, "state", ""), "in-use");
 	assert_string_equal(simhost_driver(w->h, VF), "vfio-pci");
@@ -354,7 +338,7 @@ static void test_kept_until_the_end(void **state)
 	json_object_put(client_result(w->c, "vm.attach", ATTACH));
 	json_object_put(client_error(w->c, "vm.detach",
 				     "{'vm': 'one', 'device': 'pci0', 'timeout_ms': 50}"));
-	expect_attachments(w, "pci0 detaching");
+	scene_expect_attachments(w->c, "one", "pci0 detaching");
 	json_object_put(client_result(w->c, "vm.kill", "{'vm': 'one'}"));
 	expect_clean(w);
 }

@@ -116,22 +116,6 @@ static const char *attach_params(struct harness *h, const char *text, const char
 	return params;
 }
 
-/* "disk attached", … */
-static void expect_attachments(struct client *c, const char *expected)
-{
-	AUTO_JSON struct json_object *vm = client_result(c, "vm.get", "{'vm': 'one'}");
-	struct json_object *list = json_get(vm, "attachments");
-	char text[256] = "";
-
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-		struct json_object *o = json_object_array_get_idx(list, i);
-
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s %s", i ? ", " : "",
-			 json_get_str(o, "device", ""), json_get_str(o, "state", ""));
-	}
-	assert_string_equal(text, expected);
-}
-
 /* A controller that comes to a running VM, whose monitor is in its cage: a medium for its drive, and it goes */
 static void test_come_and_go(void **state)
 {
@@ -168,9 +152,9 @@ static void test_come_and_go(void **state)
 	json_object_put(client_result(c, "vm.media", "{'vm': 'one'}"));
 	/* a disk of it goes with it */
 	json_object_put(client_result(c, "vm.attach", attach_params(h, "more", "", "")));
-	expect_attachments(c, "scsi0 attached, scsi0.2 attached");
+	scene_expect_attachments(c, "one", "scsi0 attached, scsi0.2 attached");
 	went = client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0'}");
-	expect_attachments(c, "");
+	scene_expect_attachments(c, "one", "");
 	assert_true(json_get_bool(went, "changed", false));
 	json_object_put(
 		client_error(c, "vm.media", "{'vm': 'one', 'drive': 'cd0', 'eject': true}"));
@@ -241,7 +225,7 @@ static void test_disks_come_and_go(void **state)
 	says(c, "^LUN 02 two ");
 	json_object_put(client_result(c, "vm.attach", attach_params(h, "far", ", 'lun': 99", "")));
 	says(c, "^LUN 99 far ");
-	expect_attachments(c, "scsi0.1 attached, two attached, scsi0.99 attached");
+	scene_expect_attachments(c, "one", "scsi0.1 attached, two attached, scsi0.99 attached");
 	/* one that was attached, one of the definition, and the place of the first anew */
 	json_object_put(client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.1'}"));
 	says(c, "^LUN 01 is gone");
@@ -249,12 +233,12 @@ static void test_disks_come_and_go(void **state)
 	says(c, "^LUN 00 is gone");
 	json_object_put(client_result(c, "vm.attach", attach_params(h, "three", "", "")));
 	says(c, "^LUN 01 three ");
-	expect_attachments(c,
-			   "two attached, scsi0.99 attached, scsi0.0 detached, scsi0.1 attached");
+	scene_expect_attachments(
+		c, "one", "two attached, scsi0.99 attached, scsi0.0 detached, scsi0.1 attached");
 	/* the next start has the disks of the definition */
 	json_object_put(
 		client_result(c, "vm.restart", "{'vm': 'one', 'force': true, 'timeout_ms': 0}"));
-	expect_attachments(c, "");
+	scene_expect_attachments(c, "one", "");
 }
 
 static void test_disks_refused(void **state)
@@ -290,7 +274,7 @@ static void test_disks_refused(void **state)
 		    ERR_VM_DEVICE_FIXED, "a SCSI device of the host cannot come to a VM that runs");
 	expect_code(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.7'}", ERR_VM_NO_DEVICE,
 		    "VM 'one' has no device 'scsi0.7'");
-	expect_attachments(c, "");
+	scene_expect_attachments(c, "one", "");
 }
 
 /* What is no SCSI device of the host is not given away as one. */
@@ -333,12 +317,12 @@ static void test_disk_and_another_vmd(void **state)
 	harness_vmd_end(h, SIGKILL);
 	harness_vmd(h, NULL, "--cgroup", "none", NULL);
 	c = harness_client(h);
-	expect_attachments(c, "scsi0.1 attached");
+	scene_expect_attachments(c, "one", "scsi0.1 attached");
 	json_object_put(client_result(c, "vm.attach", attach_params(h, "two", "", "")));
 	says(c, "^LUN 02 two ");
 	json_object_put(client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.1'}"));
 	says(c, "^LUN 01 is gone");
-	expect_attachments(c, "scsi0.2 attached");
+	scene_expect_attachments(c, "one", "scsi0.2 attached");
 }
 
 static const char *disks_of(struct json_object *vm)
@@ -412,7 +396,7 @@ static void test_lies(void **state)
 	expect_code(c, "vm.attach",
 		    "{'vm': 'one', 'controller': 'scsi0', 'disk': {'kind': 'cdrom'}}", ERR_FAILED,
 		    "no disk today");
-	expect_attachments(c, "scsi0 attached");
+	scene_expect_attachments(c, "one", "scsi0 attached");
 }
 
 int main(void)
