@@ -74,23 +74,33 @@ static int error_code(struct json_object *answer)
 	return (int)json_get_int(json_get(answer, "error"), "code", 0);
 }
 
+/* Let it go on: how the pool ends, and how what waited for it does. That one's answer. */
+static struct json_object *end_of_both(struct leases_world *w, int apply_id, int apply_code,
+				       int wait_id, int wait_code)
+{
+	AUTO_JSON struct json_object *made = NULL;
+	struct json_object *waited;
+
+	let_go(w);
+	made = client_answer(w->c, apply_id);
+	waited = client_answer(w->c, wait_id);
+	assert_int_equal(error_code(made), apply_code);
+	assert_int_equal(error_code(waited), wait_code);
+	return waited;
+}
+
 #define HANGS "{'op':'vfs','hang':true,'times':1}"
 
 static void test_start_waits(void **state)
 {
 	struct leases_world *w = *state;
-	AUTO_JSON struct json_object *made = NULL, *started = NULL;
 	int apply_id, start_id;
 
 	NEEDS_KVM;
 	make_slowly(w, "[" HANGS "]", &apply_id, &start_id);
 	expect_phase(w, "start", "waiting for VF pool");
 	scene_expect_state(w->c, "one", "starting");
-	let_go(w);
-	made = client_answer(w->c, apply_id);
-	started = client_answer(w->c, start_id);
-	assert_int_equal(error_code(made), 0);
-	assert_int_equal(error_code(started), 0);
+	json_object_put(end_of_both(w, apply_id, 0, start_id, 0));
 	pools_expect_lease(w, "one", 0, "0000:10:10.0", "pool front; NUMA node 0; 0 of 2 in use");
 	pools_stop_vm(w, "one");
 	pools_expect(w, "front", "ready", 2, 0, 2);
@@ -100,7 +110,7 @@ static void test_start_waits(void **state)
 static void test_start_waits_in_vain(void **state)
 {
 	struct leases_world *w = *state;
-	AUTO_JSON struct json_object *made = NULL, *started = NULL;
+	AUTO_JSON struct json_object *started = NULL;
 	int apply_id, start_id;
 
 	NEEDS_KVM;
@@ -108,11 +118,7 @@ static void test_start_waits_in_vain(void **state)
 		    "[{'op':'link-up','hang':true,'times':1},"
 		    "{'op':'vfs','at':'sriov_numvfs','count':1}]",
 		    &apply_id, &start_id);
-	let_go(w);
-	made = client_answer(w->c, apply_id);
-	started = client_answer(w->c, start_id);
-	assert_int_equal(error_code(made), ERR_HOST_VFS);
-	assert_int_equal(error_code(started), ERR_POOL_UNREADY);
+	started = end_of_both(w, apply_id, ERR_HOST_VFS, start_id, ERR_POOL_UNREADY);
 	assert_string_equal(json_get_str(json_get(started, "error"), "message", ""),
 			    "VF pool 'front' has no VFs yet: PF " PF " has none of 2");
 	scene_expect_state(w->c, "one", "stopped");
@@ -207,17 +213,12 @@ static void expect_nothing_attached(struct leases_world *w)
 static void test_attach_waits(void **state)
 {
 	struct leases_world *w = *state;
-	AUTO_JSON struct json_object *made = NULL, *came = NULL;
 	int apply_id, attach_id;
 
 	NEEDS_KVM;
 	run(w);
 	attach_slowly(w, "[" HANGS "]", &apply_id, &attach_id);
-	let_go(w);
-	made = client_answer(w->c, apply_id);
-	came = client_answer(w->c, attach_id);
-	assert_int_equal(error_code(made), 0);
-	assert_int_equal(error_code(came), 0);
+	json_object_put(end_of_both(w, apply_id, 0, attach_id, 0));
 	pools_expect_lease(w, "one", 0, "0000:10:10.0", "pool front; NUMA node 0; 0 of 2 in use");
 	json_object_put(client_result(w->c, "vm.detach", "{'vm': 'one', 'device': 'pci0'}"));
 	expect_nothing_attached(w);
@@ -227,7 +228,6 @@ static void test_attach_waits(void **state)
 static void test_attach_waits_in_vain(void **state)
 {
 	struct leases_world *w = *state;
-	AUTO_JSON struct json_object *made = NULL, *came = NULL;
 	int apply_id, attach_id;
 
 	NEEDS_KVM;
@@ -236,11 +236,7 @@ static void test_attach_waits_in_vain(void **state)
 		      "[{'op':'link-up','hang':true,'times':1},"
 		      "{'op':'vfs','at':'sriov_numvfs','count':1}]",
 		      &apply_id, &attach_id);
-	let_go(w);
-	made = client_answer(w->c, apply_id);
-	came = client_answer(w->c, attach_id);
-	assert_int_equal(error_code(made), ERR_HOST_VFS);
-	assert_int_equal(error_code(came), ERR_POOL_UNREADY);
+	json_object_put(end_of_both(w, apply_id, ERR_HOST_VFS, attach_id, ERR_POOL_UNREADY));
 	expect_nothing_attached(w);
 	scene_expect_state(w->c, "one", "running");
 }
