@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "lib/auto.h"
+#include "lib/json.h"
 #include "vmm/console.h"
 
 static void fake_irq_drive(void *arg, unsigned int gsi, bool level)
@@ -432,6 +435,43 @@ void fake_board_remove(struct fake_board *fb, struct device *d)
 		d->class->fini(d);
 	free(d->cfg);
 	free(d);
+}
+
+struct device *fake_board_new(struct fake_board *fb, const char *json, int fd, struct err *e)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	struct device *d = NULL;
+	struct fdset fds;
+
+	fdset_init(&fds);
+	fdset_add(&fds, dup(fd));
+	assert_int_equal(json_parse(json, strlen(json), &o, e), 0);
+	device_new(&fb->board, o, &fds, &d, e);
+	fdset_fini(&fds);
+	return d;
+}
+
+struct device *fake_board_start(struct fake_board *fb, const char *json, int fd)
+{
+	struct err e = { 0 };
+	struct device *d = fake_board_new(fb, json, fd, &e);
+
+	if (!d)
+		fail_msg("%s", e.msg);
+	d->class->reset(d);
+	d->class->start(d);
+	return d;
+}
+
+int fake_image(uint64_t size)
+{
+	char path[] = "/var/tmp/vmd-image-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	return fd;
 }
 
 void fake_out(struct fake_board *fb, uint16_t port, unsigned int size, uint32_t val)

@@ -120,6 +120,13 @@ int fake_board_add_fails(struct fake_board *fb, const struct device_class *class
 			 const void *cfg, struct err *e);
 void fake_board_remove(struct fake_board *fb, struct device *d);
 
+/* A device as a configuration says it, with a copy of fd for its descriptor 0; device_free. NULL: it was refused. */
+struct device *fake_board_new(struct fake_board *fb, const char *json, int fd, struct err *e);
+/* The same, reset and started: it has to work. */
+struct device *fake_board_start(struct fake_board *fb, const char *json, int fd);
+/* An empty file of this size, on a disk: what is in memory has no ring. */
+int fake_image(uint64_t size);
+
 /* Accesses through the buses, as a vCPU makes them. */
 void fake_out(struct fake_board *fb, uint16_t port, unsigned int size, uint32_t val);
 uint32_t fake_in(struct fake_board *fb, uint16_t port, unsigned int size);

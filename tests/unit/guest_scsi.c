@@ -2,14 +2,10 @@
 /* See guest_scsi.h. */
 #include "tests/unit/guest_scsi.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/auto.h"
-#include "lib/errcat.h"
-#include "lib/json.h"
 #include "vmm/block/engine.h"
 #include "vmm/devices.h"
 #include "vmm/scsi/unit.h"
@@ -19,39 +15,16 @@ static const char *const gscsi_definition =
 	"{\"id\":\"root\",\"lun\":0,\"kind\":\"disk\",\"path\":{\"fd\":0},\"readonly\":false},"
 	"{\"id\":\"scsi0.7\",\"lun\":7,\"kind\":\"cdrom\",\"readonly\":true}]}";
 
-struct device *gscsi_new(struct gscsi *f, const char *json, struct err *e)
-{
-	AUTO_JSON struct json_object *o = NULL;
-	struct device *d = NULL;
-	struct fdset fds;
-
-	fdset_init(&fds);
-	fdset_add(&fds, dup(f->fd));
-	assert_int_equal(json_parse(json, strlen(json), &o, e), 0);
-	device_new(&f->fb.board, o, &fds, &d, e);
-	fdset_fini(&fds);
-	return d;
-}
-
 struct gscsi *gscsi_start(const char *json)
 {
-	char path[] = "/var/tmp/vmd-scsi-XXXXXX";
 	struct gscsi *f = calloc(1, sizeof(*f));
-	struct err e = { 0 };
 
 	assert_non_null(f);
-	f->fd = mkostemp(path, O_CLOEXEC); /* not in memory, where a disk has no ring */
-	assert_true(f->fd >= 0);
-	unlink(path);
-	assert_int_equal(ftruncate(f->fd, DISK), 0);
+	f->fd = fake_image(DISK);
 	fake_board_init(&f->fb, MIB);
 	f->fb.log.fd = -1;
 	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
-	f->dev = gscsi_new(f, json, &e);
-	if (!f->dev)
-		fail_msg("%s", e.msg);
-	f->dev->class->reset(f->dev);
-	f->dev->class->start(f->dev);
+	f->dev = fake_board_start(&f->fb, json, f->fd);
 	guest_virtio_find(&f->g, &f->fb, SLOT);
 	assert_true(guest_virtio_start(&f->g, FEATURES, 3));
 	return f;

@@ -37,8 +37,6 @@ struct gscsi {
 	int fd; /* the image */
 };
 
-/* Of this JSON, with the image as descriptor 0; NULL: e says why. */
-struct device *gscsi_new(struct gscsi *f, const char *json, struct err *e);
 /* cmocka's: a disk at LUN 0, an empty drive at LUN 7, a driver that has started */
 int gscsi_setup(void **state);
 /* The same of this JSON, its image descriptor 0. */

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <stdlib.h>
@@ -42,47 +41,16 @@ struct fixture {
 	int fd; /* the image */
 };
 
-static struct device *blk_new(struct fixture *f, const char *json, struct err *e)
-{
-	AUTO_JSON struct json_object *o = NULL;
-	struct device *d = NULL;
-	struct fdset fds;
-
-	fdset_init(&fds);
-	fdset_add(&fds, dup(f->fd));
-	assert_int_equal(json_parse(json, strlen(json), &o, e), 0);
-	device_new(&f->fb.board, o, &fds, &d, e);
-	fdset_fini(&fds);
-	return d;
-}
-
-/* Not in memory, where a disk has no ring */
-static int blk_image(void)
-{
-	char path[] = "/var/tmp/vmd-blk-XXXXXX";
-	int fd = mkostemp(path, O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	unlink(path);
-	assert_int_equal(ftruncate(fd, DISK), 0);
-	return fd;
-}
-
 static struct fixture *open_disk(const char *json, uint64_t features)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct err e = { 0 };
 
 	assert_non_null(f);
-	f->fd = blk_image();
+	f->fd = fake_image(DISK);
 	fake_board_init(&f->fb, MIB);
 	f->fb.log.fd = -1;
 	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
-	f->dev = blk_new(f, json, &e);
-	if (!f->dev)
-		fail_msg("%s", e.msg);
-	f->dev->class->reset(f->dev);
-	f->dev->class->start(f->dev);
+	f->dev = fake_board_start(&f->fb, json, f->fd);
 	guest_virtio_find(&f->g, &f->fb, SLOT);
 	assert_true(guest_virtio_start(&f->g, features, 1));
 	return f;
@@ -837,10 +805,10 @@ static void unusable_image(void **state)
 	struct err e = { 0 };
 
 	assert_int_equal(ftruncate(f->fd, 777), 0);
-	assert_null(blk_new(f,
-			    "{\"type\":\"virtio-blk\",\"id\":\"disk1\",\"address\":\"00:05.0\","
-			    "\"path\":{\"fd\":0}}",
-			    &e));
+	assert_null(fake_board_new(&f->fb,
+				   "{\"type\":\"virtio-blk\",\"id\":\"disk1\",\"address\":"
+				   "\"00:05.0\",\"path\":{\"fd\":0}}",
+				   f->fd, &e));
 	assert_string_equal(e.msg, "device 'disk1': the disk image's size, 777 bytes, is not a "
 				   "multiple of 512");
 }

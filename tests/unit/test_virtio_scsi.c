@@ -408,7 +408,7 @@ static void bad_configurations(void **state)
 			 "{\"type\":\"virtio-scsi\",\"id\":\"scsi1\",\"address\":\"00:05.0\","
 			 "\"disks\":%s}",
 			 rows[i][0]);
-		assert_null(gscsi_new(f, json, &e));
+		assert_null(fake_board_new(&f->fb, json, f->fd, &e));
 		assert_string_equal(e.msg, rows[i][1]);
 	}
 }
