@@ -114,3 +114,24 @@ daemon_ends() {
 	why="vmd's status is $status"
 	[ $status -eq 0 ]
 }
+
+# sleeps NAME: the guest says what woke it with "back".
+sleeps() {
+	guest_seen=
+	guest_send $'echo mem >/sys/power/state; echo ba""ck\n'
+	ctl wait "$1" --for suspended --timeout 30 && return
+	guest_run 20 'dmesg | tail -n 12'
+	why+="; the guest's log ends: $guest_out"
+	return 1
+}
+
+says_back() {
+	guest_expect 40 back && return
+	why="the guest does not come back; last output: ${guest_seen: -300}"
+	return 1
+}
+
+vm_is() {
+	why="state $(vm_show "$1" .observed.state), expected $2"
+	[ "$(vm_show "$1" .observed.state)" = "$2" ]
+}
