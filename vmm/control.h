@@ -33,7 +33,8 @@
  *		"device.request": the host says so of one that is passed through, message is its id; a request comes
  *		again as long as the device is there; "device": what else is told of one
  *	-> device.set {id, change}	-> {id, changed, settings?}; change: of a virtio-net {link: "up" | "down"}; of a
- *		virtio-blk {bytes_per_second?, ops_per_second?, burst_ms?}, which are its settings, too
+ *		virtio-blk, and a disk of virtio-scsi by its own id, {bytes_per_second?, ops_per_second?, burst_ms?}, which
+ *		are its settings, too
  *	<- device.removed {id}	notification: the guest has let it go, or was reset; its descriptors are closed
  *	<- machine.timeline {memory?, pinned?, machine?, kernel?, start?, console?, kick?}	notification
  *

@@ -83,6 +83,11 @@ struct device_class {
 			struct device_unit **ret_unit, struct err *e);
 	int (*unit_add)(struct device *d, struct device_unit *take_unit, struct err *e);
 	int (*unit_remove)(struct device *d, const char *id, struct err *e);
+	/* Optional, with unit, of one that is there: as blk_grow (vmm/virtio/blk.h), and as set with settings. */
+	int (*unit_grow)(struct device *d, const char *id, bool dry_run, uint64_t *ret_size,
+			 struct err *e);
+	int (*unit_set)(struct device *d, const char *id, struct json_object *change,
+			struct json_object **ret_settings, struct err *e);
 	void (*fini)(struct device *d); /* optional; accepts a half-made instance */
 };
 

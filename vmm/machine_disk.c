@@ -13,8 +13,7 @@ const char *machine_disk_at(const struct machine *m, unsigned int device, unsign
 	return d && d->class->unit ? d->class->unit(d, index) : NULL;
 }
 
-/* Whose the disk is, or NULL. */
-static struct device *machine_disk_owner(const struct machine *m, const char *id)
+struct device *machine_disk_owner(const struct machine *m, const char *id)
 {
 	const char *disk;
 
@@ -92,4 +91,21 @@ int machine_disk_remove(struct machine *m, const char *id, struct err *e)
 	if (r >= 0)
 		log_info(m->log, "%s: disk '%s' was removed from '%s'", m->config.name, id, d->id);
 	return r;
+}
+
+int machine_disk_set(struct machine *m, const char *id, struct json_object *change,
+		     struct json_object **ret_settings, struct err *e)
+{
+	struct device *d = machine_disk_owner(m, id);
+	int r;
+
+	if (!d)
+		return err_set(e, ERR_VM_NO_DEVICE, "the VM has no device '%.60s'", id);
+	if (!d->class->unit_set)
+		return err_set(e, ERR_VM_DEVICE_FIXED,
+			       "nothing of disk '%s' can be changed while the VM runs", id);
+	pthread_mutex_lock(&m->lock);
+	r = d->class->unit_set(d, id, change, ret_settings, e);
+	pthread_mutex_unlock(&m->lock);
+	return r < 0 ? err_wrap(e, "disk '%s'", id) : r;
 }

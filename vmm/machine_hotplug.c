@@ -157,7 +157,7 @@ int machine_device_set(struct machine *m, const char *id, struct json_object *ch
 	if (m->state == MACHINE_ENDED)
 		return err_set(e, ERR_VM_STATE, "the VM has ended");
 	if (!d)
-		return err_set(e, ERR_VM_NO_DEVICE, "the VM has no device '%.60s'", id);
+		return machine_disk_set(m, id, change, ret_settings, e);
 	if (!d->class->set)
 		return err_set(e, ERR_VM_DEVICE_FIXED,
 			       "nothing of device '%s' of type %s can be changed while the VM runs",
@@ -246,16 +246,20 @@ void machine_pci_gone(void *arg)
 int machine_disk_grow(struct machine *m, const char *id, bool dry_run, uint64_t *ret_size,
 		      struct err *e)
 {
+	struct device *owner = machine_disk_owner(m, id);
 	int i = machine_device_index(m, id), ret;
 
 	if (m->state != MACHINE_RUNNING && m->state != MACHINE_PAUSED)
 		return err_set(e, ERR_VM_STATE, "cannot resize a disk: the VM is %s",
 			       machine_state_name(m->state));
-	if (i < 0 || m->devices[i]->class != &virtio_blk_class)
+	if (i < 0 ? !owner : m->devices[i]->class != &virtio_blk_class)
 		return err_set(e, ERR_VM_NO_DEVICE, "the VM has no %s '%s'",
 			       i < 0 ? "device" : "disk", id);
+	if (i < 0 && !owner->class->unit_grow)
+		return err_set(e, ERR_VM_DEVICE_FIXED, "disk '%s' keeps its size", id);
 	pthread_mutex_lock(&m->lock);
-	ret = blk_grow(m->devices[i], dry_run, ret_size, e);
+	ret = i < 0 ? owner->class->unit_grow(owner, id, dry_run, ret_size, e)
+		    : blk_grow(m->devices[i], dry_run, ret_size, e);
 	pthread_mutex_unlock(&m->lock);
 	if (ret < 0)
 		err_wrap(e, "disk '%s'", id);

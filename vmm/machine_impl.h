@@ -125,6 +125,11 @@ void machine_sleep_over(struct machine *m);
 
 /* machine_hotplug.c: vCPUs are held; functions that the guest was asked for: no guest uses them after a reset */
 void machine_unplug_asked(struct machine *m);
+
+/* machine_disk.c: whose the disk at a controller is, or NULL; and as machine_device_set, of such a disk. */
+struct device *machine_disk_owner(const struct machine *m, const char *id);
+int machine_disk_set(struct machine *m, const char *id, struct json_object *change,
+		     struct json_object **ret_settings, struct err *e);
 /* On the loop: those that the guest has let go, if there are any. */
 void machine_unplug_gone(struct machine *m);
 void machine_pci_gone(void *arg); /* board_ops.pci_gone */

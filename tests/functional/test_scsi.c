@@ -277,6 +277,46 @@ static void test_disks_refused(void **state)
 	scene_expect_attachments(c, "one", "");
 }
 
+/* A disk at a controller by its own id, of the definition or attached: it grows, and has other limits. */
+static void test_disks_change(void **state)
+{
+	struct harness *h = *state;
+	AUTO_JSON struct json_object *grown = NULL, *same = NULL, *set = NULL;
+	struct harness_output out;
+	char path[400];
+	struct client *c;
+
+	NEEDS_KVM;
+	c = follow(h);
+	snprintf(path, sizeof(path), "%s/d0", h->dir);
+	assert_int_equal(truncate(path, 8192), 0);
+	grown = client_result(c, "vm.resize", "{'vm': 'one', 'device': 'scsi0.0'}");
+	assert_int_equal(json_get_int(grown, "size", 0), 8192);
+	assert_true(json_get_bool(grown, "changed", false));
+	same = client_result(c, "vm.resize", "{'vm': 'one', 'device': 'scsi0.0'}");
+	assert_false(json_get_bool(same, "changed", true));
+	set = client_result(c, "vm.set_rate",
+			    "{'vm': 'one', 'device': 'scsi0.0', 'ops_per_second': 7}");
+	assert_int_equal(json_get_int(set, "ops_per_second", 0), 7);
+	assert_true(json_get_bool(set, "changed", false));
+	json_object_put(client_result(c, "vm.attach",
+				      attach_params(h, "two", ", 'id': 'two', 'burst_ms': 9", "")));
+	says(c, "^LUN 01 two ");
+	assert_int_equal(harness_vmctl(h, NULL, &out, "set-rate", "-b", "1MiB", "one", "two", NULL),
+			 0);
+	assert_string_equal(out.out, "one: disk 'two' may do 1.0M and any number of requests a "
+				     "second, those of 9 ms at once\n");
+	expect_code(c, "vm.resize", "{'vm': 'one', 'device': 'scsi0'}", ERR_VM_NO_DEVICE,
+		    "the VM has no disk 'scsi0'");
+	json_object_put(client_result(
+		c, "vm.attach",
+		"{'vm': 'one', 'controller': 'scsi0', 'disk': {'kind': 'cdrom', 'id': 'cd'}}"));
+	expect_code(c, "vm.resize", "{'vm': 'one', 'device': 'cd'}", ERR_VM_DEVICE_FIXED,
+		    "disk 'cd': only a disk with an image becomes larger");
+	expect_code(c, "vm.set_rate", "{'vm': 'one', 'device': 'scsi0.7'}", ERR_VM_NO_DEVICE,
+		    "the VM has no device 'scsi0.7'");
+}
+
 /* What is no SCSI device of the host is not given away as one. */
 static void test_no_scsi_device(void **state)
 {
@@ -407,6 +447,7 @@ int main(void)
 					    T(test_come_and_go),
 					    T(test_disks_come_and_go),
 					    T(test_disks_refused),
+					    T(test_disks_change),
 					    T(test_disk_and_another_vmd),
 					    T(test_disks_persist),
 					    T(test_disk_of_two_minds),

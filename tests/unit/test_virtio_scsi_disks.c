@@ -410,6 +410,99 @@ static void a_limited_one_comes(void **state)
 	expect_good(f);
 }
 
+/* --- changes ----------------------------------------------------------------------------------------------- */
+
+/* The last block's address, by READ CAPACITY (10) */
+static uint32_t last_block(struct gscsi *f)
+{
+	gscsi_good(f, LUN(0), CDB(0x25), 0, 8, 0);
+	return scsi_get32(f->fb.mem + DATA);
+}
+
+static void a_disk_grows(void **state)
+{
+	struct gscsi *f = *state;
+	const struct device_class *class = f->dev->class;
+	uint64_t size = 0;
+	struct err e = { 0 };
+
+	gscsi_ready(f);
+	assert_int_equal(class->unit_grow(f->dev, "root", false, &size, &e), 0);
+	assert_int_equal(size, DISK);
+	assert_int_equal(ftruncate(f->fd, DISK + 4096), 0);
+	assert_int_equal(class->unit_grow(f->dev, "root", true, &size, &e), 1);
+	assert_int_equal(size, DISK + 4096);
+	assert_int_equal(last_block(f), DISK / 512 - 1);
+	gscsi_fails(f, LUN(0), CDB(0x28, 0, 0, 0, 0x08, 0, 0, 0, 1), 0x052100);
+	gscsi_add_event_buffer(f, 16);
+	assert_int_equal(class->unit_grow(f->dev, "root", false, &size, &e), 1);
+	/* SPC-4, annex D: CAPACITY DATA HAS CHANGED, as an event and as a unit attention */
+	gscsi_expect_event(f, VIRTIO_SCSI_T_PARAM_CHANGE, 0, 0x2a | 0x09 << 8);
+	gscsi_fails(f, LUN(0), CDB(0), 0x062a09);
+	gscsi_good(f, LUN(0), CDB(0), 0, 0, 0);
+	assert_int_equal(last_block(f), (DISK + 4096) / 512 - 1);
+	gscsi_good(f, LUN(0), CDB(0x28, 0, 0, 0, 0x08, 7, 0, 0, 1), 0, 512, 0);
+	gscsi_fails(f, LUN(0), CDB(0x28, 0, 0, 0, 0x08, 8, 0, 0, 1), 0x052100);
+	assert_int_equal(ftruncate(f->fd, DISK), 0);
+	assert_int_equal(class->unit_grow(f->dev, "root", false, &size, &e), -ERR_FILE);
+	assert_int_equal(class->unit_grow(f->dev, "scsi0.7", false, &size, &e),
+			 -ERR_VM_DEVICE_FIXED);
+	assert_int_equal(class->unit_grow(f->dev, "x", false, &size, &e), -ERR_VM_NO_DEVICE);
+}
+
+/* While the machine stands still: told when it goes on. */
+static void a_disk_grows_in_a_pause(void **state)
+{
+	struct gscsi *f = *state;
+	uint64_t size = 0;
+	struct err e = { 0 };
+
+	gscsi_ready(f);
+	f->dev->class->stop(f->dev);
+	assert_int_equal(ftruncate(f->fd, 2 * DISK), 0);
+	assert_int_equal(f->dev->class->unit_grow(f->dev, "root", false, &size, &e), 1);
+	f->dev->class->start(f->dev);
+	gscsi_add_event_buffer(f, 16);
+	gscsi_expect_event(f, VIRTIO_SCSI_T_PARAM_CHANGE, 0, 0x2a | 0x09 << 8);
+	gscsi_fails(f, LUN(0), CDB(0), 0x062a09);
+	assert_int_equal(last_block(f), 2 * DISK / 512 - 1);
+}
+
+static int set_rates(struct gscsi *f, const char *id, const char *json, int64_t *ret_bytes,
+		     struct err *e)
+{
+	AUTO_JSON struct json_object *change = NULL, *now = NULL;
+	int ret;
+
+	assert_int_equal(json_parse(json, strlen(json), &change, e), 0);
+	ret = f->dev->class->unit_set(f->dev, id, change, &now, e);
+	*ret_bytes = json_get_int(now, "bytes_per_second", -1);
+	return ret;
+}
+
+/* What waits for a limit of one byte a second, minutes, goes as soon as there is none. */
+static void rates_are_changed(void **state)
+{
+	struct gscsi *f = *state;
+	struct err e = { 0 };
+	int64_t bytes;
+
+	gscsi_ready(f);
+	assert_int_equal(
+		set_rates(f, "root", "{\"bytes_per_second\":1,\"burst_ms\":1}", &bytes, &e), 1);
+	assert_int_equal(bytes, 1);
+	gscsi_good(f, LUN(0), READ(0, 1), 0, 512, 0);
+	gscsi_add_request(f, LUN(0), READ(0, 1), 0, 512);
+	assert_true(unanswered(f));
+	assert_int_equal(set_rates(f, "root", "{}", &bytes, &e), 0);
+	assert_true(unanswered(f));
+	assert_int_equal(set_rates(f, "root", "{\"bytes_per_second\":0}", &bytes, &e), 1);
+	assert_int_equal(bytes, 0);
+	expect_good(f);
+	assert_int_equal(set_rates(f, "root", "{\"x\":0}", &bytes, &e), -ERR_INVALID);
+	assert_int_equal(set_rates(f, "x", "{}", &bytes, &e), -ERR_VM_NO_DEVICE);
+}
+
 /* --- cache modes ------------------------------------------------------------------------------------------- */
 
 static int64_t count_stable(const struct block *b, const struct block_step *s)
@@ -466,6 +559,9 @@ int main(void)
 		OF(limited, over_the_limit),
 		OF(limited, waits_for_the_limit),
 		T(a_limited_one_comes),
+		T(a_disk_grows),
+		T(a_disk_grows_in_a_pause),
+		T(rates_are_changed),
 		T(written_through),
 	};
 #undef T

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/auto.h"
+#include "lib/json.h"
 
 const char *const disk_formats[] = { [BLOCK_FORMAT_UNSAID] = "",
 				     [BLOCK_FORMAT_RAW] = "raw",
@@ -44,10 +45,38 @@ int disk_open(struct disk_cfg *take_cfg, bool caged, const struct gmem *pin,
 
 /* --- limits ------------------------------------------------------------------------------------------------ */
 
-void disk_limit_set(struct disk_limit *l, const struct disk_cfg *cfg)
+int disk_rates_change(struct disk_rates *r, struct json_object *change, struct err *e)
 {
-	rate_change(&l->bytes, cfg->bytes_per_s, cfg->bytes_per_s / 1000 * cfg->burst_ms);
-	rate_change(&l->ops, cfg->ops_per_s, (uint64_t)cfg->ops_per_s * cfg->burst_ms / 1000);
+	static const struct field fields[] = {
+		FIELD_U64("bytes_per_second", struct disk_rates, bytes_per_s),
+		FIELD_U32("ops_per_second", struct disk_rates, ops_per_s),
+		FIELD_U32("burst_ms", struct disk_rates, burst_ms),
+		FIELD_END,
+	};
+	struct disk_rates want = *r;
+	int ret = field_bind(fields, change, &want, NULL, NULL, e);
+
+	if (ret < 0)
+		return ret;
+	if (want.bytes_per_s == r->bytes_per_s && want.ops_per_s == r->ops_per_s &&
+	    want.burst_ms == r->burst_ms)
+		return 0;
+	*r = want;
+	return 1;
+}
+
+struct json_object *disk_rates_json(const struct disk_rates *r)
+{
+	struct json_object *o = json_add_int(json_new(), "ops_per_second", r->ops_per_s);
+
+	json_add_int(o, "bytes_per_second", (int64_t)MIN(r->bytes_per_s, (uint64_t)INT64_MAX));
+	return json_add_int(o, "burst_ms", r->burst_ms);
+}
+
+void disk_limit_set(struct disk_limit *l, const struct disk_rates *rates)
+{
+	rate_change(&l->bytes, rates->bytes_per_s, rates->bytes_per_s / 1000 * rates->burst_ms);
+	rate_change(&l->ops, rates->ops_per_s, (uint64_t)rates->ops_per_s * rates->burst_ms / 1000);
 	l->on = l->bytes.per_s || l->ops.per_s;
 }
 

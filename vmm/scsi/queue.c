@@ -66,15 +66,13 @@ static void scsi_block_done(struct block_req *br, int ret)
 		t->after(br, ret);
 }
 
-static void scsi_serve_waiting(struct scsi_unit *u);
-
 static void scsi_wait_over(void *arg)
 {
 	struct scsi_target *t = arg;
 
 	for (unsigned int i = 0; i < SCSI_UNITS_MAX; i++)
 		if (t->units[i])
-			scsi_serve_waiting(t->units[i]);
+			scsi_unit_serve_waiting(t->units[i]);
 	scsi_target_submit(t);
 }
 
@@ -92,7 +90,7 @@ static bool scsi_may_go(struct scsi_unit *u, struct scsi_task *t)
 	return true;
 }
 
-static void scsi_serve_waiting(struct scsi_unit *u)
+void scsi_unit_serve_waiting(struct scsi_unit *u)
 {
 	struct scsi_task *t;
 
@@ -149,7 +147,7 @@ void scsi_unit_go_on(struct scsi_unit *u)
 		scsi_unpark(&u->held, t);
 		scsi_send_again(t);
 	}
-	scsi_serve_waiting(u);
+	scsi_unit_serve_waiting(u);
 }
 
 int scsi_target_need_timer(struct scsi_target *t)

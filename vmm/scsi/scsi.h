@@ -127,6 +127,14 @@ void scsi_target_reset(struct scsi_target *t);
 /* A unit alone, as by LOGICAL UNIT RESET (SAM-5, section 7.7); its tasks are done already. */
 void scsi_target_reset_unit(struct scsi_target *t, uint32_t lun);
 
+bool scsi_target_is_host(const struct scsi_target *t, uint32_t lun); /* it is one of its devices */
+/* The image of a disk; NULL: it is none, or a device of the host. */
+const struct block *scsi_target_image(const struct scsi_target *t, uint32_t lun);
+/* Of a disk: of its image by block_measure. The initiator is told: CAPACITY DATA HAS CHANGED (SBC-3, section 4.10). */
+void scsi_target_set_size(struct scsi_target *t, uint32_t lun, uint64_t size);
+/* Of a unit that is no device of the host; for tasks that wait, too. -errno: nothing has changed. */
+int scsi_target_set_rates(struct scsi_target *t, uint32_t lun, const struct disk_rates *rates);
+
 struct scsi_drive {
 	bool medium; /* there is one, maybe in an open tray */
 	bool open, locked;

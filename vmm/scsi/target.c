@@ -100,6 +100,8 @@ static enum scsi_sense scsi_tell_sense(unsigned int what)
 		return SCSI_RESET_OCCURRED;
 	case SCSI_TELL_MEDIUM:
 		return SCSI_MEDIUM_CHANGED;
+	case SCSI_TELL_CAPACITY:
+		return SCSI_CAPACITY_CHANGED;
 	default:
 		return SCSI_NO_SENSE;
 	}
@@ -313,6 +315,51 @@ void scsi_target_reset_unit(struct scsi_target *t, uint32_t lun)
 
 	if (u)
 		scsi_unit_reset(u, u->tell | SCSI_TELL_RESET);
+}
+
+/* --- changes of a disk ------------------------------------------------------------------------------------ */
+
+bool scsi_target_is_host(const struct scsi_target *t, uint32_t lun)
+{
+	const struct scsi_unit *u = scsi_unit_find(t, lun);
+
+	return u && u->host;
+}
+
+const struct block *scsi_target_image(const struct scsi_target *t, uint32_t lun)
+{
+	const struct scsi_unit *u = scsi_unit_find(t, lun);
+
+	return u && u->kind == SCSI_DISK ? u->block : NULL;
+}
+
+void scsi_target_set_size(struct scsi_target *t, uint32_t lun, uint64_t size)
+{
+	struct scsi_unit *u = scsi_unit_find(t, lun);
+
+	assert(u && u->kind == SCSI_DISK);
+	block_set_size(u->block, size);
+	scsi_unit_set_block(u, u->block);
+	scsi_unit_tell(u, SCSI_TELL_CAPACITY);
+}
+
+int scsi_target_set_rates(struct scsi_target *t, uint32_t lun, const struct disk_rates *rates)
+{
+	struct scsi_unit *u = scsi_unit_find(t, lun);
+	struct disk_limit before = u->limit;
+	int ret;
+
+	disk_limit_set(&u->limit, rates);
+	if (!t->loop)
+		return 0;
+	ret = scsi_target_need_timer(t);
+	if (ret < 0) {
+		u->limit = before;
+		return ret;
+	}
+	scsi_unit_serve_waiting(u);
+	scsi_target_submit(t);
+	return 0;
 }
 
 /* --- drives ------------------------------------------------------------------------------------------------ */

@@ -24,6 +24,7 @@ enum scsi_sense {
 	SCSI_REMOVAL_PREVENTED = 0x055302,
 	SCSI_POWER_ON = 0x062900,
 	SCSI_RESET_OCCURRED = 0x062903,
+	SCSI_CAPACITY_CHANGED = 0x062a09,
 	SCSI_MEDIUM_CHANGED = 0x062800,
 	SCSI_LUNS_CHANGED = 0x063f0e,
 	SCSI_WRITE_PROTECTED = 0x072700,
@@ -35,6 +36,7 @@ enum {
 	SCSI_TELL_POWER_ON = BIT(0),
 	SCSI_TELL_RESET = BIT(1),
 	SCSI_TELL_MEDIUM = BIT(2),
+	SCSI_TELL_CAPACITY = BIT(3),
 };
 
 /* MMC-6, section 6.7.2.5 */
@@ -124,6 +126,8 @@ bool scsi_unpark(struct scsi_tasks *list, struct scsi_task *t); /* false: it is 
 void scsi_batch_done(void *target);
 /* queue.c: to the block, with scsi_target_submit, as soon as the unit's limits let it. */
 void scsi_queue(struct scsi_task *t);
+/* The limits may let some of its tasks go. */
+void scsi_unit_serve_waiting(struct scsi_unit *u);
 void scsi_unit_go_on(struct scsi_unit *u);	      /* attached, and nothing runs yet */
 void scsi_unit_abort(struct scsi_unit *u, int error); /* what waits or is held */
 /* passthrough.c: of a unit that is a device of the host */

@@ -146,34 +146,23 @@ static void blk_limit(void *arg)
 	struct blk *blk = arg;
 	const struct blk_cfg *cfg = blk->v.dev.cfg;
 
-	disk_limit_set(&blk->limit, &cfg->disk);
+	disk_limit_set(&blk->limit, &cfg->disk.rates);
 	blk_go_on(blk);
 }
 
 static int blk_set(struct device *d, struct json_object *change, struct err *e)
 {
-	static const struct field fields[] = { DISK_LIMIT_FIELDS(struct blk_cfg, disk), FIELD_END };
 	struct blk *blk = container_of(d, struct blk, v.dev);
-	struct blk_cfg *cfg = d->cfg, want = *cfg;
-	int ret = field_bind(fields, change, &want, NULL, NULL, e);
+	int ret = disk_rates_change(&((struct blk_cfg *)d->cfg)->disk.rates, change, e);
 
-	if (ret < 0)
-		return ret;
-	if (want.disk.bytes_per_s == cfg->disk.bytes_per_s &&
-	    want.disk.ops_per_s == cfg->disk.ops_per_s && want.disk.burst_ms == cfg->disk.burst_ms)
-		return 0;
-	*cfg = want;
-	worker_call(blk->v.worker, blk_limit, blk);
-	return 1;
+	if (ret > 0)
+		worker_call(blk->v.worker, blk_limit, blk);
+	return ret;
 }
 
 static struct json_object *blk_settings(const struct device *d)
 {
-	const struct disk_cfg *cfg = &((const struct blk_cfg *)d->cfg)->disk;
-	struct json_object *o = json_add_int(json_new(), "ops_per_second", cfg->ops_per_s);
-
-	json_add_int(o, "bytes_per_second", (int64_t)MIN(cfg->bytes_per_s, (uint64_t)INT64_MAX));
-	return json_add_int(o, "burst_ms", cfg->burst_ms);
+	return disk_rates_json(&((const struct blk_cfg *)d->cfg)->disk.rates);
 }
 
 /* Nothing of the memory is given back from before it is pinned on. */

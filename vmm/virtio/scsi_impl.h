@@ -67,6 +67,7 @@ struct vscsi {
 	unsigned int nevents;
 	struct stat files[SCSI_UNITS_MAX];	    /* of the drives' media: which they are */
 	char names[SCSI_UNITS_MAX][VSCSI_NAME_MAX]; /* of the disks */
+	struct disk_rates rates[SCSI_UNITS_MAX];    /* the control loop's */
 	struct trouble trouble;
 	struct trouble_disk disks[SCSI_UNITS_MAX]; /* by LUN */
 	struct iovec *
@@ -97,6 +98,10 @@ int vscsi_unit_new(struct device *d, struct json_object *json, struct fdset *fds
 		   struct device_unit **ret_unit, struct err *e);
 int vscsi_unit_add(struct device *d, struct device_unit *take_unit, struct err *e);
 int vscsi_unit_remove(struct device *d, const char *id, struct err *e);
+int vscsi_unit_grow(struct device *d, const char *id, bool dry_run, uint64_t *ret_size,
+		    struct err *e);
+int vscsi_unit_set(struct device *d, const char *id, struct json_object *change,
+		   struct json_object **ret_settings, struct err *e);
 bool vscsi_drive(struct device *d, unsigned int index, struct device_drive *ret);
 int vscsi_set_medium(struct device *d, unsigned int index, struct device_medium *medium,
 		     struct err *e);

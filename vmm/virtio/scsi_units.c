@@ -87,6 +87,7 @@ static void vscsi_name_unit(struct vscsi *s, const struct vscsi_disk_cfg *cfg,
 
 	snprintf(s->names[cfg->lun], VSCSI_NAME_MAX, "%s", cfg->id);
 	s->files[cfg->lun] = *file;
+	s->rates[cfg->lun] = cfg->disk.rates;
 	*d = (struct trouble_disk){ .id = s->names[cfg->lun],
 				    .stop = cfg->disk.on_error == DISK_STOP };
 }
@@ -103,7 +104,7 @@ static int vscsi_check_lun(const struct vscsi *s, uint32_t lun, struct err *e)
 static void vscsi_fill_unit(struct scsi_unit_cfg *ret, const struct vscsi_disk_cfg *cfg,
 			    struct disk_limit *limit, struct block *take_block)
 {
-	disk_limit_set(limit, &cfg->disk);
+	disk_limit_set(limit, &cfg->disk.rates);
 	*ret = (struct scsi_unit_cfg){
 		.kind = (enum scsi_kind)cfg->kind,
 		.lun = (uint16_t)cfg->lun,
@@ -165,6 +166,8 @@ struct vscsi_change {
 	struct device_medium *medium;
 	struct scsi_unit_cfg unit;
 	struct device_unit *of; /* the unit's */
+	uint64_t size;
+	const struct disk_rates *rates;
 	struct err *e;
 	int ret;
 };
@@ -291,18 +294,93 @@ static void vscsi_remove_on_worker(void *arg)
 	}
 }
 
+static int vscsi_find_unit(const struct vscsi *s, const char *id, uint32_t *ret_lun, struct err *e)
+{
+	uint32_t lun = 0;
+
+	while (lun < SCSI_UNITS_MAX &&
+	       (!scsi_target_has(s->target, lun) || strcmp(s->names[lun], id) != 0))
+		lun++;
+	if (lun == SCSI_UNITS_MAX)
+		return err_set(e, ERR_VM_NO_DEVICE, "the controller has no disk '%.60s'", id);
+	*ret_lun = lun;
+	return 0;
+}
+
 int vscsi_unit_remove(struct device *d, const char *id, struct err *e)
 {
 	struct vscsi *s = container_of(d, struct vscsi, v.dev);
 	struct vscsi_change c = { .s = s };
+	int ret = vscsi_find_unit(s, id, &c.lun, e);
 
-	while (c.lun < SCSI_UNITS_MAX &&
-	       (!scsi_target_has(s->target, c.lun) || strcmp(s->names[c.lun], id) != 0))
-		c.lun++;
-	if (c.lun == SCSI_UNITS_MAX)
-		return err_set(e, ERR_VM_NO_DEVICE, "the controller has no disk '%.60s'", id);
-	vscsi_call(&c, vscsi_remove_on_worker);
-	return 0;
+	if (ret >= 0)
+		vscsi_call(&c, vscsi_remove_on_worker);
+	return ret;
+}
+
+/* --- changes ------------------------------------------------------------------------------------------------- */
+
+static void vscsi_grow_on_worker(void *arg)
+{
+	struct vscsi_change *c = arg;
+
+	scsi_target_set_size(c->s->target, c->lun, c->size);
+}
+
+int vscsi_unit_grow(struct device *d, const char *id, bool dry_run, uint64_t *ret_size,
+		    struct err *e)
+{
+	struct vscsi *s = container_of(d, struct vscsi, v.dev);
+	struct vscsi_change c = { .s = s };
+	int ret = vscsi_find_unit(s, id, &c.lun, e);
+	const struct block *image = ret < 0 ? NULL : scsi_target_image(s->target, c.lun);
+
+	if (ret >= 0 && !image)
+		ret = err_set(e, ERR_VM_DEVICE_FIXED, "only a disk with an image becomes larger");
+	if (ret >= 0)
+		ret = block_measure(image, &c.size, e);
+	if (ret < 0)
+		return ret;
+	*ret_size = c.size;
+	if (c.size == block_info(image)->size)
+		return 0;
+	if (!dry_run)
+		vscsi_call(&c, vscsi_grow_on_worker);
+	return 1;
+}
+
+static void vscsi_rates_on_worker(void *arg)
+{
+	struct vscsi_change *c = arg;
+
+	c->ret = scsi_target_set_rates(c->s->target, c->lun, c->rates);
+	vscsi_flush(c->s);
+}
+
+int vscsi_unit_set(struct device *d, const char *id, struct json_object *change,
+		   struct json_object **ret_settings, struct err *e)
+{
+	struct vscsi *s = container_of(d, struct vscsi, v.dev);
+	struct vscsi_change c = { .s = s };
+	int ret = vscsi_find_unit(s, id, &c.lun, e);
+	struct disk_rates want;
+
+	if (ret >= 0 && scsi_target_is_host(s->target, c.lun))
+		ret = err_set(e, ERR_VM_DEVICE_FIXED, "a SCSI device of the host has no limits");
+	if (ret < 0)
+		return ret;
+	want = s->rates[c.lun];
+	c.rates = &want;
+	ret = disk_rates_change(&want, change, e);
+	if (ret > 0)
+		vscsi_call(&c, vscsi_rates_on_worker);
+	if (c.ret < 0)
+		return err_ret(e, c.ret, "a timer");
+	if (ret >= 0) {
+		s->rates[c.lun] = want;
+		*ret_settings = disk_rates_json(&want);
+	}
+	return ret;
 }
 
 /* --- media ------------------------------------------------------------------------------------------------- */
