@@ -49,6 +49,17 @@ int vmdef_check_passthrough(const struct vmdef_slot *s, struct schema_error *whe
 	return vmdef_check_rate(s, where, e);
 }
 
+int vmdef_check_passthrough_chipset(const struct vmdef_slot *s, const char *profile,
+				    struct schema_error *where, struct err *e)
+{
+	if (strcmp(json_get_str(s->entry, "on_device_error", ""), "guest") != 0)
+		return 0;
+	return vmdef_slot_refuse(where, e, s, "on_device_error",
+				 "profile '%s' has no PCI Express, by which its guest could hear "
+				 "of errors",
+				 profile);
+}
+
 static bool vmdef_same_function(const char *a, const char *b)
 {
 	struct pci_addr one, two;

@@ -213,7 +213,12 @@ static int vmdef_plan_entry(struct vmdef_planner *r, struct json_object *entry, 
 	p->slots[p->n++] = s;
 	if (!strcmp(s.type, VMDEF_NET))
 		return vmdef_check_net(&s, r->where, r->e);
-	return strcmp(s.type, VMDEF_VFIO) ? 0 : vmdef_check_passthrough(&s, r->where, r->e);
+	if (strcmp(s.type, VMDEF_VFIO) != 0)
+		return 0;
+	ret = vmdef_check_passthrough(&s, r->where, r->e);
+	if (ret < 0 || !p->profile->chipset)
+		return ret;
+	return vmdef_check_passthrough_chipset(&s, p->profile->name, r->where, r->e);
 }
 
 static int vmdef_plan_list(struct vmdef_planner *r, const char *list)

@@ -49,6 +49,9 @@ int vmdef_slot_refuse(struct schema_error *where, struct err *e, const struct vm
 
 /* vmdef_passthrough.c: what a schema cannot say of a device of the host, by itself and beside another. */
 int vmdef_check_passthrough(const struct vmdef_slot *s, struct schema_error *where, struct err *e);
+/* The same where the profile has a chipset without PCI Express. */
+int vmdef_check_passthrough_chipset(const struct vmdef_slot *s, const char *profile,
+				    struct schema_error *where, struct err *e);
 int vmdef_check_passthrough_pair(const struct vmdef_slot *a, const struct vmdef_slot *b,
 				 struct schema_error *where, struct err *e);
 

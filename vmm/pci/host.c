@@ -8,6 +8,7 @@
 #include "vmm/pci/host.h"
 
 #include "vmm/devices.h"
+#include "vmm/pci/aer.h"
 #include "vmm/x86/map.h"
 
 #define PCI_HOST_VENDOR 0x1b36
@@ -165,6 +166,7 @@ void pci_host_reset(struct device *d)
 	h->reset_control = 0;
 	pci_hotplug_reset(h);
 	pci_dev_reset(&h->bridge);
+	pci_aer_reset(h);
 }
 
 void pci_host_start(struct device *d)
@@ -176,6 +178,7 @@ void pci_host_fini(struct device *d)
 {
 	struct pci_host *h = container_of(d, struct pci_host, dev);
 
+	pci_aer_free(h);
 	pci_dev_fini(&h->bridge);
 	if (d->board->pci == h)
 		d->board->pci = NULL;

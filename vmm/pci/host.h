@@ -8,6 +8,8 @@
 #include "vmm/pci/pci.h"
 #include "vmm/x86/map.h"
 
+struct pci_aer;
+
 struct pci_host {
 	struct device dev;
 	struct pci_dev bridge;			  /* 00:00.0, this bridge's own function */
@@ -18,6 +20,7 @@ struct pci_host {
 	uint8_t reset_control;			  /* 0xcf9 */
 	unsigned int pullers[MAP_GSI_PCI_N]; /* by interrupt line: how many functions pull it */
 	struct log_limit bar_limit;
+	struct pci_aer *aer; /* owned: 00:00.1 (aer.h); NULL without */
 	/* Optional, of the chipset: a line of MAP_GSI_PCI_N is pulled, or no longer. */
 	void (*line_changed)(struct pci_host *h, unsigned int line);
 

@@ -58,6 +58,7 @@ void vfio_config_reading(struct pci_dev *p, unsigned int off, unsigned int size)
 		p->cfg[PCI_STATUS] &= (uint8_t)~PCI_STATUS_CAP_LIST;
 		p->cfg[PCI_STATUS] |= v->initial[PCI_STATUS] & PCI_STATUS_CAP_LIST;
 	}
+	vfio_aer_reading(v);
 }
 
 /* In runs: one access of the guest is one of the host where all of it is the device's. */
@@ -142,6 +143,7 @@ void vfio_config_written(struct pci_dev *p, unsigned int off, unsigned int size)
 	}
 	if (vfio_touches(off, size, PCI_COMMAND, 2))
 		vfio_config_command(v);
+	vfio_aer_written(v, off, size);
 	vfio_config_through(v, off, size);
 	if (v->cap_pm && vfio_touches(off, size, v->cap_pm + PCI_PM_CTRL, 2))
 		vfio_config_power(v);
@@ -155,6 +157,7 @@ void vfio_config_reset(struct vfio_pci *v)
 	for (unsigned int i = 0; i < PCI_CFG_SIZE; i++)
 		if (v->how[i] != VFIO_CFG_OURS)
 			v->pci.cfg[i] = v->initial[i];
+	vfio_aer_reset(v);
 	vfio_config_command(v);
 }
 
@@ -213,6 +216,7 @@ int vfio_config_init(struct vfio_pci *v, struct err *e)
 	if (r < 0)
 		return r;
 	memcpy(v->initial, v->pci.cfg, sizeof(v->initial));
+	vfio_aer_reset(v);
 	vfio_config_command(v);
 	return 0;
 }

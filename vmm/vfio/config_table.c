@@ -6,7 +6,7 @@
  * not trusted.
  *
  * The function stands on bus 0 without a port above it: it is a Root Complex Integrated Endpoint, which has no
- * link. What belongs to the fabric or to the host's handling of errors is hidden: AER, ACS, ARI, ATS, PRI,
+ * link. What belongs to the fabric or to the host's handling of errors is hidden: AER (unless the guest is to hear of errors), ACS, ARI, ATS, PRI,
  * PASID, SR-IOV, resizable BARs, LTR, virtual channels, multicast, DPC, PTM, TPH.
  */
 #include <linux/pci_regs.h>
@@ -108,8 +108,20 @@ static const struct vfio_cfg_row vfio_vsec_rows[] = {
 	{ 8, REST, VFIO_CFG_THROUGH },
 };
 
+/* Of a guest that hears of errors (aer.c), which keeps what it writes; what the header of a packet was is the host's. */
+static const struct vfio_cfg_row vfio_aer_rows[] = {
+	{ PCI_ERR_UNCOR_STATUS, 4, VFIO_CFG_OURS, .clear = UINT32_MAX },
+	{ PCI_ERR_UNCOR_MASK, 4, VFIO_CFG_OURS, .clear = ~VFIO_AER_ERRORS,
+	  .write = VFIO_AER_ERRORS },
+	{ PCI_ERR_UNCOR_SEVER, 4, VFIO_CFG_OURS, .clear = ~VFIO_AER_ERRORS,
+	  .write = VFIO_AER_ERRORS },
+	{ PCI_ERR_COR_MASK, 4, VFIO_CFG_OURS, .clear = ~VFIO_AER_CORRECTABLE,
+	  .write = VFIO_AER_CORRECTABLE },
+};
+
 /* ids of extended capabilities */
 static const struct vfio_cap_row vfio_ecap_rows[] = {
+	{ PCI_EXT_CAP_ID_ERR, 0x2c, ROWS(vfio_aer_rows) },
 	{ PCI_EXT_CAP_ID_DSN, 12, ROWS(vfio_dsn_rows) },
 	{ PCI_EXT_CAP_ID_VNDR, 8, ROWS(vfio_vsec_rows) },
 };
@@ -299,6 +311,11 @@ static unsigned int vfio_ecap_room(const uint8_t *raw, const uint16_t *caps, uns
 	return end - at;
 }
 
+static bool vfio_ecap_shown(const struct vfio_pci *v, unsigned int id)
+{
+	return id != PCI_EXT_CAP_ID_ERR || (v->aer.wanted && !v->aer.cap && v->cap_pcie);
+}
+
 /* The list begins at 0x100 whatever is there: a null capability, where that one is hidden. */
 static void vfio_ecaps_apply(struct vfio_pci *v, const uint8_t *raw)
 {
@@ -311,8 +328,10 @@ static void vfio_ecaps_apply(struct vfio_pci *v, const uint8_t *raw)
 		const struct vfio_cap_row *cap = vfio_cap_row(
 			vfio_ecap_rows, ARRAY_SIZE(vfio_ecap_rows), PCI_EXT_CAP_ID(header));
 
-		if (!cap || room < cap->need)
+		if (!cap || room < cap->need || !vfio_ecap_shown(v, cap->id))
 			continue;
+		if (cap->id == PCI_EXT_CAP_ID_ERR)
+			v->aer.cap = at;
 		vfio_cap_apply(v, raw, at, room, cap);
 		pci_set32(&v->pci, at, header & 0xfffff); /* the last one, so far */
 		if (!link && at != PCI_CFG_SPACE_SIZE)

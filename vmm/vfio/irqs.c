@@ -202,6 +202,7 @@ static void vfio_signal_error(struct vfio_pci *v, struct vfio_signal *s, const c
 	(void)s;
 	log_limited(b->log, &v->limit, "%s", msg);
 	b->ops->notice(b->arg, "device.error", v->dev.id);
+	vfio_aer_raise(v);
 	if (v->stops)
 		b->ops->event(b->arg, BOARD_FAULT, 0, msg);
 }

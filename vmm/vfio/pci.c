@@ -176,6 +176,7 @@ static int vfio_pci_init(struct device *d, struct err *e)
 
 	v->fd = v->error.fd = v->request.fd = v->raise_fd = v->ended_fd = v->gsi = -1;
 	v->stops = cfg->on_device_error == VFIO_ON_ERROR_STOP;
+	v->aer.wanted = cfg->on_device_error == VFIO_ON_ERROR_GUEST;
 	v->sys = vfio_sys_of(d->board);
 	r = vfio_pci_join(v, cfg, e);
 	if (r < 0)
@@ -189,6 +190,8 @@ static int vfio_pci_init(struct device *d, struct err *e)
 	r = pci_plug(d->board->pci, &v->pci, cfg->address, e);
 	if (r >= 0)
 		r = vfio_irqs_plugged(v, e);
+	if (r >= 0)
+		r = vfio_aer_init(v, e);
 	if (r < 0)
 		return r;
 	vfio_pci_enter(v);
@@ -214,6 +217,7 @@ static void vfio_pci_fini(struct device *d)
 static const char *const vfio_on_error_names[] = { [VFIO_ON_ERROR_REPORT] = "report",
 						   [VFIO_ON_ERROR_DETACH] = "detach",
 						   [VFIO_ON_ERROR_STOP] = "stop",
+						   [VFIO_ON_ERROR_GUEST] = "guest",
 						   NULL };
 
 static const struct field vfio_pci_fields[] = {

@@ -10,6 +10,7 @@
 #include <linux/vfio.h>
 #include "lib/pci_addr.h"
 #include "vmm/device.h"
+#include "vmm/pci/aer.h"
 #include "vmm/pci/pci.h"
 #include "vmm/vfio/dma.h"
 
@@ -57,7 +58,25 @@ struct vfio_signal {
 };
 
 /* For vmm, detach is report: it is vmd that asks the guest. */
-enum vfio_on_error { VFIO_ON_ERROR_REPORT, VFIO_ON_ERROR_DETACH, VFIO_ON_ERROR_STOP };
+enum vfio_on_error {
+	VFIO_ON_ERROR_REPORT,
+	VFIO_ON_ERROR_DETACH,
+	VFIO_ON_ERROR_STOP,
+	VFIO_ON_ERROR_GUEST,
+};
+
+/* Uncorrectable errors: PCI Express Base 5.0, section 7.8.4.2, without what is reserved */
+#define VFIO_AER_ERRORS 0x07fff030u
+#define VFIO_AER_CORRECTABLE 0xf1c1u
+
+/* Errors that the guest hears of */
+struct vfio_aer {
+	bool wanted;
+	unsigned int cap;      /* offset; 0: it is not shown */
+	struct pci_w1c status; /* Uncorrectable Error Status */
+	uint8_t enables;       /* of the Device Control register */
+	uint8_t detected;      /* of the Device Status register */
+};
 
 struct vfio_pci_cfg {
 	char address[16];
@@ -97,6 +116,7 @@ struct vfio_pci {
 	int raise_fd, ended_fd;
 	int gsi; /* -1: no pin, or not plugged */
 	struct vfio_signal error, request;
+	struct vfio_aer aer;
 };
 
 /* pci.c */
@@ -121,6 +141,15 @@ void vfio_config_written(struct pci_dev *p, unsigned int off, unsigned int size)
 void vfio_config_command(struct vfio_pci *v);
 /* After pci_dev_reset: what is the device's is read anew. */
 void vfio_config_reset(struct vfio_pci *v);
+
+/* aer.c */
+int vfio_aer_init(struct vfio_pci *v, struct err *e); /* after it has its slot */
+void vfio_aer_reset(struct vfio_pci *v);
+/* After the device's bytes were read, and before what was written goes to it */
+void vfio_aer_reading(struct vfio_pci *v);
+void vfio_aer_written(struct vfio_pci *v, unsigned int off, unsigned int size);
+/* The host has an error of the device that it cannot correct. */
+void vfio_aer_raise(struct vfio_pci *v);
 
 /* config_table.c */
 /* Fill cfg, wmask and how of v's pci_dev from what the device has (raw: size bytes, 256 or 4096). */
