@@ -142,7 +142,7 @@ static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p, cons
 	vmdef_place_all(p, previous, &pl);
 	for (size_t i = 0; i < p->n; i++) {
 		const struct vmdef_slot *s = &p->slots[i];
-		struct json_object *d;
+		struct json_object *d, *disks;
 
 		if (s->off)
 			continue;
@@ -153,8 +153,9 @@ static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p, cons
 		vmdef_lower(json_get(d, "mac"));
 		if (!strcmp(s->type, VMDEF_NET))
 			vmdef_expand_net(d, vm, vmdef_before(previous, s));
-		if (!strcmp(s->type, VMDEF_SCSI))
-			json_add(d, "disks", vmdef_expand_scsi(s, previous));
+		disks = vmdef_expand_scsi(s, previous);
+		if (disks)
+			json_add(d, "disks", disks);
 		if (!strcmp(s->type, VMDEF_CONSOLE) && json_get(d, "ports"))
 			json_add(d, "ports", vmdef_expand_ports(s));
 		json_object_array_add(out, d);

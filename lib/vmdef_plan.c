@@ -265,6 +265,11 @@ static int vmdef_check_chipset(const struct vmdef_planner *r, const struct vmdef
 {
 	const char *address = json_get_str(s->entry, "address", "");
 
+	if (!strcmp(s->type, VMDEF_IDE) && !r->p->profile->chipset)
+		return vmdef_slot_refuse(
+			r->where, r->e, s, "type",
+			"profile '%s' has no chipset with IDE; 'legacy-pc' has one",
+			r->p->profile->name);
 	if (!(r->p->profile->chipset & BIT(vmdef_pci_device(address))))
 		return 0;
 	return vmdef_slot_refuse(r->where, r->e, s, "address",
@@ -429,7 +434,7 @@ static bool vmdef_can_start(const struct vmdef_plan *p, const char *id)
 
 		if (s->off)
 			continue;
-		if (!strcmp(s->type, VMDEF_SCSI))
+		if (!strcmp(s->type, VMDEF_SCSI) || !strcmp(s->type, VMDEF_IDE))
 			found = vmdef_scsi_has(s, id);
 		else
 			found = !strcmp(s->id, id) &&

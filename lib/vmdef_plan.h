@@ -17,6 +17,7 @@
 #define VMDEF_VFIO "vfio-pci" /* what an entry of `passthrough` is */
 #define VMDEF_NET "virtio-net"
 #define VMDEF_SCSI "virtio-scsi"
+#define VMDEF_IDE "ide"
 #define VMDEF_CONSOLE "virtio-console"
 #define VMDEF_BLK "virtio-blk"
 #define VMDEF_PCI_FIRST 1 /* 00:00.0 is the host bridge … */
@@ -68,11 +69,11 @@ void vmdef_expand_net(struct json_object *device, const char *vm, const struct j
 /* vmdef.c: that a disk's keys go together; at: where it is in the definition. */
 int vmdef_check_disk(struct json_object *disk, const char *at, struct schema_error *where,
 		     struct err *e);
-/* vmdef_scsi.c: the same for the disks of all SCSI controllers. */
+/* vmdef_scsi.c: the same for the disks of all SCSI and IDE controllers. */
 int vmdef_check_scsi(const struct vmdef_plan *p, struct schema_error *where, struct err *e);
 /* A disk of that id, of those that have no place from before. */
 bool vmdef_scsi_has(const struct vmdef_slot *s, const char *id);
-/* A controller's disks, written out; previous as in vmdef_expand. */
+/* A controller's disks, written out; previous as in vmdef_expand. NULL: it is none. */
 struct json_object *vmdef_expand_scsi(const struct vmdef_slot *s, struct json_object *previous);
 
 /* vmdef_ports.c: the same for the ports of consoles. */

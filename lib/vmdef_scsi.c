@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The disks of SCSI controllers in a definition: what no schema can say of them, and what they are once they are
+ * The disks of SCSI and IDE controllers in a definition: what no schema can say of them, and what they are once they are
  * written out in full. See vmdef_plan.h. Any thread.
  */
 #include "lib/vmdef_plan.h"
@@ -11,10 +11,20 @@
 #include "lib/auto.h"
 
 #define VMDEF_LUNS 256
-#define VMDEF_SCSI_SERIAL 36
+
+/* Where a disk is at its controller is a number of this name; a serial number has at most so many bytes. */
+static const struct vmdef_disks {
+	const char *type, *place, *taken;
+	int places;
+	unsigned int serial;
+} vmdef_disks[] = {
+	{ VMDEF_SCSI, "lun", "another disk of the controller has this LUN", VMDEF_LUNS, 36 },
+	{ VMDEF_IDE, "unit", "another drive of the controller is this unit", 4, 20 },
+};
 
 struct vmdef_scsi {
 	const struct vmdef_slot *slot;
+	const struct vmdef_disks *rules;
 	size_t index;
 	struct json_object *disk; /* borrowed */
 	struct schema_error *where;
@@ -27,6 +37,15 @@ static struct json_object *vmdef_scsi_disks(struct json_object *controller, size
 
 	*ret_n = json_object_is_type(disks, json_type_array) ? json_object_array_length(disks) : 0;
 	return disks;
+}
+
+/* NULL: no controller of such disks */
+static const struct vmdef_disks *vmdef_disks_of(const char *type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(vmdef_disks); i++)
+		if (!strcmp(vmdef_disks[i].type, type))
+			return &vmdef_disks[i];
+	return NULL;
 }
 
 /* --- the checks ---------------------------------------------------------------------------------------- */
@@ -78,8 +97,10 @@ static int vmdef_scsi_check_disk(const struct vmdef_scsi *s)
 		return vmdef_scsi_refuse(s, "backing", "goes with a path");
 	if (cd && !json_get_bool(s->disk, "readonly", true))
 		return vmdef_scsi_refuse(s, "readonly", "a CD-ROM is always read only");
-	if (strlen(serial) > VMDEF_SCSI_SERIAL)
-		return vmdef_scsi_refuse(s, "serial", "expected at most 36 bytes");
+	if (strlen(serial) > s->rules->serial)
+		return vmdef_scsi_refuse(s, "serial",
+					 s->rules->serial == 36 ? "expected at most 36 bytes"
+								: "expected at most 20 bytes");
 	if (strchr(json_get_str(s->disk, "id", ""), '.'))
 		return vmdef_scsi_refuse(s, "id",
 					 "expected a name without a dot, which those have that "
@@ -92,7 +113,7 @@ static int vmdef_scsi_check_unique(const struct vmdef_scsi *s, struct json_objec
 				   bool luns[static VMDEF_LUNS])
 {
 	const char *id = json_get_str(s->disk, "id", NULL);
-	int64_t lun = json_get_int(s->disk, "lun", -1);
+	int64_t lun = json_get_int(s->disk, s->rules->place, -1);
 
 	if (id && json_get(ids, id))
 		return vmdef_scsi_refuse(s, "id",
@@ -101,7 +122,7 @@ static int vmdef_scsi_check_unique(const struct vmdef_scsi *s, struct json_objec
 	if (id)
 		json_add_bool(ids, id, true);
 	if (lun >= 0 && luns[lun])
-		return vmdef_scsi_refuse(s, "lun", "another disk of the controller has this LUN");
+		return vmdef_scsi_refuse(s, s->rules->place, s->rules->taken);
 	if (lun >= 0)
 		luns[lun] = true;
 	return 0;
@@ -137,7 +158,8 @@ int vmdef_check_scsi(const struct vmdef_plan *p, struct schema_error *where, str
 	for (size_t i = 0; i < p->n && !ret; i++) {
 		struct vmdef_scsi s = { .slot = &p->slots[i], .where = where, .e = e };
 
-		if (!s.slot->off && !strcmp(s.slot->type, VMDEF_SCSI))
+		s.rules = vmdef_disks_of(s.slot->type);
+		if (!s.slot->off && s.rules)
 			ret = vmdef_scsi_check_slot(&s, ids);
 	}
 	return ret;
@@ -146,19 +168,20 @@ int vmdef_check_scsi(const struct vmdef_plan *p, struct schema_error *where, str
 /* --- LUNs: what the definition says; then what was before stays; the rest fills up from below ------------- */
 
 struct vmdef_luns {
+	const struct vmdef_disks *rules;
 	int lun[VMDEF_LUNS]; /* of each disk; -1: none yet */
 	bool taken[VMDEF_LUNS];
 };
 
 static void vmdef_lun_take(struct vmdef_luns *l, size_t disk, int64_t lun)
 {
-	if (lun < 0 || lun >= VMDEF_LUNS || l->lun[disk] >= 0 || l->taken[lun])
+	if (lun < 0 || lun >= l->rules->places || l->lun[disk] >= 0 || l->taken[lun])
 		return;
 	l->lun[disk] = (int)lun;
 	l->taken[lun] = true;
 }
 
-static int64_t vmdef_lun_before(struct json_object *previous, const char *id)
+static int64_t vmdef_lun_before(struct json_object *previous, const char *place, const char *id)
 {
 	struct json_object *disks;
 	size_t n;
@@ -168,7 +191,7 @@ static int64_t vmdef_lun_before(struct json_object *previous, const char *id)
 		struct json_object *d = json_object_array_get_idx(disks, i);
 
 		if (!strcmp(json_get_str(d, "id", ""), id))
-			return json_get_int(d, "lun", -1);
+			return json_get_int(d, place, -1);
 	}
 	return -1;
 }
@@ -178,20 +201,23 @@ static void vmdef_lun_all(struct json_object *disks, size_t n, struct json_objec
 {
 	for (size_t i = 0; i < n; i++) {
 		l->lun[i] = -1;
-		vmdef_lun_take(l, i, json_get_int(json_object_array_get_idx(disks, i), "lun", -1));
+		vmdef_lun_take(l, i,
+			       json_get_int(json_object_array_get_idx(disks, i), l->rules->place,
+					    -1));
 	}
 	for (size_t i = 0; i < n; i++) {
 		const char *id = json_get_str(json_object_array_get_idx(disks, i), "id", NULL);
 
 		if (id)
-			vmdef_lun_take(l, i, vmdef_lun_before(previous, id));
+			vmdef_lun_take(l, i, vmdef_lun_before(previous, l->rules->place, id));
 	}
 	for (size_t i = 0; i < n; i++)
-		for (int lun = 0; lun < VMDEF_LUNS && l->lun[i] < 0; lun++)
+		for (int lun = 0; lun < l->rules->places && l->lun[i] < 0; lun++)
 			vmdef_lun_take(l, i, lun);
 }
 
-static struct json_object *vmdef_scsi_previous(struct json_object *previous, const char *id)
+static struct json_object *vmdef_scsi_previous(struct json_object *previous,
+					       const struct vmdef_slot *s)
 {
 	struct json_object *devices = json_get(previous, "devices");
 	size_t count = json_object_is_type(devices, json_type_array)
@@ -201,8 +227,8 @@ static struct json_object *vmdef_scsi_previous(struct json_object *previous, con
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *d = json_object_array_get_idx(devices, i);
 
-		if (!strcmp(json_get_str(d, "id", ""), id) &&
-		    !strcmp(json_get_str(d, "type", ""), VMDEF_SCSI))
+		if (!strcmp(json_get_str(d, "id", ""), s->id) &&
+		    !strcmp(json_get_str(d, "type", ""), s->type))
 			return d;
 	}
 	return NULL;
@@ -212,13 +238,16 @@ struct json_object *vmdef_expand_scsi(const struct vmdef_slot *s, struct json_ob
 {
 	struct json_object *properties =
 		json_get(json_get(vmdef_slot_property(s, "disks"), "items"), "properties");
-	static const char *const own[] = { "id", "lun", NULL };
-	struct json_object *out = json_object_new_array(), *disks;
-	struct vmdef_luns luns = { 0 };
+	static const char *const own[] = { "id", "lun", "unit", NULL };
+	struct json_object *out, *disks;
+	struct vmdef_luns luns = { .rules = vmdef_disks_of(s->type) };
 	size_t n;
 
+	if (!luns.rules)
+		return NULL;
+	out = json_object_new_array();
 	disks = vmdef_scsi_disks(s->entry, &n);
-	vmdef_lun_all(disks, n, vmdef_scsi_previous(previous, s->id), &luns);
+	vmdef_lun_all(disks, n, vmdef_scsi_previous(previous, s), &luns);
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *from = json_object_array_get_idx(disks, i), *d = json_new();
 
@@ -226,7 +255,7 @@ struct json_object *vmdef_expand_scsi(const struct vmdef_slot *s, struct json_ob
 			json_add_str(d, "id", json_get_str(from, "id", ""));
 		else
 			json_add_fmt(d, "id", "%s.%d", s->id, luns.lun[i]);
-		json_add_int(d, "lun", luns.lun[i]);
+		json_add_int(d, luns.rules->place, luns.lun[i]);
 		vmdef_copy(d, from, properties, own);
 		if (!strcmp(json_get_str(d, "kind", ""), "cdrom"))
 			json_add_bool(d, "readonly", true);
@@ -239,7 +268,7 @@ bool vmdef_scsi_has(const struct vmdef_slot *s, const char *id)
 {
 	AUTO_JSON struct json_object *disks = vmdef_expand_scsi(s, NULL);
 
-	for (size_t i = 0; i < json_object_array_length(disks); i++)
+	for (size_t i = 0; disks && i < json_object_array_length(disks); i++)
 		if (!strcmp(json_get_str(json_object_array_get_idx(disks, i), "id", ""), id))
 			return true;
 	return false;

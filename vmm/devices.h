@@ -17,6 +17,8 @@ extern const struct device_class serial_class;
 extern const struct device_class debug_port_class;
 extern const struct device_class debug_console_class;
 extern const struct device_class fw_cfg_class;
+/* vmm/ata */
+extern const struct device_class ide_class;
 /* vmm/virtio */
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;

@@ -21,6 +21,7 @@
 #include "tests/unit/fake_net.h"
 #include "tests/unit/fake_vfio.h"
 #include "tests/unit/guest_virtio.h"
+#include "vmm/devices.h"
 #include "vmm/pci/host.h"
 
 #define FUZZ_MEM_SIZE (64 * KIB)
@@ -39,6 +40,12 @@ static const char *const fuzz_hosts[] = {
 	"{\"type\":\"pci-host\",\"id\":\"pci\"}",
 	"{\"type\":\"i440fx\",\"id\":\"pci\"}",
 };
+
+/* Of the second alone: a function of that chipset */
+static const char *const fuzz_ide =
+	"{\"type\":\"ide\",\"id\":\"ide\",\"disks\":[{\"id\":\"hd\",\"unit\":0,\"path\":{\"fd\":0}}"
+	","
+	"{\"id\":\"ide-cd\",\"unit\":2,\"kind\":\"cdrom\",\"readonly\":true,\"path\":{\"fd\":3}}]}";
 
 /*
  * A class of the device table that has no row here is found out. Last the virtio devices, in slots from
@@ -341,6 +348,8 @@ static void fuzz_plug(struct fuzz *f, const char *row)
 	if (fuzz_disk(&fds) < 0 || fdset_add(&fds, dup(f->fv.group)) < 0 ||
 	    fdset_add(&fds, dup(f->fv.container)) < 0)
 		abort();
+	if (row == fuzz_ide && fuzz_disk(&fds) != 3)
+		abort();
 	if (strstr(row, "virtio-console"))
 		fuzz_port(f, &fds);
 	if (strstr(row, "virtio-net"))
@@ -369,7 +378,11 @@ static bool fuzz_is_host(const char *type)
 static void fuzz_power_on(struct fuzz *f)
 {
 	/* its last byte: inputs that were there before stay what they are */
-	fuzz_plug(f, fuzz_hosts[f->left && f->data[f->left - 1] & 1]);
+	bool pc = f->left && f->data[f->left - 1] & 1;
+
+	fuzz_plug(f, fuzz_hosts[pc]);
+	if (pc)
+		fuzz_plug(f, fuzz_ide);
 	for (unsigned int i = 0; i < ARRAY_SIZE(fuzz_rows); i++)
 		fuzz_plug(f, fuzz_rows[i]);
 	/* a class that nobody plugged here would go untested */
@@ -378,7 +391,8 @@ static void fuzz_power_on(struct fuzz *f)
 
 		while (n < f->ndevices && f->devices[n]->class != device_classes[i])
 			n++;
-		if (n == f->ndevices && !fuzz_is_host(device_classes[i]->type)) {
+		if (n == f->ndevices && !fuzz_is_host(device_classes[i]->type) &&
+		    (pc || device_classes[i] != &ide_class)) {
 			fprintf(stderr, "no %s in this harness\n", device_classes[i]->type);
 			abort();
 		}

@@ -14,6 +14,8 @@ static const char devices[] =
 	"{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:02.0\"},"
 	"{\"type\":\"virtio-scsi\",\"id\":\"scsi0\",\"address\":\"00:1e.0\",\"disks\":["
 	"{\"id\":\"scsi0.0\",\"lun\":0},{\"id\":\"cd\",\"lun\":255}]},"
+	"{\"type\":\"ide\",\"id\":\"ide0\",\"disks\":[{\"id\":\"hd\",\"unit\":1},{\"id\":\"dvd\","
+	"\"unit\":2}]},"
 	"{\"type\":\"virtio-net\",\"id\":\"net0\",\"address\":\"00:0a.0\"},"
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:05.0\"}]";
 
@@ -38,6 +40,9 @@ static void test_paths(void **state)
 				 "/pci@i0cf8/ethernet@a/ethernet-phy@0\n"
 				 "/pci@i0cf8/pci@5\n"
 				 "/pci@i0cf8/scsi@1e/channel@0/disk@0,0");
+	assert_int_equal(text("[\"dvd\",\"hd\"]", out, NULL), 0);
+	assert_string_equal(out, "/pci@i0cf8/ide@1,1/drive@1/disk@0\n"
+				 "/pci@i0cf8/ide@1,1/drive@0/disk@1");
 	assert_int_equal(text(NULL, out, NULL), 0);
 	assert_string_equal(out, "");
 }

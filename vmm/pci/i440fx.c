@@ -6,8 +6,8 @@
  *	00:01.0	82371SB (8086:7000)	the PCI-to-ISA bridge PIIX3; Intel 82371FB/82371SB data sheet (290550)
  *	00:01.3	82371AB (8086:7113)	power management of the PIIX4; Intel 82371AB data sheet (290562)
  *
- * and no ECAM: firmware gives BARs addresses all over the hole. The PIC, the PIT and the ELCR ports of the PIIX3 are the
- * kernel's.
+ * (00:01.1 is a device of its own, ata/ide.c) and no ECAM: firmware gives BARs addresses all over the hole. The PIC, the
+ * PIT and the ELCR ports of the PIIX3 are the kernel's.
  *
  * Left out, and seen by a guest as follows. PAM keeps what is written, and 0xC0000 to 0xFFFFF is RAM whatever it says:
  * firmware is copied there at power-on, and shadowing it copies it once more. There is no SMRAM and no SMI: APMC_EN is set,

@@ -84,6 +84,7 @@ struct scsi_unit_cfg {
 	const char *serial;		/* at most SCSI_SERIAL_MAX; copied */
 	const struct disk_limit *limit; /* copied; NULL: none */
 	bool writethrough;		/* each write is stable when it is done */
+	bool silent;			/* tells of no unit attention condition: an ATA disk */
 	struct scsi_host *host;		/* of SCSI_PASSTHROUGH: likewise, and no block */
 	struct block *
 		block; /* the unit's from now on, also after a failure; NULL: a drive without a medium */

@@ -111,6 +111,8 @@ enum scsi_sense scsi_unit_attention(struct scsi_unit *u, bool take)
 {
 	unsigned int first = u->tell & -u->tell;
 
+	if (u->silent)
+		return SCSI_NO_SENSE;
 	if (!first && u->target->luns_changed) {
 		u->target->luns_changed = !take;
 		return SCSI_LUNS_CHANGED;
@@ -253,6 +255,7 @@ int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, stru
 	scsi_unit_set_block(u, cfg->block);
 	u->tell = SCSI_TELL_POWER_ON;
 	u->writethrough = cfg->writethrough;
+	u->silent = cfg->silent;
 	if (cfg->limit)
 		u->limit = *cfg->limit;
 	t->units[u->lun] = u;

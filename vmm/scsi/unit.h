@@ -62,7 +62,7 @@ struct scsi_unit {
 	uint32_t block_size;
 	uint64_t blocks;
 	unsigned int tell; /* SCSI_TELL_* */
-	bool writethrough;
+	bool writethrough, silent;
 	struct disk_limit limit;
 	struct scsi_tasks waiting, held;
 	/* of a drive */

@@ -46,7 +46,7 @@ static bool bootorder_device(struct json_object *device, const char *id, char *o
 	return false;
 }
 
-/* All disks of a controller are units of its target 0. */
+/* All disks of a SCSI controller are units of its target 0; IDE has two drives a channel, and is where the chipset has it. */
 static bool bootorder_disk(struct json_object *device, const char *id, char *out, size_t size)
 {
 	struct json_object *disks = json_get(device, "disks");
@@ -55,10 +55,17 @@ static bool bootorder_disk(struct json_object *device, const char *id, char *out
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *disk = json_object_array_get_idx(disks, i);
 
+		unsigned int unit = (unsigned int)json_get_int(disk, "unit", 0);
+
 		if (!bootorder_is(disk, id))
 			continue;
-		snprintf(out, size, "/pci@i0cf8/scsi@%x/channel@0/disk@0,%x",
-			 bootorder_slot(device), (unsigned int)json_get_int(disk, "lun", 0));
+		if (!strcmp(json_get_str(device, "type", ""), "ide"))
+			snprintf(out, size, "/pci@i0cf8/ide@1,1/drive@%x/disk@%x", unit >> 1,
+				 unit & 1);
+		else
+			snprintf(out, size, "/pci@i0cf8/scsi@%x/channel@0/disk@0,%x",
+				 bootorder_slot(device),
+				 (unsigned int)json_get_int(disk, "lun", 0));
 		return true;
 	}
 	return false;
