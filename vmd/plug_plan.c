@@ -402,6 +402,21 @@ static struct json_object *plug_find_either(struct json_object *config, const ch
 	return plug_disk_find(config, id, &at) ? plug_disk_alone(&at) : NULL;
 }
 
+/* Only SCSI has disks that go while its driver runs. */
+static int plug_check_drive(struct json_object *config, const char *id, struct err *e)
+{
+	struct plug_disk_place at;
+
+	if (plug_device(config, id) || !plug_disk_find(config, id, &at) ||
+	    !strcmp(json_get_str(at.controller, "type", ""), VMDEF_SCSI))
+		return 0;
+	err_set(e, ERR_VM_DEVICE_FIXED,
+		"drive '%.60s' of controller '%s' cannot be removed from a VM that runs", id,
+		json_get_str(at.controller, "id", ""));
+	return err_hint(e, "remove it from the definition, and restart the VM; vmctl media changes "
+			   "what is in a CD-ROM drive");
+}
+
 static int plug_take_away(const struct plug_pair *of_revision, const struct plug_pair *running,
 			  const struct state_vm *vm, const char *device, struct plug_plan *ret,
 			  struct err *e)
@@ -413,6 +428,8 @@ static int plug_take_away(const struct plug_pair *of_revision, const struct plug
 		err_set(e, ERR_VM_NO_DEVICE, "VM '%s' has no device '%.60s'", vm->name, device);
 		return err_hint(e, "vmctl show %s lists them", vm->name);
 	}
+	if (plug_check_drive(running->config, device, e) < 0)
+		return -ERR_VM_DEVICE_FIXED;
 	snprintf(ret->device, sizeof(ret->device), "%s", device);
 	ret->entry = json_new();
 	ret->defined = defined;
