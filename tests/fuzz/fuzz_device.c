@@ -190,12 +190,14 @@ static void fuzz_kick(struct fuzz *f)
 			__builtin_trap(); /* it cannot be full */
 	}
 	fake_board_run(&f->fb);
+	fake_board_watched(&f->fb);
 }
 
 static void fuzz_time(struct fuzz *f)
 {
 	fake_board_advance(&f->fb, fuzz_take(f, 4) >> 4); /* up to a quarter of a second */
 	fake_board_run(&f->fb);
+	fake_board_watched(&f->fb);
 }
 
 /*
