@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* GRUB from its CD and from a disk, at the IDE controller: SeaBIOS and GRUB read both by PIO. */
+/* GRUB from its CD, in a drive at the IDE controller, by the boot order; SeaBIOS and GRUB read it by PIO. */
 #include <stdio.h>
 
 #include "tests/functional/grub.h"
@@ -30,23 +30,10 @@ static void test_cd(void **state)
 	grub_boots(h, GRUB_IMAGES "cdrom.iso", more);
 }
 
-static void test_disk(void **state)
-{
-	struct harness *h = *state;
-	char more[600];
-
-	snprintf(more, sizeof(more),
-		 "'boot': {'firmware': 'bios'}, 'devices': [{'type': 'ide',"
-		 " 'disks': [{'readonly': true, 'path': '%s'}]}]",
-		 GRUB_IMAGES "usb.img");
-	grub_boots(h, GRUB_IMAGES "usb.img", more);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_cd, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_disk, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
