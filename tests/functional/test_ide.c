@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Drives of an IDE controller, as vmd and vmctl have them: media change, drives stay, images are locked. */
+/*
+ * Drives of an IDE controller, as vmd and vmctl have them: media change, drives stay, images are
+ * locked.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * An IDE controller with a disk at the primary channel and a CD-ROM drive at the secondary one, as a driver of the time has
- * them: identified, read and written by PIO and by DMA, with interrupts 14 and 15.
+ * An IDE controller with a disk at the primary channel and a CD-ROM drive at the secondary one,
+ * as a driver of the time has them: identified, read and written by PIO and by DMA, with
+ * interrupts 14 and 15.
  */
 #include "lib/guest.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The IDE function through its ports: ATA/ATAPI-7 (INCITS 397) volumes 1 (commands) and 2 (registers and protocols), and the
- * bus master of the Intel 82371SB (290550).
+ * The IDE function through its ports: ATA/ATAPI-7 (INCITS 397) volumes 1 (commands) and 2
+ * (registers and protocols), and the bus master of the Intel 82371SB (290550).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +45,7 @@ struct fide {
 	int disk, cd; /* images */
 };
 
-/* --- fixture ------------------------------------------------------------------------------------------------ */
+/* --- fixture ---------------------------------------------------------------------------------- */
 
 static int image(uint32_t size)
 {
@@ -121,7 +121,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* --- a driver ------------------------------------------------------------------------------------------------ */
+/* --- a driver --------------------------------------------------------------------------------- */
 
 static bool idle(void *arg)
 {
@@ -231,7 +231,7 @@ static void identify(struct fide *f, unsigned int ch, uint8_t cmd, uint8_t id[st
 	assert_int_equal(status(f, ch), READY);
 }
 
-/* --- the function: 82371SB, section 2.3 ------------------------------------------------------------------------- */
+/* --- the function: 82371SB, PCI configuration registers of function 1 ------------------------- */
 
 static uint32_t cfg(struct fide *f, unsigned int off, unsigned int size)
 {
@@ -279,7 +279,7 @@ static void test_decoding(void **state)
 	assert_int_equal(in(f, P + 7), READY);
 }
 
-/* --- registers: volume 2, chapter 5 and section 9.16 -------------------------------------------------------------- */
+/* --- registers: volume 2, chapter 5, and one device of two ------------------------------------ */
 
 static void test_registers(void **state)
 {
@@ -319,7 +319,7 @@ static void test_empty_channel(void **state)
 	assert_false(irq(f, S));
 }
 
-/* Volume 2, sections 9.2, 9.3 and 9.12 */
+/* Volume 2: software reset protocol, signature */
 static void test_soft_reset(void **state)
 {
 	struct fide *f = *state;
@@ -346,7 +346,10 @@ static void test_soft_reset(void **state)
 	assert_false(irq(f, P) || irq(f, S));
 }
 
-/* A command that is with the host's kernel: the drives are busy until it has ended, and no interrupt tells of it. */
+/*
+ * A command that is with the host's kernel: the drives are busy until it has ended, and no
+ * interrupt tells of it.
+ */
 static void test_reset_under_way(void **state)
 {
 	struct fide *f = *state;
@@ -375,7 +378,7 @@ static void test_diagnostic(void **state)
 	assert_false(irq(f, P));
 }
 
-/* Volume 2, section 4.2, INTRQ */
+/* Volume 2: INTRQ, nIEN; 82371SB: BMISX, bit 2 */
 static void test_interrupt(void **state)
 {
 	struct fide *f = *state;
@@ -404,7 +407,7 @@ static void test_interrupt(void **state)
 	settle(f);
 }
 
-/* --- IDENTIFY: volume 1, sections 6.17 and 6.18 ------------------------------------------------------------------- */
+/* --- IDENTIFY: volume 1 ----------------------------------------------------------------------- */
 
 static void test_identify(void **state)
 {
@@ -451,7 +454,7 @@ static void test_identify_packet(void **state)
 	expect_error(f, P, ATA_ABRT);
 }
 
-/* --- PIO: volume 2, sections 9.5 and 9.6 --------------------------------------------------------------------------- */
+/* --- PIO data-in and data-out protocols: volume 2 --------------------------------------------- */
 
 static void test_read_pio(void **state)
 {
@@ -498,7 +501,7 @@ static void test_write_pio(void **state)
 	expect_sector(got, 102);
 }
 
-/* Volume 1, sections 6.30 and 6.52: several sectors to an interrupt, the rest in a smaller block */
+/* READ MULTIPLE, SET MULTIPLE MODE: several sectors to an interrupt, the rest in a smaller block */
 static void test_multiple(void **state)
 {
 	struct fide *f = *state;
@@ -524,7 +527,7 @@ static void test_multiple(void **state)
 	assert_int_equal(f->fb.irq_raised[14], 2);
 }
 
-/* ATA-5, section 6.2: by cylinder, head and sector */
+/* CHS addresses of ATA-5: by cylinder, head and sector */
 static void test_chs(void **state)
 {
 	struct fide *f = *state;
@@ -579,7 +582,7 @@ static void test_range(void **state)
 	assert_int_equal(status(f, P), READY);
 }
 
-/* --- DMA: 82371SB, sections 2.4.2 and 3.5 --------------------------------------------------------------------------- */
+/* --- DMA: 82371SB, bus master IDE registers and operation ------------------------------------- */
 
 static void prd(struct fide *f, unsigned int i, uint32_t addr, uint32_t count, bool last)
 {
@@ -648,7 +651,10 @@ static void test_write_dma(void **state)
 	assert_int_equal(status(f, P), READY);
 }
 
-/* Section 3.5.3: a table that is too short stops the bus master, and the drive waits for the next one. */
+/*
+ * BMISX, bits 2 and 0: a table that is too short stops the bus master, and the drive waits for
+ * the next one.
+ */
 static void test_short_table(void **state)
 {
 	struct fide *f = *state;
@@ -759,7 +765,7 @@ static void test_bm_registers(void **state)
 	assert_int_equal(in(f, BM + 10) & 1, 0);
 }
 
-/* --- what the drive is told ----------------------------------------------------------------------------------------- */
+/* --- what the drive is told ------------------------------------------------------------------- */
 
 static void features(struct fide *f, uint8_t sub, unsigned int count)
 {
@@ -808,7 +814,7 @@ static void test_refused(void **state)
 	assert_int_equal(in(f, P + 2), 0xff);
 }
 
-/* --- what the host cannot do ---------------------------------------------------------------------------------------- */
+/* --- what the host cannot do ------------------------------------------------------------------ */
 
 static int64_t failing(const struct block *b, const struct block_step *s)
 {
@@ -896,7 +902,7 @@ static void test_readonly(void **state)
 	teardown((void **)&f);
 }
 
-/* --- packets: volume 1, section 6.24; volume 2, sections 9.8 to 9.11 ------------------------------------------------- */
+/* --- packets: PACKET of volume 1, its protocols of volume 2 ----------------------------------- */
 
 static void packet(struct fide *f, unsigned int feature, unsigned int limit, const uint8_t *cdb)
 {
@@ -1021,7 +1027,7 @@ static void test_packet_dma(void **state)
 	assert_int_equal(in(f, BM + 10) & 7, 5);
 }
 
-/* Volume 1, section 6.9: the packet device alone, also when it is busy */
+/* DEVICE RESET: the packet device alone, also when it is busy */
 static void test_device_reset(void **state)
 {
 	struct fide *f = *state;
@@ -1075,7 +1081,7 @@ static void test_media(void **state)
 	assert_int_equal(data[13], 2); /* the tray is open */
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void test_reset(void **state)
 {

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ATA devices, apart from their controllers: disks (ATA/ATAPI-7, INCITS 397, volume 1, chapter 6) and packet devices, which
- * are CD-ROM drives (the PACKET command feature set, section 4.7). What is in them, and all that goes to an image, is
- * the SCSI target's (scsi.h), each drive a unit of it: so limits, held requests and media are there once.
+ * ATA devices, apart from their controllers: disks (ATA/ATAPI-7, INCITS 397, volume 1, chapter 6)
+ * and packet devices, which are CD-ROM drives (the PACKET Command feature set). What is in them,
+ * and all that goes to an image, is the SCSI target's (scsi.h), each drive a unit of it: so
+ * limits, held requests and media are there once.
  *
- *	ata_set_init(&s, d, &cfg->disks, 4, e);			drives, on a worker of their own
+ *	ata_set_init(&s, d, &cfg->disks, 4, e);		drives, on a worker of their own
  *	c.ended = x_ended; c.regs = …;
  *	switch (ata_begin(ata_drive_at(&s, 0), &c)) {
  *	case ATA_ENDED:		c.regs.status and .error say how
  *	case ATA_WAIT:		-> c.ended(&c)
- *	case ATA_MOVE:		as long as c.left: fill c.iov; ata_move(&c, niov, bytes) -> c.ended(&c)
+ *	case ATA_MOVE:		while c.left: fill c.iov; ata_move(&c, niov, n) -> c.ended(&c)
  *	}
  *
- * Under machine.lock, but for what the worker does with the target; ended is called on the control loop, or from inside of
- * the call. A command that has not ended is the set's, and reaches into its memory.
+ * Under machine.lock, but for what the worker does with the target; ended is called on the
+ * control loop, or from inside of the call. A command that has not ended is the set's, and
+ * reaches into its memory.
  */
 #ifndef VMM_ATA_ATA_H
 #define VMM_ATA_ATA_H
@@ -30,9 +32,9 @@
 #define ATA_ANSWER_MAX (64 * KIB)
 #define ATA_CDB 12
 #define ATA_ID 512	  /* bytes of IDENTIFY DEVICE */
-#define ATA_SERIAL_MAX 20 /* section 6.17.12 */
+#define ATA_SERIAL_MAX 20 /* IDENTIFY DEVICE, words 10 to 19 */
 
-/* Section 4.1 of volume 2: the Status, Error and Device registers */
+/* The Status, Error and Device registers */
 enum {
 	ATA_BSY = 0x80,
 	ATA_DRDY = 0x40,
@@ -63,7 +65,9 @@ struct ata_drive_cfg {
 
 extern const struct field ata_drive_fields[];
 
-/* As the host has written them: section 6 says which of them a command takes. */
+/*
+ * As the host has written them: which of them a command takes is said by its inputs in chapter 6.
+ */
 struct ata_regs {
 	uint8_t command, device;
 	uint16_t feature, count; /* the upper byte: what was written before */
@@ -84,7 +88,10 @@ struct ata_cmd {
 	void (*ended)(struct ata_cmd *c); /* of a move, or of a command without */
 	struct iovec iov[ATA_SEGS_MAX];	  /* its entries are changed while they are moved */
 
-	/* What it is to do: of PACKET, ata_packet comes first, with the 12 bytes that the host has sent */
+	/*
+	 * What it is to do: of PACKET, ata_packet comes first, with the 12 bytes that the host
+	 * has sent
+	 */
 	enum ata_way way;
 	uint64_t left;	/* bytes yet to be moved */
 	uint32_t block; /* PIO: so many of them at once; DMA: a multiple of it */
@@ -114,7 +121,8 @@ struct ata_drive {
 	bool writethrough;
 	/* what the host sets: SET FEATURES, SET MULTIPLE MODE, INITIALIZE DEVICE PARAMETERS */
 	bool write_cache, look_ahead;
-	uint8_t multiple, mode; /* sectors of a block; as in section 6.51.4, 0: PIO as it comes */
+	uint8_t multiple,
+		mode; /* sectors of a block; as SET FEATURES, "set transfer mode", has it, 0: PIO as it comes */
 	uint8_t heads, per_track;
 	/* of the last packet that failed */
 	uint8_t sense[SCSI_SENSE_SIZE], sense_len;
@@ -152,7 +160,10 @@ struct ata_drive *ata_drive_at(struct ata_set *s, unsigned int unit); /* NULL: t
 bool ata_set_drive(struct ata_set *s, unsigned int index, struct device_drive *ret);
 int ata_set_medium(struct ata_set *s, unsigned int index, struct device_medium *medium,
 		   struct err *e);
-/* For command.c and packet.c: to the target; then ata_task_ended, in command.c, where the controller is. */
+/*
+ * For command.c and packet.c: to the target; then ata_task_ended, in command.c, where the
+ * controller is.
+ */
 void ata_run(struct ata_cmd *c);
 
 /* command.c */
@@ -160,7 +171,10 @@ enum ata_next ata_begin(struct ata_drive *d, struct ata_cmd *c);
 /* c->iov has niov pieces, bytes in all: no more than c->left. */
 void ata_move(struct ata_cmd *c, unsigned int niov, uint32_t bytes);
 void ata_task_ended(struct ata_cmd *c);
-/* Count, LBA and Device as after a reset: section 9.12 of volume 2. What the drive was told is kept, or as at power-on. */
+/*
+ * Count, LBA and Device as after a reset: volume 2, "Signature and persistence". What the drive
+ * was told is kept, or as at power-on.
+ */
 void ata_signature(const struct ata_drive *d, struct ata_regs *ret);
 void ata_drive_reset(struct ata_drive *d, bool power_on);
 /* Ends of a command, for packet.c */
@@ -168,8 +182,8 @@ enum ata_next ata_good(struct ata_cmd *c);
 enum ata_next ata_fail(struct ata_cmd *c, uint8_t error);
 
 /*
- * packet.c. answer: of ATA_ANSWER_MAX bytes, for what is no reading of blocks: c->moved of them are there when it has ended.
- * ATA_MOVE: blocks are read, to c->left.
+ * packet.c. answer: of ATA_ANSWER_MAX bytes, for what is no reading of blocks: c->moved of them
+ * are there when it has ended. ATA_MOVE: blocks are read, to c->left.
  */
 enum ata_next ata_packet(struct ata_cmd *c, const uint8_t cdb[static ATA_CDB], void *answer);
 void ata_packet_move(struct ata_cmd *c);
@@ -177,7 +191,7 @@ void ata_packet_ended(struct ata_cmd *c);
 
 /* identify.c */
 void ata_identify(const struct ata_drive *d, uint8_t out[static ATA_ID]);
-/* Cylinders of what INITIALIZE DEVICE PARAMETERS has set: section 6.2 of ATA-5; at most 65535 */
+/* Cylinders of what INITIALIZE DEVICE PARAMETERS has set: CHS addresses of ATA-5; at most 65535 */
 uint32_t ata_cylinders(const struct ata_drive *d, unsigned int heads, unsigned int per_track);
 
 #endif

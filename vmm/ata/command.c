@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Commands of ATA devices: ATA/ATAPI-7 volume 1, chapter 6, one row each; INITIALIZE DEVICE PARAMETERS, SEEK and
- * RECALIBRATE are of the standards before, which old systems still send. What has no row is aborted, SMART and security
- * among it: IDENTIFY says that there is none. Under machine.lock.
+ * Commands of ATA devices: ATA/ATAPI-7 volume 1, chapter 6, one row each; INITIALIZE DEVICE
+ * PARAMETERS, SEEK and RECALIBRATE are of the standards before, which old systems still send.
+ * What has no row is aborted, SMART and security among it: IDENTIFY says that there is none.
+ * Under machine.lock.
  */
 #include <string.h>
 
@@ -36,7 +37,7 @@ struct ata_command {
 	enum ata_next (*run)(struct ata_cmd *c);
 };
 
-/* --- ends ------------------------------------------------------------------------------------------------- */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 enum ata_next ata_good(struct ata_cmd *c)
 {
@@ -54,7 +55,10 @@ enum ata_next ata_fail(struct ata_cmd *c, uint8_t error)
 	return ATA_ENDED;
 }
 
-/* Section 6.36, error outputs: the address of the first sector that could not be read, as the command gave it */
+/*
+ * READ SECTOR(S), error outputs: the address of the first sector that could not be read, as the
+ * command gave it
+ */
 static void ata_put_lba(struct ata_cmd *c)
 {
 	if (c->ext) {
@@ -65,7 +69,7 @@ static void ata_put_lba(struct ata_cmd *c)
 	}
 }
 
-/* --- to the target ----------------------------------------------------------------------------------------- */
+/* --- to the target ---------------------------------------------------------------------------- */
 
 static void ata_task(struct ata_cmd *c, uint8_t opcode, uint64_t lba, uint32_t blocks)
 {
@@ -139,7 +143,7 @@ static void ata_sectors_failed(struct ata_cmd *c)
 		ata_fail(c, ATA_ABRT);
 	else if (c->way == ATA_PIO_IN || c->way == ATA_DMA_IN)
 		ata_fail(c, ATA_UNC);
-	else { /* sections 6.16 and 6.66: there is no bit for what could not be written */
+	else { /* WRITE DMA and FLUSH CACHE, error outputs: there is no bit for what could not be written */
 		ata_fail(c, ATA_ABRT);
 		c->regs.status |= ATA_DF;
 	}
@@ -165,9 +169,9 @@ void ata_task_ended(struct ata_cmd *c)
 	c->ended(c);
 }
 
-/* --- sectors ----------------------------------------------------------------------------------------------- */
+/* --- sectors ---------------------------------------------------------------------------------- */
 
-/* By cylinder, head and sector, which counts from 1: ATA-5, section 6.2 */
+/* By cylinder, head and sector, which counts from 1: CHS addresses of ATA-5 */
 static bool ata_chs(const struct ata_cmd *c, uint64_t *ret_lba)
 {
 	const struct ata_drive *d = c->drive;
@@ -226,7 +230,7 @@ static enum ata_next ata_flush(struct ata_cmd *c)
 	return ATA_WAIT;
 }
 
-/* --- what is asked of the drive, and what it is told ------------------------------------------------------------ */
+/* --- what is asked of the drive, and what it is told ------------------------------------------ */
 
 static enum ata_next ata_identify_start(struct ata_cmd *c)
 {
@@ -234,7 +238,7 @@ static enum ata_next ata_identify_start(struct ata_cmd *c)
 	return ATA_MOVE;
 }
 
-/* Section 6.17.5: a packet device shows what it is, and aborts. */
+/* IDENTIFY DEVICE, outputs for PACKET devices: such a device shows what it is, and aborts. */
 static enum ata_next ata_no_disk(struct ata_cmd *c)
 {
 	ata_signature(c->drive, &c->regs);
@@ -270,7 +274,10 @@ static enum ata_next ata_set_geometry(struct ata_cmd *c)
 	return ata_good(c);
 }
 
-/* Section 6.51.4: PIO, with flow control or without; multiword DMA modes 0 to 2; Ultra DMA 0 to 5 */
+/*
+ * SET FEATURES, "set transfer mode": PIO, with flow control or without; multiword DMA modes 0 to
+ * 2; Ultra DMA 0 to 5
+ */
 static enum ata_next ata_set_mode(struct ata_cmd *c)
 {
 	uint8_t mode = (uint8_t)c->regs.count;
@@ -318,14 +325,17 @@ static enum ata_next ata_set_features(struct ata_cmd *c)
 	}
 }
 
-/* Section 6.10: active or idle */
+/* CHECK POWER MODE: active or idle */
 static enum ata_next ata_check_power(struct ata_cmd *c)
 {
 	c->regs.count = 0xff;
 	return ata_good(c);
 }
 
-/* A row for each command, or for several that follow each other; without last: the data is not of the medium. */
+/*
+ * A row for each command, or for several that follow each other; without last: the data is not of
+ * the medium.
+ */
 static const struct ata_command ata_commands[] = {
 	{ 0xc8, 0xc9, ATA_ON_DISK, ATA_DMA_IN, ata_sectors },  /* READ DMA */
 	{ 0xca, 0xcb, ATA_ON_DISK, ATA_DMA_OUT, ata_sectors }, /* WRITE DMA */
@@ -382,7 +392,7 @@ enum ata_next ata_begin(struct ata_drive *d, struct ata_cmd *c)
 	return ata_fail(c, ATA_ABRT);
 }
 
-/* --- resets ------------------------------------------------------------------------------------------------- */
+/* --- resets ----------------------------------------------------------------------------------- */
 
 void ata_signature(const struct ata_drive *d, struct ata_regs *ret)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The drives of an ATA controller: made of its configuration, and between two threads. Commands go to the worker by a list,
- * and come back by another, to the control loop, which has the registers; neither list needs a lock. The worker takes none
- * from the list while the target is detached.
+ * The drives of an ATA controller: made of its configuration, and between two threads. Commands
+ * go to the worker by a list, and come back by another, to the control loop, which has the
+ * registers; neither list needs a lock. The worker takes none from the list while the target is
+ * detached.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -34,7 +35,7 @@ const struct field ata_drive_fields[] = {
 	FIELD_END,
 };
 
-/* --- lists: one thread puts in, another takes all --------------------------------------------------------------- */
+/* --- lists: one thread puts in, another takes all --------------------------------------------- */
 
 /* True: it was empty. */
 static bool ata_list_put(_Atomic(struct ata_cmd *) *list, struct ata_cmd *c)
@@ -58,7 +59,7 @@ static struct ata_cmd *ata_list_take(_Atomic(struct ata_cmd *) *list)
 	return oldest;
 }
 
-/* --- the worker --------------------------------------------------------------------------------------------- */
+/* --- the worker ------------------------------------------------------------------------------- */
 
 static void ata_task_done(struct scsi_task *t)
 {
@@ -128,7 +129,7 @@ static bool ata_trouble(void *arg, uint16_t lun, const struct block_req *r, int 
 	return trouble_note(&s->trouble, &s->disks[lun], r, error);
 }
 
-/* --- the control loop ---------------------------------------------------------------------------------------- */
+/* --- the control loop ------------------------------------------------------------------------- */
 
 void ata_run(struct ata_cmd *c)
 {
@@ -186,7 +187,7 @@ struct ata_drive *ata_drive_at(struct ata_set *s, unsigned int unit)
 	return unit < ATA_DRIVES_MAX && s->drives[unit].there ? &s->drives[unit] : NULL;
 }
 
-/* --- media ------------------------------------------------------------------------------------------------- */
+/* --- media ------------------------------------------------------------------------------------ */
 
 /* Done by whoever has the target */
 struct ata_media {
@@ -246,7 +247,7 @@ int ata_set_medium(struct ata_set *s, unsigned int index, struct device_medium *
 	return m.ret;
 }
 
-/* --- life -------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 /* ATA has sectors of other sizes, but no BIOS and no system of the time knows them. */
 static int ata_check_block(const struct block *b, struct err *e)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * The IDE function of the PIIX3 (type "ide"): 00:01.1, 8086:7010, of the 82371SB (Intel data sheet 290550), beside the ISA
- * bridge of chipset i440fx. Two channels at their old ports, with IRQ 14 and 15, two drives each; section 2.3 has the
- * configuration registers. Timings (IDETIM, SIDETIM) are kept and mean nothing but for IDE, which decodes a channel's ports
- * at all. At power-on it does, as firmware leaves it. Under machine.lock.
+ * The IDE function of the PIIX3 (type "ide"): 00:01.1, 8086:7010, of the 82371SB (Intel data
+ * sheet 290550), beside the ISA bridge of chipset i440fx. Two channels at their old ports, with
+ * IRQ 14 and 15, two drives each. Timings (IDETIM, SIDETIM) are kept and mean nothing but for
+ * IDE, which decodes a channel's ports at all. At power-on it does, as firmware leaves it. Under
+ * machine.lock.
  */
 #include "vmm/ata/ide.h"
 
@@ -37,7 +38,7 @@ struct ide_cfg {
 	struct field_list disks; /* of struct ata_drive_cfg */
 };
 
-/* --- configuration space ------------------------------------------------------------------------------------ */
+/* --- configuration space ---------------------------------------------------------------------- */
 
 static bool ide_decoded(const struct ide *ide, unsigned int channel)
 {
@@ -84,7 +85,7 @@ static void ide_master(struct pci_dev *p, bool on)
 static const struct pci_dev_ops ide_pci_ops = { .cfg_written = ide_cfg_written,
 						.master = ide_master };
 
-/* --- life --------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static int ide_init_function(struct ide *ide, struct err *e)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside of the IDE function (type "ide"): ide.c is the function and its class, ide_channel.c the registers of a channel, as
- * ATA/ATAPI-7 volume 2 has them, ide_dma.c the bus master. Nobody else includes it. Under machine.lock.
+ * Inside of the IDE function (type "ide"): ide.c is the function and its class, ide_channel.c the
+ * registers of a channel, as ATA/ATAPI-7 volume 2 has them, ide_dma.c the bus master. Nobody else
+ * includes it. Under machine.lock.
  */
 #ifndef VMM_ATA_IDE_H
 #define VMM_ATA_IDE_H
@@ -14,7 +15,7 @@
 
 struct ide;
 
-/* Registers of which the value before the last is kept: section 5.1.2 of volume 2 */
+/* Registers of which the value before the last is kept: volume 2, 48-bit Address feature set */
 enum { IDE_FEATURE = 1, IDE_COUNT, IDE_LOW, IDE_MID, IDE_HIGH, IDE_REGS };
 
 struct ide_drive {
@@ -34,7 +35,7 @@ enum ide_phase {
 	IDE_ANSWER, /* the same, of what is in the buffer */
 };
 
-/* Where a bus master is in its table: 82371SB, section 3.5.2 */
+/* Where a bus master is in its table: 82371SB, "Physical Region Descriptor format" */
 struct ide_prd {
 	uint32_t addr, left; /* of the region */
 	unsigned int used;   /* descriptors */
@@ -58,7 +59,7 @@ struct ide_channel {
 	uint8_t *buffer;	/* owned: ATA_ANSWER_MAX */
 	uint32_t pos, drq, len; /* in it: the next byte, the end of what DRQ is for, the end */
 
-	/* bus master: section 3.5.3 */
+	/* bus master: BMICX, BMISX, BMIDTPX */
 	uint8_t bm_command, bm_status;
 	uint32_t bm_table;
 	struct ide_prd prd;

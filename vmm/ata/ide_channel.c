@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The registers of an IDE channel, and data by PIO: ATA/ATAPI-7 volume 2, chapters 5 (registers), 9 (protocols) and 9.16
- * (one device of two). A channel has one command at a time, for one of its drives: there is no overlap. Under
- * machine.lock, but for what the drives' set does elsewhere.
+ * The registers of an IDE channel, and data by PIO: ATA/ATAPI-7 volume 2, chapters 5 (registers)
+ * and 9 (protocols; one device of two). A channel has one command at a time, for one of its
+ * drives: there is no overlap. Under machine.lock, but for what the drives' set does elsewhere.
  */
 #include <string.h>
 
@@ -10,7 +10,7 @@
 
 #define IDE_STATUS 7 /* Command, when written */
 #define IDE_DEVICE 6
-#define IDE_NOBODY 0x7f /* DD7 is pulled down: section 4.2 */
+#define IDE_NOBODY 0x7f /* DD7 is pulled down: volume 2, DD (15:0) */
 
 #define IDE_NIEN BIT(1)
 #define IDE_SRST BIT(2)
@@ -36,9 +36,9 @@ static bool ide_empty(const struct ide_channel *ch)
 	return !ch->drives[0].ata && !ch->drives[1].ata;
 }
 
-/* --- the interrupt ------------------------------------------------------------------------------------------- */
+/* --- the interrupt ---------------------------------------------------------------------------- */
 
-/* The selected drive drives the line, when the host lets it: section 4.2. */
+/* The selected drive drives the line, when the host lets it: volume 2, INTRQ. */
 static void ide_sync_irq(struct ide_channel *ch)
 {
 	bool level = ide_drive_of(ch)->irq && !(ch->device_control & IDE_NIEN);
@@ -57,7 +57,7 @@ void ide_set_irq(struct ide_channel *ch, bool irq)
 	ide_sync_irq(ch);
 }
 
-/* --- between registers and commands ---------------------------------------------------------------------------- */
+/* --- between registers and commands ----------------------------------------------------------- */
 
 static uint16_t ide_pair(const struct ide_drive *d, unsigned int reg)
 {
@@ -106,7 +106,7 @@ void ide_finish(struct ide_channel *ch)
 	ide_set_irq(ch, true);
 }
 
-/* --- PIO: sections 9.5, 9.6 and 9.8 ------------------------------------------------------------------------------- */
+/* --- PIO data-in, data-out and PACKET protocols ----------------------------------------------- */
 
 static void ide_move_buffer(struct ide_channel *ch, uint32_t bytes)
 {
@@ -125,7 +125,10 @@ static uint32_t ide_part(const struct ide_channel *ch)
 	return (uint32_t)MIN(ch->cmd.left, most);
 }
 
-/* Section 6.24.4, byte count: of a packet's data the host says how much it takes with each interrupt. */
+/*
+ * PACKET, byte count limit: of a packet's data the host says how much it takes with each
+ * interrupt.
+ */
 static uint32_t ide_packet_part(struct ide_channel *ch)
 {
 	struct ide_drive *d = &ch->drives[ch->active];
@@ -173,7 +176,7 @@ static void ide_want(struct ide_channel *ch, enum ide_phase phase, uint32_t byte
 	ch->drives[ch->active].status = ATA_DRDY | ATA_DSC | ATA_DRQ;
 }
 
-/* Section 9.11: the answer is in the buffer, and goes by PIO or by DMA. */
+/* The PACKET protocols: the answer is in the buffer, and goes by PIO or by DMA. */
 static void ide_answered(struct ide_channel *ch)
 {
 	ch->pos = 0;
@@ -214,7 +217,7 @@ static void ide_given(struct ide_channel *ch)
 		ide_move_buffer(ch, ch->len);
 }
 
-/* --- commands ------------------------------------------------------------------------------------------------ */
+/* --- commands --------------------------------------------------------------------------------- */
 
 static void ide_start_moving(struct ide_channel *ch)
 {
@@ -289,7 +292,7 @@ void ide_ended(struct ata_cmd *c)
 		ide_moved(ch);
 }
 
-/* --- resets: sections 9.2 to 9.4 ------------------------------------------------------------------------------- */
+/* --- resets: volume 2, software reset and DEVICE RESET protocols ------------------------------ */
 
 static void ide_show_signature(struct ide_channel *ch, struct ide_drive *d)
 {
@@ -325,8 +328,8 @@ static void ide_soft_reset(struct ide_channel *ch)
 }
 
 /*
- * Both drives, and they are busy until SRST is 0 again. What is with the host's kernel cannot be called back, and reaches
- * into the guest's memory: they are busy until that has ended, too.
+ * Both drives, and they are busy until SRST is 0 again. What is with the host's kernel cannot be
+ * called back, and reaches into the guest's memory: they are busy until that has ended, too.
  */
 static void ide_write_srst(struct ide_channel *ch, bool on)
 {
@@ -341,7 +344,7 @@ static void ide_write_srst(struct ide_channel *ch, bool on)
 		ide_soft_reset(ch);
 }
 
-/* Section 6.9: one packet device alone, even if it is busy */
+/* DEVICE RESET: one packet device alone, even if it is busy */
 static void ide_device_reset(struct ide_channel *ch)
 {
 	struct ide_drive *d = ide_drive_of(ch);
@@ -359,7 +362,7 @@ static void ide_device_reset(struct ide_channel *ch)
 	ide_sync_irq(ch);
 }
 
-/* Section 6.13: both, and device 0 answers */
+/* EXECUTE DEVICE DIAGNOSTIC: both, and device 0 answers */
 static void ide_diagnostic(struct ide_channel *ch)
 {
 	ide_show_signatures(ch);
@@ -381,7 +384,7 @@ void ide_channel_reset(struct ide_channel *ch)
 	ide_bm_reset(ch);
 }
 
-/* --- the Command register ------------------------------------------------------------------------------------ */
+/* --- the Command register --------------------------------------------------------------------- */
 
 static void ide_write_command(struct ide_channel *ch, uint8_t command)
 {
@@ -411,7 +414,7 @@ static void ide_write_command(struct ide_channel *ch, uint8_t command)
 	ide_begun(ch, ata_begin(d->ata, c));
 }
 
-/* --- ports ----------------------------------------------------------------------------------------------------- */
+/* --- ports ------------------------------------------------------------------------------------ */
 
 static uint8_t ide_read_reg(struct ide_channel *ch, unsigned int reg)
 {
@@ -433,7 +436,7 @@ static uint8_t ide_read_reg(struct ide_channel *ch, unsigned int reg)
 	return ch->device_control & IDE_HOB ? d->before[reg] : d->now[reg];
 }
 
-/* Both drives see it: section 5.1. */
+/* Both drives see it: volume 2, chapter 5. */
 static void ide_write_reg(struct ide_channel *ch, unsigned int reg, uint8_t val)
 {
 	ch->device_control &= (uint8_t)~IDE_HOB;
@@ -527,7 +530,7 @@ static uint64_t ide_control_read(void *dev, uint64_t off, unsigned int size)
 	return ide_empty(ch) || !ide_selected(ch) ? IDE_NOBODY : 0;
 }
 
-/* Device Control: section 5.8 */
+/* Device Control */
 static void ide_control_write(void *dev, uint64_t off, unsigned int size, uint64_t val)
 {
 	struct ide_channel *ch = dev;

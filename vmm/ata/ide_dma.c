@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * The bus master of an IDE channel: Intel 82371FB/82371SB data sheet (290550), sections 2.4.2 (registers) and 3.5 (operation),
- * which is SFF-8038i. What of the guest's memory a table names is read or written by the host's kernel at once, a part at a
- * time: as much as its regions allow in ATA_SEGS_MAX pieces. Which way data goes is said by the drive's command alone.
- * Under machine.lock.
+ * The bus master of an IDE channel: Intel 82371FB/82371SB data sheet (290550), its bus master IDE
+ * registers and their operation, which is SFF-8038i. What of the guest's memory a table names is
+ * read or written by the host's kernel at once, a part at a time: as much as its regions allow in
+ * ATA_SEGS_MAX pieces. Which way data goes is said by the drive's command alone. Under
+ * machine.lock.
  */
 #include <endian.h>
 #include <string.h>
@@ -25,7 +26,7 @@
 #define PRD_MAX 8192 /* a table has at most 64 KiB */
 #define IDE_PART_MAX MIB
 
-/* --- the table: section 3.5.2 ---------------------------------------------------------------------------------- */
+/* --- the table of physical region descriptors ------------------------------------------------- */
 
 /* The next region. False: there is none, *ret_bad: nor can there be. */
 static bool ide_prd_next(struct ide_channel *ch, struct ide_prd *prd, bool *ret_bad)
@@ -78,7 +79,7 @@ static uint32_t ide_prd_collect(struct ide_channel *ch, struct ide_prd *prd, uin
 	return bytes;
 }
 
-/* --- transfers: section 3.5.3 ----------------------------------------------------------------------------------- */
+/* --- transfers -------------------------------------------------------------------------------- */
 
 static bool ide_bm_may(const struct ide_channel *ch)
 {
@@ -94,7 +95,10 @@ static void ide_bm_stall(struct ide_channel *ch, bool bad)
 		ch->bm_status |= BM_ERROR;
 }
 
-/* With the end of the data and of the table: not active any more; with more of the table, still: table of section 3.5.3 */
+/*
+ * With the end of the data and of the table: not active any more; with more of the table, still:
+ * BMISX, bits 2 and 0
+ */
 static void ide_bm_done(struct ide_channel *ch)
 {
 	if (ch->prd.last && !ch->prd.left)
@@ -186,9 +190,11 @@ void ide_bm_reset(struct ide_channel *ch)
 	ch->prd = (struct ide_prd){ 0 };
 }
 
-/* --- registers: section 2.4.2 ------------------------------------------------------------------------------------ */
+/* --- registers: BMICX, BMISX, BMIDTPX --------------------------------------------------------- */
 
-/* What is with the host's kernel when it is stopped goes on: the bus master is active until then. */
+/*
+ * What is with the host's kernel when it is stopped goes on: the bus master is active until then.
+ */
 static void ide_bm_write_command(struct ide_channel *ch, uint8_t val)
 {
 	uint8_t before = ch->bm_command;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* IDENTIFY DEVICE and IDENTIFY PACKET DEVICE: ATA/ATAPI-7 volume 1, sections 6.17 and 6.18. Under machine.lock. */
+/*
+ * IDENTIFY DEVICE and IDENTIFY PACKET DEVICE: ATA/ATAPI-7 volume 1, chapter 6. Under
+ * machine.lock.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -24,7 +27,10 @@ static void ata_put32(uint8_t *id, unsigned int word, uint32_t value)
 	ata_put(id, word + 1, value >> 16);
 }
 
-/* Section 3.2.9: the first character of two is the upper byte; blanks behind the last */
+/*
+ * Volume 1, chapter 3, ASCII strings: the first character of two is the upper byte; blanks behind
+ * the last
+ */
 static void ata_put_text(uint8_t *id, unsigned int word, size_t len, const char *text)
 {
 	char padded[48];

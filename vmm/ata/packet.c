@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Commands in packets: ATA/ATAPI-7 volume 1, section 6.24, with the commands of MMC-6, which are the SCSI target's. An
- * answer is at most 64 KiB and is made whole; what reads blocks is cut into moves, each a command to the target. Sense data is
- * kept for REQUEST SENSE: there is no other way to it. Under machine.lock.
+ * Commands in packets: ATA/ATAPI-7 volume 1, PACKET, with the commands of MMC-6, which are the
+ * SCSI target's. An answer is at most 64 KiB and is made whole; what reads blocks is cut into
+ * moves, each a command to the target. Sense data is kept for REQUEST SENSE: there is no other
+ * way to it. Under machine.lock.
  */
 #include <string.h>
 
