@@ -102,6 +102,8 @@ struct board_ops {
 	 */
 	int (*mem_map)(void *arg, uint64_t gpa, uint64_t size, void *host, struct err *e);
 	void (*mem_unmap)(void *arg, int slot);
+	/* The same, to be read and run only: a write is one to the MMIO bus. */
+	int (*rom_map)(void *arg, uint64_t gpa, uint64_t size, void *host, struct err *e);
 	/* A VFIO group or device takes part in the VM, or no longer does. */
 	int (*vfio_file)(void *arg, int fd, bool add, struct err *e);
 	/* Call ready on the control loop, under machine.lock, whenever fd (borrowed) can be read. */

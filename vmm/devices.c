@@ -14,6 +14,7 @@ const struct device_class *const device_classes[] = {
 	&debug_console_class,
 	&fw_cfg_class,
 	&ide_class,
+	&cfi_flash_class,
 	&virtio_blk_class,
 	&virtio_scsi_class,
 	&virtio_console_class,

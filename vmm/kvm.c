@@ -148,6 +148,11 @@ int kvm_slot_add(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct 
 	return kvm_slot_take(k, 0, gpa, size, host, e);
 }
 
+int kvm_slot_add_rom(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct err *e)
+{
+	return kvm_slot_take(k, KVM_MEM_READONLY, gpa, size, host, e);
+}
+
 void kvm_slot_del(struct kvm *k, int slot)
 {
 	if (slot < 0 || slot >= KVM_SLOTS_MAX || !k->slots[slot])

@@ -67,6 +67,8 @@ int kvm_ioeventfd(struct kvm *k, uint64_t addr, unsigned int size, int eventfd, 
 		  struct err *e);
 /* Pages of the monitor at a guest address: the slot's number. */
 int kvm_slot_add(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct err *e);
+/* The same without writes, which exit (KVM_CAP_READONLY_MEM, which a machine with firmware has). */
+int kvm_slot_add_rom(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct err *e);
 void kvm_slot_del(struct kvm *k, int slot);
 /* A VFIO group or device is (no longer) a part of the VM (Documentation/virt/kvm/devices/vfio.rst). */
 int kvm_vfio_file(struct kvm *k, int fd, bool add, struct err *e);

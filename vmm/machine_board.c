@@ -124,6 +124,13 @@ static int machine_mem_map(void *arg, uint64_t gpa, uint64_t size, void *host, s
 	return kvm_slot_add(&m->kvm, gpa, size, host, e);
 }
 
+static int machine_rom_map(void *arg, uint64_t gpa, uint64_t size, void *host, struct err *e)
+{
+	struct machine *m = arg;
+
+	return kvm_slot_add_rom(&m->kvm, gpa, size, host, e);
+}
+
 static void machine_mem_unmap(void *arg, int slot)
 {
 	struct machine *m = arg;
@@ -426,6 +433,7 @@ const struct board_ops machine_board_ops = {
 	.first_kick = machine_first_kick,
 	.mem_map = machine_mem_map,
 	.mem_unmap = machine_mem_unmap,
+	.rom_map = machine_rom_map,
 	.vfio_file = machine_vfio_file,
 	.watch = machine_watch,
 	.unwatch = machine_unwatch,

@@ -60,6 +60,7 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"debug-port\",\"id\":\"debug\"}",
 	"{\"type\":\"debug-console\",\"id\":\"firmware\"}",
 	"{\"type\":\"fw-cfg\",\"id\":\"fw-cfg\"}",
+	"{\"type\":\"cfi-flash\",\"id\":\"nvram\",\"vars\":{\"fd\":0}}",
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:08.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:02.0\",\"path\":{\"fd\":0},"

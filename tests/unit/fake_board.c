@@ -241,6 +241,16 @@ static int fake_mem_map(void *arg, uint64_t gpa, uint64_t size, void *host, stru
 	return err_set(e, ENOSPC, "no slot left");
 }
 
+static int fake_rom_map(void *arg, uint64_t gpa, uint64_t size, void *host, struct err *e)
+{
+	struct fake_board *fb = arg;
+	int slot = fake_mem_map(fb, gpa, size, host, e);
+
+	if (slot >= 0)
+		fb->slots[slot].rom = true;
+	return slot;
+}
+
 static void fake_mem_unmap(void *arg, int slot)
 {
 	struct fake_board *fb = arg;
@@ -335,6 +345,7 @@ static const struct board_ops fake_board_ops = {
 	.realtime_ns = fake_realtime_ns,
 	.mem_map = fake_mem_map,
 	.mem_unmap = fake_mem_unmap,
+	.rom_map = fake_rom_map,
 	.vfio_file = fake_vfio_file,
 	.watch = fake_watch,
 	.unwatch = fake_unwatch,

@@ -59,6 +59,7 @@ struct fake_ioeventfd {
 struct fake_slot {
 	uint64_t gpa, size;
 	void *host;
+	bool rom;
 };
 
 struct board_watch {

@@ -27,5 +27,6 @@ extern const struct device_class ioapic_class;	      /* "ioapic": see ioapic.h *
 extern const struct device_class debug_port_class;    /* "debug-port" */
 extern const struct device_class debug_console_class; /* "debug-console" */
 extern const struct device_class fw_cfg_class;	      /* "fw-cfg": see fw_cfg.h */
+extern const struct device_class cfi_flash_class;     /* "cfi-flash": {"vars": FILE} */
 
 #endif
