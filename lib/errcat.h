@@ -58,6 +58,7 @@ enum errcat_exit {
 	X(ERR_NUMA_MEMORY, 1305, "host.node_short", EXIT_PRECONDITION, true)       \
 	X(ERR_KERNEL_IMAGE, 1400, "boot.kernel_invalid", EXIT_PRECONDITION, false) \
 	X(ERR_FIRMWARE, 1401, "boot.firmware_invalid", EXIT_PRECONDITION, false)   \
+	X(ERR_NO_FIRMWARE, 1402, "boot.no_firmware", EXIT_PRECONDITION, false)     \
 	X(ERR_VMM_DIED, 1500, "vmm.died", EXIT_FAILED, false)                      \
 	X(ERR_VMM_PROTOCOL, 1501, "vmm.protocol", EXIT_FAILED, false)              \
 	X(ERR_STATE, 1600, "state.database", EXIT_FAILED, false)                   \

@@ -25,7 +25,8 @@
 
 #define VMDEF_NAME_MAX 63
 #define VMDEF_FILES_MAX 320
-#define VMDEF_FIRMWARE_BIOS "bios" /* of boot.firmware; everything else is a path */
+#define VMDEF_FIRMWARE_BIOS "bios" /* of boot.firmware … */
+#define VMDEF_FIRMWARE_UEFI "uefi" /* … everything else is a path */
 
 /* A name: a-z 0-9 . _ -, starts with a letter or digit, at most VMDEF_NAME_MAX. */
 bool vmdef_name_valid(const char *name);
@@ -58,6 +59,13 @@ int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json
 
 /* Of a machine configuration: how many of its disks want all memory pinned. */
 unsigned int vmdef_pinning(struct json_object *config);
+
+/*
+ * Of a machine configuration with the firmware "uefi": put the path of the host's in its place, and that of the template of
+ * its variables into the flash that has none. Before vmdef_files; off the loop. root: "" for the host, or a folder that stands
+ * for it. 1, 0 when there is nothing to find, -ERR_NO_FIRMWARE.
+ */
+int vmdef_find_firmware(struct json_object *config, const char *root, struct err *e);
 
 struct vmdef_file {
 	char pointer[96]; /* where in the machine configuration: "/boot/kernel" */

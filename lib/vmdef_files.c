@@ -110,9 +110,12 @@ static const char *vmdef_firmware_path(const char *value)
 
 static void vmdef_firmware_add(struct vmdef_file *files, int *n, struct json_object *value)
 {
-	struct vmdef_file *file =
-		vmdef_file_add(files, n, "/boot/firmware", value, O_RDONLY, "firmware");
+	struct vmdef_file *file;
 
+	/* which file that is has to be found first: vmdef_find_firmware */
+	if (value && !strcmp(json_object_get_string(value), VMDEF_FIRMWARE_UEFI))
+		return;
+	file = vmdef_file_add(files, n, "/boot/firmware", value, O_RDONLY, "firmware");
 	if (file)
 		file->path = vmdef_firmware_path(file->path);
 }
@@ -167,6 +170,11 @@ static int vmdef_device_add(struct vmdef_file *files, int *n, size_t device, str
 	char at[64];
 	int ret;
 
+	if (*n == VMDEF_FILES_MAX)
+		return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
+	snprintf(at, sizeof(at), "/devices/%zu/vars", device);
+	if (vmdef_file_add(files, n, at, json_get(d, "vars"), O_RDONLY, "template of variables"))
+		return 0;
 	snprintf(at, sizeof(at), "/devices/%zu", device);
 	ret = vmdef_disk_add(files, n, at, d, e);
 	for (size_t i = 0; i < count && ret >= 0; i++) {

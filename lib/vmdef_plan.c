@@ -154,7 +154,11 @@ static int vmdef_plan_presets(struct vmdef_planner *r)
 		struct vmdef_slot *s = &p->slots[p->n];
 		int ret;
 
-		if (preset->firmware && !json_at(r->def, "/boot/firmware"))
+		const char *firmware = json_get_str(json_get(r->def, "boot"), "firmware", "");
+
+		if (preset->firmware && !*firmware)
+			continue;
+		if (preset->uefi && strcmp(firmware, VMDEF_FIRMWARE_UEFI) != 0)
 			continue;
 		p->n++;
 		*s = (struct vmdef_slot){ .type = preset->type, .index = -1, .preset = preset };
@@ -477,6 +481,8 @@ static int vmdef_plan_fill(struct vmdef_planner *r)
 		ret = vmdef_check_scsi(r->p, r->where, r->e);
 	if (!ret)
 		ret = vmdef_check_ports(r->p, r->where, r->e);
+	if (!ret)
+		ret = vmdef_check_uefi(r->p, r->def, r->where, r->e);
 	if (!ret)
 		ret = vmdef_check_order(r);
 	return ret ? ret : vmdef_check_shared(r);

@@ -56,6 +56,10 @@ int vmdef_check_passthrough_chipset(const struct vmdef_slot *s, const char *prof
 int vmdef_check_passthrough_pair(const struct vmdef_slot *a, const struct vmdef_slot *b,
 				 struct schema_error *where, struct err *e);
 
+/* vmdef_uefi.c: the flash of variables, and Secure Boot. */
+int vmdef_check_uefi(const struct vmdef_plan *p, struct json_object *def,
+		     struct schema_error *where, struct err *e);
+
 /* vmdef_net.c: the same of a network card. */
 int vmdef_check_net(const struct vmdef_slot *s, struct schema_error *where, struct err *e);
 int vmdef_check_net_pair(const struct vmdef_slot *a, const struct vmdef_slot *b,

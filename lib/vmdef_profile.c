@@ -63,6 +63,7 @@ static const struct vmdef_preset vmdef_legacy_pc[] = {
 	PRESET_COM1,
 	{ "fw-cfg", "fw-cfg", true, "what firmware is told of the machine", true },
 	{ "debug-console", "firmware", false, "what firmware has to say", true },
+	{ "cfi-flash", "nvram", true, "the variables of UEFI", true, true },
 };
 
 const struct vmdef_profile vmdef_profiles[] = {

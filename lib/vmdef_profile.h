@@ -11,7 +11,8 @@ struct vmdef_preset {
 	const char *type, *id;
 	bool needed;	    /* the profile does not work without it */
 	const char *reason; /* why it is there: "reboot and power-off" */
-	bool firmware;	    /* only with `boot.firmware` */
+	bool firmware;	    /* only with `boot.firmware` … */
+	bool uefi;	    /* … and only where that is uefi */
 };
 
 struct vmdef_profile {

@@ -55,8 +55,10 @@ static int gather_kvm(struct gather *g, struct err *e)
 static int gather_files(struct gather *g, struct err *e)
 {
 	struct vmdef_file files[VMDEF_FILES_MAX];
-	int n = vmdef_files(g->config, files, e);
+	int n = vmdef_find_firmware(g->config, "", e);
 
+	if (n >= 0)
+		n = vmdef_files(g->config, files, e);
 	for (int i = 0; i < n; i++) {
 		int fd, index, ret;
 

@@ -46,8 +46,8 @@ static const struct field config_boot_fields[] = {
 	FIELD_END,
 };
 
-/* The order of boot is the firmware's to have: an array, looked at there. */
-static const char *const config_boot_keys[] = { "order", NULL };
+/* The order of boot is the firmware's to have: an array, looked at there. What is secure was chosen by it. */
+static const char *const config_boot_keys[] = { "order", "secure", NULL };
 
 static const struct field config_part_fields[] = {
 	FIELD_JSON("memory", struct config_parts, memory),

@@ -68,8 +68,10 @@ static int standalone_lock(const struct vmdef_file *file, int fd, struct err *e)
 static int standalone_open_files(struct json_object *config, struct fdset *fds, struct err *e)
 {
 	struct vmdef_file files[VMDEF_FILES_MAX];
-	int n = vmdef_files(config, files, e);
+	int n = vmdef_find_firmware(config, "", e);
 
+	if (n >= 0)
+		n = vmdef_files(config, files, e);
 	for (int i = 0; i < n; i++) {
 		int fd = vmdef_open(&files[i], e), r;
 
