@@ -67,6 +67,14 @@ unsigned int vmdef_pinning(struct json_object *config);
  */
 int vmdef_find_firmware(struct json_object *config, const char *root, struct err *e);
 
+/*
+ * Whether variables of so many bytes go with code of so many: they are linked to lie right below it, and edk2 makes both
+ * together as large as a power of two. code 0: with any. -ERR_FIRMWARE.
+ */
+#define VMDEF_VARS_BLOCK 4096ull
+#define VMDEF_VARS_MAX (8 * MIB)
+int vmdef_check_vars(uint64_t code, uint64_t vars, struct err *e);
+
 struct vmdef_file {
 	char pointer[96]; /* where in the machine configuration: "/boot/kernel" */
 	const char *path; /* borrowed from the configuration */

@@ -229,6 +229,31 @@ int vmdef_find_firmware(struct json_object *config, const char *root, struct err
 	return uefi_none(&s, e);
 }
 
+int vmdef_check_vars(uint64_t code, uint64_t vars, struct err *e)
+{
+	uint64_t all = 1;
+
+	while (all < code)
+		all *= 2;
+	if (!vars || vars > VMDEF_VARS_MAX || vars % VMDEF_VARS_BLOCK)
+		return err_set(e, ERR_FIRMWARE,
+			       "a variable store of %llu bytes is none: 4 KiB to %llu MiB in "
+			       "blocks of 4 KiB",
+			       (unsigned long long)vars, VMDEF_VARS_MAX / MIB);
+	if (!code || vars == all - code)
+		return 0;
+	if (all == code)
+		return err_set(e, ERR_FIRMWARE,
+			       "the firmware has %llu bytes, with its variables in it: it has no "
+			       "room for a store below it",
+			       (unsigned long long)code);
+	err_set(e, ERR_FIRMWARE,
+		"the variable store has %llu bytes; firmware of %llu bytes has room for %llu",
+		(unsigned long long)vars, (unsigned long long)code,
+		(unsigned long long)(all - code));
+	return err_hint(e, "take both files from one build: OVMF_CODE_4M.fd with OVMF_VARS_4M.fd");
+}
+
 /* --- what a definition may say ------------------------------------------------------------------------------- */
 
 int vmdef_check_uefi(const struct vmdef_plan *p, struct json_object *def,

@@ -410,6 +410,17 @@ int state_port_list(struct state *s, const char *vm,
 int state_port_list_over(struct state *s, int (*each)(void *arg, const struct state_port *port),
 			 void *arg, struct err *e);
 
+/* The store of UEFI variables that a VM has, by its id: 1, or 0 when it has none. */
+int state_nvram_of(struct state *s, const char *vm, int64_t *ret_id, struct err *e);
+/* It gets one: that which was kept of a VM of its name and owner, or a new one. */
+int state_nvram_add(struct state *s, const struct state_vm *vm, int64_t *ret_id, struct err *e);
+/* The VM is deleted, and its store with it, or kept in the place of one that was before. */
+int state_nvram_end(struct state *s, const struct state_vm *vm, bool keep, struct err *e);
+int state_nvram_delete(struct state *s, int64_t id, struct err *e);
+/* Those whose files are to be removed. each must not write; < 0 ends the walk and is returned. */
+int state_nvram_list_over(struct state *s, int (*each)(void *arg, int64_t id), void *arg,
+			  struct err *e);
+
 /* The journal: add a step that begins, and say what became of it. undo may be NULL. */
 int state_journal_add(struct state *s, const char *owner, const char *action, const char *undo,
 		      int64_t *ret_seq, struct err *e);

@@ -203,6 +203,13 @@ static const struct args_option commands_dry_run[] = { OPTION_DRY_RUN, { 0 } };
 
 static const struct args_option commands_yes[] = { OPTION_YES, OPTION_DRY_RUN, { 0 } };
 
+static const struct args_option commands_delete[] = {
+	OPTION_YES,
+	OPTION_DRY_RUN,
+	{ "keep-nvram", 0, ARGS_FLAG, .help = "UEFI variables stay for the next VM of this name" },
+	{ 0 },
+};
+
 static const struct args_option commands_wait[] = {
 	{ "for", 0, ARGS_CHOICE, .metavar = "STATE", .choices = commands_states,
 	  .help = "stopped (default), running, paused, or console=REGEX" },
@@ -475,7 +482,7 @@ const struct command commands[] = {
 	  "delete",
 	  { 0 },
 	  "remove VMs",
-	  .options = commands_yes,
+	  .options = commands_delete,
 	  .operands = "VM...",
 	  .min = 1,
 	  .access = COMMAND_WRITE,

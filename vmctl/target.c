@@ -30,7 +30,7 @@ static const struct {
 } target_params_table[] = {
 	{ "timeout", "timeout_ms" }, { "force", "force" },
 	{ "dry-run", "dry_run" },    { "for", "for" },
-	{ "console", "console" },
+	{ "console", "console" },    { "keep-nvram", "keep_nvram" },
 };
 
 static void target_set_add(struct target_set *s, const char *name)

@@ -29,6 +29,7 @@
 #include "vmd/nets.h"
 #include "vmd/pool.h"
 #include "vmd/pci_policy.h"
+#include "vmd/nvram.h"
 #include "vmd/ports.h"
 #include "vmd/scope.h"
 #include "vmd/server.h"
@@ -107,6 +108,7 @@ static void daemon_close(struct daemon *d)
 	pools_close(d->pools);
 	nets_close(d->nets);
 	ports_close(d->ports);
+	nvram_close(d->nvram);
 	server_close(d->server);
 	event_hub_close(d->events);
 }
@@ -238,8 +240,10 @@ static int daemon_setup_leases(struct daemon *d, struct err *e)
 	d->pools = pools_new(d);
 	d->nets = nets_new(d);
 	d->ports = ports_new(d);
-	return d->leases && d->pools && d->nets && d->ports ? 0
-							    : err_ret(e, -ENOMEM, "cannot start");
+	d->nvram = nvram_new(d);
+	return d->leases && d->pools && d->nets && d->ports && d->nvram
+		       ? 0
+		       : err_ret(e, -ENOMEM, "cannot start");
 }
 
 static int daemon_setup(struct daemon *d, struct err *e)
@@ -310,6 +314,7 @@ static void daemon_fini(struct daemon *d)
 		pools_free(d->pools);
 		nets_free(d->nets);
 		ports_free(d->ports);
+		nvram_free(d->nvram);
 		vmlogs_free(d->logs);
 		scope_bus_free(d->scopes);
 		event_hub_free(d->events);

@@ -34,6 +34,7 @@ struct guests;
 struct hostio;
 struct jobs;
 struct nets;
+struct nvram;
 struct ports;
 struct leases;
 struct pools;
@@ -63,6 +64,7 @@ struct daemon {
 	struct pools *pools;	    /* owned */
 	struct nets *nets;	    /* owned */
 	struct ports *ports;	    /* owned */
+	struct nvram *nvram;	    /* owned */
 	struct server *server;	    /* owned */
 	struct vmlogs *logs;	    /* owned */
 	struct schema_set *schemas; /* owned: of VM definitions */

@@ -199,6 +199,8 @@ static void gather_run(struct gather *g)
 	if (ret >= 0)
 		ret = gather_files_as_owner(g, &g->err);
 	if (ret >= 0)
+		ret = gather_nvram(g, &g->err);
+	if (ret >= 0)
 		ret = gather_vfio(g, &g->err);
 	if (ret >= 0)
 		ret = gather_net(g, &g->err);

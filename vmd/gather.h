@@ -106,6 +106,9 @@ int gather_net_users(struct gather *g, int cgroup, struct err *e);
 /* gather_ports.c: sockets and terminals of consoles' ports, as vmm takes them. -ERR_FILE */
 int gather_ports(struct gather *g, struct err *e);
 
+/* gather_nvram.c: the store of UEFI variables (vmd/nvram.h) in the place of its template. -ERR_FILE, -ERR_FIRMWARE */
+int gather_nvram(struct gather *g, struct err *e);
+
 #define GATHER_RECORD "exit.json"  /* in dir */
 #define GATHER_TAIL "console.tail" /* what its consoles said last while vmd was away */
 

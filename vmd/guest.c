@@ -20,6 +20,7 @@
 #include "vmd/guest_signal.h"
 #include "vmd/lease.h"
 #include "vmd/nets.h"
+#include "vmd/nvram.h"
 #include "vmd/ports.h"
 #include "vmd/vmlog.h"
 
@@ -165,6 +166,7 @@ static void guest_gathered(struct gather *gather)
 	}
 	timeline_mark(&g->timeline, TIMELINE_FDS);
 	guests_blame(g->d, gather);
+	memcpy(g->kernel, gather->kernel, sizeof(g->kernel));
 	if (gather->ret < 0) {
 		guest_failed(g, &gather->err);
 	} else {
@@ -179,7 +181,6 @@ static void guest_gathered(struct gather *gather)
 		g->record = gather->record;
 		g->tail = gather->tail;
 		g->memlock = gather->memlock;
-		memcpy(g->kernel, gather->kernel, sizeof(g->kernel));
 		guest_input(g, VM_IN_OPENED);
 	}
 	gather_free(gather);
@@ -218,7 +219,8 @@ void guest_gather(struct guest *g)
 
 	if (state_vm_get(g->d->state, g->id, &vm, &e) < 0 ||
 	    nets_reserve(g->d, &vm, g->config, false, &e) < 0 ||
-	    ports_reserve(g->d, &vm, g->config, &e) < 0) {
+	    ports_reserve(g->d, &vm, g->config, &e) < 0 ||
+	    nvram_reserve(g->d, &vm, g->config, &e) < 0) {
 		guest_failed(g, &e);
 		return;
 	}

@@ -20,6 +20,7 @@
 #include "vmd/guest_plug.h"
 #include "vmd/lease.h"
 #include "vmd/nets.h"
+#include "vmd/nvram.h"
 #include "vmd/ports.h"
 
 #define GUESTS_ADOPT_MS 5000 /* vmd serves then even when a vmm has not said hello */
@@ -422,6 +423,7 @@ void guests_adopt(struct daemon *d, void (*done)(struct daemon *d))
 	guests_sweep(d);
 	nets_sweep(d);
 	ports_adopt(d);
+	nvram_sweep(d);
 	d->guests->adopted = done;
 	uv_update_time(&d->loop);
 	d->guests->adopt_until = uv_now(&d->loop) + GUESTS_ADOPT_MS;

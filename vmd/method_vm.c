@@ -19,6 +19,7 @@
 #include "vmd/host.h"
 #include "vmd/lease.h"
 #include "vmd/nets.h"
+#include "vmd/nvram.h"
 #include "vmd/ports.h"
 #include "vmd/turn.h"
 #include "vmd/vm_row.h"
@@ -449,6 +450,7 @@ struct vm_delete {
 	struct daemon *d;
 	struct call *call;
 	struct state_vm vm;
+	bool keep_nvram, loses_nvram;
 	struct turn_write write;
 };
 
@@ -459,7 +461,9 @@ static int vm_delete_write(struct turn_write *w, struct err *e)
 	int ret;
 
 	vm_keep_definition(del->d, &del->vm, data);
-	ret = state_vm_delete(del->d->state, del->vm.id, e);
+	ret = state_nvram_end(del->d->state, &del->vm, del->keep_nvram, e);
+	if (ret >= 0)
+		ret = state_vm_delete(del->d->state, del->vm.id, e);
 	if (ret < 0) {
 		json_object_put(data);
 		return ret;
@@ -485,13 +489,24 @@ static void vm_add_removed(struct json_object *list, const char *fmt, long long 
 	json_object_array_add(list, json_object_new_string(text));
 }
 
-static void vm_delete_reply(struct call *call, const struct state_vm *vm)
+/* Before it is gone: whether it has variables of UEFI, and they are to go as well. */
+static bool vm_loses_nvram(struct daemon *d, struct call *call, const struct state_vm *vm)
+{
+	int64_t id;
+
+	return !json_get_bool(call->params, "keep_nvram", false) &&
+	       state_nvram_of(d->state, vm->id, &id, NULL) > 0;
+}
+
+static void vm_delete_reply(struct call *call, const struct state_vm *vm, bool nvram)
 {
 	struct json_object *removed = json_object_new_array();
 
 	json_object_array_add(removed, json_object_new_string("definition"));
 	vm_add_removed(removed, "revision", (long long)vm->revision);
 	json_object_array_add(removed, json_object_new_string("logs"));
+	if (nvram)
+		json_object_array_add(removed, json_object_new_string("variables"));
 	call_reply(call, json_add(json_add_str(json_new(), "name", vm->name), "removed", removed));
 }
 
@@ -514,7 +529,8 @@ static void vm_delete_done(struct turn_write *w, const struct err *why)
 		guest_deleted(g);
 		guest_put(g);
 	}
-	vm_delete_reply(del->call, &del->vm);
+	nvram_sweep(del->d);
+	vm_delete_reply(del->call, &del->vm, del->loses_nvram);
 	free(del);
 }
 
@@ -526,7 +542,11 @@ static int vm_delete(struct daemon *d, struct call *call, const struct state_vm 
 
 	if (!del)
 		return err_set(e, ERR_RPC_INTERNAL, "out of memory");
-	*del = (struct vm_delete){ .d = d, .call = call, .vm = *vm };
+	*del = (struct vm_delete){ .d = d,
+				   .call = call,
+				   .vm = *vm,
+				   .keep_nvram = json_get_bool(call->params, "keep_nvram", false),
+				   .loses_nvram = vm_loses_nvram(d, call, vm) };
 	del->write = (struct turn_write){
 		.ops = &vm_delete_ops, .call = call, .id = del->vm.id, .name = del->vm.name
 	};
@@ -544,5 +564,5 @@ void method_vm_delete(struct daemon *d, struct call *call)
 	    vm_may_delete(d, &vm, &e) < 0 || (!dry_run && vm_delete(d, call, &vm, &e) < 0))
 		call_fail(call, &e, NULL);
 	else if (dry_run)
-		vm_delete_reply(call, &vm);
+		vm_delete_reply(call, &vm, vm_loses_nvram(d, call, &vm));
 }

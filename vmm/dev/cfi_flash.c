@@ -21,11 +21,11 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/vmdef.h"
 #include "vmm/dev/flash_file.h"
 #include "vmm/gmem.h"
 
 #define CFI_FLASH_BLOCK 4096
-#define CFI_FLASH_MAX (8 * MIB)
 #define CFI_FLASH_MAKER 0x89 /* Intel */
 #define CFI_FLASH_CHIP 0x18
 
@@ -252,38 +252,6 @@ static void cfi_flash_make_query(struct cfi_flash *c)
 
 /* --- its contents -------------------------------------------------------------------------------------- */
 
-/* The size that the code was linked for: together they are a power of two, as edk2 makes them. */
-static uint64_t cfi_flash_room(uint64_t code)
-{
-	uint64_t all = 1;
-
-	while (all < code)
-		all *= 2;
-	return all - code;
-}
-
-static int cfi_flash_check_size(uint64_t size, uint64_t code, struct err *e)
-{
-	uint64_t room = cfi_flash_room(code);
-
-	if (!size || size > CFI_FLASH_MAX || size % CFI_FLASH_BLOCK)
-		return err_set(e, ERR_FIRMWARE,
-			       "a variable store of %llu bytes is none: 4 KiB to %llu MiB in "
-			       "blocks of 4 KiB",
-			       (unsigned long long)size, CFI_FLASH_MAX / MIB);
-	if (!code || size == room)
-		return 0;
-	if (!room)
-		return err_set(e, ERR_FIRMWARE,
-			       "the firmware has %llu bytes, with its variables in it: it has no "
-			       "room for a store below it",
-			       (unsigned long long)code);
-	err_set(e, ERR_FIRMWARE,
-		"the variable store has %llu bytes; firmware of %llu bytes has room for %llu",
-		(unsigned long long)size, (unsigned long long)code, (unsigned long long)room);
-	return err_hint(e, "take both files from one build: OVMF_CODE_4M.fd with OVMF_VARS_4M.fd");
-}
-
 static int cfi_flash_read_all(struct cfi_flash *c, int fd, struct err *e)
 {
 	ssize_t n = fdio_pread(fd, c->data, c->size, 0);
@@ -306,7 +274,7 @@ static int cfi_flash_load(struct cfi_flash *c, int fd, struct err *e)
 
 	if (fstat(fd, &st) < 0)
 		return err_errno(e, "cannot read the variable store");
-	ret = cfi_flash_check_size((uint64_t)st.st_size, code, e);
+	ret = vmdef_check_vars(code, (uint64_t)st.st_size, e);
 	if (ret < 0)
 		return ret;
 	data = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
