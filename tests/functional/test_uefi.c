@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/errcat.h"
+#include "tests/functional/crash.h"
 #include "tests/functional/scene.h"
 #include "tests/lib/flashrom.h"
 
@@ -132,8 +134,9 @@ static int in_file(const struct harness *h, const char *name)
 }
 
 /* vmd removes files after its answer, on a worker that its end waits for. */
-static struct client *again(struct harness *h, int signal)
+static struct client *again(struct harness *h, struct client *c, int signal)
 {
+	client_close(h, c);
 	harness_vmd_end(h, signal);
 	harness_vmd(h, NULL, "--cgroup", "none", NULL);
 	return harness_client(h);
@@ -169,7 +172,7 @@ static void it_lasts(void **state)
 	NEEDS_KVM;
 	c = begin(h);
 	runs(c, "one", 0xfe);
-	c = again(h, SIGKILL);
+	c = again(h, c, SIGKILL);
 	runs(c, "one", 0xfc);
 	template_cut(h, 0);
 	runs(c, "one", 0xf8);
@@ -192,7 +195,7 @@ static void it_goes_with_its_vm(void **state)
 			    "[\"definition\",\"1 revision\",\"logs\",\"variables\"]");
 	done = client_result(c, "vm.delete", "{'vm': 'one'}");
 	assert_true(json_equal(plan, done));
-	c = again(h, SIGTERM);
+	c = again(h, c, SIGTERM);
 	assert_int_equal(stores(h, name), 0);
 	define(h, c, "one");
 	runs(c, "one", 0xfe);
@@ -211,7 +214,7 @@ static void it_is_kept(void **state)
 	runs(c, "one", 0xfe);
 	assert_int_equal(harness_vmctl(h, NULL, o, "delete", "-y", "--keep-nvram", "one", NULL), 0);
 	free(o);
-	c = again(h, SIGTERM);
+	c = again(h, c, SIGTERM);
 	assert_int_equal(stores(h, name), 1);
 	define(h, c, "two"); /* another name is another VM */
 	runs(c, "two", 0xfe);
@@ -222,7 +225,7 @@ static void it_is_kept(void **state)
 	define(h, c, "one");
 	runs(c, "one", 0xf8);
 	done = client_result(c, "vm.delete", "{'vm': 'one'}");
-	c = again(h, SIGTERM);
+	c = again(h, c, SIGTERM);
 	assert_int_equal(stores(h, name), 1); /* of two */
 }
 
@@ -273,6 +276,93 @@ static void a_store_of_the_wrong_size_is_refused(void **state)
 			    "OVMF_VARS_4M.fd");
 }
 
+/* --- vmd dies --- */
+
+#define STEPS_MAX 400
+
+/* Asks, and kills vmd at its n-th step of the answer. False: it was answered before; vmd runs on then. */
+static bool dies_at(struct harness *h, struct client **c, unsigned int n, const char *method,
+		    const char *params)
+{
+	struct crash crash = { .kill_at = n };
+	int status;
+
+	crash_attach(&crash, h->vmd);
+	client_ask(*c, method, params);
+	if (crash_run(&crash, client_fd(*c), &status)) {
+		json_object_put(client_next(*c));
+		crash_detach(&crash);
+		return false;
+	}
+	assert_true(WIFSIGNALED(status));
+	client_close(h, *c);
+	h->vmd = 0;
+	harness_vmd(h, NULL, "--cgroup", "none", NULL);
+	*c = harness_client(h);
+	return true;
+}
+
+static void stopped(struct client *c)
+{
+	json_object_put(client_answer(c, client_ask(c, "vm.kill", "{'vm': 'one'}")));
+	json_object_put(client_result(c, "vm.wait",
+				      "{'vm': 'one', 'for': 'stopped', 'timeout_ms': 15000}"));
+}
+
+/* Wherever vmd dies in a first start, the next one has the template's variables, whole, and there is one store. */
+static void vmd_dies_in_a_first_start(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+	bool died = true;
+	char name[64];
+
+	NEEDS_KVM;
+	if (!crash_possible())
+		SKIP_BECAUSE("no process can be traced");
+	c = begin(h);
+	for (unsigned int n = 1; died; n++) {
+		assert_in_range(n, 1, STEPS_MAX);
+		died = dies_at(h, &c, n, "vm.start", "{'vm': 'one', 'paused': true}");
+		stopped(c);
+		runs(c, "one", 0xfe);
+		assert_int_equal(stores(h, name), 1);
+		json_object_put(client_result(c, "vm.delete", "{'vm': 'one'}"));
+		c = again(h, c, SIGTERM);
+		assert_int_equal(stores(h, name), 0);
+		define(h, c, "one");
+	}
+}
+
+/* Wherever it dies in a deletion: the VM is there with its variables, or both are gone. */
+static void vmd_dies_in_a_deletion(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+	bool died = true;
+	char name[64];
+
+	NEEDS_KVM;
+	if (!crash_possible())
+		SKIP_BECAUSE("no process can be traced");
+	c = begin(h);
+	for (unsigned int n = 1; died; n++) {
+		AUTO_JSON struct json_object *answer = NULL;
+
+		assert_in_range(n, 1, STEPS_MAX);
+		runs(c, "one", 0xfe);
+		died = dies_at(h, &c, n, "vm.delete", "{'vm': 'one'}");
+		answer = client_answer(c, client_ask(c, "vm.get", "{'vm': 'one'}"));
+		if (json_get(answer, "result")) {
+			runs(c, "one", 0xfc);
+			json_object_put(client_result(c, "vm.delete", "{'vm': 'one'}"));
+		}
+		c = again(h, c, SIGTERM);
+		assert_int_equal(stores(h, name), 0);
+		define(h, c, "one");
+	}
+}
+
 /* The host's own, found by its description: it runs, however slowly; and Secure Boot, which needs what is not there. */
 static void the_hosts_firmware(void **state)
 {
@@ -312,6 +402,8 @@ int main(void)
 		T(it_is_kept),
 		T(a_wrong_template_makes_no_store),
 		T(a_store_of_the_wrong_size_is_refused),
+		T(vmd_dies_in_a_first_start),
+		T(vmd_dies_in_a_deletion),
 		T(the_hosts_firmware),
 	};
 
