@@ -307,9 +307,9 @@ static void a_stop_leaves_nothing_behind(void **state)
 	assert_int_equal(in_file(f, 5), 0x11);
 	assert_int_equal(in_file(f, 6), 0x22);
 	/* and what was under way is not done once more */
-	assert_int_equal(pwrite(f->fd, "x", 1, 5), 1);
+	assert_int_equal(pwrite(f->fd, "x", 1, 6), 1);
 	run(f);
-	assert_int_equal(in_file(f, 5), 'x');
+	assert_int_equal(in_file(f, 6), 'x');
 	out(f, 0, 0xff);
 	program(f, 7, 0x33);
 	out(f, 0, 0xff);
