@@ -25,6 +25,7 @@
 
 #define VMDEF_NAME_MAX 63
 #define VMDEF_FILES_MAX 320
+#define VMDEF_ROM_VGABIOS "vgabios" /* of a vga's rom, as "none"; everything else is a path */
 #define VMDEF_FIRMWARE_BIOS "bios" /* of boot.firmware … */
 #define VMDEF_FIRMWARE_UEFI "uefi" /* … everything else is a path */
 

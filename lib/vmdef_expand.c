@@ -133,7 +133,7 @@ static void vmdef_lower(struct json_object *string)
 }
 
 static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p, const char *vm,
-						struct json_object *previous)
+						bool firmware, struct json_object *previous)
 {
 	static const char *const own[] = { "type", "id", "enabled", "address", NULL };
 	struct json_object *out = json_object_new_array();
@@ -153,6 +153,10 @@ static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p, cons
 		vmdef_lower(json_get(d, "mac"));
 		if (!strcmp(s->type, VMDEF_NET))
 			vmdef_expand_net(d, vm, vmdef_before(previous, s));
+		/* nobody else starts it */
+		if (!strcmp(s->type, VMDEF_VGA) &&
+		    (!firmware || !strcmp(json_get_str(d, "rom", ""), "none")))
+			json_object_object_del(d, "rom");
 		disks = vmdef_expand_scsi(s, previous);
 		if (disks)
 			json_add(d, "disks", disks);
@@ -204,7 +208,9 @@ int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json
 	json_add(out, "boot", boot);
 	if (json_get(def, "smbios"))
 		json_add(out, "smbios", json_clone(json_get(def, "smbios")));
-	json_add(out, "devices", vmdef_expand_devices(&p, json_get_str(def, "name", ""), previous));
+	json_add(out, "devices",
+		 vmdef_expand_devices(&p, json_get_str(def, "name", ""),
+				      json_at(def, "/boot/firmware"), previous));
 	*ret_config = out;
 	return 0;
 }

@@ -97,15 +97,27 @@ static const char *const vmdef_bioses[] = {
 	"/usr/local/share/qemu/bios-256k.bin",
 };
 
-/* The file of that firmware; where the host has none, the place of Debian's package. */
+static const char *const vmdef_vgabioses[] = {
+	"/usr/share/seabios/vgabios-stdvga.bin",
+	"/usr/share/qemu/vgabios-stdvga.bin",
+	"/usr/local/share/qemu/vgabios-stdvga.bin",
+};
+
+/* The first one that the host has; where it has none, the place of Debian's package. */
+static const char *vmdef_first(const char *const *paths, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!access(paths[i], F_OK))
+			return paths[i];
+	return paths[0];
+}
+
+/* The file of that firmware */
 static const char *vmdef_firmware_path(const char *value)
 {
 	if (strcmp(value, VMDEF_FIRMWARE_BIOS) != 0)
 		return value;
-	for (size_t i = 0; i < ARRAY_SIZE(vmdef_bioses); i++)
-		if (!access(vmdef_bioses[i], F_OK))
-			return vmdef_bioses[i];
-	return vmdef_bioses[0];
+	return vmdef_first(vmdef_bioses, ARRAY_SIZE(vmdef_bioses));
 }
 
 static void vmdef_firmware_add(struct vmdef_file *files, int *n, struct json_object *value)
@@ -118,6 +130,25 @@ static void vmdef_firmware_add(struct vmdef_file *files, int *n, struct json_obj
 	file = vmdef_file_add(files, n, "/boot/firmware", value, O_RDONLY, "firmware");
 	if (file)
 		file->path = vmdef_firmware_path(file->path);
+}
+
+/* The BIOS of a display; devices have no other ROM of a file. */
+static int vmdef_rom_add(struct vmdef_file *files, int *n, const char *at, struct json_object *d,
+			 struct err *e)
+{
+	char pointer[128], what[96];
+	struct vmdef_file *file;
+
+	if (!json_get(d, "rom"))
+		return 0;
+	if (*n == VMDEF_FILES_MAX)
+		return err_set(e, E2BIG, "more than %d files", VMDEF_FILES_MAX);
+	snprintf(pointer, sizeof(pointer), "%s/rom", at);
+	snprintf(what, sizeof(what), "ROM of '%.64s'", json_get_str(d, "id", ""));
+	file = vmdef_file_add(files, n, pointer, json_get(d, "rom"), O_RDONLY, what);
+	if (file && !strcmp(file->path, VMDEF_ROM_VGABIOS))
+		file->path = vmdef_first(vmdef_vgabioses, ARRAY_SIZE(vmdef_vgabioses));
+	return 0;
 }
 
 /* A disk, at this place of the configuration: its image, and what that is based on */
@@ -181,6 +212,9 @@ static int vmdef_device_add(struct vmdef_file *files, int *n, size_t device, str
 		snprintf(at, sizeof(at), "/devices/%zu/disks/%zu", device, i);
 		ret = vmdef_disk_add(files, n, at, json_object_array_get_idx(disks, i), e);
 	}
+	snprintf(at, sizeof(at), "/devices/%zu", device);
+	if (ret >= 0)
+		ret = vmdef_rom_add(files, n, at, d, e);
 	return ret < 0 ? ret : vmdef_ports_add(files, n, device, d, e);
 }
 
@@ -242,6 +276,9 @@ static void vmdef_hint(const struct vmdef_file *file, int error, struct err *e)
 	if (error == ENOENT && file->path == vmdef_bioses[0])
 		err_hint(e, "install the package seabios, or name the file of a BIOS: "
 			    "`boot: {firmware: /PATH}`");
+	if (error == ENOENT && file->path == vmdef_vgabioses[0])
+		err_hint(e, "install the package seabios, or name the file of a BIOS for this "
+			    "display: `rom: /PATH`");
 	if (file->confined && error == ELOOP)
 		err_hint(e, "too many links, or one of /proc's, which are not followed");
 	if (error == ELOOP && file->open_flags & O_NOFOLLOW)
@@ -278,7 +315,8 @@ static int vmdef_check_scsi_device(const struct vmdef_file *file, int fd, struct
 static int vmdef_check_kind(const struct vmdef_file *file, int fd, struct err *e)
 {
 	bool made = file->open_flags & O_CREAT;
-	bool disk = !strncmp(file->pointer, "/devices/", strlen("/devices/")) && !made;
+	bool rom = strlen(file->pointer) > 4 && !strcmp(strrchr(file->pointer, '/'), "/rom");
+	bool disk = !strncmp(file->pointer, "/devices/", strlen("/devices/")) && !made && !rom;
 	struct statfs fs;
 	struct stat st;
 

@@ -2,6 +2,8 @@
 /* What a VM may take of its host: see vmdef_limits.h; Documentation/admin-guide/cgroup-v2.rst. Any thread. */
 #include "lib/vmdef_limits.h"
 
+#include <string.h>
+
 #include "lib/vmdef_memory.h"
 #include "lib/vmdef_plan.h"
 
@@ -9,16 +11,32 @@
 #define LIMITS_OVERHEAD_CPU (1 * MIB)
 /* page tables: KVM's and the process's take together up to a 160th with pages of 4 KiB */
 #define LIMITS_OVERHEAD_SHARE 64
-#define LIMITS_CPUS_MAX 254 /* schemas/vm.json */
+#define LIMITS_OVERHEAD_SCREEN (16 * MIB) /* the memory of a display */
+#define LIMITS_CPUS_MAX 254		  /* schemas/vm.json */
 #define LIMITS_SUM_MAX (1ull << 53)
 #define LIMITS_TASKS 256 /* beside vCPUs: I/O workers, and the kernel's for io_uring */
 #define LIMITS_WEIGHT 100
+
+static uint64_t limits_screen(struct json_object *def)
+{
+	struct json_object *devices = json_get(def, "devices");
+	size_t n = devices ? json_object_array_length(devices) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+
+		if (!strcmp(json_get_str(d, "type", ""), VMDEF_VGA) &&
+		    json_get_bool(d, "enabled", true))
+			return LIMITS_OVERHEAD_SCREEN;
+	}
+	return 0;
+}
 
 static uint64_t limits_overhead(struct json_object *def, int64_t vcpus)
 {
 	struct vmdef_memory m = vmdef_memory(def);
 	uint64_t standard = LIMITS_OVERHEAD + LIMITS_OVERHEAD_CPU * (uint64_t)vcpus +
-			    m.size / LIMITS_OVERHEAD_SHARE;
+			    m.size / LIMITS_OVERHEAD_SHARE + limits_screen(def);
 
 	return vmdef_bytes(json_get(json_get(def, "limits"), "memory_overhead"), standard);
 }

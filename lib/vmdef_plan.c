@@ -398,6 +398,22 @@ static int vmdef_check_balloon(const struct vmdef_planner *r)
 	return 0;
 }
 
+/* What it answers at is at fixed places. */
+static int vmdef_check_screen(const struct vmdef_planner *r)
+{
+	const struct vmdef_slot *first = vmdef_plan_find(r->p, VMDEF_VGA);
+
+	for (size_t i = 0; first && i < r->p->n; i++) {
+		const struct vmdef_slot *s = &r->p->slots[i];
+
+		if (s == first || s->off || strcmp(s->type, VMDEF_VGA) != 0)
+			continue;
+		return vmdef_slot_refuse(r->where, r->e, s, "type",
+					 "a machine has one screen; '%s' is one", first->id);
+	}
+	return 0;
+}
+
 /* A kernel, or firmware; and the chips that firmware is made for. */
 static int vmdef_check_boot(const struct vmdef_planner *r)
 {
@@ -477,6 +493,8 @@ static int vmdef_plan_fill(struct vmdef_planner *r)
 		ret = vmdef_check_irqchip(r);
 	if (!ret)
 		ret = vmdef_check_balloon(r);
+	if (!ret)
+		ret = vmdef_check_screen(r);
 	if (!ret)
 		ret = vmdef_check_scsi(r->p, r->where, r->e);
 	if (!ret)

@@ -20,6 +20,7 @@
 #define VMDEF_IDE "ide"
 #define VMDEF_CONSOLE "virtio-console"
 #define VMDEF_BLK "virtio-blk"
+#define VMDEF_VGA "vga"
 #define VMDEF_PCI_FIRST 1 /* 00:00.0 is the host bridge … */
 #define VMDEF_PCI_LAST 30 /* … and 00:1f.0 is kept for the bridges of a chipset */
 

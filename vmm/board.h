@@ -101,9 +101,9 @@ struct board_ops {
 	 * more. Under machine.lock, from any thread.
 	 */
 	int (*mem_map)(void *arg, uint64_t gpa, uint64_t size, void *host, struct err *e);
-	void (*mem_unmap)(void *arg, int slot);
-	/* The same, to be read and run only: a write is one to the MMIO bus. */
+	/* The same, and its writes come to the bus: a ROM. */
 	int (*rom_map)(void *arg, uint64_t gpa, uint64_t size, void *host, struct err *e);
+	void (*mem_unmap)(void *arg, int slot);
 	/* A VFIO group or device takes part in the VM, or no longer does. */
 	int (*vfio_file)(void *arg, int fd, bool add, struct err *e);
 	/* Call ready on the control loop, under machine.lock, whenever fd (borrowed) can be read. */

@@ -21,6 +21,7 @@ const struct device_class *const device_classes[] = {
 	&virtio_net_class,
 	&virtio_rng_class,
 	&virtio_balloon_class,
+	&vga_class,
 	&vfio_pci_class, /* the host's own */
 	NULL,		 /* ends it */
 };

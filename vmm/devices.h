@@ -27,6 +27,8 @@ extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
 extern const struct device_class virtio_scsi_class;
 extern const struct device_class virtio_balloon_class;
+/* vmm/display */
+extern const struct device_class vga_class;
 /* vmm/vfio */
 extern const struct device_class vfio_pci_class;
 

@@ -13,6 +13,8 @@
 #include "lib/err.h"
 
 /* The guest's physical address map; ACPI (x86/acpi.c), e820 and the devices all take it from here. */
+#define GMEM_VGA_START 0xa0000ull /* the window of a display, if there is one */
+#define GMEM_VGA_SIZE 0x20000ull
 #define GMEM_HOLE_START 0xc0000000ull /* RAM below ends here at the latest */
 #define GMEM_PCI_MMIO_START 0xc0000000ull
 #define GMEM_PCI_MMIO_SIZE 0x20000000ull
@@ -54,6 +56,7 @@ struct gmem {
 	bool mapped;
 	bool huge;	      /* of the host's pool: nothing is given back */
 	uint64_t page;	      /* bytes of one, when mapped */
+	bool vga;	      /* what is at GMEM_VGA_START cannot be reached by the guest's CPUs */
 	unsigned int kept;    /* by so many: nor is what is pinned; under lock */
 	struct gmem_rom rom;  /* before KVM gets the memory */
 	pthread_mutex_t lock; /* between who gives back and who pins */

@@ -174,11 +174,29 @@ static int kvm_map_rom(struct kvm *k, const struct gmem_rom *rom, struct err *e)
 	return r < 0 ? err_set(e, ERR_KVM, "cannot give the VM its firmware: %s", strerror(-r)) : 0;
 }
 
+static int kvm_map_part(struct kvm *k, const struct gmem *g, const struct gmem_region *region,
+			uint64_t from, uint64_t to)
+{
+	return kvm_slot_add(k, region->gpa + from, to - from, g->base + region->offset + from,
+			    NULL);
+}
+
+/* Where a display has its window, the guest has no memory: accesses exit. */
+static int kvm_map_region(struct kvm *k, const struct gmem *g, const struct gmem_region *region)
+{
+	uint64_t end = GMEM_VGA_START + GMEM_VGA_SIZE;
+	int r;
+
+	if (!g->vga || region->gpa || region->size <= end)
+		return kvm_map_part(k, g, region, 0, region->size);
+	r = kvm_map_part(k, g, region, 0, GMEM_VGA_START);
+	return r < 0 ? r : kvm_map_part(k, g, region, end, region->size);
+}
+
 static int kvm_map_memory(struct kvm *k, const struct gmem *g, struct err *e)
 {
 	for (unsigned int i = 0; i < g->nregions; i++) {
-		int r = kvm_slot_add(k, g->regions[i].gpa, g->regions[i].size,
-				     g->base + g->regions[i].offset, NULL);
+		int r = kvm_map_region(k, g, &g->regions[i]);
 
 		if (r < 0)
 			return err_set(e, ERR_KVM, "cannot give the VM its memory: %s",

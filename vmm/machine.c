@@ -550,6 +550,19 @@ static int machine_make_parts(struct machine *m, struct fdset *fds, struct err *
 	return r;
 }
 
+/* Is a device of this type in the configuration? None is made yet. */
+static bool machine_lists(const struct machine *m, const char *type)
+{
+	size_t n = json_object_array_length(m->config.devices);
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(json_get_str(json_object_array_get_idx(m->config.devices, i), "type",
+					 ""),
+			    type))
+			return true;
+	return false;
+}
+
 static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, struct err *e)
 {
 	bool split = m->config.irqchip == CONFIG_IRQCHIP_SPLIT;
@@ -561,6 +574,7 @@ static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, s
 		close(take_kvm_fd);
 		return r;
 	}
+	m->gmem.vga = machine_lists(m, vga_class.type);
 	machine_mark(m, MACHINE_MARK_MEMORY);
 	r = kvm_init(&m->kvm, take_kvm_fd, &m->gmem, split, m->log, e);
 	if (r < 0)

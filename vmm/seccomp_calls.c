@@ -79,7 +79,7 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "KVM_IRQFD", KVM_IRQFD, CONTROL | VCPU, "MSI-X vectors" },
 	{ "KVM_IOEVENTFD", KVM_IOEVENTFD, CONTROL | VCPU, "doorbells follow their BAR" },
 	{ "KVM_SET_USER_MEMORY_REGION", KVM_SET_USER_MEMORY_REGION, CONTROL | VCPU,
-	  "the memory of a passed-through device follows its BAR" },
+	  "the memory of a passed-through device, or of a display, follows its BAR" },
 	{ "KVM_SET_DEVICE_ATTR", KVM_SET_DEVICE_ATTR, CONTROL,
 	  "a passed-through device comes or leaves; resume: the TSC's offset" },
 	{ "VFIO_DEVICE_SET_IRQS", VFIO_DEVICE_SET_IRQS, CONTROL | VCPU,

@@ -63,6 +63,7 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"cfi-flash\",\"id\":\"nvram\",\"vars\":{\"fd\":0}}",
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:08.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
+	"{\"type\":\"vga\",\"id\":\"vga\",\"address\":\"00:09.0\"}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:02.0\",\"path\":{\"fd\":0},"
 	"\"readonly\":false,\"poll_us\":50}",
 	"{\"type\":\"virtio-console\",\"id\":\"hvc0\",\"address\":\"00:03.0\",\"backend\":"
@@ -160,7 +161,7 @@ static void fuzz_anywhere(struct fuzz *f)
 static void fuzz_cfg_write(struct fuzz *f)
 {
 	unsigned int slot =
-		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 1);
+		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 2);
 	unsigned int off = (unsigned int)fuzz_take(f, 1), width = fuzz_width(f, 2);
 
 	if (f->fb.board.pci->ecam.size) {

@@ -37,6 +37,9 @@
 #define MAP_I8042_DATA 0x60
 #define MAP_I8042_CMD 0x64
 #define MAP_PORT92 0x92
+#define MAP_VGA_MONO 0x3b0
+#define MAP_VGA_COLOR 0x3c0
+#define MAP_VGA_DISPI 0x1ce /* index; the data are at the odd port behind it */
 #define MAP_PCI_ADDR 0xcf8
 #define MAP_PCI_DATA 0xcfc
 #define MAP_DEBUG_CONSOLE 0x402
