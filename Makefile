@@ -34,7 +34,7 @@ HARDEN := $(if $(SAN),-fno-omit-frame-pointer -fsanitize=$(SAN) $(if $(findstrin
 	-D_FORTIFY_SOURCE=2 -fstack-protector-strong $(if $(CLANG),,-ftrivial-auto-var-init=zero))
 LDHARDEN := -pie $(if $(SAN),-fsanitize=$(SAN),-Wl,-z,relro,-z,now)
 
-PKGS := json-c libuv sqlite3 liburing yaml-0.1 libpci libseccomp libmnl zlib
+PKGS := json-c libuv sqlite3 liburing yaml-0.1 libpci libseccomp libmnl zlib libpng
 # scopes for VMs by systemd's bus, where its library is there
 SYSTEMD := $(shell pkg-config --exists libsystemd 2>/dev/null && echo 1)
 SYSTEMD_LIBS := $(if $(SYSTEMD),-lsystemd)
@@ -75,7 +75,7 @@ $(BUILD)/bin/vmd: $(call obj,vmd/main.c) $(BUILD)/lib/vmd.a $(BUILD)/lib/state.a
 $(BUILD)/bin/vmctl: $(call obj,vmctl/main.c) $(BUILD)/lib/vmctl.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmm: $(call obj,vmm/main.c) $(BUILD)/lib/vmm.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmd: LIBS := -luv -lsqlite3 -ljson-c -lyaml -lpci -lmnl $(SYSTEMD_LIBS)
-$(BUILD)/bin/vmctl: LIBS := -luv -ljson-c -lyaml
+$(BUILD)/bin/vmctl: LIBS := -luv -ljson-c -lyaml -lpng
 $(BUILD)/bin/vmd-hostio: $(call obj,hostio/main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmd-hostsim: $(call obj,hostio/sim_main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmd-hostio $(BUILD)/bin/vmd-hostsim: LIBS := -lmnl -ljson-c -lyaml
@@ -164,7 +164,7 @@ TESTS += $(UNIT_BIN)
 
 $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(UNIT_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lz -lpci -lmnl $(SYSTEMD_LIBS)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lz -lpci -lmnl -lpng $(SYSTEMD_LIBS)
 
 # it has helpers
 $(BUILD)/tests/unit/test_hostio: | $(BUILD)/bin/vmd-hostsim

@@ -180,6 +180,11 @@ static const struct args_option commands_detach[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_screenshot[] = {
+	{ "text", 't', ARGS_FLAG, .help = "print the text of the screen; no picture" },
+	{ 0 },
+};
+
 static const struct args_option commands_media[] = {
 	{ "eject", 'e', ARGS_FLAG, .help = "take the medium out" },
 	{ "format", 0, ARGS_CHOICE, .metavar = "FORMAT", .choices = commands_images,
@@ -645,6 +650,17 @@ const struct command commands[] = {
 	  .access = COMMAND_WRITE,
 	  .states = "running paused",
 	  .run = cmd_set_rate },
+	{ NULL,
+	  "screenshot",
+	  { 0 },
+	  "save a picture of a VM's screen, or print its text",
+	  .options = commands_screenshot,
+	  .operands = "VM [FILE.png]",
+	  .min = 1,
+	  .max = 2,
+	  .access = COMMAND_READ,
+	  .states = "running paused suspended",
+	  .run = cmd_screenshot },
 	{ NULL,
 	  "media",
 	  { 0 },

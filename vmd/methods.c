@@ -61,6 +61,7 @@ const struct method methods[] = {
 	{ "vm.restart", method_vm_restart },
 	{ "vm.resume", method_vm_resume },
 	{ "vm.revert", method_vm_revert },
+	{ "vm.screenshot", method_vm_screenshot },
 	{ "vm.set_link", method_vm_set_link },
 	{ "vm.set_rate", method_vm_set_rate },
 	{ "vm.start", method_vm_start },

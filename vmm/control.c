@@ -385,6 +385,7 @@ static const struct control_method control_methods[] = {
 	{ "device.set", control_device_set },
 	{ "device.resize", control_device_resize },
 	{ "device.medium", control_medium },
+	{ "screen.capture", control_screen },
 };
 
 /* --- the connection ----------------------------------------------------------------------------------- */

@@ -22,6 +22,8 @@
  *	-> device.resize {id, dry_run?}	-> {id, size, changed}: a disk is as large as its image is now, in bytes
  *	-> device.medium {drive?, medium?: {fd}, format?, force?, dry_run?}	-> {drives: [{id, medium, open, locked}],
  *		changed?}: the drives; with drive: it gets the medium, or is emptied. changed: that is (would be) new
+ *	-> screen.capture {picture: {fd}}	-> {width, height, text?: [line]}: the picture is in the file, which has room for it
+ *		and is sealed: 3 bytes a pixel (red, green, blue), row by row; text: of a text mode
  *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
  *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification

@@ -109,6 +109,10 @@ int machine_disk_remove(struct machine *m, const char *id, struct err *e);
 /* The disks of device number `device` by number; NULL behind the last, or where it has none. */
 const char *machine_disk_at(const struct machine *m, unsigned int device, unsigned int index);
 
+struct vga_shot;
+/* What its screen shows now (display/vga.h), the caller's to free. -ERR_VM_NO_SCREEN */
+int machine_screen(struct machine *m, struct vga_shot **ret_shot, struct err *e);
+
 struct device_drive;
 /* The drives whose media can be changed, by number; false behind the last. ret->id is good until a device goes. */
 bool machine_drive_at(struct machine *m, unsigned int index, struct device_drive *ret);

@@ -127,6 +127,25 @@ static bool fake_act_drive_lie(struct fake *f, const struct rpc_msg *m)
 	return true;
 }
 
+/* A picture that nobody can have, lines without end, lines that are none, and what a terminal would obey */
+static bool fake_act_screen_lie(struct fake *f, const struct rpc_msg *m)
+{
+	struct json_object *o = json_add_int(json_new(), "height", 1), *text;
+
+	text = json_object_new_array();
+	for (int i = 0; fake_is(f, "screen-lines") && i < 101; i++)
+		json_object_array_add(text, json_object_new_string(""));
+	if (fake_is(f, "screen-words"))
+		json_object_array_add(text, json_object_new_int(1));
+	if (fake_is(f, "screen-escape"))
+		json_object_array_add(text, json_object_new_string("\x1b[2J\xc2\x9b"
+								   "31m\xc3\xa4\x7f"));
+	if (!fake_is(f, "screen-none"))
+		json_add_int(o, "width", fake_is(f, "screen-wide") ? 2561 : 1);
+	fake_send(f, rpc_result(m->id, json_add(o, "text", text)));
+	return true;
+}
+
 /* Limits that none can have, and one that is left out */
 static bool fake_act_rate_lie(struct fake *f, const struct rpc_msg *m)
 {
@@ -417,6 +436,11 @@ static const struct fake_act {
 	{ "deafen", "machine.start", fake_act_deafen },
 	{ "memory-lie", "machine.memory", fake_act_memory_lie },
 	{ "drive-lie", "device.medium", fake_act_drive_lie },
+	{ "screen-wide", "screen.capture", fake_act_screen_lie },
+	{ "screen-none", "screen.capture", fake_act_screen_lie },
+	{ "screen-lines", "screen.capture", fake_act_screen_lie },
+	{ "screen-words", "screen.capture", fake_act_screen_lie },
+	{ "screen-escape", "screen.capture", fake_act_screen_lie },
 	{ "rate-lie", "device.set", fake_act_rate_lie },
 	{ "disk-lie", "disk.add", fake_act_refuse_disk },
 	{ "disk-lie", "machine.status", fake_act_disk_lie },

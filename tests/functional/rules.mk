@@ -10,7 +10,7 @@ $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
 		$(BUILD)/lib/state.a $(BUILD)/lib/common.a \
 		| $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(addprefix $(BUILD)/tests/,functional/fake_vmm functional/clock_shim.so guest/ticks guest/halt)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml -lpng
 
 # real guests
 $(BUILD)/tests/functional/test_hotplug: | $(BUILD)/tests/guest/hotplug
