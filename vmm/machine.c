@@ -168,6 +168,7 @@ static int machine_boot_firmware(struct machine *m, struct boot_entry *entry, st
 		.fw_cfg = machine_device_of(m, &fw_cfg_class),
 		.rtc = machine_device_of(m, &rtc_class),
 		.acpi = &acpi,
+		.screen = machine_device_of(m, &vga_class),
 		.smbios = { .system = m->config.smbios,
 			    .uuid = m->config.uuid,
 			    .nvcpus = m->config.vcpus },

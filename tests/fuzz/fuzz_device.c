@@ -22,6 +22,7 @@
 #include "tests/unit/fake_vfio.h"
 #include "tests/unit/guest_virtio.h"
 #include "vmm/devices.h"
+#include "vmm/display/vga.h"
 #include "vmm/pci/host.h"
 
 #define FUZZ_MEM_SIZE (64 * KIB)
@@ -410,6 +411,23 @@ static void fuzz_power_on(struct fuzz *f)
 		fuzz_start(f->devices[i]);
 }
 
+/* Whatever the guest made of its screen, there is a picture of it. */
+static void fuzz_draw(struct fuzz *f)
+{
+	uint8_t row[VGA_WIDTH_MAX * VGA_RGB];
+	struct vga_shot *s = NULL;
+
+	for (unsigned int i = 0; i < f->ndevices; i++)
+		if (f->devices[i]->class == &vga_class && vga_shot_new(f->devices[i], &s) < 0)
+			abort();
+	if (!s || s->width > VGA_WIDTH_MAX || s->height > VGA_HEIGHT_MAX)
+		__builtin_trap();
+	vga_shot_rows(s, 0, 1, row);
+	vga_shot_rows(s, s->height - 1, 1, row);
+	json_object_put(vga_shot_text(s));
+	vga_shot_free(s);
+}
+
 /* Power-on state again, whatever the guest did. */
 static void fuzz_check_reset(struct fuzz *f)
 {
@@ -462,6 +480,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_power_on(f);
 	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++)
 		fuzz_ops[fuzz_take(f, 1) % ARRAY_SIZE(fuzz_ops)](f);
+	fuzz_draw(f);
 	fuzz_check_reset(f);
 	fuzz_power_off(f);
 	close(f->port);

@@ -131,7 +131,7 @@ static int firmware_tell_numbers(const struct gmem *g, const struct firmware_con
 		size_t size;
 	} numbers[] = {
 		{ FW_CFG_RAM_SIZE, g->size, 8 },
-		{ FW_CFG_NOGRAPHIC, 1, 2 },
+		{ FW_CFG_NOGRAPHIC, !c->screen, 2 },
 		{ FW_CFG_NB_CPUS, c->acpi->nvcpus, 2 },
 		{ FW_CFG_MAX_CPUS, c->acpi->nvcpus, 2 },
 		{ FW_CFG_BOOT_MENU, 0, 2 },
@@ -144,7 +144,7 @@ static int firmware_tell_numbers(const struct gmem *g, const struct firmware_con
 	return r;
 }
 
-/* Without a screen, SeaBIOS has one at the first serial port. */
+/* SeaBIOS shows its screen at the first serial port too, or there alone, if there is no display. */
 static int firmware_tell_sercon(const struct firmware_config *c, struct err *e)
 {
 	uint64_t port = MAP_COM1;

@@ -27,6 +27,7 @@ struct firmware_config {
 	struct device *rtc;    /* of rtc_class; NULL: without CMOS */
 	const struct acpi_config
 		*acpi; /* with the number of vCPUs, and which serial ports there are */
+	bool screen;   /* there is a display */
 	struct smbios_config smbios;
 	const char *bootorder; /* OpenFirmware paths, a line each; "": as the firmware likes */
 };
