@@ -76,7 +76,7 @@ static uint64_t vga_window_read(void *dev, uint64_t off, unsigned int size)
 {
 	struct vga *v = dev;
 	struct vga_regs *r = &v->regs;
-	unsigned int plane = r->gc[VGA_GC_READ_PLANE];
+	unsigned int plane = r->gc[VGA_GC_READ_PLANE] & 3;
 	uint32_t at;
 
 	(void)size;
