@@ -74,7 +74,8 @@ struct daemon {
 	struct emptyns ns;	    /* owned: the monitors' */
 	char boot_id[64];
 	int64_t started_ms;
-	int ready_fd; /* owned: gets a byte when we serve; or -1 */
+	unsigned int screenshots; /* that are being taken: method_screen.c */
+	int ready_fd;		  /* owned: gets a byte when we serve; or -1 */
 };
 
 /*

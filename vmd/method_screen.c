@@ -21,8 +21,12 @@
 #define SCREEN_WIDTH_MAX 2560
 #define SCREEN_HEIGHT_MAX 1600
 #define SCREEN_RGB 3
+#define SCREEN_FILE_SIZE ((off_t)SCREEN_WIDTH_MAX * SCREEN_HEIGHT_MAX * SCREEN_RGB)
 #define SCREEN_LINES_MAX 100
 #define SCREEN_LINE_BYTES (3 * 160)
+
+/* Each has its file of 12 MiB until it is done: so many at once, for whomever. */
+#define SCREEN_CALLS_MAX 4
 
 struct screen_call {
 	uv_work_t work;
@@ -38,6 +42,7 @@ struct screen_call {
 
 static void screen_free(struct screen_call *s)
 {
+	s->d->screenshots--;
 	if (s->fd >= 0)
 		close(s->fd);
 	free(s);
@@ -116,6 +121,16 @@ static struct json_object *screen_result(const struct screen_call *s, struct jso
 	return NULL;
 }
 
+/* What the picture does not need goes back to the host; the size stays. Where that cannot be, it is kept for longer. */
+static void screen_trim(const struct screen_call *s, struct json_object *result)
+{
+	off_t used = (off_t)json_get_int(result, "width", 0) *
+		     (off_t)json_get_int(result, "height", 0) * SCREEN_RGB;
+
+	(void)fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, used,
+			SCREEN_FILE_SIZE - used);
+}
+
 static void screen_done(void *arg, struct json_object *said, const struct err *why)
 {
 	struct screen_call *s = arg;
@@ -124,6 +139,7 @@ static void screen_done(void *arg, struct json_object *said, const struct err *w
 	struct err e;
 
 	if (result) {
+		screen_trim(s, result);
 		fdset_init(&fds);
 		fdset_add(&fds, TAKE_FD(s->fd));
 		call_reply_fds(s->call, result, &fds);
@@ -180,13 +196,12 @@ static void screen_made(uv_work_t *work, int status)
 /* Sealed: whoever maps it is not surprised by another size. */
 static int screen_make(struct screen_call *s)
 {
-	off_t size = (off_t)SCREEN_WIDTH_MAX * SCREEN_HEIGHT_MAX * SCREEN_RGB;
 	int ret;
 
 	s->fd = memfd_create("screenshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (s->fd < 0)
 		return err_errno(&s->err, "cannot make a file in memory");
-	ret = posix_fallocate(s->fd, 0, size);
+	ret = posix_fallocate(s->fd, 0, SCREEN_FILE_SIZE);
 	if (ret)
 		return err_ret(&s->err, -ret, "no memory for a picture");
 	if (fcntl(s->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
@@ -201,26 +216,34 @@ static void screen_work(uv_work_t *work)
 	s->ret = screen_make(s);
 }
 
+static int screen_begin(struct daemon *d, struct call *call, const struct guest *g, struct err *e)
+{
+	struct screen_call *s;
+
+	if (d->screenshots == SCREEN_CALLS_MAX)
+		return err_set(e, ERR_BUSY, "%d screenshots are being taken already",
+			       SCREEN_CALLS_MAX);
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(e, ERR_RPC_INTERNAL, "out of memory");
+	*s = (struct screen_call){ .call = call, .d = d, .pid = vmproc_pid(g->proc), .fd = -1 };
+	memcpy(s->id, g->id, sizeof(s->id));
+	snprintf(s->name, sizeof(s->name), "%s", g->name);
+	d->screenshots++;
+	if (uv_queue_work(&d->loop, &s->work, screen_work, screen_made) >= 0)
+		return 0;
+	screen_free(s);
+	return err_set(e, ERR_RPC_INTERNAL, "out of memory");
+}
+
 void method_vm_screenshot(struct daemon *d, struct call *call)
 {
 	struct guest *g = method_running_guest(d, call);
-	struct screen_call *s;
 	struct err e;
 
 	if (!g)
 		return;
-	s = calloc(1, sizeof(*s));
-	if (s) {
-		*s = (struct screen_call){
-			.call = call, .d = d, .pid = vmproc_pid(g->proc), .fd = -1
-		};
-		memcpy(s->id, g->id, sizeof(s->id));
-		snprintf(s->name, sizeof(s->name), "%s", g->name);
-	}
+	if (screen_begin(d, call, g, &e) < 0)
+		call_fail(call, &e, NULL);
 	guest_put(g);
-	if (s && uv_queue_work(&d->loop, &s->work, screen_work, screen_made) >= 0)
-		return;
-	free(s);
-	err_set(&e, ERR_RPC_INTERNAL, "out of memory");
-	call_fail(call, &e, NULL);
 }

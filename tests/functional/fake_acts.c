@@ -146,6 +146,13 @@ static bool fake_act_screen_lie(struct fake *f, const struct rpc_msg *m)
 	return true;
 }
 
+static bool fake_act_silent(struct fake *f, const struct rpc_msg *m)
+{
+	(void)f;
+	(void)m;
+	return true;
+}
+
 /* Limits that none can have, and one that is left out */
 static bool fake_act_rate_lie(struct fake *f, const struct rpc_msg *m)
 {
@@ -440,6 +447,7 @@ static const struct fake_act {
 	{ "screen-none", "screen.capture", fake_act_screen_lie },
 	{ "screen-lines", "screen.capture", fake_act_screen_lie },
 	{ "screen-words", "screen.capture", fake_act_screen_lie },
+	{ "screen-hang", "screen.capture", fake_act_silent },
 	{ "screen-escape", "screen.capture", fake_act_screen_lie },
 	{ "rate-lie", "device.set", fake_act_rate_lie },
 	{ "disk-lie", "disk.add", fake_act_refuse_disk },

@@ -18,6 +18,7 @@
 #define RGB 3
 #define WAIT_MS (HARNESS_WAIT_MS / 2)
 #define WAITS 20
+#define TIMES 6 /* more than may be taken at once: each of them has ended */
 
 static int setup(void **state)
 {
@@ -53,6 +54,9 @@ static void take(struct client *c, struct picture *p)
 	p->width = (unsigned int)json_get_int(p->answer, "width", 0);
 	p->height = (unsigned int)json_get_int(p->answer, "height", 0);
 	assert_true(p->size >= (size_t)p->width * p->height * RGB);
+	/* what the picture does not need is not there */
+	assert_true((size_t)st.st_blocks * 512 <=
+		    align_up((size_t)p->width * p->height * RGB, 4096));
 	/* whoever has it cannot take it away under the reader */
 	assert_int_equal(ftruncate(fd, 0), -1);
 	assert_int_equal(errno, EPERM);
@@ -297,8 +301,9 @@ static void test_lies(void **state)
 		struct client *c = scene_begin(h, lies[i], SCENE_LONG);
 
 		json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-		client_expect_error(c, "vm.screenshot", "{'vm': 'one'}", ERR_VMM_PROTOCOL,
-				    "vmm has not said what its screen shows", "");
+		for (unsigned int n = 0; n < TIMES; n++)
+			client_expect_error(c, "vm.screenshot", "{'vm': 'one'}", ERR_VMM_PROTOCOL,
+					    "vmm has not said what its screen shows", "");
 		harness_free(h);
 	}
 	(void)state;
@@ -312,8 +317,25 @@ static void test_escapes(void **state)
 	struct harness_output got;
 
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	for (unsigned int n = 0; n < TIMES; n++) {
+		json_object_put(client_result(c, "vm.screenshot", "{'vm': 'one'}"));
+		close(client_take_fd(c));
+	}
 	assert_int_equal(harness_vmctl(h, NULL, &got, "screenshot", "one", "-t", NULL), 0);
 	assert_string_equal(got.out, " [2J  31m\xc3\xa4 \n");
+}
+
+/* A monitor that does not answer holds up a few calls, and the memory of as many pictures. */
+static void test_busy(void **state)
+{
+	struct harness *h = *state;
+	struct client *c = scene_begin(h, "screen-hang", SCENE_LONG);
+
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	for (unsigned int i = 0; i < 4; i++)
+		client_ask(c, "vm.screenshot", "{'vm': 'one'}");
+	client_expect_error(c, "vm.screenshot", "{'vm': 'one'}", ERR_BUSY,
+			    "4 screenshots are being taken already", "");
 }
 
 /* --- firmware ------------------------------------------------------------------------------------------------------ */
@@ -337,6 +359,7 @@ static void test_firmware(void **state)
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	/* which writes each line to the screen first */
 	wait_line(c, "com1", "^No bootable device.");
+	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
 	take(c, &p);
 	assert_int_equal(p.width, 720);
 	assert_int_equal(p.height, 400);
@@ -352,8 +375,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_text), T(test_vbe),     T(test_refused),	 T(test_no_place),
-		T(test_lies), T(test_escapes), T(test_firmware),
+		T(test_text), T(test_vbe),     T(test_refused), T(test_no_place),
+		T(test_lies), T(test_escapes), T(test_busy),	T(test_firmware),
 	};
 #undef T
 
