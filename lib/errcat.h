@@ -49,6 +49,7 @@ enum errcat_exit {
 	X(ERR_VM_NO_DEVICE, 1230, "vm.no_device", EXIT_NOT_FOUND, false)           \
 	X(ERR_VM_DEVICE_EXISTS, 1231, "vm.device_exists", EXIT_CONFLICT, false)    \
 	X(ERR_VM_DEVICE_FIXED, 1232, "vm.device_fixed", EXIT_PRECONDITION, false)  \
+	X(ERR_VM_NO_KEYBOARD, 1234, "vm.no_keyboard", EXIT_PRECONDITION, false)    \
 	X(ERR_VM_PINNED, 1235, "vm.memory_pinned", EXIT_PRECONDITION, false)       \
 	X(ERR_VM_MEDIUM_LOCKED, 1240, "vm.medium_locked", EXIT_CONFLICT, true)     \
 	X(ERR_KVM, 1300, "host.kvm_unusable", EXIT_PRECONDITION, false)            \

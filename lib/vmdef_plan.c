@@ -481,6 +481,26 @@ static int vmdef_check_order(const struct vmdef_planner *r)
 	return 0;
 }
 
+/* Those of a profile go with its controller. */
+static int vmdef_check_keyboard(const struct vmdef_planner *r)
+{
+	if (vmdef_plan_find(r->p, VMDEF_I8042))
+		return 0;
+	for (size_t i = 0; i < r->p->n; i++) {
+		struct vmdef_slot *s = &r->p->slots[i];
+
+		if (s->off || (strcmp(s->type, VMDEF_KEYBOARD) && strcmp(s->type, VMDEF_MOUSE)))
+			continue;
+		if (s->entry)
+			return vmdef_slot_refuse(r->where, r->e, s, "type",
+						 "a %s needs the keyboard controller, a device of "
+						 "type " VMDEF_I8042,
+						 s->type);
+		s->off = true;
+	}
+	return 0;
+}
+
 static int vmdef_plan_fill(struct vmdef_planner *r)
 {
 	int ret = vmdef_check_boot(r);
@@ -491,6 +511,8 @@ static int vmdef_plan_fill(struct vmdef_planner *r)
 		ret = vmdef_plan_list(r, vmdef_lists[i]);
 	if (!ret)
 		ret = vmdef_check_irqchip(r);
+	if (!ret)
+		ret = vmdef_check_keyboard(r);
 	if (!ret)
 		ret = vmdef_check_balloon(r);
 	if (!ret)

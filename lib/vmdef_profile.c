@@ -59,6 +59,8 @@ static const struct vmdef_preset vmdef_legacy_pc[] = {
 	PRESET_I440FX,
 	PRESET_ACPI_PM,
 	PRESET_I8042,
+	{ VMDEF_KEYBOARD, "keyboard0", false, "somewhere to type at a screen" },
+	{ VMDEF_MOUSE, "mouse0", false, "a pointer for a screen" },
 	PRESET_RTC,
 	PRESET_COM1,
 	{ "fw-cfg", "fw-cfg", true, "what firmware is told of the machine", true },

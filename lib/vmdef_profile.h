@@ -6,6 +6,9 @@
 #include "lib/util.h"
 
 #define VMDEF_BALLOON "virtio-balloon"
+#define VMDEF_I8042 "i8042"
+#define VMDEF_KEYBOARD "ps2-keyboard"
+#define VMDEF_MOUSE "ps2-mouse"
 
 struct vmdef_preset {
 	const char *type, *id;

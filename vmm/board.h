@@ -14,8 +14,11 @@
 struct board_watch;
 struct console;
 struct device;
+struct i8042;
+struct input;
 struct net_sys;
 struct pci_host;
+struct ps2;
 struct vfio_dma;
 struct vfio_sys;
 struct worker;
@@ -125,6 +128,9 @@ struct board {
 	bool caged; /* no thread and no ring can be made any more (seccomp.h), no limit read */
 	struct pci_host *pci;	/* set by the pci-host device, the first in every profile */
 	struct device *acpi_pm; /* set by the acpi-pm device; NULL without */
+	struct i8042 *i8042;	/* set by the i8042 device; NULL without */
+	struct ps2 *ps2[2];	/* what is plugged into it: dev/ps2.h */
+	struct input *input;	/* what is typed; the machine's */
 	struct ioapic *ioapic;	/* set by the ioapic device; NULL with the in-kernel one */
 	struct vfio_dma *vfio;	/* what vfio-pci devices share; theirs; NULL without any */
 	const struct vfio_sys *vfio_sys; /* VFIO in a unit test; NULL: the kernel's */

@@ -8,6 +8,8 @@ const struct device_class *const device_classes[] = {
 	&ioapic_class,
 	&acpi_pm_class,
 	&i8042_class,
+	&ps2_keyboard_class,
+	&ps2_mouse_class,
 	&rtc_class,
 	&serial_class,
 	&debug_port_class,

@@ -12,6 +12,8 @@ extern const struct device_class i440fx_class;
 extern const struct device_class ioapic_class;
 extern const struct device_class acpi_pm_class;
 extern const struct device_class i8042_class;
+extern const struct device_class ps2_keyboard_class;
+extern const struct device_class ps2_mouse_class;
 extern const struct device_class rtc_class;
 extern const struct device_class serial_class;
 extern const struct device_class debug_port_class;

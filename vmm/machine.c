@@ -94,6 +94,7 @@ void machine_devices_stop(struct machine *m)
 static void machine_devices_reset(struct machine *m)
 {
 	pthread_mutex_lock(&m->lock);
+	input_reset(&m->input);
 	for (unsigned int i = 0; i < m->ndevices; i++)
 		if (m->devices[i]->class->reset)
 			m->devices[i]->class->reset(m->devices[i]);

@@ -456,7 +456,9 @@ int machine_board_init(struct machine *m, struct err *e)
 		.log = m->log,
 		.ops = &machine_board_ops,
 		.arg = m,
+		.input = &m->input,
 	};
+	input_init(&m->input, &m->board);
 	irq_init(&m->irq, &m->board, machine_irq_drive, m);
 	r = uv_async_init(m->loop, &m->wake, machine_wake_cb);
 	if (r < 0)
@@ -484,6 +486,7 @@ static void machine_closed(uv_handle_t *h)
 void machine_board_fini(struct machine *m)
 {
 	irq_fini(&m->irq);
+	input_fini(&m->input);
 	for (unsigned int i = 0; i < m->nworkers; i++)
 		worker_free(m->workers[i]);
 	for (unsigned int i = 0; i < m->nconsoles; i++)

@@ -8,6 +8,7 @@
 #include "vmm/board.h"
 #include "vmm/device.h"
 #include "vmm/guestclock.h"
+#include "vmm/input.h"
 #include "vmm/irq.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
@@ -59,6 +60,7 @@ struct machine {
 	bool kvm_made;
 	struct bus pio, mmio;
 	struct board board;
+	struct input input;
 	struct irq irq;				    /* the lines of a split interrupt chip */
 	struct device *devices[CONFIG_DEVICES_MAX]; /* owned, in the configuration's order */
 	unsigned int ndevices;

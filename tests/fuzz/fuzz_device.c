@@ -56,6 +56,8 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"ioapic\",\"id\":\"ioapic\"}",
 	"{\"type\":\"acpi-pm\",\"id\":\"acpi-pm\"}",
 	"{\"type\":\"i8042\",\"id\":\"i8042\"}",
+	"{\"type\":\"ps2-keyboard\",\"id\":\"keyboard0\"}",
+	"{\"type\":\"ps2-mouse\",\"id\":\"mouse0\"}",
 	"{\"type\":\"rtc\",\"id\":\"rtc\",\"base\":\"utc\"}",
 	"{\"type\":\"serial\",\"id\":\"com1\",\"port\":\"com1\",\"backend\":\"console\"}",
 	"{\"type\":\"debug-port\",\"id\":\"debug\"}",
@@ -203,6 +205,20 @@ static void fuzz_time(struct fuzz *f)
 	fake_board_watched(&f->fb);
 }
 
+/* Keys and a pointer, by a hand and from a queue */
+static void fuzz_input(struct fuzz *f)
+{
+	uint16_t key = (uint16_t)(fuzz_take(f, 2) & 0x3ff);
+	struct input_pointer ev = { .dx = (int)fuzz_take(f, 4), .dz = (int8_t)fuzz_take(f, 1) };
+	struct input_chord chord = { .keys = { key, 30 }, .nkeys = 2, .hold_ms = key & 63 };
+
+	ev.dy = -ev.dx;
+	ev.buttons = (uint8_t)key;
+	input_key(&f->fb.input, key, ev.dx & 1);
+	input_move(&f->fb.input, &ev);
+	(void)input_type(&f->fb.input, &chord, 1, NULL); /* it may be full */
+}
+
 /*
  * A client of a console or of its port types, or a frame comes to a tap (what the device sent before is thrown
  * away).
@@ -220,6 +236,8 @@ static void fuzz_type(struct fuzz *f)
 	else if (which < f->fb.nconsoles)
 		to = f->fb.consoles[which].client;
 
+	if (!len)
+		fuzz_input(f);
 	if (tap)
 		len += sizeof(struct virtio_net_hdr_v1);
 	for (size_t i = tap ? sizeof(struct virtio_net_hdr_v1) : 0; i < len; i++)
@@ -433,6 +451,7 @@ static void fuzz_check_reset(struct fuzz *f)
 {
 	for (unsigned int i = 0; i < f->ndevices; i++)
 		fuzz_stop(f->devices[i]);
+	input_reset(&f->fb.input);
 	for (unsigned int i = 0; i < f->ndevices; i++)
 		f->devices[i]->class->reset(f->devices[i]);
 	for (unsigned int s = 0; s < PCI_FUNCTIONS; s++)

@@ -388,11 +388,14 @@ void fake_board_init(struct fake_board *fb, uint64_t mem_size)
 		.ops = &fake_board_ops,
 		.arg = fb,
 	};
+	fb->board.input = &fb->input;
+	input_init(&fb->input, &fb->board);
 	irq_init(&fb->lines, &fb->board, fake_irq_drive, fb);
 }
 
 void fake_board_fini(struct fake_board *fb)
 {
+	input_fini(&fb->input);
 	for (unsigned int i = 0; i < fb->nconsoles; i++) {
 		close(fb->consoles[i].client);
 		console_close(fb->consoles[i].console);

@@ -18,6 +18,7 @@
 #include <uv.h>
 #include "vmm/board.h"
 #include "vmm/device.h"
+#include "vmm/input.h"
 #include "vmm/irq.h"
 #include "vmm/worker.h"
 
@@ -106,6 +107,7 @@ struct fake_board {
 	struct fake_console consoles[FAKE_CONSOLES];
 	unsigned int nconsoles;
 
+	struct input input;
 	uint64_t now_ns, realtime_ns; /* both are moved by fake_board_advance */
 	struct board_timer *timers;   /* by time */
 };

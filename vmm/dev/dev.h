@@ -22,6 +22,8 @@ struct rtc_cfg {
 extern const struct device_class rtc_class;
 
 extern const struct device_class i8042_class;	      /* "i8042" */
+extern const struct device_class ps2_keyboard_class;  /* "ps2-keyboard": after i8042 */
+extern const struct device_class ps2_mouse_class;     /* "ps2-mouse": after i8042 */
 extern const struct device_class acpi_pm_class;	      /* "acpi-pm": see acpi_pm.h */
 extern const struct device_class ioapic_class;	      /* "ioapic": see ioapic.h */
 extern const struct device_class debug_port_class;    /* "debug-port" */

@@ -50,6 +50,7 @@
 /* Global system interrupts. ISA ones are edge, active high; the SCI is level, active high. */
 #define MAP_GSI_PIT 2 /* ISA IRQ 0 by the MADT override */
 #define MAP_GSI_KBD 1
+#define MAP_GSI_AUX 12
 #define MAP_GSI_COM2 3
 #define MAP_GSI_COM1 4
 #define MAP_GSI_COM3 5
