@@ -194,6 +194,14 @@ static const struct args_option commands_media[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_send_key[] = {
+	{ "text", 't', ARGS_STRING, .metavar = "STRING",
+	  .help = "type this, as on a US keyboard" },
+	{ "hold", 0, ARGS_TIME, .metavar = "TIME",
+	  .help = "how long keys are held (default 20ms)" },
+	{ 0 },
+};
+
 static const struct args_option commands_set_rate[] = {
 	{ "bytes", 'b', ARGS_STRING, .metavar = "SIZE",
 	  .help = "what it may read and write in a second; 0: any" },
@@ -672,6 +680,16 @@ const struct command commands[] = {
 	  .access = COMMAND_WRITE,
 	  .states = "running paused",
 	  .run = cmd_media },
+	{ NULL,
+	  "send-key",
+	  { 0 },
+	  "type on a VM's keyboard",
+	  .options = commands_send_key,
+	  .operands = "VM [KEY]...",
+	  .min = 1,
+	  .access = COMMAND_WRITE,
+	  .states = "running paused",
+	  .run = cmd_send_key },
 	{ "lease",
 	  "list",
 	  { 0 },

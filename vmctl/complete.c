@@ -11,6 +11,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/keys.h"
 #include "vmctl/changes.h"
 #include "vmctl/commands.h"
 #include "vmctl/completion.h"
@@ -268,6 +269,19 @@ static void complete_links(struct complete *c)
 	complete_offer(c, "down", "pulled out");
 }
 
+/* "ctrl+alt+": each key behind what is there */
+static void complete_keys(struct complete *c)
+{
+	const char *plus = strrchr(c->current, '+');
+	int before = plus ? (int)(plus + 1 - c->current) : 0;
+	char word[256];
+
+	for (const struct keys_name *k = keys_names; k->name; k++) {
+		snprintf(word, sizeof(word), "%.*s%s", before, c->current, k->name);
+		complete_offer(c, word, NULL);
+	}
+}
+
 static void complete_attach_kinds(struct complete *c)
 {
 	complete_offer(c, "pci", "a device of the host");
@@ -376,6 +390,7 @@ static const struct {
 	{ "CARD", complete_cards },
 	{ "CONTROLLER", complete_controllers },
 	{ "LINK", complete_links },
+	{ "KEY", complete_keys },
 	{ "DIR", complete_files },
 };
 

@@ -62,6 +62,7 @@ const struct method methods[] = {
 	{ "vm.resume", method_vm_resume },
 	{ "vm.revert", method_vm_revert },
 	{ "vm.screenshot", method_vm_screenshot },
+	{ "vm.send_key", method_vm_send_key },
 	{ "vm.set_link", method_vm_set_link },
 	{ "vm.set_rate", method_vm_set_rate },
 	{ "vm.start", method_vm_start },

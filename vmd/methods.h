@@ -61,6 +61,8 @@ void method_vm_list(struct daemon *d, struct call *call);
 /* method_plug.c: devices while it runs */
 void method_vm_attach(struct daemon *d, struct call *call);
 void method_vm_detach(struct daemon *d, struct call *call);
+/* method_input.c: its keyboard */
+void method_vm_send_key(struct daemon *d, struct call *call);
 /* method_media.c: what is in its drives */
 void method_vm_screenshot(struct daemon *d, struct call *call);
 void method_vm_media(struct daemon *d, struct call *call);

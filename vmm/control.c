@@ -375,6 +375,7 @@ static const struct control_method control_methods[] = {
 	{ "machine.power_button", control_power_button },
 	{ "machine.wakeup", control_wakeup },
 	{ "machine.memory", control_memory },
+	{ "machine.keys", control_keys },
 	{ "machine.status", control_get_status },
 	{ "machine.quit", control_quit },
 	{ "console.attach", control_console_attach },

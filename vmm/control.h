@@ -14,6 +14,7 @@
  *		on with a balloon. size: that the guest shall have; changed: that is (would be) new. actual: by its
  *		driver's word. stats: the driver's last ones, age_ms old, each a
  *		number up to 2^53; asking makes it send new ones
+ *	-> machine.keys {chords: [[code]], hold_ms}	-> {keys}; Linux' KEY_*, those of a chord are down together
  *	-> machine.quit {}		-> {state}; then the process ends, reason "killed"
  *	-> device.add {device}		-> {id}; device as in the configuration, with its descriptors
  *	-> device.remove {id}		-> {id}; the guest is asked, and again if it was asked before

@@ -65,5 +65,8 @@ int control_screen(struct control *c, struct control_call *call, struct json_obj
 		   struct err *e);
 /* The devices of the machine, for machine.status: [{id, ejecting?, disks?}] */
 struct json_object *control_devices(const struct control *c);
+/* control_input.c */
+int control_keys(struct control *c, struct control_call *call, struct json_object **ret_result,
+		 struct err *e);
 
 #endif

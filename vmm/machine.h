@@ -131,6 +131,14 @@ struct machine_medium {
 int machine_set_medium(struct machine *m, const struct machine_medium *take_medium,
 		       bool *ret_changed, struct err *e);
 
+/*
+ * Type on its keyboard: all of them or none; they wait for the guest to read them. -ERR_VM_STATE, -ERR_VM_NO_KEYBOARD,
+ * -ERR_BUSY: as many wait as there can.
+ */
+struct input_chord;
+int machine_type(struct machine *m, const struct input_chord *chords, unsigned int n,
+		 struct err *e);
+
 struct machine_device {
 	const char *id; /* borrowed */
 	bool ejecting;	/* the guest was asked, and has it still */

@@ -169,6 +169,7 @@ static void test_jobs(void **state)
 	got.out[strcspn(got.out, " ")] = '\0'; /* that of the start, which is over */
 	offers("job show ", got.out);
 	offers("job cancel ", "");
+	offers("send-key one ctrl+alt+del", "ctrl+alt+delete");
 	offers("job wait j-", "");
 }
 

@@ -80,7 +80,13 @@ int guest_main(const struct start_info *si)
 	check_devices();
 	if (!cmdline_number(si, "keys", 0))
 		return 0;
-	tell("ready\r\n");
+	outb(0x70, 0x50); /* CMOS memory: how many times it has started */
+	outb(0x71, (uint8_t)(inb(0x71) + 1));
+	tell("ready ");
+	line[5] = hex[inb(0x71) & 15];
+	line[6] = '\0';
+	tell(line + 5);
+	tell("\r\n");
 	while (code != 0x81) {
 		code = keyboard();
 		line[5] = hex[code >> 4];
