@@ -195,8 +195,7 @@ static const struct args_option commands_media[] = {
 };
 
 static const struct args_option commands_send_key[] = {
-	{ "text", 't', ARGS_STRING, .metavar = "STRING",
-	  .help = "type this, as on a US keyboard" },
+	{ "text", 't', ARGS_STRING, .metavar = "STRING", .help = "type this, as on a US keyboard" },
 	{ "hold", 0, ARGS_TIME, .metavar = "TIME",
 	  .help = "how long keys are held (default 20ms)" },
 	{ 0 },

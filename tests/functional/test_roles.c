@@ -60,8 +60,7 @@ static void test_operator(void **state)
 	static const char *const methods[] = { "vm.start",   "vm.stop",	  "vm.restart",
 					       "vm.reset",   "vm.pause",  "vm.resume",
 					       "vm.kill",    "vm.delete", "vm.console",
-					       "vm.balloon", "vm.media",
-					       "vm.send_key" };
+					       "vm.balloon", "vm.media",  "vm.send_key" };
 	struct harness *h = *state;
 	AUTO_JSON struct json_object *got = NULL, *id = NULL;
 	struct client *c, *root;
