@@ -26,6 +26,7 @@ static const struct {
 	{ "guest-exit", "has ended itself", EXIT_OK },
 	{ "killed", "was killed", EXIT_OK },
 	{ "triple-fault", "ended with a triple fault", EXIT_FAILED },
+	{ "watchdog", "was ended by its watchdog", EXIT_FAILED },
 	{ "fault", "ended with a fault of its monitor", EXIT_FAILED },
 	{ "died", "ended: its monitor died", EXIT_FAILED },
 	{ "lost", "is lost", EXIT_FAILED },

@@ -13,6 +13,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/vmdef.h"
 #include "vmd/cage.h"
 #include "vmd/event.h"
 #include "vmd/guest_cgroup.h"
@@ -613,6 +614,32 @@ static void guest_disk_error(struct guest *g, const char *message, bool stopped)
 		guest_input(g, VM_IN_PAUSE);
 }
 
+#define GUEST_WATCHDOG_MS 900 /* likewise */
+
+/* A watchdog of the guest has timed out: "watchdog0 pause". What else is done the monitor does itself. */
+static void guest_watchdog(struct guest *g, const char *message)
+{
+	static const char *const actions[] = { "reset", "pause", "stop", "event" };
+	uint64_t now = uv_now(&g->d->loop);
+	char device[64], action[16];
+	struct json_object *data;
+	bool known = false;
+
+	if (sscanf(message, "%63s %15s", device, action) != 2 || !vmdef_name_valid(device) ||
+	    (g->watchdog_ms && now - g->watchdog_ms < GUEST_WATCHDOG_MS))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+		known = known || !strcmp(action, actions[i]);
+	if (!known)
+		return;
+	g->watchdog_ms = now;
+	log_warn(&g->d->log, "VM '%s': watchdog '%s' has timed out: %s", g->name, device, action);
+	data = json_add_str(json_add_str(json_new(), "name", g->name), "device", device);
+	event_emit(g->d->events, "vm.watchdog", g->id, json_add_str(data, "action", action));
+	if (!strcmp(action, "pause") && vm_state(&g->vm) == VM_RUNNING)
+		guest_input(g, VM_IN_PAUSE);
+}
+
 #define GUEST_BALLOON_MS 900 /* likewise */
 
 /* What a monitor says of its balloon: bytes that the guest has, and shall have. */
@@ -654,6 +681,10 @@ static void guest_proc_event(void *arg, const char *type, const char *message)
 	}
 	if (!strcmp(type, "balloon")) {
 		guest_balloon(g, message);
+		return;
+	}
+	if (!strcmp(type, "watchdog")) {
+		guest_watchdog(g, message);
 		return;
 	}
 	log_info(&g->d->log, "VM '%s': %s%s%s", g->name, type, message[0] ? ": " : "", message);

@@ -29,6 +29,7 @@ enum board_event {
 	BOARD_SUSPEND,	/* ACPI S3 */
 	BOARD_WAKE,	/* ended by something that the guest is to wake up for */
 	BOARD_RESET,	/* reset register, i8042, PCI 0xCF9 */
+	BOARD_WATCHDOG, /* has timed out, and the machine ends with it: msg is its id */
 	BOARD_EXIT,	/* debug port: code is the guest's exit status */
 	BOARD_FAULT,	/* the monitor cannot go on; see err */
 };

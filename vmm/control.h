@@ -31,6 +31,7 @@
  *		"suspended": the guest sleeps (ACPI S3); "awake": no longer, also where a reset follows
  *		"disk-error": what the host could not do; "disk-stopped": the same, and the request is held until
  *		machine.pause and machine.resume, and told again until then
+ *		"watchdog": "ID ACTION": it has timed out; a pause is for who hears it to make
  *		"populating": "guest memory 37%", while configure takes it from a node; "pinning": the same, while it
  *		is mapped for devices; "device.error" and
  *		"device.request": the host says so of one that is passed through, message is its id; a request comes
@@ -48,7 +49,7 @@
  * States: "empty" (not configured), "created", "running", "paused", "suspended", "ended".
  *
  * The last words: before it ends, vmm writes one line of JSON to exit_record (also when vmd is away):
- *	{"reason": "shutdown" | "reset" | "triple-fault" | "guest-exit" | "killed" | "fault",
+ *	{"reason": "shutdown" | "reset" | "triple-fault" | "watchdog" | "guest-exit" | "killed" | "fault",
  *	 "code": N, "message": "…"}
  * What its consoles have said last goes to console_tail (lib/console_log.h), if nobody logs them then.
  * "reset" and "triple-fault" only where on_reboot / on_crash say "stop".

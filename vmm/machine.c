@@ -500,6 +500,9 @@ void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
 	case MACHINE_CAUSE_SHUTDOWN:
 		machine_end(m, LASTWORDS_SHUTDOWN, 0, slot->msg);
 		break;
+	case MACHINE_CAUSE_WATCHDOG:
+		machine_end(m, LASTWORDS_WATCHDOG, 0, slot->msg);
+		break;
 	case MACHINE_CAUSE_EXIT:
 		machine_end(m, LASTWORDS_GUEST_EXIT, slot->code, slot->msg);
 		break;

@@ -213,6 +213,7 @@ static void machine_event(void *arg, enum board_event event, int code, const cha
 		[BOARD_SHUTDOWN] = MACHINE_CAUSE_SHUTDOWN, [BOARD_SUSPEND] = MACHINE_CAUSE_SUSPEND,
 		[BOARD_WAKE] = MACHINE_CAUSE_WAKE,	   [BOARD_RESET] = MACHINE_CAUSE_RESET,
 		[BOARD_EXIT] = MACHINE_CAUSE_EXIT,	   [BOARD_FAULT] = MACHINE_CAUSE_FAULT,
+		[BOARD_WATCHDOG] = MACHINE_CAUSE_WATCHDOG,
 	};
 	struct machine *m = arg;
 

@@ -64,6 +64,7 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"debug-console\",\"id\":\"firmware\"}",
 	"{\"type\":\"fw-cfg\",\"id\":\"fw-cfg\"}",
 	"{\"type\":\"cfi-flash\",\"id\":\"nvram\",\"vars\":{\"fd\":0}}",
+	"{\"type\":\"i6300esb\",\"id\":\"dog\",\"address\":\"00:09.0\",\"action\":\"stop\"}",
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:08.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"vga\",\"id\":\"vga\",\"address\":\"00:09.0\"}",

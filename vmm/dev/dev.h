@@ -21,6 +21,19 @@ struct rtc_cfg {
 };
 extern const struct device_class rtc_class;
 
+/* "i6300esb": {"address": "00:03.0", "action": "reset" | "pause" | "stop" | "event"} */
+enum i6300esb_action {
+	I6300ESB_ACTION_RESET,
+	I6300ESB_ACTION_PAUSE,
+	I6300ESB_ACTION_STOP,
+	I6300ESB_ACTION_EVENT,
+};
+struct i6300esb_cfg {
+	char address[16];
+	int action; /* enum i6300esb_action */
+};
+extern const struct device_class i6300esb_class;
+
 extern const struct device_class i8042_class;	      /* "i8042" */
 extern const struct device_class ps2_keyboard_class;  /* "ps2-keyboard": after i8042 */
 extern const struct device_class ps2_mouse_class;     /* "ps2-mouse": after i8042 */
