@@ -27,6 +27,7 @@ static const struct {
 	{ "killed", "was killed", EXIT_OK },
 	{ "triple-fault", "ended with a triple fault", EXIT_FAILED },
 	{ "watchdog", "was ended by its watchdog", EXIT_FAILED },
+	{ "panic", "ended with a panic of its kernel", EXIT_FAILED },
 	{ "fault", "ended with a fault of its monitor", EXIT_FAILED },
 	{ "died", "ended: its monitor died", EXIT_FAILED },
 	{ "lost", "is lost", EXIT_FAILED },

@@ -640,6 +640,44 @@ static void guest_watchdog(struct guest *g, const char *message)
 		guest_input(g, VM_IN_PAUSE);
 }
 
+#define GUEST_PANIC_MS 900 /* likewise */
+#define GUEST_PANIC_LINES 100
+#define GUEST_PANIC_LINE 200
+
+/* A line that is cut may end within a character. */
+static void guest_ascii(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
+/* The guest's kernel has panicked; what becomes of the VM for it is told by its state. */
+static void guest_proc_panic(void *arg, bool handled, const char *console)
+{
+	struct guest *g = arg;
+	uint64_t now = uv_now(&g->d->loop);
+	struct json_object *data, *lines;
+
+	if (g->panic_ms && now - g->panic_ms < GUEST_PANIC_MS)
+		return;
+	g->panic_ms = now;
+	log_warn(&g->d->log, "VM '%s': its kernel has panicked%s", g->name,
+		 handled ? ", and looks after that" : "");
+	lines = json_object_new_array();
+	for (size_t i = 0; i < GUEST_PANIC_LINES && *console; i++) {
+		size_t len = strcspn(console, "\n");
+		char line[GUEST_PANIC_LINE + 1];
+
+		snprintf(line, sizeof(line), "%.*s", (int)MIN(len, sizeof(line) - 1), console);
+		guest_ascii(line);
+		json_object_array_add(lines, json_object_new_string(line));
+		console += len + (console[len] == '\n');
+	}
+	data = json_add_bool(json_add_str(json_new(), "name", g->name), "handled", handled);
+	event_emit(g->d->events, "vm.panic", g->id, json_add(data, "console", lines));
+}
+
 #define GUEST_BALLOON_MS 900 /* likewise */
 
 /* What a monitor says of its balloon: bytes that the guest has, and shall have. */
@@ -783,6 +821,7 @@ static void guest_proc_timeline(void *arg, struct json_object *said)
 const struct vmproc_ops guest_proc_ops = {
 	.hello = guest_proc_hello,
 	.event = guest_proc_event,
+	.panic = guest_proc_panic,
 	.removed = guest_proc_removed,
 	.timeline = guest_proc_timeline,
 	.lost = guest_proc_lost,

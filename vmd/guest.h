@@ -103,6 +103,7 @@ struct guest {
 	struct log_limit lost_limit, save_limit;
 	uint64_t disk_error_ms;	 /* the last that was told */
 	uint64_t watchdog_ms;	 /* likewise */
+	uint64_t panic_ms;	 /* likewise */
 	uint64_t balloon_ms;	 /* likewise */
 	uint64_t sleeps_from_ms; /* the second that `sleeps` counts in */
 	unsigned int sleeps;

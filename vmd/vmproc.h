@@ -27,6 +27,8 @@ struct vmproc_ops {
 	void (*hello)(void *arg, const char *state);
 	/* machine.event: type and message are the vmm's words, made printable. */
 	void (*event)(void *arg, const char *type, const char *message);
+	/* machine.panic: what the console said before is the guest's word, of any length and not made printable. */
+	void (*panic)(void *arg, bool handled, const char *console);
 	/* device.removed: the id of a device that it says it has no more, made printable. */
 	void (*removed)(void *arg, const char *device);
 	/* machine.timeline: its params, as they came. */

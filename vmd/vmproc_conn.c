@@ -150,6 +150,10 @@ static void vmproc_message(struct conn *conn, struct json_object *msg, struct fd
 		vmproc_answer(p, &m);
 	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "machine.event"))
 		vmproc_event(p, m.params);
+	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "machine.panic") &&
+		 vmproc_event_allowed(p))
+		p->options.ops->panic(p->options.arg, json_get_bool(m.params, "handled", false),
+				      json_get_str(m.params, "console", ""));
 	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "device.removed"))
 		vmproc_removed(p, m.params);
 	else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "machine.timeline") &&

@@ -32,8 +32,8 @@ void vmproc_printable(char *text)
 
 static bool vmproc_known_reason(const char *reason)
 {
-	static const char *const known[] = { "shutdown",   "reset",  "triple-fault", "watchdog",
-					     "guest-exit", "killed", "fault" };
+	static const char *const known[] = { "shutdown", "reset",      "triple-fault", "watchdog",
+					     "panic",	 "guest-exit", "killed",       "fault" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(reason, known[i]))

@@ -25,13 +25,15 @@ struct worker;
 
 /* What a guest, or the monitor on its behalf, asks of the machine. */
 enum board_event {
-	BOARD_SHUTDOWN, /* ACPI S5 */
-	BOARD_SUSPEND,	/* ACPI S3 */
-	BOARD_WAKE,	/* ended by something that the guest is to wake up for */
-	BOARD_RESET,	/* reset register, i8042, PCI 0xCF9 */
-	BOARD_WATCHDOG, /* has timed out, and the machine ends with it: msg is its id */
-	BOARD_EXIT,	/* debug port: code is the guest's exit status */
-	BOARD_FAULT,	/* the monitor cannot go on; see err */
+	BOARD_SHUTDOWN,	     /* ACPI S5 */
+	BOARD_SUSPEND,	     /* ACPI S3 */
+	BOARD_WAKE,	     /* ended by something that the guest is to wake up for */
+	BOARD_RESET,	     /* reset register, i8042, PCI 0xCF9 */
+	BOARD_WATCHDOG,	     /* has timed out, and the machine ends with it: msg is its id */
+	BOARD_PANIC,	     /* of the guest's kernel: a crash */
+	BOARD_PANIC_HANDLED, /* … that it looks after itself, and goes on */
+	BOARD_EXIT,	     /* debug port: code is the guest's exit status */
+	BOARD_FAULT,	     /* the monitor cannot go on; see err */
 };
 
 /*

@@ -60,6 +60,8 @@ int console_attach(struct console *c, int take_fd, int take_out_fd, enum console
  * lost.
  */
 int console_attach_log(struct console *c, int take_fd, struct err *e);
+/* Of its output the last lines as printable ASCII and LF, as many as fit, ended by NUL. Control loop. */
+void console_tail_text(struct console *c, unsigned int lines, char *out, size_t size);
 /* The end: what the ring has goes to the log, and into a file (struct console_tail) unless a log has taken all of it. */
 void console_save(struct console *c, int fd);
 

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -137,6 +138,44 @@ void console_save(struct console *c, int fd)
 			return;
 		pos += n;
 	}
+}
+
+/* Escape sequences are left out, as a terminal would; CR and other controls too. */
+static size_t console_printable(char *text, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c == 0x1b) {
+			if (i + 1 < len && text[i + 1] == '[')
+				for (i += 2; i < len && !(text[i] >= '@' && text[i] <= '~');)
+					i++;
+			continue;
+		}
+		if (c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f))
+			text[n++] = (char)(c >= 0x80 ? '?' : c == '\t' ? ' ' : c);
+	}
+	return n;
+}
+
+void console_tail_text(struct console *c, unsigned int lines, char *out, size_t size)
+{
+	uint64_t pos, lost;
+	size_t n, begin;
+
+	pthread_mutex_lock(&c->lock);
+	pos = c->total - MIN(c->total, (uint64_t)size - 1);
+	pthread_mutex_unlock(&c->lock);
+	n = console_printable(out, console_copy(c, &pos, out, size - 1, &lost));
+	while (n && out[n - 1] == '\n')
+		n--;
+	for (begin = n; begin > 0; begin--)
+		if (out[begin - 1] == '\n' && !--lines)
+			break;
+	memmove(out, out + begin, n - begin);
+	out[n - begin] = '\0';
 }
 
 int console_attach_log(struct console *c, int take_fd, struct err *e)

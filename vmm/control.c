@@ -118,6 +118,17 @@ static void control_machine_event(void *arg, const char *type, const char *messa
 		control_notify(c, type, message);
 }
 
+static void control_machine_panic(void *arg, bool handled, const char *console)
+{
+	struct control *c = arg;
+	struct json_object *params;
+
+	if (!c->client || c->closing)
+		return;
+	params = json_add_str(json_add_bool(json_new(), "handled", handled), "console", console);
+	conn_send(&c->client->conn, rpc_notification("machine.panic", params), NULL);
+}
+
 static void control_machine_removed(void *arg, const char *id)
 {
 	struct control *c = arg;
@@ -159,6 +170,7 @@ static void control_machine_thread(void *arg, enum seccomp_table kind)
 
 static const struct machine_ops control_machine_ops = {
 	.event = control_machine_event,
+	.panic = control_machine_panic,
 	.removed = control_machine_removed,
 	.marked = control_machine_marked,
 	.ended = control_machine_ended,

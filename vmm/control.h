@@ -39,6 +39,7 @@
  *	-> device.set {id, change}	-> {id, changed, settings?}; change: of a virtio-net {link: "up" | "down"}; of a
  *		virtio-blk, and a disk of virtio-scsi by its own id, {bytes_per_second?, ops_per_second?, burst_ms?}, which
  *		are its settings, too
+ *	<- machine.panic {handled, console}	notification: the guest's kernel has panicked (machine.h)
  *	<- device.removed {id}	notification: the guest has let it go, or was reset; its descriptors are closed
  *	<- machine.timeline {memory?, pinned?, machine?, kernel?, start?, console?, kick?}	notification
  *
@@ -49,10 +50,10 @@
  * States: "empty" (not configured), "created", "running", "paused", "suspended", "ended".
  *
  * The last words: before it ends, vmm writes one line of JSON to exit_record (also when vmd is away):
- *	{"reason": "shutdown" | "reset" | "triple-fault" | "watchdog" | "guest-exit" | "killed" | "fault",
+ *	{"reason": "shutdown" | "reset" | "triple-fault" | "watchdog" | "panic" | "guest-exit" | "killed" | "fault",
  *	 "code": N, "message": "…"}
  * What its consoles have said last goes to console_tail (lib/console_log.h), if nobody logs them then.
- * "reset" and "triple-fault" only where on_reboot / on_crash say "stop".
+ * "reset", "triple-fault" and "panic" only where on_reboot / on_crash say "stop".
  */
 #ifndef VMM_CONTROL_H
 #define VMM_CONTROL_H

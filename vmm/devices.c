@@ -18,6 +18,7 @@ const struct device_class *const device_classes[] = {
 	&ide_class,
 	&cfi_flash_class,
 	&i6300esb_class,
+	&pvpanic_class,
 	&virtio_blk_class,
 	&virtio_scsi_class,
 	&virtio_console_class,

@@ -16,6 +16,7 @@ static const struct {
 	[LASTWORDS_RESET] = { "reset", 0 },
 	[LASTWORDS_TRIPLE_FAULT] = { "triple-fault", 3 },
 	[LASTWORDS_WATCHDOG] = { "watchdog", 3 },
+	[LASTWORDS_PANIC] = { "panic", 3 },
 	[LASTWORDS_GUEST_EXIT] = { "guest-exit", -1 },
 	[LASTWORDS_KILLED] = { "killed", 4 },
 	[LASTWORDS_FAULT] = { "fault", 1 },

@@ -11,6 +11,7 @@ enum lastwords_reason {
 	LASTWORDS_RESET,
 	LASTWORDS_TRIPLE_FAULT,
 	LASTWORDS_WATCHDOG,
+	LASTWORDS_PANIC,
 	LASTWORDS_GUEST_EXIT,
 	LASTWORDS_KILLED,
 	LASTWORDS_FAULT,
@@ -26,7 +27,7 @@ const char *lastwords_reason_name(enum lastwords_reason reason);
 struct json_object *lastwords_json(const struct lastwords *w);
 /* One line of JSON to fd; what cannot be written is lost. */
 void lastwords_write(const struct lastwords *w, int fd);
-/* The process's exit status: shutdown and reset 0, fault 1, triple fault and watchdog 3, killed 4, else the guest's. */
+/* The process's exit status: shutdown and reset 0, fault 1, triple fault, watchdog, panic 3, killed 4, else the guest's. */
 int lastwords_status(const struct lastwords *w);
 
 #endif

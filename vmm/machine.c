@@ -25,6 +25,9 @@
 /* A vCPU parks within microseconds, unless the host's KVM does not let it go */
 #define MACHINE_HOLD_MS 5000
 #define MACHINE_END_HOLD_MS 1000
+#define MACHINE_PANIC_MS 1000
+#define MACHINE_PANIC_LINES 100
+#define MACHINE_PANIC_TEXT 16384
 /* No balloon takes more: what a definition must have at least */
 #define MACHINE_MEMORY_MIN (16 * MIB)
 
@@ -429,6 +432,21 @@ bool machine_get_balloon(struct machine *m, struct balloon_info *ret)
 	return true;
 }
 
+/* A guest that panics all the time is told of once in a while. */
+static void machine_tell_panic(struct machine *m, bool handled)
+{
+	uint64_t now = uv_hrtime() / 1000000;
+	AUTO_FREE char *text = NULL;
+
+	if (!m->ops->panic || (m->panicked_ms && now - m->panicked_ms < MACHINE_PANIC_MS))
+		return;
+	m->panicked_ms = now;
+	text = calloc(1, MACHINE_PANIC_TEXT);
+	if (text && m->nconsoles)
+		console_tail_text(m->consoles[0], MACHINE_PANIC_LINES, text, MACHINE_PANIC_TEXT);
+	m->ops->panic(m->arg, handled, text ? text : "");
+}
+
 /*
  * A guest that resets itself in a loop costs neither the host's CPU nor vmd's event log: 0 when it may go on
  * now, else the milliseconds to wait.
@@ -482,10 +500,10 @@ static void machine_asked_reset(struct machine *m, const char *msg)
 		machine_guest_reset(m);
 }
 
-static void machine_crashed(struct machine *m, const char *msg)
+static void machine_crashed(struct machine *m, enum lastwords_reason reason, const char *msg)
 {
 	if (m->config.on_crash == CONFIG_AFTER_STOP) {
-		machine_end(m, LASTWORDS_TRIPLE_FAULT, 0, msg);
+		machine_end(m, reason, 0, msg);
 		return;
 	}
 	log_limited(m->log, &m->log_limit, "%s: %s, reset", m->config.name, msg);
@@ -503,6 +521,14 @@ void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
 	case MACHINE_CAUSE_WATCHDOG:
 		machine_end(m, LASTWORDS_WATCHDOG, 0, slot->msg);
 		break;
+	case MACHINE_CAUSE_PANIC:
+		machine_tell_panic(m, false);
+		machine_crashed(m, LASTWORDS_PANIC, slot->msg);
+		break;
+	case MACHINE_CAUSE_PANIC_HANDLED:
+		machine_tell_panic(m, true);
+		machine_go_on(m);
+		break;
 	case MACHINE_CAUSE_EXIT:
 		machine_end(m, LASTWORDS_GUEST_EXIT, slot->code, slot->msg);
 		break;
@@ -510,7 +536,7 @@ void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
 		machine_asked_reset(m, slot->msg);
 		break;
 	case MACHINE_CAUSE_TRIPLE_FAULT:
-		machine_crashed(m, slot->msg);
+		machine_crashed(m, LASTWORDS_TRIPLE_FAULT, slot->msg);
 		break;
 	case MACHINE_CAUSE_SUSPEND:
 		machine_suspend(m);

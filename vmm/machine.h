@@ -29,6 +29,11 @@ enum machine_state {
 struct machine_ops {
 	/* Something happened that goes on: "reset", "suspended", "awake"; message may be NULL. */
 	void (*event)(void *arg, const char *type, const char *message);
+	/*
+	 * Optional: the guest's kernel has panicked; handled: it says that it looks after it itself. console: the last 100
+	 * lines of the first console, 16 KiB at most, printable ASCII and LF.
+	 */
+	void (*panic)(void *arg, bool handled, const char *console);
 	/* Optional: the guest has let this device go; it is no more, and its descriptors are closed. */
 	void (*removed)(void *arg, const char *id);
 	/* Optional: machine_marks has one more. */

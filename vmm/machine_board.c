@@ -210,10 +210,15 @@ void machine_raise(struct machine *m, enum machine_cause cause, int code, const 
 static void machine_event(void *arg, enum board_event event, int code, const char *msg)
 {
 	static const enum machine_cause causes[] = {
-		[BOARD_SHUTDOWN] = MACHINE_CAUSE_SHUTDOWN, [BOARD_SUSPEND] = MACHINE_CAUSE_SUSPEND,
-		[BOARD_WAKE] = MACHINE_CAUSE_WAKE,	   [BOARD_RESET] = MACHINE_CAUSE_RESET,
-		[BOARD_EXIT] = MACHINE_CAUSE_EXIT,	   [BOARD_FAULT] = MACHINE_CAUSE_FAULT,
+		[BOARD_SHUTDOWN] = MACHINE_CAUSE_SHUTDOWN,
+		[BOARD_SUSPEND] = MACHINE_CAUSE_SUSPEND,
+		[BOARD_WAKE] = MACHINE_CAUSE_WAKE,
+		[BOARD_RESET] = MACHINE_CAUSE_RESET,
+		[BOARD_EXIT] = MACHINE_CAUSE_EXIT,
+		[BOARD_FAULT] = MACHINE_CAUSE_FAULT,
 		[BOARD_WATCHDOG] = MACHINE_CAUSE_WATCHDOG,
+		[BOARD_PANIC] = MACHINE_CAUSE_PANIC,
+		[BOARD_PANIC_HANDLED] = MACHINE_CAUSE_PANIC_HANDLED,
 	};
 	struct machine *m = arg;
 

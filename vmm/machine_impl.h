@@ -27,6 +27,8 @@ enum machine_cause {
 	MACHINE_CAUSE_SUSPEND,
 	MACHINE_CAUSE_WAKE,
 	MACHINE_CAUSE_WATCHDOG,
+	MACHINE_CAUSE_PANIC,
+	MACHINE_CAUSE_PANIC_HANDLED,
 	MACHINE_CAUSE_EXIT,
 	MACHINE_CAUSE_TRIPLE_FAULT,
 	MACHINE_CAUSE_FAULT,
@@ -53,6 +55,7 @@ struct machine {
 	bool booted; /* guest memory is no longer as it was made: all zero */
 	struct lastwords words;
 	struct log_limit log_limit;
+	uint64_t panicked_ms;	 /* when its guest's panic was told last; 0: never */
 	uint64_t slept_ms;	 /* when it was suspended last; 0: never */
 	uint64_t resets_from_ms; /* the second that `resets` counts in */
 	unsigned int resets;

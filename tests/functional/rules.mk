@@ -23,6 +23,7 @@ $(BUILD)/tests/functional/test_scsi: | $(addprefix $(BUILD)/tests/guest/,scsi ho
 $(BUILD)/tests/functional/test_memory: | $(BUILD)/tests/guest/balloon
 $(BUILD)/tests/functional/test_sleep: | $(BUILD)/tests/guest/suspend
 $(BUILD)/tests/functional/test_send_key: | $(BUILD)/tests/guest/ps2
+$(BUILD)/tests/functional/test_panic: | $(BUILD)/tests/guest/panic
 $(BUILD)/tests/functional/test_watchdog: | $(BUILD)/tests/guest/watchdog
 $(BUILD)/tests/functional/test_timeline: | $(BUILD)/tests/guest/rng $(BUILD)/tests/guest/serial
 

@@ -65,6 +65,7 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"fw-cfg\",\"id\":\"fw-cfg\"}",
 	"{\"type\":\"cfi-flash\",\"id\":\"nvram\",\"vars\":{\"fd\":0}}",
 	"{\"type\":\"i6300esb\",\"id\":\"dog\",\"address\":\"00:09.0\",\"action\":\"stop\"}",
+	"{\"type\":\"pvpanic\",\"id\":\"panic\",\"address\":\"00:0a.0\"}",
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:08.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"vga\",\"id\":\"vga\",\"address\":\"00:09.0\"}",
@@ -165,7 +166,7 @@ static void fuzz_anywhere(struct fuzz *f)
 static void fuzz_cfg_write(struct fuzz *f)
 {
 	unsigned int slot =
-		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 2);
+		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 3);
 	unsigned int off = (unsigned int)fuzz_take(f, 1), width = fuzz_width(f, 2);
 
 	if (f->fb.board.pci->ecam.size) {

@@ -34,6 +34,12 @@ struct i6300esb_cfg {
 };
 extern const struct device_class i6300esb_class;
 
+/* "pvpanic": {"address": "00:03.0"} */
+struct pvpanic_cfg {
+	char address[16];
+};
+extern const struct device_class pvpanic_class;
+
 extern const struct device_class i8042_class;	      /* "i8042" */
 extern const struct device_class ps2_keyboard_class;  /* "ps2-keyboard": after i8042 */
 extern const struct device_class ps2_mouse_class;     /* "ps2-mouse": after i8042 */
