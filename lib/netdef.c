@@ -116,3 +116,13 @@ const char *netdef_mac_make(const char *vm, const char *device, char out[static 
 		mac[i] = (uint8_t)(hash >> (8 * (i - 2)));
 	return netdef_mac_format(mac, out);
 }
+
+bool netdef_is_card(const char *type)
+{
+	static const char *const cards[] = { "virtio-net", "e1000" };
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(cards) && strcmp(cards[i], type) != 0)
+		i++;
+	return i < ARRAY_SIZE(cards);
+}

@@ -31,4 +31,7 @@ const char *netdef_mac_format(const uint8_t mac[static NETDEF_MAC_SIZE],
  */
 const char *netdef_mac_make(const char *vm, const char *device, char out[static NETDEF_MAC_TEXT]);
 
+/* The device types that are network cards, with a `network` and a `mac`. */
+bool netdef_is_card(const char *type);
+
 #endif

@@ -11,6 +11,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/netdef.h"
 #include "lib/vmdef_limits.h"
 #include "lib/vmdef_memory.h"
 #include "lib/vmdef_plan.h"
@@ -151,7 +152,7 @@ static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p, cons
 			json_add_fmt(d, "address", "00:%02x.0", pl.device[i]);
 		vmdef_copy(d, s->entry, json_get(s->schema, "properties"), own);
 		vmdef_lower(json_get(d, "mac"));
-		if (!strcmp(s->type, VMDEF_NET))
+		if (netdef_is_card(s->type))
 			vmdef_expand_net(d, vm, vmdef_before(previous, s));
 		/* nobody else starts it */
 		if (!strcmp(s->type, VMDEF_VGA) &&

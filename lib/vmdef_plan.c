@@ -13,6 +13,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/netdef.h"
 #include "lib/vmdef_memory.h"
 
 /* The definition's lists of devices, in the order of the machine's. */
@@ -215,7 +216,7 @@ static int vmdef_plan_entry(struct vmdef_planner *r, struct json_object *entry, 
 	if (p->n == VMDEF_DEVICES_MAX)
 		return vmdef_refuse(r->where, r->e, "/devices", "too many devices");
 	p->slots[p->n++] = s;
-	if (!strcmp(s.type, VMDEF_NET))
+	if (netdef_is_card(s.type))
 		return vmdef_check_net(&s, r->where, r->e);
 	if (strcmp(s.type, VMDEF_VFIO) != 0)
 		return 0;
@@ -247,12 +248,12 @@ static int vmdef_check_pair(const struct vmdef_planner *r, const struct vmdef_sl
 	if (address && other && !strcmp(address, other))
 		return vmdef_slot_refuse(r->where, r->e, b, "address",
 					 "'%s' and '%s' are both at %s", a->id, b->id, address);
+	if (netdef_is_card(a->type) && netdef_is_card(b->type))
+		return vmdef_check_net_pair(a, b, r->where, r->e);
 	if (strcmp(a->type, b->type) != 0)
 		return 0;
 	if (!strcmp(a->type, VMDEF_VFIO))
 		return vmdef_check_passthrough_pair(a, b, r->where, r->e);
-	if (!strcmp(a->type, VMDEF_NET))
-		return vmdef_check_net_pair(a, b, r->where, r->e);
 	if (vmdef_slot_property(a, "address"))
 		return 0;
 	if (!vmdef_slot_property(a, "port"))
@@ -458,7 +459,7 @@ static bool vmdef_can_start(const struct vmdef_plan *p, const char *id)
 			found = vmdef_scsi_has(s, id);
 		else
 			found = !strcmp(s->id, id) &&
-				(!strcmp(s->type, VMDEF_BLK) || !strcmp(s->type, VMDEF_NET) ||
+				(!strcmp(s->type, VMDEF_BLK) || netdef_is_card(s->type) ||
 				 !strcmp(s->type, VMDEF_VFIO));
 	}
 	return found;

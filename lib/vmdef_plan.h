@@ -15,7 +15,6 @@
 
 #define VMDEF_DEVICES_MAX 80  /* 32 and 30 of the definition, and those of the largest profile */
 #define VMDEF_VFIO "vfio-pci" /* what an entry of `passthrough` is */
-#define VMDEF_NET "virtio-net"
 #define VMDEF_SCSI "virtio-scsi"
 #define VMDEF_IDE "ide"
 #define VMDEF_CONSOLE "virtio-console"

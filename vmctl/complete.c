@@ -12,6 +12,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/keys.h"
+#include "lib/netdef.h"
 #include "vmctl/changes.h"
 #include "vmctl/commands.h"
 #include "vmctl/completion.h"
@@ -219,7 +220,7 @@ static void complete_device_list(struct complete *c, struct json_object *list, c
 		const char *type = json_get_str(d, "type", "");
 
 		if (!strncmp(type, "vfio-", 5) || !strcmp(type, "virtio-blk") ||
-		    !strcmp(type, "virtio-rng") || !strcmp(type, "virtio-net") ||
+		    !strcmp(type, "virtio-rng") || netdef_is_card(type) ||
 		    !strcmp(type, "virtio-scsi"))
 			complete_offer(c, json_get_str(d, key, ""), type);
 		complete_scsi_disks(c, json_get(d, "disks"));

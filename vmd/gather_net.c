@@ -13,6 +13,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/netdef.h"
 #include "lib/vmdef.h"
 #include "vmd/gather.h"
 #include "vmd/net_link.h"
@@ -247,7 +248,7 @@ static bool gather_nic_is_watched(const struct gather_nic *n)
 
 static int gather_nic_vhost(struct gather_nic *n, struct err *e)
 {
-	const char *asked = json_get_str(n->device, "vhost", "auto");
+	const char *asked = json_get_str(n->device, "vhost", "off");
 	const char *how = !strcmp(asked, "auto") && !gather_nic_is_watched(n) ? "off" : asked;
 	bool must = !strcmp(how, "on");
 	struct err why = { 0 };
@@ -416,7 +417,7 @@ int gather_net(struct gather *g, struct err *e)
 	for (size_t i = 0; i < count && ret >= 0; i++) {
 		struct json_object *device = json_object_array_get_idx(devices, i);
 
-		if (!strcmp(json_get_str(device, "type", ""), "virtio-net"))
+		if (netdef_is_card(json_get_str(device, "type", "")))
 			ret = gather_nic(g, device, e);
 	}
 	return ret;

@@ -9,6 +9,7 @@
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/netdef.h"
 #include "vmd/daemon.h"
 #include "vmd/event.h"
 #include "vmd/net_private.h"
@@ -235,7 +236,7 @@ static int nets_reserve_one(struct daemon *d, const struct state_vm *vm, struct 
 
 static bool nets_is_nic(struct json_object *device)
 {
-	return !strcmp(json_get_str(device, "type", ""), "virtio-net");
+	return netdef_is_card(json_get_str(device, "type", ""));
 }
 
 static bool nets_any(struct json_object *devices)

@@ -19,6 +19,7 @@ const struct device_class *const device_classes[] = {
 	&cfi_flash_class,
 	&i6300esb_class,
 	&pvpanic_class,
+	&e1000_class,
 	&virtio_blk_class,
 	&virtio_scsi_class,
 	&virtio_console_class,

@@ -69,6 +69,8 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:08.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"vga\",\"id\":\"vga\",\"address\":\"00:09.0\"}",
+	"{\"type\":\"e1000\",\"id\":\"e1000\",\"address\":\"00:09.0\",\"mac\":"
+	"\"52:54:00:00:00:02\",\"stream_fd\":{\"fd\":3}}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:02.0\",\"path\":{\"fd\":0},"
 	"\"readonly\":false,\"poll_us\":50}",
 	"{\"type\":\"virtio-console\",\"id\":\"hvc0\",\"address\":\"00:03.0\",\"backend\":"
@@ -90,6 +92,7 @@ struct fuzz {
 	struct device *devices[FUZZ_DEVICES_MAX];
 	unsigned int ndevices;
 	int port; /* of the console, our end */
+	int nic;  /* the same of an emulated network card */
 	uint8_t power_on[PCI_FUNCTIONS][PCI_CFG_SIZE];
 	struct guest_virtio driver; /* of the virtio device that was started last */
 	const uint8_t *data;
@@ -167,6 +170,7 @@ static void fuzz_cfg_write(struct fuzz *f)
 {
 	unsigned int slot =
 		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 3);
+		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 2);
 	unsigned int off = (unsigned int)fuzz_take(f, 1), width = fuzz_width(f, 2);
 
 	if (f->fb.board.pci->ecam.size) {
@@ -352,15 +356,15 @@ static int fuzz_disk(struct fdset *fds)
 	return fdset_add(fds, fd);
 }
 
-/* A port of the console: what it sends is not read. */
-static void fuzz_port(struct fuzz *f, struct fdset *fds)
+/* Our end of a port of the console, or of a card's stream: what it sends is not read. */
+static int fuzz_port(struct fdset *fds)
 {
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0 ||
 	    fdset_add(fds, pair[1]) != 3)
 		abort();
-	f->port = pair[0];
+	return pair[0];
 }
 
 static void fuzz_plug(struct fuzz *f, const char *row)
@@ -376,7 +380,9 @@ static void fuzz_plug(struct fuzz *f, const char *row)
 	if (row == fuzz_ide && fuzz_disk(&fds) != 3)
 		abort();
 	if (strstr(row, "virtio-console"))
-		fuzz_port(f, &fds);
+		f->port = fuzz_port(&fds);
+	if (strstr(row, "\"e1000\""))
+		f->nic = fuzz_port(&fds);
 	if (strstr(row, "virtio-net"))
 		fake_net_pass(&f->fn, FAKE_NET_PAIRS, false, &fds);
 	if (json_parse(row, strlen(row), &json, &e) < 0 ||
@@ -505,6 +511,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_check_reset(f);
 	fuzz_power_off(f);
 	close(f->port);
+	close(f->nic);
 	fake_net_fini(&f->fn);
 	fake_vfio_fini(&f->fv);
 	fake_board_fini(&f->fb);

@@ -17,6 +17,7 @@ static const char devices[] =
 	"{\"type\":\"ide\",\"id\":\"ide0\",\"disks\":[{\"id\":\"hd\",\"unit\":1},{\"id\":\"dvd\","
 	"\"unit\":2}]},"
 	"{\"type\":\"virtio-net\",\"id\":\"net0\",\"address\":\"00:0a.0\"},"
+	"{\"type\":\"e1000\",\"id\":\"net1\",\"address\":\"00:0b.0\"},"
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:05.0\"}]";
 
 static int text(const char *order, char out[static BOOTORDER_MAX], struct err *e)
@@ -34,10 +35,12 @@ static void test_paths(void **state)
 	char out[BOOTORDER_MAX];
 
 	(void)state;
-	assert_int_equal(text("[\"cd\",\"disk0\",\"net0\",\"pci0\",\"scsi0.0\"]", out, NULL), 0);
+	assert_int_equal(
+		text("[\"cd\",\"disk0\",\"net0\",\"net1\",\"pci0\",\"scsi0.0\"]", out, NULL), 0);
 	assert_string_equal(out, "/pci@i0cf8/scsi@1e/channel@0/disk@0,ff\n"
 				 "/pci@i0cf8/scsi@2/disk@0,0\n"
 				 "/pci@i0cf8/ethernet@a/ethernet-phy@0\n"
+				 "/pci@i0cf8/ethernet@b/ethernet-phy@0\n"
 				 "/pci@i0cf8/pci@5\n"
 				 "/pci@i0cf8/scsi@1e/channel@0/disk@0,0");
 	assert_int_equal(text("[\"dvd\",\"hd\"]", out, NULL), 0);

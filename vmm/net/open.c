@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/errcat.h"
+#include "lib/netdef.h"
 #include "vmm/net/tap.h"
 
 #define NET_OPEN_PAIRS 8
@@ -92,7 +93,7 @@ int net_open_devices(struct json_object *config, struct fdset *fds, struct err *
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *d = json_object_array_get_idx(devices, i);
 
-		if (strcmp(json_get_str(d, "type", ""), "virtio-net") != 0)
+		if (!netdef_is_card(json_get_str(d, "type", "")))
 			continue;
 		if (net_open_one(d, fds, e) < 0)
 			return err_wrap(e, "device '%s'", json_get_str(d, "id", ""));

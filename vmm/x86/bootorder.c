@@ -13,6 +13,7 @@ static const struct {
 } bootorder_types[] = {
 	{ "virtio-blk", "scsi", "/disk@0,0" },
 	{ "virtio-net", "ethernet", "/ethernet-phy@0" },
+	{ "e1000", "ethernet", "/ethernet-phy@0" },
 	{ "vfio-pci", "pci", "" },
 };
 
