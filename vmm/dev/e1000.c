@@ -149,7 +149,7 @@ static void e1000_restart(struct e1000 *c)
 	c->rx = c->tx = (struct e1000_ring){ 0 };
 	c->packet = (struct e1000_packet){ 0 };
 	memset(c->contexts, 0, sizeof(c->contexts));
-	c->wire = (struct e1000_wire){ 0 };
+	c->wire = (struct microwire){ 0 };
 	c->n.out.len = 0;
 	c->causes = 0;
 	nic_update(&c->n);

@@ -8,6 +8,7 @@
 #ifndef VMM_DEV_E1000_H
 #define VMM_DEV_E1000_H
 
+#include "vmm/net/microwire.h"
 #include "vmm/net/nic.h"
 
 /* Registers: section 13.4. Those of tables, 13.5; statistics, 13.7 */
@@ -116,15 +117,6 @@ struct e1000_ring {
 	uint32_t head;
 };
 
-/* Microwire, bit by bit: section 5.2 */
-struct e1000_wire {
-	bool clock;	/* as it was last */
-	unsigned int n; /* bits that came since the start bit, with it */
-	uint32_t in;
-	bool reads;
-	unsigned int word, left; /* the word that goes out, and its bits */
-};
-
 /* A context descriptor's: section 3.3.6 */
 struct e1000_context {
 	uint8_t ip_start, ip_at, start, at;
@@ -144,8 +136,8 @@ struct e1000 {
 	struct nic n; /* first */
 	atomic_uint regs[E1000_REGS_END / 4];
 	uint32_t io_address; /* of the I/O BAR: section 13.2 */
-	uint16_t eeprom[64];
-	struct e1000_wire wire;
+	uint16_t eeprom[MICROWIRE_WORDS];
+	struct microwire wire;
 	uint16_t phy[32];
 	/* the worker's while active */
 	struct e1000_ring rx, tx;

@@ -8,7 +8,6 @@
 
 #include "vmm/dev/e1000.h"
 
-#define E1000_ROM_WORDS 64
 #define E1000_ROM_SUM 0xbaba /* of all words: section 5.6.35 */
 
 /* EECD: section 13.4.3 */
@@ -23,9 +22,6 @@
 
 #define E1000_EERD_START BIT(0)
 #define E1000_EERD_DONE BIT(4)
-
-#define E1000_WIRE_COMMAND 9 /* bits: start, two of the opcode, six of the address */
-#define E1000_WIRE_READ 6    /* start and opcode */
 
 /* MDIC: section 13.4.7 */
 #define E1000_MDIC_WRITE 1
@@ -54,56 +50,26 @@ void e1000_rom_init(struct e1000 *c)
 	w[0x0d] = ids->device;
 	w[0x0e] = ids->vendor;
 	w[0x0f] = 0xb040; /* section 5.6.11 */
-	for (unsigned int i = 0; i < E1000_ROM_WORDS - 1; i++)
+	for (unsigned int i = 0; i < MICROWIRE_WORDS - 1; i++)
 		sum = (uint16_t)(sum + w[i]);
-	w[E1000_ROM_WORDS - 1] = (uint16_t)(E1000_ROM_SUM - sum);
+	w[MICROWIRE_WORDS - 1] = (uint16_t)(E1000_ROM_SUM - sum);
 }
 
-/* --- Microwire ----------------------------------------------------------------------------------------------------- */
-
-/* The clock rises: a bit comes in, or the next one goes out. Behind a word's last bit is the next word's first. */
-static void e1000_wire_clock(struct e1000_wire *w, bool in)
-{
-	if (w->reads) {
-		if (!w->left--) {
-			w->word = (w->word + 1) % E1000_ROM_WORDS;
-			w->left = 15;
-		}
-		return;
-	}
-	if (w->n == E1000_WIRE_COMMAND || (!w->n && !in))
-		return;
-	w->in = w->in << 1 | in;
-	w->n++;
-	if (w->n < E1000_WIRE_COMMAND || w->in >> 6 != E1000_WIRE_READ)
-		return;
-	w->reads = true;
-	w->word = w->in % E1000_ROM_WORDS;
-	w->left = 16; /* first a 0, then the word */
-}
+/* --- the EEPROM's pins --------------------------------------------------------------------------------------------- */
 
 void e1000_wire_write(struct e1000 *c, uint32_t val)
 {
-	struct e1000_wire *w = &c->wire;
-	bool clock = val & E1000_EECD_SK;
-
-	if (!(val & E1000_EECD_CS))
-		*w = (struct e1000_wire){ .clock = clock };
-	else if (clock && !w->clock)
-		e1000_wire_clock(w, val & E1000_EECD_DI);
-	w->clock = clock;
+	microwire_set(&c->wire, val & E1000_EECD_CS, val & E1000_EECD_SK, val & E1000_EECD_DI);
 	e1000_set(c, E1000_EECD, val & E1000_EECD_WRITABLE);
 }
 
 uint32_t e1000_wire_read(const struct e1000 *c)
 {
 	uint32_t val = e1000_get(c, E1000_EECD) | E1000_EECD_PRES;
-	const struct e1000_wire *w = &c->wire;
-	bool out = !w->reads || (w->left < 16 && c->eeprom[w->word] & BIT(w->left));
 
 	if (val & E1000_EECD_REQ)
 		val |= E1000_EECD_GNT;
-	return out ? val | E1000_EECD_DO : val;
+	return microwire_out(&c->wire, c->eeprom) ? val | E1000_EECD_DO : val;
 }
 
 /* Section 13.4.4 */
@@ -113,7 +79,7 @@ uint32_t e1000_eerd(const struct e1000 *c, uint32_t val)
 
 	if (!(val & E1000_EERD_START))
 		return val & 0xff00;
-	return (val & 0xff00) | E1000_EERD_DONE | (uint32_t)c->eeprom[word % E1000_ROM_WORDS] << 16;
+	return (val & 0xff00) | E1000_EERD_DONE | (uint32_t)c->eeprom[word % MICROWIRE_WORDS] << 16;
 }
 
 /* --- the PHY ------------------------------------------------------------------------------------------------------- */
