@@ -119,7 +119,7 @@ const char *netdef_mac_make(const char *vm, const char *device, char out[static 
 
 bool netdef_is_card(const char *type)
 {
-	static const char *const cards[] = { "virtio-net", "e1000" };
+	static const char *const cards[] = { "virtio-net", "e1000", "rtl8139" };
 	size_t i = 0;
 
 	while (i < ARRAY_SIZE(cards) && strcmp(cards[i], type) != 0)

@@ -20,6 +20,7 @@ const struct device_class *const device_classes[] = {
 	&i6300esb_class,
 	&pvpanic_class,
 	&e1000_class,
+	&rtl8139_class,
 	&virtio_blk_class,
 	&virtio_scsi_class,
 	&virtio_console_class,

@@ -25,6 +25,7 @@ extern const struct device_class cfi_flash_class;
 extern const struct device_class i6300esb_class;
 extern const struct device_class pvpanic_class;
 extern const struct device_class e1000_class;
+extern const struct device_class rtl8139_class;
 /* vmm/virtio */
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;

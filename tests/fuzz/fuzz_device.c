@@ -71,6 +71,8 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"vga\",\"id\":\"vga\",\"address\":\"00:09.0\"}",
 	"{\"type\":\"e1000\",\"id\":\"e1000\",\"address\":\"00:09.0\",\"mac\":"
 	"\"52:54:00:00:00:02\",\"stream_fd\":{\"fd\":3}}",
+	"{\"type\":\"rtl8139\",\"id\":\"rtl8139\",\"address\":\"00:0a.0\",\"mac\":"
+	"\"52:54:00:00:00:03\",\"stream_fd\":{\"fd\":3}}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:02.0\",\"path\":{\"fd\":0},"
 	"\"readonly\":false,\"poll_us\":50}",
 	"{\"type\":\"virtio-console\",\"id\":\"hvc0\",\"address\":\"00:03.0\",\"backend\":"
@@ -91,8 +93,8 @@ struct fuzz {
 	struct fake_net fn;
 	struct device *devices[FUZZ_DEVICES_MAX];
 	unsigned int ndevices;
-	int port; /* of the console, our end */
-	int nic;  /* the same of an emulated network card */
+	int port;    /* of the console, our end */
+	int nics[2]; /* the same of emulated network cards */
 	uint8_t power_on[PCI_FUNCTIONS][PCI_CFG_SIZE];
 	struct guest_virtio driver; /* of the virtio device that was started last */
 	const uint8_t *data;
@@ -382,7 +384,9 @@ static void fuzz_plug(struct fuzz *f, const char *row)
 	if (strstr(row, "virtio-console"))
 		f->port = fuzz_port(&fds);
 	if (strstr(row, "\"e1000\""))
-		f->nic = fuzz_port(&fds);
+		f->nics[0] = fuzz_port(&fds);
+	if (strstr(row, "\"rtl8139\""))
+		f->nics[1] = fuzz_port(&fds);
 	if (strstr(row, "virtio-net"))
 		fake_net_pass(&f->fn, FAKE_NET_PAIRS, false, &fds);
 	if (json_parse(row, strlen(row), &json, &e) < 0 ||
@@ -511,7 +515,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_check_reset(f);
 	fuzz_power_off(f);
 	close(f->port);
-	close(f->nic);
+	close(f->nics[0]);
+	close(f->nics[1]);
 	fake_net_fini(&f->fn);
 	fake_vfio_fini(&f->fv);
 	fake_board_fini(&f->fb);

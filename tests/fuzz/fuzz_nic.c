@@ -14,6 +14,7 @@
 
 #include "tests/unit/nic_fixture.h"
 #include "vmm/dev/e1000.h"
+#include "vmm/dev/rtl8139.h"
 
 #define FUZZ_OPS_MAX 512
 #define FUZZ_TURNS 4000 /* of the loop until it has to be at rest */
@@ -22,17 +23,27 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct fuzz {
-	struct nic_fixture f;
-	const uint8_t *data;
-	size_t left;
+struct fuzz;
+
+/* Its registers that matter are chosen more often than others. */
+struct fuzz_card {
+	const char *type;
+	unsigned int mem_bar, port_bar, size;
+	struct {
+		uint16_t off, width;
+	} regs[24];
+	unsigned int sends,
+		has_room; /* which of them say that there is something to send, or room */
+	void (*driver)(struct fuzz *f);
+	void (*queue)(struct fuzz *f, uint32_t addr,
+		      uint32_t len); /* a frame as its first, and sent */
 };
 
-/* Registers that a driver writes, by card: chosen more often than others. */
-static const uint16_t fuzz_e1000_regs[] = {
-	E1000_TDT, E1000_RDT,	E1000_RCTL, E1000_TCTL,	  E1000_TDLEN, E1000_RDLEN, E1000_TDH,
-	E1000_RDH, E1000_TDBAL, E1000_ICS,  E1000_IMS,	  E1000_IMC,   E1000_ITR,   E1000_CTRL,
-	E1000_VET, E1000_EECD,	E1000_MDIC, E1000_RXCSUM, E1000_RA,    E1000_ICR,
+struct fuzz {
+	struct nic_fixture f;
+	const struct fuzz_card *card;
+	const uint8_t *data;
+	size_t left;
 };
 
 static uint32_t fuzz_take(struct fuzz *f, unsigned int bytes)
@@ -59,26 +70,42 @@ static void fuzz_rest(struct fuzz *f)
 	__builtin_trap();
 }
 
+static void fuzz_set(struct fuzz *f, unsigned int reg, unsigned int width, uint32_t val)
+{
+	fake_mmio_write(&f->f.fb, f->f.mem + reg, width, val);
+}
+
 static void fuzz_register(struct fuzz *f)
 {
 	uint8_t which = (uint8_t)fuzz_take(f, 1);
-	uint32_t reg = fuzz_e1000_regs[which % ARRAY_SIZE(fuzz_e1000_regs)];
+	const struct fuzz_card *c = f->card;
+	unsigned int n = 0, reg, width;
 
-	if (which >= 0xe0)
-		reg = fuzz_take(f, 2) % 0x6000;
-	fake_mmio_write(&f->f.fb, f->f.mem + reg, 4, fuzz_take(f, 4));
-	fake_mmio_read(&f->f.fb, f->f.mem + reg, 4);
+	while (n < ARRAY_SIZE(c->regs) && c->regs[n].width)
+		n++;
+	reg = c->regs[which % n].off;
+	width = c->regs[which % n].width;
+	if (which >= 0xe0) {
+		reg = fuzz_take(f, 2) % c->size;
+		width = 1u << fuzz_take(f, 1) % 3;
+	}
+	fuzz_set(f, reg, width, fuzz_take(f, width));
+	fake_mmio_read(&f->f.fb, f->f.mem + reg, width);
 }
 
-/* The tail of the transmit ring, a byte. */
+/* The tail of the transmit ring, or what is like it: a byte. */
 static void fuzz_send(struct fuzz *f)
 {
-	fake_mmio_write(&f->f.fb, f->f.mem + E1000_TDT, 4, fuzz_take(f, 1));
+	const struct fuzz_card *c = f->card;
+
+	fuzz_set(f, c->regs[c->sends].off, c->regs[c->sends].width, fuzz_take(f, 1));
 }
 
 static void fuzz_room(struct fuzz *f)
 {
-	fake_mmio_write(&f->f.fb, f->f.mem + E1000_RDT, 4, fuzz_take(f, 1));
+	const struct fuzz_card *c = f->card;
+
+	fuzz_set(f, c->regs[c->has_room].off, c->regs[c->has_room].width, fuzz_take(f, 1));
 }
 
 /* A descriptor, or what is in the first pages: where buffers may be. */
@@ -134,40 +161,120 @@ static void (*const fuzz_ops[])(struct fuzz *f) = {
 	fuzz_arrive,   fuzz_pause, fuzz_time, fuzz_command,
 };
 
-static void fuzz_set(struct fuzz *f, unsigned int reg, uint32_t val)
-{
-	fake_mmio_write(&f->f.fb, f->f.mem + reg, 4, val);
-}
+/* --- the cards ----------------------------------------------------------------------------------------------------- */
 
 /* What a driver does, with rings in the memory's first pages and receive buffers behind them */
-static void fuzz_driver(struct fuzz *f)
+static void fuzz_e1000(struct fuzz *f)
 {
+	static const struct {
+		unsigned int reg;
+		uint32_t val;
+	} writes[] = {
+		{ E1000_TDBAL, FUZZ_RINGS },
+		{ E1000_TDBAH, 0 },
+		{ E1000_TDLEN, FUZZ_RING_SIZE },
+		{ E1000_TDH, 0 },
+		{ E1000_TDT, 0 },
+		{ E1000_RDBAL, FUZZ_RINGS + FUZZ_RING_SIZE },
+		{ E1000_RDBAH, 0 },
+		{ E1000_RDLEN, FUZZ_RING_SIZE },
+		{ E1000_RDH, 0 },
+		{ E1000_RDT, FUZZ_RING_SIZE / 16 - 1 },
+		{ E1000_RXCSUM, 0x300 },
+		{ E1000_IMS, E1000_INT_ALL },
+		{ E1000_TCTL, E1000_TCTL_EN | E1000_TCTL_PSP },
+		{ E1000_RCTL, E1000_RCTL_EN | E1000_RCTL_BAM | E1000_RCTL_LPE },
+	};
+
 	for (uint64_t i = 0; i < FUZZ_RING_SIZE / 16; i++) {
-		uint64_t addr = NIC_BUF(0) + 2048 * i;
+		uint64_t addr = htole64(NIC_BUF(0) + 2048 * i);
 
 		memcpy(f->f.fb.mem + FUZZ_RINGS + FUZZ_RING_SIZE + 16 * i, &addr, sizeof(addr));
 	}
-	fuzz_set(f, E1000_TDBAL, FUZZ_RINGS);
-	fuzz_set(f, E1000_TDBAH, 0);
-	fuzz_set(f, E1000_TDLEN, FUZZ_RING_SIZE);
-	fuzz_set(f, E1000_TDH, 0);
-	fuzz_set(f, E1000_TDT, 0);
-	fuzz_set(f, E1000_RDBAL, FUZZ_RINGS + FUZZ_RING_SIZE);
-	fuzz_set(f, E1000_RDBAH, 0);
-	fuzz_set(f, E1000_RDLEN, FUZZ_RING_SIZE);
-	fuzz_set(f, E1000_RDH, 0);
-	fuzz_set(f, E1000_RDT, FUZZ_RING_SIZE / 16 - 1);
-	fuzz_set(f, E1000_RXCSUM, 0x300);
-	fuzz_set(f, E1000_IMS, E1000_INT_ALL);
-	fuzz_set(f, E1000_TCTL, E1000_TCTL_EN | E1000_TCTL_PSP);
-	fuzz_set(f, E1000_RCTL, E1000_RCTL_EN | E1000_RCTL_BAM | E1000_RCTL_LPE);
+	for (unsigned int i = 0; i < ARRAY_SIZE(writes); i++)
+		fuzz_set(f, writes[i].reg, 4, writes[i].val);
 }
+
+static void fuzz_e1000_queue(struct fuzz *f, uint32_t addr, uint32_t len)
+{
+	const uint64_t desc[2] = { htole64(addr), htole64(len | 0xbull << 24) };
+
+	memcpy(f->f.fb.mem + FUZZ_RINGS, desc, sizeof(desc));
+	fuzz_set(f, E1000_TDT, 4, 1);
+}
+
+static const struct fuzz_card fuzz_card_e1000 = {
+	.type = "e1000",
+	.mem_bar = 0,
+	.port_bar = 2,
+	.size = 0x6000,
+	.regs = { { E1000_TDT, 4 },   { E1000_RDT, 4 },	   { E1000_RCTL, 4 }, { E1000_TCTL, 4 },
+		  { E1000_TDLEN, 4 }, { E1000_RDLEN, 4 },  { E1000_TDH, 4 },  { E1000_RDH, 4 },
+		  { E1000_TDBAL, 4 }, { E1000_ICS, 4 },	   { E1000_IMS, 4 },  { E1000_IMC, 4 },
+		  { E1000_ITR, 4 },   { E1000_CTRL, 4 },   { E1000_VET, 4 },  { E1000_EECD, 4 },
+		  { E1000_MDIC, 4 },  { E1000_RXCSUM, 4 }, { E1000_RA, 4 },   { E1000_ICR, 4 } },
+	.sends = 0,
+	.has_room = 1,
+	.driver = fuzz_e1000,
+	.queue = fuzz_e1000_queue,
+};
+
+/* C+ mode: the input may leave it. Receive descriptors are in the same place. */
+static void fuzz_rtl8139(struct fuzz *f)
+{
+	static const struct {
+		unsigned int reg, width;
+		uint32_t val;
+	} writes[] = {
+		{ 0xe0, 2, RTL_CPCR_TX | RTL_CPCR_RX | RTL_CPCR_SUMS | RTL_CPCR_TAGS },
+		{ 0x20, 4, FUZZ_RINGS },
+		{ 0x24, 4, 0 },
+		{ 0xe4, 4, FUZZ_RINGS + FUZZ_RING_SIZE },
+		{ 0xe8, 4, 0 },
+		{ 0x30, 4, 0x8000 },
+		{ 0x3c, 2, 0xffff },
+		{ 0x37, 1, RTL_CR_TE | RTL_CR_RE },
+		{ 0x44, 4, RTL_RCR_APM | RTL_RCR_AB },
+	};
+
+	for (uint32_t i = 0; i < RTL_DESCS; i++) {
+		const uint32_t desc[4] = { htole32(RTL_OWN | 0x1fff), 0,
+					   htole32((uint32_t)NIC_BUF(0) + 8192 * i), 0 };
+
+		memcpy(f->f.fb.mem + FUZZ_RINGS + FUZZ_RING_SIZE + 16 * i, desc, sizeof(desc));
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(writes); i++)
+		fuzz_set(f, writes[i].reg, writes[i].width, writes[i].val);
+}
+
+static void fuzz_rtl8139_queue(struct fuzz *f, uint32_t addr, uint32_t len)
+{
+	const uint32_t desc[4] = { htole32(RTL_OWN | RTL_FS | RTL_LS | len), 0, htole32(addr), 0 };
+
+	memset(f->f.fb.mem + FUZZ_RINGS, 0, FUZZ_RING_SIZE);
+	memcpy(f->f.fb.mem + FUZZ_RINGS, desc, sizeof(desc));
+	fuzz_set(f, 0xd9, 1, 0x40);
+}
+
+static const struct fuzz_card fuzz_card_rtl8139 = {
+	.type = "rtl8139",
+	.mem_bar = 1,
+	.port_bar = 0,
+	.size = 256,
+	.regs = { { 0xd9, 1 }, { 0x3e, 2 }, { 0x37, 1 }, { 0xe0, 2 }, { 0x10, 4 }, { 0x14, 4 },
+		  { 0x18, 4 }, { 0x1c, 4 }, { 0x20, 4 }, { 0x24, 4 }, { 0x28, 4 }, { 0x2c, 4 },
+		  { 0x30, 4 }, { 0x38, 2 }, { 0x3c, 2 }, { 0x44, 4 }, { 0x50, 1 }, { 0xe4, 4 },
+		  { 0x00, 4 }, { 0x08, 4 }, { 0x48, 4 }, { 0x62, 2 } },
+	.sends = 0,
+	.has_room = 1,
+	.driver = fuzz_rtl8139,
+	.queue = fuzz_rtl8139_queue,
+};
 
 /* It works as a new one does. */
 static void fuzz_works(struct fuzz *f)
 {
 	static uint8_t frame[100], got[70000];
-	const uint64_t desc[2] = { htole64(NIC_BUF(0)), htole64(100 | 0xbull << 24) };
 
 	f->f.dev->class->stop(f->f.dev);
 	f->f.dev->class->reset(f->f.dev);
@@ -176,13 +283,12 @@ static void fuzz_works(struct fuzz *f)
 		__builtin_trap();
 	guest_pci_write(&f->f.fb, NIC_SLOT, PCI_COMMAND, 2,
 			PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-	f->f.mem = guest_pci_bar(&f->f.fb, NIC_SLOT, 0);
-	fuzz_driver(f);
+	f->f.mem = guest_pci_bar(&f->f.fb, NIC_SLOT, f->card->mem_bar);
+	f->card->driver(f);
 	fuzz_rest(f);
 	nic_fixture_frame(frame, NIC_OTHER, NIC_OWN, sizeof(frame));
-	memcpy(f->f.fb.mem + FUZZ_RINGS, desc, sizeof(desc));
 	memcpy(f->f.fb.mem + NIC_BUF(0), frame, sizeof(frame));
-	fuzz_set(f, E1000_TDT, 1);
+	f->card->queue(f, (uint32_t)NIC_BUF(0), sizeof(frame));
 	nic_fixture_run(&f->f);
 	if (nic_fixture_sent(&f->f, got, NULL) != sizeof(frame) ||
 	    memcmp(got, frame, sizeof(frame)))
@@ -196,14 +302,17 @@ static void fuzz_works(struct fuzz *f)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz *f = calloc(1, sizeof(*f));
+	uint32_t how;
 
 	if (!f)
 		abort();
 	f->data = data;
 	f->left = size;
 	nic_fixture_init(&f->f);
-	nic_fixture_plug(&f->f, "e1000", "", fuzz_take(f, 1) & 1, 0, 2);
-	fuzz_driver(f);
+	how = fuzz_take(f, 1);
+	f->card = how & 2 ? &fuzz_card_rtl8139 : &fuzz_card_e1000;
+	nic_fixture_plug(&f->f, f->card->type, "", how & 1, f->card->mem_bar, f->card->port_bar);
+	f->card->driver(f);
 	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++) {
 		fuzz_ops[fuzz_take(f, 1) % ARRAY_SIZE(fuzz_ops)](f);
 		nic_fixture_run(&f->f);

@@ -14,6 +14,7 @@ static const struct {
 	{ "virtio-blk", "scsi", "/disk@0,0" },
 	{ "virtio-net", "ethernet", "/ethernet-phy@0" },
 	{ "e1000", "ethernet", "/ethernet-phy@0" },
+	{ "rtl8139", "ethernet", "/ethernet-phy@0" },
 	{ "vfio-pci", "pci", "" },
 };
 
