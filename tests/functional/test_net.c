@@ -94,7 +94,14 @@ static void test_bridge(void **state)
 /* The guest asks the host for its address, and pings it, with frames in several parts. */
 static void test_traffic(void **state)
 {
-	static const char *const cards[] = { "'queues': 1", "'mtu': 1600, 'spoofing': true" };
+	static const struct {
+		const char *guest, *cmdline, *card;
+	} rows[] = {
+		{ "net", "", "'virtio-net', 'queues': 1" },
+		{ "net", "mrg=1 mtu=1600", "'virtio-net', 'mtu': 1600, 'spoofing': true" },
+		{ "e1000", "", "'e1000'" },
+		{ "rtl8139", "", "'rtl8139'" },
+	};
 	AUTO_JSON struct json_object *vm = NULL;
 	char params[1200], kernel[512];
 	struct netw *w = *state;
@@ -102,16 +109,16 @@ static void test_traffic(void **state)
 	NEEDS_NET(w);
 	netns_run("ip addr add 10.0.0.1/24 dev br0");
 	snprintf(kernel, sizeof(kernel), "%s", w->kernel);
-	strcpy(strrchr(kernel, '/'), "/net");
-	for (size_t i = 0; i < ARRAY_SIZE(cards); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		strcpy(strrchr(kernel, '/') + 1, rows[i].guest);
 		snprintf(params, sizeof(params),
 			 "{'definition': {'name': 'web', 'profile': 'micro', 'memory': '32MiB', "
 			 "'boot': {'kernel': '%s', 'cmdline': '%s'}, 'devices': [{'type': "
-			 "'debug-port'}, {'type': 'virtio-net', 'network': {'bridge': 'br0'}, "
-			 "%s}]}}",
-			 kernel, i ? "mrg=1 mtu=1600" : "", cards[i]);
+			 "'debug-port'}, {'type': %s, 'network': {'bridge': 'br0'}}]}}",
+			 kernel, rows[i].cmdline, rows[i].card);
 		json_object_put(client_result(w->c, "vm.apply", params));
 		netw_start(w, "web");
+		assert_string_equal(netw_shown(w, "web", 0, "network"), "bridge");
 		json_object_put(client_result(w->c, "vm.wait", "{'vm': 'web', 'for': 'stopped'}"));
 		scene_expect_exit(w->c, "web", "guest-exit", NULL);
 		vm = netw_ask(w, "vm.get", "web");
