@@ -13,7 +13,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 
-#define DRIVER_SETTLE_MS 8000 /* below HOSTIO_LONG_MS */
+#define DRIVER_SETTLE_MS 8000 /* below HOSTIO_MS */
 #define DRIVER_PAUSE_MS 20
 
 static int driver_loaded(struct kernel *k, const char *driver, struct err *e)

@@ -13,8 +13,8 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 
-#define LINK_RETRY_MS 1500    /* of a step of HOSTIO_MS */
-#define LINK_CARRIER_MS 5000  /* of one of HOSTIO_LONG_MS: two ends agree upon a speed */
+#define LINK_RETRY_MS 1500    /* of HOSTIO_MS */
+#define LINK_CARRIER_MS 5000  /* two ends agree upon a speed */
 #define LINK_PAUSE_MS 10      /* doubled each time, */
 #define LINK_PAUSE_MAX_MS 640 /* up to this */
 #define LINK_MACS_MAX 2048    /* more than the kernel tells of */

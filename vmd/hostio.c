@@ -183,7 +183,7 @@ static struct hostio_step *hostio_step_new(struct json_object *o)
 		return NULL;
 	}
 	hostio_text(o, step->text, sizeof(step->text));
-	step->deadline_ms = hostio_deadline_ms(o);
+	step->deadline_ms = HOSTIO_MS;
 	step->devices[0] = hostio_device(o, "pci");
 	step->devices[1] = hostio_device(o, "pf");
 	snprintf(step->device, sizeof(step->device), "%s",

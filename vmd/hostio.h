@@ -38,9 +38,8 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
-#define HOSTIO_MS 2000 /* a step */
-#define HOSTIO_LONG_MS \
-	10000 /* one that takes as long as the hardware does: drivers, resets, VFs, links, NVMe commands */
+/* A step: as long as the hardware takes, and a helper that a busy host lets wait for its turn */
+#define HOSTIO_MS 10000
 
 struct hostio;
 
@@ -49,7 +48,7 @@ struct hostio_options {
 	const struct log *log;
 	const char *program;  /* borrowed: vmd-hostio or vmd-hostsim */
 	const char *sysroot;  /* borrowed; "/" */
-	unsigned int most_ms; /* no deadline is later than that; 0: they are as above */
+	unsigned int most_ms; /* no deadline is later than that; 0: HOSTIO_MS */
 };
 
 /* The pool of helpers; at most 8 run at once, further steps wait for their turn. */
@@ -76,6 +75,5 @@ void hostio_do(struct hostio *io, struct json_object *step,
 
 /* "set MAC 52:54:00:12:34:56, VLAN 100 on VF 3 of 0000:3b:00.0": for plans, journals and messages. */
 const char *hostio_text(struct json_object *step, char *out, size_t size);
-unsigned int hostio_deadline_ms(struct json_object *step);
 
 #endif

@@ -125,17 +125,3 @@ const char *hostio_text(struct json_object *step, char *out, size_t size)
 	}
 	return out;
 }
-
-unsigned int hostio_deadline_ms(struct json_object *step)
-{
-	static const char *const ops[] = { "driver", "nvme-vf", "reset", "vfs" };
-	const char *op = json_get_str(step, "op", "");
-
-	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
-		if (!strcmp(op, ops[i]))
-			return HOSTIO_LONG_MS;
-	/* a rate is a share of the link's speed, and there is none before the link is there */
-	if (json_get(json_get(step, "set"), "max_tx_rate") && !strcmp(op, "vf-set"))
-		return HOSTIO_LONG_MS;
-	return HOSTIO_MS;
-}

@@ -23,6 +23,7 @@
 #define PF "0000:10:00.0"
 #define VF(n) "0000:10:10." #n
 #define SHORT_MS 400
+#define BUSY_MS 2500 /* seen for a helper at a load of 20 on two processors */
 #define WAIT_MS 20000
 #define STEPS_MAX 64
 
@@ -38,7 +39,7 @@ struct bench {
 	char *dir; /* owned */
 	char root[256], program[4096];
 	uv_loop_t loop;
-	uv_timer_t limit;
+	uv_timer_t limit, go; /* go: who hangs goes on then */
 	struct log log;
 	struct hostio *io;
 	struct answer answers[STEPS_MAX];
@@ -94,6 +95,7 @@ static int setup(void **state)
 			      (char *)"--vfs", (char *)"32", NULL });
 	uv_loop_init(&b->loop);
 	uv_timer_init(&b->loop, &b->limit);
+	uv_timer_init(&b->loop, &b->go);
 	log_init(&b->log, STDERR_FILENO, LOG_LEVEL_DEBUG, "test");
 	*state = b;
 	return 0;
@@ -115,6 +117,7 @@ static int teardown(void **state)
 {
 	struct bench *b = *state;
 
+	uv_close((uv_handle_t *)&b->go, NULL);
 	bench_close(b);
 	uv_close((uv_handle_t *)&b->limit, NULL);
 	uv_run(&b->loop, UV_RUN_DEFAULT);
@@ -306,6 +309,31 @@ static void test_deadline(void **state)
 	/* the next one gets a new helper */
 	faults(b, "[]");
 	ok(b, "{'op':'driver','pci':'" VF(3) "','driver':''}", "{}");
+}
+
+static void let_go(uv_timer_t *timer)
+{
+	const struct bench *b = container_of(timer, struct bench, go);
+	char path[600];
+	AUTO_CLOSE int fd = -1;
+
+	snprintf(path, sizeof(path), "%s/sim/hang", b->root);
+	fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) /* nobody hangs there so far */
+		uv_timer_start(timer, let_go, 10, 0);
+}
+
+/* On a host that has much to do a helper may not have the processor for seconds: its device is not stuck. */
+static void test_busy_host(void **state)
+{
+	struct bench *b = *state;
+
+	make_vfs(b);
+	bench_open(b, 0);
+	faults(b, "[{'op':'link-up','hang':true,'times':1}]");
+	uv_timer_start(&b->go, let_go, BUSY_MS, 0);
+	ok(b, "{'op':'link-up','pf':'" PF "'}", "{\"was\":\"down\"}");
+	assert_false(uv_is_active((uv_handle_t *)&b->go));
 }
 
 /* Many at once that hang: no more processes than eight, and each is told. */
@@ -574,6 +602,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_same_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_busy_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_hang, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_helper, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_program, setup, teardown),
