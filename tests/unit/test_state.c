@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* state/: migrations, VMs with revisions, processes, exits, the event ring. */
-#include "tests/lib/test.h"
+#include "tests/unit/state_fixture.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -12,13 +12,7 @@
 
 #include "lib/embed.h"
 #include "lib/errcat.h"
-#include "state/state.h"
 #include "tests/lib/tempdir.h"
-
-struct fixture {
-	char *dir;
-	struct state *s;
-};
 
 /* SQLite's call, counted. */
 static unsigned int syncs;
@@ -34,28 +28,6 @@ static unsigned int take_syncs(void)
 
 	syncs = 0;
 	return n;
-}
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct err e = { 0 };
-
-	f->dir = tempdir_new();
-	if (state_open(f->dir, &f->s, &e) < 0)
-		fprintf(stderr, "%s\n", e.msg);
-	*state = f;
-	return f->s ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	state_close(f->s);
-	tempdir_remove(f->dir);
-	free(f);
-	return 0;
 }
 
 static const struct state_actor actor = { .uid = 1000, .pid = 42, .program = "vmctl" };
@@ -74,7 +46,7 @@ static struct state_vm add_vm(struct state *s, const char *name)
 
 static void test_insert_get_update_delete(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm vm = add_vm(f->s, "one"), got;
 	char *definition, *config;
 	struct err e = { 0 };
@@ -119,7 +91,7 @@ static void expect_origin(struct state *s, const char *origin, const char *after
 
 static void test_origin(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm a = add_vm(f->s, "a"), b = add_vm(f->s, "b"), c = add_vm(f->s, "c");
 	char *origin = NULL;
 
@@ -163,7 +135,7 @@ static int take_number(void *arg, const struct state_revision *r)
 static void test_revisions(void **state)
 {
 	static const struct state_actor back = { 7, 8, "tool", "revert to 1" };
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm vm = add_vm(f->s, "one");
 	struct numbers all = { 0 }, before = { 0 }, one = { .stop = 1 };
 	struct err e = { 0 };
@@ -194,7 +166,7 @@ static void test_revisions(void **state)
 /* The oldest go, but for the one that runs. */
 static void test_revisions_are_bounded(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm vm = add_vm(f->s, "one");
 	struct state_process p = { .pid = 1, .revision = 2, .boot_id = "b", .socket = "s" };
 	struct numbers all = { 0 };
@@ -215,7 +187,7 @@ static void test_revisions_are_bounded(void **state)
 
 static void test_names_are_unique(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm vm = add_vm(f->s, "one");
 	struct err e = { 0 };
 
@@ -226,7 +198,7 @@ static void test_names_are_unique(void **state)
 
 static void test_find(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm vm = add_vm(f->s, "database"), got;
 	char prefix[STATE_ID_SIZE];
 	struct err e = { 0 };
@@ -259,7 +231,7 @@ static int count_vm(void *arg, const struct state_vm *vm)
 
 static void test_list_is_sorted(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	char names[64] = "";
 	struct err e = { 0 };
 
@@ -284,7 +256,7 @@ static int take_process(void *arg, const struct state_process *p)
 
 static void test_process_and_exit(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm vm = add_vm(f->s, "one"), got;
 	struct state_process p = { .pid = 77, .start_time = 12345, .boot_id = "b", .revision = 1 };
 	struct state_process seen = { 0 };
@@ -347,7 +319,7 @@ static int count_process(void *arg, const struct state_process *p)
 /* A uid is one process's alone; those without one do not stand in each other's way. */
 static void test_uids(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm one = add_vm(f->s, "one"), two = add_vm(f->s, "two");
 	struct state_vm three = add_vm(f->s, "three");
 	struct state_process seen = { 0 };
@@ -389,7 +361,7 @@ static int sum_events(void *arg, const struct state_event *event)
 
 static void test_event_ring(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_event ev = { .type = "vm.state", .data = "{}", .actor = "{\"uid\":0}" };
 	int64_t seq = 0, first = 0, last = 0, sum[2] = { 0 };
 	struct err e = { 0 };
@@ -437,7 +409,7 @@ static void test_last_states(void **state)
 		{ "vm.state", "a", "{\"from\":\"starting\",\"to\":\"running\"}" },
 		{ "vm.reset", "a", "{\"from\":\"x\",\"to\":\"y\"}" },
 	};
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct err e = { 0 };
 	char text[128] = "";
 	int64_t seq;
@@ -493,7 +465,7 @@ static void add_job(struct state *s, int n, const char *job_state, int64_t time_
 /* What a reboot makes void is not waited for, and whatever follows is. */
 static void test_syncs(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm vm = add_vm(f->s, "one");
 	struct state_process p = { .pid = 7, .boot_id = "b", .socket = "s", .revision = 1 };
 	struct err e = { 0 };
@@ -525,7 +497,7 @@ static void test_syncs(void **state)
 
 static void test_jobs_are_bounded(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct jobs_seen all = { 0 }, running = { 0 }, late = { 0 }, none = { 0 }, one = { 0 };
 	struct err e = { 0 };
 
@@ -568,7 +540,7 @@ static void test_jobs_are_bounded(void **state)
 
 static void test_reopen_keeps(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm vm = add_vm(f->s, "one"), got;
 	char id[STATE_ID_SIZE];
 	struct err e = { 0 };
@@ -585,7 +557,7 @@ static void test_reopen_keeps(void **state)
 
 static void test_rollback(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm got;
 	struct err e = { 0 };
 
@@ -597,7 +569,7 @@ static void test_rollback(void **state)
 
 static void test_newer_database_is_refused(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	char path[128];
 	struct err e = { 0 };
 	sqlite3 *db;
@@ -615,7 +587,7 @@ static void test_newer_database_is_refused(void **state)
 
 static void test_garbage_is_refused(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct err e = { 0 };
 
 	state_close(f->s);
@@ -629,7 +601,7 @@ static void test_garbage_is_refused(void **state)
 static void test_owner(void **state)
 {
 	static const struct state_actor other = { .uid = 1001, .confined = true };
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm vm = add_vm(f->s, "one"), got;
 	struct err e = { 0 };
 
@@ -649,7 +621,7 @@ static void test_owner(void **state)
 /* A database of the first version: the owner is who wrote the first revision. */
 static void test_owner_of_old_vms(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm got;
 	struct err e = { 0 };
 	char path[256];
@@ -684,7 +656,7 @@ static void test_owner_of_old_vms(void **state)
 static void test_requests(void **state)
 {
 	struct state_request r = { .uid = 5, .id = "a", .method = "vm.start", .digest = -7 }, got;
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	int64_t now = 1000000000;
 	struct err e = { 0 };
 	char *answer = NULL;
@@ -714,7 +686,7 @@ static void test_requests(void **state)
 	assert_int_equal(state_request_find(f->s, 5, "a", now, &got, &answer, &e), 0);
 }
 
-static int64_t count_requests(struct fixture *f)
+static int64_t count_requests(struct state_fixture *f)
 {
 	sqlite3_stmt *stmt;
 	int64_t n;
@@ -732,7 +704,7 @@ static int64_t count_requests(struct fixture *f)
 	return n;
 }
 
-static void add_requests(struct fixture *f, uid_t uid, int n, int64_t now)
+static void add_requests(struct state_fixture *f, uid_t uid, int n, int64_t now)
 {
 	struct state_request r = { .uid = uid, .method = "vm.start" };
 	struct err e = { 0 };
@@ -745,7 +717,7 @@ static void add_requests(struct fixture *f, uid_t uid, int n, int64_t now)
 	assert_int_equal(state_commit(f->s, &e), 0);
 }
 
-static void end_requests(struct fixture *f, uid_t uid, int n, int64_t now)
+static void end_requests(struct state_fixture *f, uid_t uid, int n, int64_t now)
 {
 	struct err e = { 0 };
 	char id[16];
@@ -761,7 +733,7 @@ static void end_requests(struct fixture *f, uid_t uid, int n, int64_t now)
 /* Their number is bounded: by age, and for each user. */
 static void test_requests_are_trimmed(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_request got;
 	struct err e = { 0 };
 	char *answer = NULL;
@@ -783,7 +755,7 @@ static void test_requests_are_trimmed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, state_fixture_setup, state_fixture_teardown)
 		T(test_insert_get_update_delete),
 		T(test_origin),
 		T(test_revisions),

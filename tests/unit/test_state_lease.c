@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* state/lease.c and state/journal.c: one lease a device, fenced by its generation; the journal in its order. */
-#include "tests/lib/test.h"
+#include "tests/unit/state_fixture.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,37 +8,8 @@
 #include <string.h>
 
 #include "lib/errcat.h"
-#include "state/state.h"
-#include "tests/lib/tempdir.h"
 
-struct fixture {
-	char *dir;
-	struct state *s;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct err e = { 0 };
-
-	f->dir = tempdir_new();
-	if (state_open(f->dir, &f->s, &e) < 0)
-		fprintf(stderr, "%s\n", e.msg);
-	*state = f;
-	return f->s ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	state_close(f->s);
-	tempdir_remove(f->dir);
-	free(f);
-	return 0;
-}
-
-static void reopen(struct fixture *f)
+static void reopen(struct state_fixture *f)
 {
 	struct err e;
 
@@ -63,7 +34,7 @@ static struct state_lease lease_of(const char *address, const char *mac)
 
 static void test_lease_round_trip(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_lease lease = lease_of("0000:3b:00.0", "52:54:00:00:00:01"), got;
 	struct err e = { 0 };
 
@@ -94,7 +65,7 @@ static void test_lease_round_trip(void **state)
 
 static void test_one_lease_a_device_and_mac(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_lease one = lease_of("0000:3b:00.0", "52:54:00:00:00:01");
 	struct state_lease same = lease_of("0000:3b:00.0", "");
 	struct state_lease mac = lease_of("0000:3b:00.1", "52:54:00:00:00:01");
@@ -111,7 +82,7 @@ static void test_one_lease_a_device_and_mac(void **state)
 
 static void test_lease_states(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_lease lease = lease_of("0000:3b:00.0", ""), got;
 	struct err e = { 0 };
 
@@ -139,7 +110,7 @@ static void test_lease_states(void **state)
 /* What comes late from the lease before does not hit this one. */
 static void test_generation_fences(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_lease old = lease_of("0000:3b:00.0", ""), new = old, got;
 	struct err e = { 0 };
 
@@ -168,7 +139,7 @@ static int count_lease(void *arg, const struct state_lease *lease)
 
 static void test_lease_list(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_lease lease;
 	struct err e = { 0 };
 	unsigned int n = 0;
@@ -211,7 +182,7 @@ static void expect_journal(struct state *s, const char *owner, const char *expec
 
 static void test_journal(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct err e = { 0 };
 	int64_t one, two, other;
 
@@ -230,7 +201,7 @@ static void test_journal(void **state)
 
 static void test_device_identity(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct state_vm vm = { .vcpus = 1, .memory = 1 << 20, .name = "one", .profile = "modern" };
 	const struct state_actor actor = { .program = "vmctl" };
 	struct err e = { 0 };
@@ -250,7 +221,7 @@ static void test_device_identity(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, state_fixture_setup, state_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_lease_round_trip), T(test_one_lease_a_device_and_mac),
 		T(test_lease_states),	  T(test_generation_fences),

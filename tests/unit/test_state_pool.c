@@ -1,41 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* Tables pool and pool_revision: what was declared, and what it was before. */
-#include "tests/lib/test.h"
+#include "tests/unit/state_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/errcat.h"
-#include "state/state.h"
-#include "tests/lib/tempdir.h"
 
-struct fixture {
-	char *dir;
-	struct state *s;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct err e;
-
-	f->dir = tempdir_new();
-	*state = f;
-	return state_open(f->dir, &f->s, &e);
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	state_close(f->s);
-	tempdir_remove(f->dir);
-	free(f);
-	return 0;
-}
-
-static void put(struct fixture *f, const char *name, int64_t revision)
+static void put(struct state_fixture *f, const char *name, int64_t revision)
 {
 	struct state_pool pool = { .revision = revision,
 				   .boot_id = "boot",
@@ -71,7 +44,7 @@ static int see(void *arg, const struct state_revision *r)
 	return seen->n == seen->stop_after;
 }
 
-static struct seen list(struct fixture *f, const char *name, int64_t before,
+static struct seen list(struct state_fixture *f, const char *name, int64_t before,
 			unsigned int stop_after)
 {
 	struct seen seen = { .stop_after = stop_after };
@@ -83,7 +56,7 @@ static struct seen list(struct fixture *f, const char *name, int64_t before,
 
 static void test_revisions(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct seen seen;
 	struct err e;
 
@@ -106,7 +79,7 @@ static void test_revisions(void **state)
 
 static void test_bounded(void **state)
 {
-	struct fixture *f = *state;
+	struct state_fixture *f = *state;
 	struct seen seen;
 	struct err e;
 
@@ -123,8 +96,10 @@ static void test_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_revisions, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_revisions, state_fixture_setup,
+						state_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_bounded, state_fixture_setup,
+						state_fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
