@@ -471,11 +471,11 @@ static void test_set_link(void **state)
 	/* a card has no limits to be set, and none to be shown */
 	client_expect_error(w->c, "vm.set_rate", "{'vm': 'a', 'device': 'net0'}",
 			    ERR_VM_DEVICE_FIXED, "device 'net0' of VM 'a' has no limits",
-			    "disks of type virtio-blk have");
+			    "disks have, and images at a SCSI controller");
 	client_expect_error(w->c, "vm.set_rate",
 			    "{'vm': 'a', 'device': 'net0', 'ops_per_second': 5}",
 			    ERR_VM_DEVICE_FIXED, "device 'net0' of VM 'a' has no limits",
-			    "disks of type virtio-blk have");
+			    "disks have, and images at a SCSI controller");
 	client_expect_error(w->c, "vm.set_link", "{'vm': 'a', 'device': 'rng0', 'link': 'up'}",
 			    ERR_VM_NO_DEVICE, "VM 'a' has no network card 'rng0'", "");
 	netw_end(w, "a");
