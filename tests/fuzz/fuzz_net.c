@@ -27,7 +27,7 @@ struct fuzz {
 	struct net_fixture f;
 	const uint8_t *data;
 	size_t left;
-	bool stream, honest;
+	bool stream, vhost, honest;
 	uint64_t features;
 	struct {
 		bool ours; /* not the device's */
@@ -251,6 +251,15 @@ static void fuzz_link(struct fuzz *f)
 	json_object_put(change);
 }
 
+/* vhost-net, which serves nothing here, gives up: the card goes on from where it was. */
+static void fuzz_vhost_fails(struct fuzz *f)
+{
+	uint64_t one = 1;
+
+	if (f->vhost && f->f.net.queues[RX].tap >= 0)
+		(void)!write(f->f.net.queues[RX].err, &one, sizeof(one));
+}
+
 /* Nothing is to be done any more: then the worker does nothing. */
 static void fuzz_rest(struct fuzz *f)
 {
@@ -269,9 +278,9 @@ static void fuzz_rest(struct fuzz *f)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const ops[])(struct fuzz * f) = {
-		fuzz_buffers, fuzz_send,  fuzz_control, fuzz_kick,    fuzz_turn, fuzz_arrive,
-		fuzz_arrive,  fuzz_drain, fuzz_pause,	fuzz_link,    fuzz_rest, fuzz_kick,
-		fuzz_turn,    fuzz_start, fuzz_corrupt, fuzz_buffers,
+		fuzz_buffers, fuzz_send,  fuzz_control, fuzz_kick,	  fuzz_turn, fuzz_arrive,
+		fuzz_arrive,  fuzz_drain, fuzz_pause,	fuzz_link,	  fuzz_rest, fuzz_kick,
+		fuzz_turn,    fuzz_start, fuzz_corrupt, fuzz_vhost_fails,
 	};
 	struct fuzz *f = calloc(1, sizeof(*f));
 	uint32_t how;
@@ -281,10 +290,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	net_fixture_init(&f->f);
 	how = fuzz_take(f, 1);
 	f->stream = how & 1;
+	f->vhost = !f->stream && how & 4;
 	if (f->stream)
 		net_plug_stream(&f->f, how & 2 ? "\"spoofing\":true" : "");
 	else
-		net_plug_taps(&f->f, FAKE_NET_PAIRS, false, how & 2 ? "\"spoofing\":true" : "");
+		net_plug_taps(&f->f, f->vhost ? 1 : FAKE_NET_PAIRS, f->vhost,
+			      how & 2 ? "\"spoofing\":true" : "");
 	fuzz_start(f);
 	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++)
 		ops[fuzz_take(f, 1) % ARRAY_SIZE(ops)](f);
