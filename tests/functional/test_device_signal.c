@@ -227,6 +227,27 @@ static void test_broken_device_stays(void **state)
 	leases_expect_clean(w);
 }
 
+/* Its own kernel has been told: vmd asks for nothing. */
+static void test_broken_device_is_the_guests(void **state)
+{
+	struct leases_world *w = *state;
+	AUTO_JSON struct json_object *jobs = NULL;
+
+	NEEDS_KVM;
+	begin(w, "broken", SCENE_LONG, ", 'on_device_error': 'guest'");
+	json_object_put(client_event(w->c, "device.error", NULL));
+	jobs = client_result(w->c, "job.list", "{}");
+	for (size_t i = 0; i < json_object_array_length(json_get(jobs, "jobs")); i++)
+		assert_string_not_equal(
+			json_get_str(json_object_array_get_idx(json_get(jobs, "jobs"), i), "op",
+				     ""),
+			"detach");
+	leases_expect(w, VF, "it", "in-use");
+	scene_expect_state(w->c, "it", "running");
+	json_object_put(client_result(w->c, "vm.stop", "{'vm': 'it'}"));
+	leases_expect_clean(w);
+}
+
 /* The other function of its group keeps it: it is told, and with `stop` the VM ends. */
 static void test_shared_device_stays(void **state)
 {
@@ -267,6 +288,7 @@ int main(void)
 		T(test_told_and_nothing_else),
 		T(test_broken_device_goes),
 		T(test_broken_device_stays),
+		T(test_broken_device_is_the_guests),
 		T(test_shared_device_stays),
 		T(test_shared_device_ends_the_vm),
 	};
