@@ -101,8 +101,11 @@ static void test_key(void **state)
 	      "  size            How much.\n"
 	      "  hugepages       Take the memory from the host's pool of pages of this size;\n"
 	      "                  without it, ordinary pages.\n"
-	      "  node            NUMA node of the host that the memory comes from, as long as\n"
-	      "                  it has some. A VM's virtual functions come from there too.\n",
+	      "  node            NUMA node of the host that the memory comes from. A VM's\n"
+	      "                  virtual functions come from there too.\n"
+	      "  policy          What of a node that has not so much: prefer takes the rest\n"
+	      "                  from others, strict takes all memory at the start and refuses\n"
+	      "                  that.\n",
 	      "");
 	check("explain vm.memory.hugepages", 0,
 	      "vm.memory.hugepages: Take the memory from the host's pool of pages of this\n"
