@@ -59,7 +59,7 @@ void vfio_aer_reset(struct vfio_pci *v)
 	pci_w1c_init(&v->pci, &v->aer.status, at + PCI_ERR_UNCOR_STATUS, VFIO_AER_ERRORS);
 	memcpy(v->pci.cfg + at + PCI_ERR_UNCOR_MASK, v->initial + at + PCI_ERR_UNCOR_MASK, 8);
 	/* what is told here where the device's own word is gone: bit 22, which devices have masked by themselves */
-	v->pci.cfg[at + PCI_ERR_UNCOR_MASK + 2] &= (uint8_t)~(PCI_ERR_UNC_INTN >> 16);
+	v->pci.cfg[at + PCI_ERR_UNCOR_MASK + 2] &= (uint8_t) ~(PCI_ERR_UNC_INTN >> 16);
 	memset(v->pci.cfg + at + PCI_ERR_CAP, 0, 4);
 	v->aer.enables = v->aer.detected = 0;
 }
