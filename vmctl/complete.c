@@ -223,7 +223,8 @@ static void complete_device_list(struct complete *c, struct json_object *list, c
 		    !strcmp(type, "virtio-rng") || netdef_is_card(type) ||
 		    !strcmp(type, "virtio-scsi"))
 			complete_offer(c, json_get_str(d, key, ""), type);
-		complete_scsi_disks(c, json_get(d, "disks"));
+		if (strcmp(type, "ide") != 0) /* whose drives stay */
+			complete_scsi_disks(c, json_get(d, "disks"));
 	}
 }
 

@@ -4,6 +4,7 @@
  * locked.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/errcat.h"
@@ -92,6 +93,32 @@ static void test_fixed(void **state)
 		"what is in a CD-ROM drive");
 }
 
+/* Offered behind `vmctl detach one` */
+static void complete(struct harness_output *ret)
+{
+	char vmctl[256], how[] = "__complete", what[] = "detach", one[] = "one", begin[] = "";
+	char *argv[] = { vmctl, how, what, one, begin, NULL };
+
+	harness_program("vmctl", vmctl, sizeof(vmctl));
+	assert_int_equal(harness_run(NULL, ret, argv), 0);
+}
+
+/* What can be asked to go is offered, and drives cannot. */
+static void test_completion(void **state)
+{
+	struct harness *h = *state;
+	struct harness_output got;
+
+	NEEDS_KVM;
+	start_guest(h);
+	setenv("VMD_SOCKET", h->socket, 1);
+	complete(&got);
+	assert_string_equal(got.err, "");
+	assert_null(strstr(got.out, "ide0.0"));
+	assert_null(strstr(got.out, "cd0"));
+	unsetenv("VMD_SOCKET");
+}
+
 /* An image is one VM's alone. */
 static void test_lock(void **state)
 {
@@ -115,7 +142,8 @@ static void test_lock(void **state)
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_media), T(test_fixed), T(test_lock) };
+	const struct CMUnitTest tests[] = { T(test_media), T(test_fixed), T(test_completion),
+					    T(test_lock) };
 #undef T
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
