@@ -673,6 +673,16 @@ static void test_short_table(void **state)
 	assert_int_equal(in(f, BM + 2) & 7, 4);
 	assert_int_equal(status(f, P), READY);
 	expect_sector(f->fb.mem + DATA + 512, 11);
+	out(f, BM, 0);
+	/* in the middle of a sector: whole ones have moved */
+	prd(f, 0, DATA, 700, true);
+	command(f, P, 0xc8, 20, 2);
+	master(f, BM, 9);
+	settle(f);
+	assert_int_equal(in(f, BM + 2) & 7, 0);
+	assert_int_equal(status(f, P), READY | ATA_DRQ);
+	expect_sector(f->fb.mem + DATA, 20);
+	expect_sector(f->fb.mem + DATA + 512, 11);
 }
 
 /* What is no memory: an error, and nothing moves */
@@ -771,6 +781,35 @@ static void features(struct fide *f, uint8_t sub, unsigned int count)
 {
 	out(f, P + 1, sub);
 	command(f, P, 0xef, 0, count);
+}
+
+static int recorded_mode;
+
+static int64_t recording(const struct block *b, const struct block_step *s)
+{
+	recorded_mode = s->mode;
+	return raw_step(b, s);
+}
+
+/* A write that is done is stable where the cache is off, or the command says so: FUA. */
+static void test_stable(void **state)
+{
+	struct fide *f = *state;
+
+	f->ide->set.target->units[0]->block->step = recording;
+	prd(f, 0, DATA, 512, true);
+	for (unsigned int i = 0; i < 4; i++) {
+		master(f, BM, 0);
+		out(f, BM, 1);
+		if (i == 1)
+			command_ext(f, P, 0x3d, 1, 1);
+		else
+			command_ext(f, P, 0x35, 1, 1);
+		assert_int_equal(status(f, P), READY);
+		assert_int_equal(recorded_mode, i == 1 || i == 2 ? RWF_DSYNC : 0);
+		features(f, i == 1 ? 0x82 : 0x02, 0);
+		assert_int_equal(status(f, P), READY);
+	}
 }
 
 static void test_features(void **state)
@@ -1186,6 +1225,7 @@ int main(void)
 		T(test_master_off),
 		T(test_bm_registers),
 		T(test_features),
+		T(test_stable),
 		T(test_refused),
 		T(test_errors),
 		T(test_packet_pio),
