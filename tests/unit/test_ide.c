@@ -683,6 +683,12 @@ static void test_short_table(void **state)
 	assert_int_equal(status(f, P), READY | ATA_DRQ);
 	expect_sector(f->fb.mem + DATA, 20);
 	expect_sector(f->fb.mem + DATA + 512, 11);
+	out(f, BM, 0);
+	prd(f, 0, DATA + 512, 512, true);
+	master(f, BM, 9);
+	settle(f);
+	assert_int_equal(status(f, P), READY);
+	expect_sector(f->fb.mem + DATA + 512, 21);
 }
 
 /* What is no memory: an error, and nothing moves */

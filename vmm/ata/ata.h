@@ -121,8 +121,8 @@ struct ata_drive {
 	bool writethrough;
 	/* what the host sets: SET FEATURES, SET MULTIPLE MODE, INITIALIZE DEVICE PARAMETERS */
 	bool write_cache, look_ahead;
-	uint8_t multiple,
-		mode; /* sectors of a block; as SET FEATURES, "set transfer mode", has it, 0: PIO as it comes */
+	uint8_t multiple; /* sectors of a block */
+	uint8_t mode;	  /* as SET FEATURES, "set transfer mode", has it; 0: PIO as it comes */
 	uint8_t heads, per_track;
 	/* of the last packet that failed */
 	uint8_t sense[SCSI_SENSE_SIZE], sense_len;

@@ -113,8 +113,8 @@ static void ide_dma_part(struct ide_channel *ch)
 	unsigned int n;
 
 	bytes = ide_prd_collect(ch, &prd, most, &n, &bad);
-	if (!bad &&
-	    bytes % ch->cmd.block) { /* whole sectors alone; the rest is for the next part */
+	/* whole sectors alone; the rest is for the next part */
+	if (!bad && bytes % ch->cmd.block) {
 		prd = ch->prd;
 		bytes = ide_prd_collect(ch, &prd, bytes - bytes % ch->cmd.block, &n, &bad);
 	}
