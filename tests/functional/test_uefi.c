@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The variables of UEFI: a store for each VM, made of the template at its first start, which lasts over its stops, over kill -9 of
- * vmm and vmd, and by choice over its deletion. The firmware is one of our own that programs the flash (tests/lib/flashrom.h).
+ * The variables of UEFI: a store for each VM, made of the template at its first start, which lasts over its stops, over a kill -9 of
+ * vmd, and by choice over its deletion. The firmware is one of our own that programs the flash (tests/lib/flashrom.h).
  */
 #include <dirent.h>
 #include <fcntl.h>
