@@ -227,7 +227,7 @@ static void test_rom_refused(void **state)
 		cfg.rom_fd = rom_file(bad[i].data ? bad[i].data : "", bad[i].data ? bad[i].len : 0);
 		assert_int_equal(ftruncate(cfg.rom_fd, (off_t)bad[i].len), 0);
 		assert_int_equal(fake_board_add_fails(&f->fb, &vga_class, "vga0", &cfg, &e),
-				 -ERR_FIRMWARE);
+				 -ERR_FILE);
 		assert_string_equal(e.msg,
 				    "the ROM of the display is no option ROM of at most 256 KiB");
 	}

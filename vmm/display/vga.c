@@ -196,7 +196,7 @@ static void *vga_map(uint64_t size)
 
 static int vga_rom_refuse(struct err *e)
 {
-	err_set(e, ERR_FIRMWARE, "the ROM of the display is no option ROM of at most %llu KiB",
+	err_set(e, ERR_FILE, "the ROM of the display is no option ROM of at most %llu KiB",
 		VGA_ROM_MAX / KIB);
 	return err_hint(e,
 			"`rom: vgabios` is the one of the host's SeaBIOS, `rom: none` is without");
