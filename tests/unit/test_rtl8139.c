@@ -495,6 +495,9 @@ static void test_plus_large(void **state)
 	queue(t, NIC_BUF(0) + 1000, (uint32_t)(size - 1000) | RTL_LS | 1 << 27 | 1448 << 16, 0);
 	poll_tx(t);
 	assert_int_equal(nic_fixture_sent(&t->f, got, &hdr), size);
+	/* where the segments' size was is a status */
+	assert_int_equal(word(t, TX_RING), RTL_FS | 1000);
+	assert_int_equal(word(t, TX_RING + 16), RTL_LS | (uint32_t)(size - 1000));
 	assert_int_equal(hdr.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
 	assert_int_equal(hdr.gso_size, 1448);
 	assert_int_equal(hdr.hdr_len, 54);

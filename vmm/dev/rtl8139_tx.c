@@ -15,6 +15,8 @@
 #define RTL_TXD_IP BIT(18)
 #define RTL_TXD_UDP BIT(17)
 #define RTL_TXD_TCP BIT(16)
+/* when it is done: where commands were is a status, in which all is well (9.1.2) */
+#define RTL_TXD_KEPT (RTL_EOR | RTL_FS | RTL_LS | 0xffff)
 #define RTL_TXD_TAG BIT(17) /* of the second word */
 
 struct rtl8139_tx {
@@ -214,7 +216,7 @@ static int rtl8139_step(struct rtl8139 *c)
 	rtl8139_append(c, d.addr, d.word0 & 0xffff);
 	if (d.word0 & RTL_LS)
 		ready = rtl8139_packet(c, &d);
-	__atomic_store_n((uint32_t *)(void *)at, htole32(d.word0 & ~RTL_OWN), __ATOMIC_RELEASE);
+	__atomic_store_n((uint32_t *)(void *)at, htole32(d.word0 & RTL_TXD_KEPT), __ATOMIC_RELEASE);
 	c->tx_next = d.word0 & RTL_EOR || c->tx_next + 1 == RTL_DESCS ? 0 : c->tx_next + 1;
 	if (d.word0 & RTL_LS)
 		c->causes |= RTL_INT_TOK;
