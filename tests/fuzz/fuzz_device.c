@@ -27,7 +27,7 @@
 
 #define FUZZ_MEM_SIZE (64 * KIB)
 #define FUZZ_DISK_SIZE (64 * KIB)
-#define FUZZ_DEVICES_MAX 20
+#define FUZZ_DEVICES_MAX 32
 #define FUZZ_OPS_MAX 2048
 #define FUZZ_RING 0x1000
 #define FUZZ_VIRTIO_FIRST 2
@@ -64,14 +64,14 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"debug-console\",\"id\":\"firmware\"}",
 	"{\"type\":\"fw-cfg\",\"id\":\"fw-cfg\"}",
 	"{\"type\":\"cfi-flash\",\"id\":\"nvram\",\"vars\":{\"fd\":0}}",
-	"{\"type\":\"i6300esb\",\"id\":\"dog\",\"address\":\"00:09.0\",\"action\":\"stop\"}",
-	"{\"type\":\"pvpanic\",\"id\":\"panic\",\"address\":\"00:0a.0\"}",
+	"{\"type\":\"i6300esb\",\"id\":\"dog\",\"address\":\"00:0a.0\",\"action\":\"stop\"}",
+	"{\"type\":\"pvpanic\",\"id\":\"panic\",\"address\":\"00:0b.0\"}",
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:08.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"vga\",\"id\":\"vga\",\"address\":\"00:09.0\"}",
-	"{\"type\":\"e1000\",\"id\":\"e1000\",\"address\":\"00:09.0\",\"mac\":"
+	"{\"type\":\"e1000\",\"id\":\"e1000\",\"address\":\"00:0c.0\",\"mac\":"
 	"\"52:54:00:00:00:02\",\"stream_fd\":{\"fd\":3}}",
-	"{\"type\":\"rtl8139\",\"id\":\"rtl8139\",\"address\":\"00:0a.0\",\"mac\":"
+	"{\"type\":\"rtl8139\",\"id\":\"rtl8139\",\"address\":\"00:0d.0\",\"mac\":"
 	"\"52:54:00:00:00:03\",\"stream_fd\":{\"fd\":3}}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:02.0\",\"path\":{\"fd\":0},"
 	"\"readonly\":false,\"poll_us\":50}",
@@ -171,8 +171,7 @@ static void fuzz_anywhere(struct fuzz *f)
 static void fuzz_cfg_write(struct fuzz *f)
 {
 	unsigned int slot =
-		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 3);
-		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 2);
+		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 6);
 	unsigned int off = (unsigned int)fuzz_take(f, 1), width = fuzz_width(f, 2);
 
 	if (f->fb.board.pci->ecam.size) {
