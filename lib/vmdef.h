@@ -26,8 +26,8 @@
 #define VMDEF_NAME_MAX 63
 #define VMDEF_FILES_MAX 320
 #define VMDEF_ROM_VGABIOS "vgabios" /* of a vga's rom, as "none"; everything else is a path */
-#define VMDEF_FIRMWARE_BIOS "bios" /* of boot.firmware … */
-#define VMDEF_FIRMWARE_UEFI "uefi" /* … everything else is a path */
+#define VMDEF_FIRMWARE_BIOS "bios"  /* of boot.firmware … */
+#define VMDEF_FIRMWARE_UEFI "uefi"  /* … everything else is a path */
 
 /* A name: a-z 0-9 . _ -, starts with a letter or digit, at most VMDEF_NAME_MAX. */
 bool vmdef_name_valid(const char *name);
