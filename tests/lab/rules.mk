@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The tests that need the lab host, and the measurement of KVM that decides where the quickstart runs.
-TESTS += $(addprefix tests/lab/,aer,bios cards cases fio hostio ide limits net nic numa passthrough pci screen ps2 scsi sleep small systemd uefi vfio)
+TESTS += $(addprefix tests/lab/,aer bios cards cases fio hostio ide limits net nic numa passthrough pci screen ps2 scsi sleep small systemd uefi vfio)
 
 $(BUILD)/tests/kvmspeed: $(BUILD)/obj/tests/lab/kvmspeed.c.o
 	@mkdir -p $(@D)
