@@ -152,6 +152,10 @@ struct vm_step guest_input(struct guest *g, enum vm_input input);
 void guest_failed(struct guest *g, const struct err *why);
 /* Of the phase: it is stopped when that ends. */
 void guest_set_timer(struct guest *g, uint64_t timeout_ms);
+/* What was asked has no answer, and the process lives: it may just be ending, which says more. */
+void guest_give_up_soon(struct guest *g, const struct err *why);
+/* Another state, since now: it is saved, and told to those who watch. ended: with its exit. */
+void guest_tell_state(struct guest *g, bool ended);
 /* Open what g->config names; VM_IN_OPENED or guest_failed follows. */
 void guest_gather(struct guest *g);
 /* For vmm to answer a short call: GUEST_CALL_MS, or --step-timeout when that is less. */
@@ -163,6 +167,8 @@ int64_t guest_since_ms(const struct guest *g, const struct state_vm *vm);
 struct json_object *guest_exit_json(const struct state_exit *exit);
 /* The directory of a VM below the run directory. */
 void guest_dir(const struct daemon *d, const char *id, char *out, size_t size);
+
+/* --- guest_told.c: what its process tells --- */
 extern const struct vmproc_ops guest_proc_ops;
 
 /* --- guest_lease.c: devices of the host --- */
