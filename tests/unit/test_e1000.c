@@ -481,9 +481,9 @@ static void test_tso_stream(void **state)
 
 			assert_true(nic_fixture_sums_right(got, len));
 			assert_memory_equal(got + header, frame + at, len - header);
-			assert_int_equal(got[tcp + 4] << 24 | got[tcp + 5] << 16 |
+			assert_int_equal((uint32_t)got[tcp + 4] << 24 | got[tcp + 5] << 16 |
 						 got[tcp + 6] << 8 | got[tcp + 7],
-					 (int)seq);
+					 seq);
 			assert_int_equal(got[tcp + 13], 0x10 | (n ? 0 : 0x80) | (last ? 0x09 : 0));
 			if (!v6)
 				assert_int_equal(got[18] << 8 | got[19], 0x1234 + n);
