@@ -29,7 +29,7 @@
 #define FAKE_IOEVENTFDS 64
 #define FAKE_CONSOLES 4
 #define FAKE_SLOTS 32
-#define FAKE_WATCHES 16
+#define FAKE_WATCHES 32
 
 struct fake_event {
 	enum board_event event;
