@@ -45,7 +45,7 @@ static int gather_nvram_copy(int template, int folder, const char *name, const c
 
 	if (ret < 0)
 		return ret;
-	snprintf(part, sizeof(part), "%.50s.part", name);
+	snprintf(part, sizeof(part), "%.50s" NVRAM_PART, name);
 	fd = openat(folder, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return gather_nvram_failed(path, errno, e);

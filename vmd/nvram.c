@@ -51,14 +51,23 @@ static void nvram_path(const struct daemon *d, int64_t id, char *out, size_t siz
 
 /* --- those that nobody has any more -------------------------------------------------------------------------- */
 
+static int nvram_unlink(const char *path)
+{
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* With what a vmd that died in a first start has left beside it */
 static void nvram_work(uv_work_t *work)
 {
 	struct nvram *n = container_of(work, struct nvram, work);
-	char path[512];
+	char path[512], part[sizeof(path) + sizeof(NVRAM_PART)];
 
 	for (unsigned int i = 0; i < n->n; i++) {
 		nvram_path(n->d, n->ids[i], path, sizeof(path));
-		n->ret[i] = unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+		snprintf(part, sizeof(part), "%s" NVRAM_PART, path);
+		n->ret[i] = nvram_unlink(part);
+		if (n->ret[i] >= 0)
+			n->ret[i] = nvram_unlink(path);
 	}
 }
 

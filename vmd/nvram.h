@@ -11,6 +11,7 @@
 #include "state/state.h"
 
 #define NVRAM_FOLDER "nvram"
+#define NVRAM_PART ".part" /* behind the name of one that is being made */
 #define NVRAM_TYPE "cfi-flash"
 #define NVRAM_STORE \
 	"store" /* of that device, between nvram_reserve and the gather: the file's path */

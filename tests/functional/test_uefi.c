@@ -201,6 +201,27 @@ static void it_goes_with_its_vm(void **state)
 	runs(c, "one", 0xfe);
 }
 
+/* A vmd that died while it copied the template, and a VM that is not started again */
+static void a_half_made_one_goes_too(void **state)
+{
+	struct harness *h = *state;
+	char name[64], path[320];
+	struct client *c;
+	int fd;
+
+	NEEDS_KVM;
+	c = begin(h);
+	runs(c, "one", 0xfe);
+	assert_int_equal(stores(h, name), 1);
+	snprintf(path, sizeof(path), "%s/nvram/%s.part", h->state_dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	json_object_put(client_result(c, "vm.delete", "{'vm': 'one'}"));
+	again(h, c, SIGTERM);
+	assert_int_equal(stores(h, name), 0);
+}
+
 static void it_is_kept(void **state)
 {
 	AUTO_JSON struct json_object *done = NULL;
@@ -399,6 +420,7 @@ int main(void)
 		T(each_vm_has_its_own),
 		T(it_lasts),
 		T(it_goes_with_its_vm),
+		T(a_half_made_one_goes_too),
 		T(it_is_kept),
 		T(a_wrong_template_makes_no_store),
 		T(a_store_of_the_wrong_size_is_refused),
