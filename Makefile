@@ -46,13 +46,17 @@ ALL_CFLAGS = -std=gnu11 $(CFLAGS) -fPIE -pthread $(HARDEN) $(WARN) $(PKG_CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS) $(LDHARDEN) -pthread
 
 # --- programs ---------------------------------------------------------------------------------
-PROGRAMS := vmd vmctl vmm vmd-hostio vmd-hostsim
+# viewers of a VM's screen, where their library is there
+VNC := $(shell pkg-config --exists libvncserver 2>/dev/null && echo 1)
+PROGRAMS := vmd vmctl vmm vmd-hostio vmd-hostsim $(if $(VNC),vmm-display)
 LIB_SRC := $(sort $(wildcard lib/*.c))
 STATE_SRC := $(sort $(wildcard state/*.c))
 VMD_SRC := $(sort $(wildcard vmd/*.c))
 VMCTL_SRC := $(sort $(wildcard vmctl/*.c))
 VMM_SRC := $(sort $(wildcard vmm/*.c vmm/*/*.c))
 HOSTIO_SRC := $(sort $(wildcard hostio/*.c))
+# what needs no library of viewers is there in any case: its tests are
+DISPLAY_SRC := $(if $(VNC),$(sort $(wildcard display/*.c)),display/keymap.c display/screen.c)
 
 # the archives $(1) by their paths if the compiler finds them all
 archive_path = $(filter /%,$(shell $(CC) -print-file-name=$(1) 2>/dev/null))
@@ -68,8 +72,9 @@ $(BUILD)/lib/common.a: $(call obj,$(LIB_SRC)) $(BUILD)/obj/gen/schemas.o
 $(BUILD)/lib/state.a: $(call obj,$(STATE_SRC)) $(BUILD)/obj/gen/migrations.o
 $(BUILD)/lib/vmd.a: $(call archive_of,$(VMD_SRC))
 $(BUILD)/lib/hostio.a: $(call archive_of,$(HOSTIO_SRC))
+$(BUILD)/lib/display.a: $(call archive_of,$(DISPLAY_SRC))
 $(BUILD)/lib/vmctl.a: $(call archive_of,$(VMCTL_SRC)) $(BUILD)/obj/gen/completions.o
-$(BUILD)/lib/vmm.a: $(call archive_of,$(VMM_SRC)) $(BUILD)/obj/gen/dsdt.o $(BUILD)/obj/gen/seccomp.o
+$(BUILD)/lib/vmm.a: $(call archive_of,$(VMM_SRC)) $(call obj,vmm/x86/boot_rom.S) $(BUILD)/obj/gen/dsdt.o $(BUILD)/obj/gen/seccomp.o
 
 $(BUILD)/bin/vmd: $(call obj,vmd/main.c) $(BUILD)/lib/vmd.a $(BUILD)/lib/state.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmctl: $(call obj,vmctl/main.c) $(BUILD)/lib/vmctl.a $(BUILD)/lib/common.a
@@ -78,6 +83,8 @@ $(BUILD)/bin/vmd: LIBS := -luv -lsqlite3 -ljson-c -lyaml -lpci -lmnl $(SYSTEMD_L
 $(BUILD)/bin/vmctl: LIBS := -luv -ljson-c -lyaml -lpng
 $(BUILD)/bin/vmd-hostio: $(call obj,hostio/main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmd-hostsim: $(call obj,hostio/sim_main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a
+$(BUILD)/bin/vmm-display: $(call obj,display/main.c) $(BUILD)/lib/display.a $(BUILD)/lib/vmm.a $(BUILD)/lib/common.a
+$(BUILD)/bin/vmm-display: LIBS := -lvncserver -luv -ljson-c
 $(BUILD)/bin/vmd-hostio $(BUILD)/bin/vmd-hostsim: LIBS := -lmnl -ljson-c -lyaml
 # vmm is linked statically where the archives are there: each shared library costs every VM a tenth of a
 # millisecond and private pages, and would have to be in its empty root. VMM_STATIC=0: shared ones, for
@@ -104,6 +111,10 @@ $(BUILD)/obj/%.c.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/obj/%.S.o: %.S
+	@mkdir -p $(@D)
+	$(call say,AS,$<)$(CC) -c -o $@ $<
+
 # --- embedded files: a table of {name, data, size} made from a folder ---------------------------
 # $(1) symbol, $(2) folder, $(3) files below it
 define embed_rule
@@ -127,14 +138,14 @@ $(eval $(call embed_rule,completions,completions,$(COMPLETION_FILES)))
 $(eval $(call embed_rule,migrations,state/migrations,$(MIGRATION_FILES)))
 
 # --- vmm's seccomp filters, from their tables: compiled here, not at each start of a vmm -------------
-SECCOMP_TABLES := control vcpu worker
+SECCOMP_TABLES := control vcpu worker display
 $(BUILD)/gen/seccomp_gen: $(call obj,vmm/seccomp_gen.c vmm/seccomp_calls.c)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lseccomp
 $(BUILD)/gen/seccomp/control: $(BUILD)/gen/seccomp_gen
 	@mkdir -p $(@D)
 	$(call say,BPF,$(@D))$< $(@D)
-$(BUILD)/gen/seccomp/vcpu $(BUILD)/gen/seccomp/worker: $(BUILD)/gen/seccomp/control
+$(BUILD)/gen/seccomp/vcpu $(BUILD)/gen/seccomp/worker $(BUILD)/gen/seccomp/display: $(BUILD)/gen/seccomp/control
 $(eval $(call embed_rule,seccomp,$(BUILD)/gen/seccomp,$(SECCOMP_TABLES)))
 
 # --- the DSDT, from its source ------------------------------------------------------------------
@@ -159,7 +170,7 @@ TESTS :=
 UNIT_SRC := $(sort $(wildcard tests/lib/test_*.c tests/unit/test_*.c))
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 UNIT_HELPERS := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard tests/lib/*.c tests/unit/*.c)))
-ARCHIVES := $(addprefix $(BUILD)/lib/,vmctl.a vmd.a state.a vmm.a hostio.a common.a)
+ARCHIVES := $(addprefix $(BUILD)/lib/,vmctl.a vmd.a state.a display.a vmm.a hostio.a common.a)
 TESTS += $(UNIT_BIN)
 
 $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(UNIT_HELPERS) $(ARCHIVES)
@@ -199,8 +210,8 @@ lab:
 	$(Q)tests/run $(filter tests/lab/% $(BUILD)/tests/lab/%,$(TESTS))
 
 # --- code checks ----------------------------------------------------------------------------------
-C_FILES := $(LIB_SRC) $(STATE_SRC) $(VMD_SRC) $(VMCTL_SRC) $(VMM_SRC) $(HOSTIO_SRC) man/vmd-errors.c
-H_FILES := $(sort $(wildcard lib/*.h state/*.h vmd/*.h vmctl/*.h vmm/*.h vmm/*/*.h hostio/*.h))
+C_FILES := $(LIB_SRC) $(STATE_SRC) $(VMD_SRC) $(VMCTL_SRC) $(VMM_SRC) $(HOSTIO_SRC) $(DISPLAY_SRC) man/vmd-errors.c
+H_FILES := $(sort $(wildcard lib/*.h state/*.h vmd/*.h vmctl/*.h vmm/*.h vmm/*/*.h hostio/*.h display/*.h))
 TEST_C := $(sort $(wildcard tests/*/*.c tests/*/*.h))
 
 headers:
@@ -237,7 +248,7 @@ install: all
 	install -m 755 $(BUILD)/bin/vmctl $(DESTDIR)$(PREFIX)/bin/vmctl
 	install -m 755 $(BUILD)/bin/vmd $(DESTDIR)$(PREFIX)/sbin/vmd
 	install -m 755 $(BUILD)/bin/vmm $(DESTDIR)$(PREFIX)/libexec/vmd/vmm
-	install -m 755 $(BUILD)/bin/vmd-hostio $(BUILD)/bin/vmd-hostsim $(DESTDIR)$(PREFIX)/libexec/vmd
+	install -m 755 $(BUILD)/bin/vmd-hostio $(BUILD)/bin/vmd-hostsim $(if $(VNC),$(BUILD)/bin/vmm-display) $(DESTDIR)$(PREFIX)/libexec/vmd
 	install -D -m 644 completions/vmctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl
 	install -D -m 644 completions/_vmctl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl
 	install -D -m 644 completions/vmctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish
@@ -252,7 +263,7 @@ install: all
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/vmctl $(DESTDIR)$(PREFIX)/sbin/vmd \
-		$(addprefix $(DESTDIR)$(PREFIX)/libexec/vmd/,vmm vmd-hostio vmd-hostsim)
+		$(addprefix $(DESTDIR)$(PREFIX)/libexec/vmd/,vmm vmm-display vmd-hostio vmd-hostsim)
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vmctl \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vmctl.fish

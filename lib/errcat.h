@@ -45,6 +45,7 @@ enum errcat_exit {
 	X(ERR_VM_REVISION, 1203, "vm.revision_mismatch", EXIT_CONFLICT, false)     \
 	X(ERR_VM_NO_CONSOLE, 1204, "vm.no_console", EXIT_NOT_FOUND, false)         \
 	X(ERR_VM_NO_SCREEN, 1205, "vm.no_screen", EXIT_NOT_FOUND, false)           \
+	X(ERR_VM_NO_DISPLAY, 1206, "vm.no_display", EXIT_NOT_FOUND, false)         \
 	X(ERR_VM_NO_REVISION, 1220, "vm.no_revision", EXIT_NOT_FOUND, false)       \
 	X(ERR_VM_NO_DEVICE, 1230, "vm.no_device", EXIT_NOT_FOUND, false)           \
 	X(ERR_VM_DEVICE_EXISTS, 1231, "vm.device_exists", EXIT_CONFLICT, false)    \

@@ -46,6 +46,22 @@ static int hostport_each_of(struct json_object *device,
 	return ret;
 }
 
+static int hostport_each_display(struct json_object *config,
+				 int (*each)(void *arg, struct hostport *p, struct err *e),
+				 void *arg, struct err *e)
+{
+	struct json_object *o = json_get(config, "display");
+	struct hostport p = { .device = "display",
+			      .name = HOSTPORT_DISPLAY,
+			      .backend = "socket",
+			      .path = json_get_str(o, "path", NULL),
+			      .json = o,
+			      .display = true };
+	int ret = !o || json_get(o, "port") ? 0 : each(arg, &p, e);
+
+	return ret < 0 ? err_wrap(e, "display") : ret;
+}
+
 int hostport_each(struct json_object *config,
 		  int (*each)(void *arg, struct hostport *p, struct err *e), void *arg,
 		  struct err *e)
@@ -56,6 +72,8 @@ int hostport_each(struct json_object *config,
 
 	for (size_t i = 0; i < n && ret >= 0; i++)
 		ret = hostport_each_of(json_object_array_get_idx(devices, i), each, arg, e);
+	if (ret >= 0)
+		ret = hostport_each_display(config, each, arg, e);
 	return MIN(ret, 0);
 }
 

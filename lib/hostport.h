@@ -6,6 +6,7 @@
 #ifndef LIB_HOSTPORT_H
 #define LIB_HOSTPORT_H
 
+#include <stdbool.h>
 #include "lib/err.h"
 #include "lib/fdio.h"
 #include "lib/json.h"
@@ -16,9 +17,12 @@
 struct hostport {
 	const char *device, *name, *backend, *path; /* path NULL: none, or a descriptor already */
 	struct json_object *json;
+	bool display; /* no console's: where viewers of the screen connect */
 };
 
-/* Each port of each console; < 0 ends it and is returned, with the device and the port before e's text. */
+#define HOSTPORT_DISPLAY "VNC" /* its name, which no console's port can have */
+
+/* Each port of each console, and where the display listens, unless that is a port of TCP; < 0 ends it and is returned, with the device and the port before e's text. */
 int hostport_each(struct json_object *config,
 		  int (*each)(void *arg, struct hostport *p, struct err *e), void *arg,
 		  struct err *e);

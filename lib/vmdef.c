@@ -158,9 +158,9 @@ int vmdef_check_disk(struct json_object *disk, const char *at, struct schema_err
 
 	if (json_get(disk, "worker_cpus") && !strcmp(json_get_str(disk, "worker", ""), "shared")) {
 		snprintf(pointer, sizeof(pointer), "%s/worker_cpus", at);
-		return vmdef_refuse(
-			where, e, pointer,
-			"only a thread of its own (`worker: own`) is the disk's to be placed");
+		return vmdef_refuse(where, e, pointer,
+				    "only threads of its own (`worker: own` or `per-queue`) are "
+				    "the disk's to be placed");
 	}
 	if (qcow2 || !json_get(disk, "backing"))
 		return 0;

@@ -58,7 +58,7 @@ int vmdef_check_file_in(struct schema_set *set, struct vmfile *f, struct err *e)
 int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json_object *previous,
 		    struct json_object **ret_config, struct err *e);
 
-/* Of a machine configuration: how many of its disks want all memory pinned. */
+/* Of a machine configuration: how often its disks want all memory pinned, once by each of their threads. */
 unsigned int vmdef_pinning(struct json_object *config);
 
 /*

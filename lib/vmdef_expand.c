@@ -163,6 +163,8 @@ static struct json_object *vmdef_expand_devices(const struct vmdef_plan *p, cons
 			json_add(d, "disks", disks);
 		if (!strcmp(s->type, VMDEF_CONSOLE) && json_get(d, "ports"))
 			json_add(d, "ports", vmdef_expand_ports(s));
+		if (!strcmp(s->type, VMDEF_SERIAL))
+			vmdef_expand_serial(d);
 		json_object_array_add(out, d);
 	}
 	return out;
@@ -205,8 +207,10 @@ int vmdef_expand_in(struct schema_set *set, struct json_object *def, struct json
 	json_add(out, "limits", vmdef_expand_limits(def, cpus));
 	boot = json_new();
 	vmdef_copy(boot, json_get(def, "boot"), json_at(schema, "/properties/boot/properties"),
-		   json_at(def, "/boot/firmware") ? no_kernel : NULL);
+		   json_at(def, "/boot/kernel") ? NULL : no_kernel);
 	json_add(out, "boot", boot);
+	if (json_get(def, "display"))
+		json_add(out, "display", json_clone(json_get(def, "display")));
 	if (json_get(def, "smbios"))
 		json_add(out, "smbios", json_clone(json_get(def, "smbios")));
 	json_add(out, "devices",

@@ -475,7 +475,12 @@ unsigned int vmdef_pinning(struct json_object *config)
 	size_t count = devices ? json_object_array_length(devices) : 0;
 	unsigned int n = 0;
 
-	for (size_t i = 0; i < count; i++)
-		n += json_get_bool(json_object_array_get_idx(devices, i), "pin_memory", false);
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *device = json_object_array_get_idx(devices, i);
+		bool each = !strcmp(json_get_str(device, "worker", ""), "per-queue");
+
+		if (json_get_bool(device, "pin_memory", false))
+			n += each ? (unsigned int)json_get_int(device, "queues", 1) : 1;
+	}
 	return n;
 }

@@ -12,7 +12,9 @@
 /* page tables: KVM's and the process's take together up to a 160th with pages of 4 KiB */
 #define LIMITS_OVERHEAD_SHARE 64
 #define LIMITS_OVERHEAD_SCREEN (16 * MIB) /* the memory of a display */
-#define LIMITS_CPUS_MAX 254		  /* schemas/vm.json */
+#define LIMITS_OVERHEAD_VIEWERS \
+	(64 * MIB)	    /* the process that shows it, and its library's buffers */
+#define LIMITS_CPUS_MAX 254 /* schemas/vm.json */
 #define LIMITS_SUM_MAX (1ull << 53)
 #define LIMITS_TASKS 256 /* beside vCPUs: I/O workers, and the kernel's for io_uring */
 #define LIMITS_WEIGHT 100
@@ -27,7 +29,8 @@ static uint64_t limits_screen(struct json_object *def)
 
 		if (!strcmp(json_get_str(d, "type", ""), VMDEF_VGA) &&
 		    json_get_bool(d, "enabled", true))
-			return LIMITS_OVERHEAD_SCREEN;
+			return LIMITS_OVERHEAD_SCREEN +
+			       (json_get(def, "display") ? LIMITS_OVERHEAD_VIEWERS : 0);
 	}
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
@@ -415,11 +416,37 @@ static int vmdef_check_screen(const struct vmdef_planner *r)
 	return 0;
 }
 
+/* There is something to show; and who may look is decided by a file's mode, or by a password. */
+static int vmdef_check_display(const struct vmdef_planner *r)
+{
+	struct json_object *display = json_get(r->def, "display");
+	const char *path = json_get_str(display, "path", "");
+	const struct sockaddr_un *un = NULL;
+
+	if (!display)
+		return 0;
+	if (!vmdef_plan_find(r->p, VMDEF_VGA))
+		return vmdef_refuse(r->where, r->e, "/display",
+				    "there is no screen to show: add `- {type: vga}` to devices");
+	if (json_get(display, "path") && json_get(display, "port"))
+		return vmdef_refuse(r->where, r->e, "/display/port",
+				    "either a 'path', for a socket, or a 'port' of TCP");
+	if (json_get(display, "port") && !json_get(display, "password_file"))
+		return vmdef_refuse(r->where, r->e, "/display/port",
+				    "every user of the host reaches it: needs a 'password_file'");
+	if (strlen(path) >= sizeof(un->sun_path))
+		return vmdef_refuse(r->where, r->e, "/display/path",
+				    "expected at most %zu bytes, got %zu", sizeof(un->sun_path) - 1,
+				    strlen(path));
+	return 0;
+}
+
 /* A kernel, or firmware; and the chips that firmware is made for. */
 static int vmdef_check_boot(const struct vmdef_planner *r)
 {
 	static const char *const kernels[] = { "kernel", "initrd", "cmdline" };
 	struct json_object *boot = json_get(r->def, "boot");
+	bool bios = !strcmp(json_get_str(boot, "firmware", ""), VMDEF_FIRMWARE_BIOS);
 	char pointer[32];
 
 	if (!json_get(boot, "firmware") && !json_get(boot, "kernel"))
@@ -434,10 +461,16 @@ static int vmdef_check_boot(const struct vmdef_planner *r)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(kernels); i++) {
 		snprintf(pointer, sizeof(pointer), "/boot/%s", kernels[i]);
-		if (json_get(boot, kernels[i]))
+		if (json_get(boot, kernels[i]) && !bios)
 			return vmdef_refuse(r->where, r->e, pointer,
-					    "not beside 'firmware', which loads no kernel itself");
+					    "not beside this firmware; 'bios' starts a kernel");
+		if (json_get(boot, kernels[i]) && !json_get(boot, "kernel"))
+			return vmdef_refuse(r->where, r->e, pointer,
+					    "is for a 'kernel', and there is none");
 	}
+	if (json_get(boot, "kernel") && json_get(boot, "order"))
+		return vmdef_refuse(r->where, r->e, "/boot/order",
+				    "it is 'kernel' that the firmware starts");
 	if (r->p->profile->chipset)
 		return 0;
 	return vmdef_refuse(r->where, r->e, "/boot/firmware",
@@ -455,7 +488,8 @@ static bool vmdef_can_start(const struct vmdef_plan *p, const char *id)
 
 		if (s->off)
 			continue;
-		if (!strcmp(s->type, VMDEF_SCSI) || !strcmp(s->type, VMDEF_IDE))
+		if (!strcmp(s->type, VMDEF_SCSI) || !strcmp(s->type, VMDEF_IDE) ||
+		    !strcmp(s->type, VMDEF_AHCI) || !strcmp(s->type, VMDEF_FLOPPY))
 			found = vmdef_scsi_has(s, id);
 		else
 			found = !strcmp(s->id, id) &&
@@ -518,6 +552,8 @@ static int vmdef_plan_fill(struct vmdef_planner *r)
 		ret = vmdef_check_balloon(r);
 	if (!ret)
 		ret = vmdef_check_screen(r);
+	if (!ret)
+		ret = vmdef_check_display(r);
 	if (!ret)
 		ret = vmdef_check_scsi(r->p, r->where, r->e);
 	if (!ret)

@@ -17,7 +17,10 @@
 #define VMDEF_VFIO "vfio-pci" /* what an entry of `passthrough` is */
 #define VMDEF_SCSI "virtio-scsi"
 #define VMDEF_IDE "ide"
+#define VMDEF_AHCI "ahci"
+#define VMDEF_FLOPPY "floppy"
 #define VMDEF_CONSOLE "virtio-console"
+#define VMDEF_SERIAL "serial"
 #define VMDEF_BLK "virtio-blk"
 #define VMDEF_VGA "vga"
 #define VMDEF_PCI_FIRST 1 /* 00:00.0 is the host bridge … */
@@ -73,17 +76,24 @@ void vmdef_expand_net(struct json_object *device, const char *vm, const struct j
 /* vmdef.c: that a disk's keys go together; at: where it is in the definition. */
 int vmdef_check_disk(struct json_object *disk, const char *at, struct schema_error *where,
 		     struct err *e);
-/* vmdef_scsi.c: the same for the disks of all SCSI and IDE controllers. */
+/* vmdef_scsi.c: the same for the disks of all SCSI, IDE, AHCI and floppy controllers. */
 int vmdef_check_scsi(const struct vmdef_plan *p, struct schema_error *where, struct err *e);
+/*
+ * What says where a disk is at a controller of this type, whose disks come and go while a VM runs: "lun", "unit". NULL: they
+ * do not, or it has none.
+ */
+const char *vmdef_plug_place(const char *type);
 /* A disk of that id, of those that have no place from before. */
 bool vmdef_scsi_has(const struct vmdef_slot *s, const char *id);
 /* A controller's disks, written out; previous as in vmdef_expand. NULL: it is none. */
 struct json_object *vmdef_expand_scsi(const struct vmdef_slot *s, struct json_object *previous);
 
-/* vmdef_ports.c: the same for the ports of consoles. */
+/* vmdef_ports.c: the same for the ports of consoles, and what serial ports lead to. */
 int vmdef_check_ports(const struct vmdef_plan *p, struct schema_error *where, struct err *e);
 /* A console's ports, written out; NULL: it has none. */
 struct json_object *vmdef_expand_ports(const struct vmdef_slot *s);
+/* A serial port's backend that is no console becomes a port like those, of the device's name. */
+void vmdef_expand_serial(struct json_object *device);
 
 /* A property's description in the schema of the slot's type, or NULL. */
 struct json_object *vmdef_slot_property(const struct vmdef_slot *s, const char *name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The ports of consoles in a definition: what no schema can say of them, and what they are once they are written out in
+ * The ports of consoles in a definition, and what its serial ports lead to: what no schema can say of them, and what they are once they are written out in
  * full. See vmdef_plan.h. Any thread.
  */
 #include "lib/vmdef_plan.h"
@@ -74,6 +74,35 @@ static int vmdef_ports_check_slot(struct vmdef_port *p, struct json_object *name
 	return ret;
 }
 
+/* Its keys are those of a port, and its name is the device's. */
+static int vmdef_serial_check(struct vmdef_port *p, struct json_object *names)
+{
+	const struct vmdef_slot *s = p->slot;
+	const char *backend = json_object_get_string(vmdef_slot_value(s, "backend"));
+	bool file = !strcmp(backend, "file"), socket = !strcmp(backend, "socket");
+	const char *path = json_get_str(s->entry, "path", NULL);
+	const struct sockaddr_un *un = NULL;
+
+	if (path && !file && !socket)
+		return vmdef_slot_refuse(p->where, p->e, s, "path",
+					 "goes with `backend: socket` or `backend: file`");
+	if (file && !path)
+		return vmdef_slot_refuse(p->where, p->e, s, "path",
+					 "needs a path: where the file is");
+	if (!file && json_get(s->entry, "limit"))
+		return vmdef_slot_refuse(p->where, p->e, s, "limit", "goes with `backend: file`");
+	if (socket && path && strlen(path) >= sizeof(un->sun_path))
+		return vmdef_slot_refuse(p->where, p->e, s, "path",
+					 "expected at most 107 bytes for a socket");
+	if (!file && !socket && strcmp(backend, "pty") != 0)
+		return 0;
+	if (json_get(names, s->id))
+		return vmdef_slot_refuse(p->where, p->e, s, "id", "a port has the name '%s'",
+					 s->id);
+	json_add_bool(names, s->id, true);
+	return 0;
+}
+
 int vmdef_check_ports(const struct vmdef_plan *p, struct schema_error *where, struct err *e)
 {
 	AUTO_JSON struct json_object *names = json_new();
@@ -84,6 +113,8 @@ int vmdef_check_ports(const struct vmdef_plan *p, struct schema_error *where, st
 
 		if (!port.slot->off && !strcmp(port.slot->type, VMDEF_CONSOLE))
 			ret = vmdef_ports_check_slot(&port, names);
+		if (!port.slot->off && !strcmp(port.slot->type, VMDEF_SERIAL))
+			ret = vmdef_serial_check(&port, names);
 	}
 	return ret;
 }
@@ -103,4 +134,25 @@ struct json_object *vmdef_expand_ports(const struct vmdef_slot *s)
 		json_object_array_add(out, d);
 	}
 	return out;
+}
+
+void vmdef_expand_serial(struct json_object *device)
+{
+	const char *backend = json_get_str(device, "backend", ""), *path;
+	bool file = !strcmp(backend, "file");
+	struct json_object *port;
+
+	if (file || !strcmp(backend, "socket") || !strcmp(backend, "pty")) {
+		port = json_add_str(json_new(), "name", json_get_str(device, "id", ""));
+		json_add_str(port, "backend", backend);
+		path = json_get_str(device, "path", NULL);
+		if (path)
+			json_add_str(port, "path", path);
+		if (file)
+			json_add_int(port, "limit", json_get_int(device, "limit", 0));
+		json_add(device, "ports", json_object_new_array());
+		json_object_array_add(json_get(device, "ports"), port);
+	}
+	json_object_object_del(device, "path");
+	json_object_object_del(device, "limit");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The disks of SCSI and IDE controllers in a definition: what no schema can say of them, and what they are once they are
+ * The disks of SCSI, IDE, AHCI and floppy controllers in a definition: what no schema can say of them, and what they are once they are
  * written out in full. See vmdef_plan.h. Any thread.
  */
 #include "lib/vmdef_plan.h"
@@ -17,9 +17,13 @@ static const struct vmdef_disks {
 	const char *type, *place, *taken;
 	int places;
 	unsigned int serial;
+	bool come;   /* and go, while a VM runs */
+	bool drives; /* their media can be changed, all of them */
 } vmdef_disks[] = {
-	{ VMDEF_SCSI, "lun", "another disk of the controller has this LUN", VMDEF_LUNS, 36 },
+	{ VMDEF_SCSI, "lun", "another disk of the controller has this LUN", VMDEF_LUNS, 36, true },
 	{ VMDEF_IDE, "unit", "another drive of the controller is this unit", 4, 20 },
+	{ VMDEF_AHCI, "unit", "another drive of the controller is this unit", 6, 20, true },
+	{ VMDEF_FLOPPY, "unit", "another drive of the controller is this unit", 2, 0, false, true },
 };
 
 struct vmdef_scsi {
@@ -46,6 +50,13 @@ static const struct vmdef_disks *vmdef_disks_of(const char *type)
 		if (!strcmp(vmdef_disks[i].type, type))
 			return &vmdef_disks[i];
 	return NULL;
+}
+
+const char *vmdef_plug_place(const char *type)
+{
+	const struct vmdef_disks *d = vmdef_disks_of(type);
+
+	return d && d->come ? d->place : NULL;
 }
 
 /* --- the checks ---------------------------------------------------------------------------------------- */
@@ -85,7 +96,7 @@ static int vmdef_scsi_check_disk(const struct vmdef_scsi *s)
 	char at[64];
 	int ret;
 
-	if (!cd && !json_get(s->disk, "path"))
+	if (!cd && !s->rules->drives && !json_get(s->disk, "path"))
 		return vmdef_scsi_refuse(s, "path",
 					 "needs a path; only a drive, `kind: cdrom`, is empty "
 					 "without one");

@@ -100,6 +100,9 @@ enum db_slot {
 	DB_NVRAM_END,
 	DB_NVRAM_DELETE,
 	DB_NVRAM_LIST_OVER,
+	DB_DISPLAY_PUT,
+	DB_DISPLAY_DELETE,
+	DB_DISPLAY_LIST,
 	DB_JOURNAL_ADD,
 	DB_JOURNAL_SET,
 	DB_JOURNAL_DELETE,
@@ -122,6 +125,8 @@ struct state {
 	bool in_doubt; /* a commit's outcome is unknown, and was not settled yet */
 	void (*doubt)(void *arg);
 	void *doubt_arg;
+	void (*begin)(void *arg); /* see state_on_begin */
+	void *begin_arg;
 	bool unsynced;		 /* what is committed waits for the next one that is synced */
 	int64_t jobs_expired_ms; /* when jobs were last looked at for their age */
 };
@@ -139,6 +144,8 @@ void db_end(sqlite3_stmt *stmt);
 /* Bind, run to the end, reset. */
 int db_run(struct state *s, enum db_slot slot, const char *sql, struct err *e, const char *format,
 	   ...);
+/* The hook of state_on_begin, unless a transaction is open. */
+void db_begins(struct state *s);
 /* A text column, "" for NULL, cut to size. */
 void db_text(sqlite3_stmt *stmt, int column, char *out, size_t size);
 /* The newest revision of vm: its number and updated_ms. Those beyond STATE_REVISIONS_MAX go. */

@@ -12,11 +12,12 @@ int state_event_add(struct state *s, const struct state_event *event, int64_t *r
 		    struct err *e)
 {
 	int64_t seq;
-	int ret =
-		db_run(s, DB_EVENT_ADD,
-		       "INSERT INTO event (time, type, vm, data, actor) VALUES (?, ?, ?, ?, ?)", e,
-		       "itttt", event->time_ms, event->type, event->vm, event->data, event->actor);
+	int ret;
 
+	db_begins(s);
+	ret = db_run(s, DB_EVENT_ADD,
+		     "INSERT INTO event (time, type, vm, data, actor) VALUES (?, ?, ?, ?, ?)", e,
+		     "itttt", event->time_ms, event->type, event->vm, event->data, event->actor);
 	if (ret < 0)
 		return ret;
 	seq = sqlite3_last_insert_rowid(s->db);

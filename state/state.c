@@ -170,8 +170,21 @@ static int state_begin_as(struct state *s, bool full, struct err *e)
 	return ret;
 }
 
+void state_on_begin(struct state *s, void (*begin)(void *arg), void *arg)
+{
+	s->begin = begin;
+	s->begin_arg = arg;
+}
+
+void db_begins(struct state *s)
+{
+	if (s->begin && sqlite3_get_autocommit(s->db))
+		s->begin(s->begin_arg);
+}
+
 int state_begin(struct state *s, struct err *e)
 {
+	db_begins(s);
 	return state_begin_as(s, true, e);
 }
 

@@ -198,6 +198,8 @@ int64_t state_now_ms(void);
 
 /* Several writes as one. Not nested. state_rollback after a failure of any of them or of the commit. */
 int state_begin(struct state *s, struct err *e);
+/* Before one begins, or an event is written by itself: what was to be written earlier has its chance to be. */
+void state_on_begin(struct state *s, void (*begin)(void *arg), void *arg);
 /*
  * The same for what means nothing after the host has started anew, as processes and cgroups: it
  * outlives vmd, but is on the disk for certain only with the next transaction of the other kind.
@@ -420,6 +422,13 @@ int state_nvram_delete(struct state *s, int64_t id, struct err *e);
 /* Those whose files are to be removed. each must not write; < 0 ends the walk and is returned. */
 int state_nvram_list_over(struct state *s, int (*each)(void *arg, int64_t id), void *arg,
 			  struct err *e);
+
+/* The processes that show VMs' screens (their vm, pid, start_time, boot_id, socket, time_ms). each: as of processes. */
+int state_display_put(struct state *s, const struct state_process *p, struct err *e);
+/* Not that of a later start. */
+int state_display_delete(struct state *s, const char *vm, pid_t pid, struct err *e);
+int state_display_list(struct state *s, int (*each)(void *arg, const struct state_process *p),
+		       void *arg, struct err *e);
 
 /* The journal: add a step that begins, and say what became of it. undo may be NULL. */
 int state_journal_add(struct state *s, const char *owner, const char *action, const char *undo,

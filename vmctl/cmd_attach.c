@@ -88,19 +88,40 @@ static int attach_pci(struct vmctl *v, const char *what, struct json_object *par
 	return EXIT_OK;
 }
 
+/* The option that names one; NULL: none does */
+static const char *attach_controller_kind(const struct vmctl *v)
+{
+	if (args_flag(&v->args, "scsi"))
+		return "scsi";
+	return args_flag(&v->args, "ahci") ? "ahci" : NULL;
+}
+
+/* Of two controllers, or the place at another one: what is wrong. Else NULL */
+static const char *attach_misplaced(const struct vmctl *v)
+{
+	if (args_flag(&v->args, "scsi") && args_flag(&v->args, "ahci"))
+		return "--scsi and --ahci are two controllers";
+	if (args_flag(&v->args, "lun") && !args_flag(&v->args, "scsi"))
+		return "--lun goes with --scsi";
+	return args_flag(&v->args, "unit") && !args_flag(&v->args, "ahci")
+		       ? "--unit goes with --ahci"
+		       : NULL;
+}
+
 /* To a controller: not a device, but one of its disks */
 static void attach_to_controller(const struct vmctl *v, struct json_object *params)
 {
-	const char *controller = args_str(&v->args, "scsi", NULL);
+	const char *kind = attach_controller_kind(v);
 	struct json_object *o = json_get(params, "device");
 
-	if (!controller)
+	if (!kind)
 		return;
 	json_add(params, "disk", json_object_get(o));
 	json_object_object_del(o, "type");
 	json_object_object_del(params, "device");
-	json_add_str(params, "controller", controller);
+	json_add_str(params, "controller", args_str(&v->args, kind, ""));
 	attach_number(v, o, "lun");
+	attach_number(v, o, "unit");
 }
 
 static int attach_backing(struct vmctl *v, struct json_object *o)
@@ -167,8 +188,8 @@ static int attach_disk(struct vmctl *v, const char *what, struct json_object *pa
 		return vmctl_usage(v, "attach VM disk: give the PATH of its image");
 	attach_str(v, o, "id");
 	attach_disk_options(v, o);
-	if (args_flag(&v->args, "lun") && !args_flag(&v->args, "scsi"))
-		return vmctl_usage(v, "attach VM disk: --lun goes with --scsi");
+	if (attach_misplaced(v))
+		return vmctl_usage(v, "attach VM disk: %s", attach_misplaced(v));
 	attach_to_controller(v, params);
 	status = vmctl_add_path(v, o, what, "attach");
 	return status == EXIT_OK ? attach_backing(v, o) : status;
@@ -179,8 +200,10 @@ static int attach_cdrom(struct vmctl *v, const char *what, struct json_object *p
 	struct json_object *o = json_add_str(json_new(), "kind", "cdrom");
 
 	json_add(params, "device", o);
-	if (!args_str(&v->args, "scsi", NULL))
-		return vmctl_usage(v, "attach VM cdrom: give its controller: --scsi ID");
+	if (!attach_controller_kind(v))
+		return vmctl_usage(v, "attach VM cdrom: give its controller: --scsi ID, --ahci ID");
+	if (attach_misplaced(v))
+		return vmctl_usage(v, "attach VM cdrom: %s", attach_misplaced(v));
 	attach_str(v, o, "id");
 	attach_str(v, o, "serial");
 	attach_to_controller(v, params);
@@ -202,7 +225,8 @@ static int attach_rng(struct vmctl *v, const char *what, struct json_object *par
 static int attach_nic(struct vmctl *v, const char *what, struct json_object *params)
 {
 	static const char *const kinds[] = { "bridge", "private", "tap" };
-	struct json_object *o = json_add_str(json_new(), "type", "virtio-net");
+	const char *type = args_str(&v->args, "type", "virtio-net");
+	struct json_object *o = json_add_str(json_new(), "type", type);
 	struct json_object *network = json_new();
 	uint64_t vlan = args_number(&v->args, "vlan", UINT64_MAX);
 	const char *name = what ? strchr(what, ':') : NULL;
@@ -238,9 +262,9 @@ static const struct {
 	{ "disk",
 	  attach_disk,
 	  { "serial", "read-only", "format", "backing", "cache", "on-error", "share", "queues",
-	    "bytes", "ops", "burst", "scsi", "lun" } },
-	{ "cdrom", attach_cdrom, { "serial", "scsi", "lun" } },
-	{ "nic", attach_nic, { "mac", "vlan" } },
+	    "bytes", "ops", "burst", "scsi", "lun", "ahci", "unit" } },
+	{ "cdrom", attach_cdrom, { "serial", "scsi", "lun", "ahci", "unit" } },
+	{ "nic", attach_nic, { "type", "mac", "vlan" } },
 	{ "rng", attach_rng, { NULL } },
 };
 

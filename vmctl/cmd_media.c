@@ -96,6 +96,8 @@ static int media_params(struct vmctl *v, struct json_object *params)
 		json_add_str(params, "format", format);
 	if (path)
 		status = vmctl_add_path(v, params, path, "load");
+	if (args_flag(&v->args, "readonly"))
+		json_add_bool(params, "readonly", true);
 	if (args_flag(&v->args, "force"))
 		json_add_bool(params, "force", true);
 	if (args_flag(&v->args, "dry-run"))

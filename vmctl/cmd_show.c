@@ -243,7 +243,12 @@ static const char *show_attachment(struct json_object *o, const char *key, char 
 
 	if (!controller || strcmp(key, "address") != 0)
 		return json_get_str(o, key, NULL);
-	snprintf(place, 96, "%s LUN %lld", controller, (long long)json_get_int(o, "lun", 0));
+	if (json_get(o, "unit"))
+		snprintf(place, 96, "%s unit %lld", controller,
+			 (long long)json_get_int(o, "unit", 0));
+	else
+		snprintf(place, 96, "%s LUN %lld", controller,
+			 (long long)json_get_int(o, "lun", 0));
 	return place;
 }
 

@@ -133,10 +133,14 @@ static const char *const commands_caches[] = { "writeback", "direct", "writethro
 
 static const char *const commands_on_errors[] = { "report", "stop", NULL };
 
+static const char *const commands_cards[] = { "virtio-net", "e1000", "rtl8139", NULL };
+
 static const struct args_option commands_attach[] = {
 	{ "pool", 0, ARGS_STRING, .metavar = "POOL",
 	  .help = "pci: a virtual function of this pool" },
 	{ "id", 0, ARGS_STRING, .metavar = "ID", .help = "the device's name in the VM" },
+	{ "type", 0, ARGS_CHOICE, .metavar = "TYPE", .choices = commands_cards,
+	  .help = "nic: which card (default virtio-net)" },
 	{ "mac", 0, ARGS_STRING, .metavar = "MAC", .help = "pci, nic: its address" },
 	{ "vlan", 0, ARGS_NUMBER, .metavar = "N",
 	  .help = "pci: of a virtual function; nic: on a bridge" },
@@ -150,6 +154,9 @@ static const struct args_option commands_attach[] = {
 	{ "scsi", 0, ARGS_STRING, .metavar = "CONTROLLER",
 	  .help = "disk, cdrom: to this SCSI controller, not as a PCI device" },
 	{ "lun", 0, ARGS_NUMBER, .metavar = "N", .help = "disk, cdrom: where, with --scsi" },
+	{ "ahci", 0, ARGS_STRING, .metavar = "AHCI",
+	  .help = "disk, cdrom: to this AHCI controller" },
+	{ "unit", 0, ARGS_NUMBER, .metavar = "N", .help = "disk, cdrom: where, with --ahci" },
 	{ "serial", 0, ARGS_STRING, .metavar = "TEXT", .help = "disk: its serial number" },
 	{ "read-only", 'r', ARGS_FLAG, .help = "disk: the guest may not write" },
 	{ "format", 0, ARGS_CHOICE, .metavar = "FORMAT", .choices = commands_images,
@@ -185,10 +192,16 @@ static const struct args_option commands_screenshot[] = {
 	{ 0 },
 };
 
+static const struct args_option commands_display[] = {
+	{ "open", 'o', ARGS_FLAG, .help = "start a viewer of this host" },
+	{ 0 },
+};
+
 static const struct args_option commands_media[] = {
 	{ "eject", 'e', ARGS_FLAG, .help = "take the medium out" },
 	{ "format", 0, ARGS_CHOICE, .metavar = "FORMAT", .choices = commands_images,
 	  .help = "how the image is stored (default raw)" },
+	{ "readonly", 'r', ARGS_FLAG, .help = "write protect it, as a CD always is" },
 	OPTION_FORCE("also when the guest has locked the drive"),
 	OPTION_DRY_RUN,
 	{ 0 },
@@ -668,6 +681,17 @@ const struct command commands[] = {
 	  .access = COMMAND_READ,
 	  .states = "running paused suspended",
 	  .run = cmd_screenshot },
+	{ NULL,
+	  "display",
+	  { 0 },
+	  "tell where viewers of a VM's screen connect, or start one",
+	  .options = commands_display,
+	  .operands = "VM",
+	  .min = 1,
+	  .max = 1,
+	  .access = COMMAND_READ,
+	  .states = "running paused suspended",
+	  .run = cmd_display },
 	{ NULL,
 	  "media",
 	  { 0 },

@@ -223,7 +223,8 @@ static void complete_device_list(struct complete *c, struct json_object *list, c
 		    !strcmp(type, "virtio-rng") || netdef_is_card(type) ||
 		    !strcmp(type, "virtio-scsi"))
 			complete_offer(c, json_get_str(d, key, ""), type);
-		if (strcmp(type, "ide") != 0) /* whose drives stay */
+		if (!strcmp(type, "virtio-scsi") ||
+		    !strcmp(type, "ahci")) /* those of others stay */
 			complete_scsi_disks(c, json_get(d, "disks"));
 	}
 }
@@ -238,7 +239,7 @@ static void complete_devices(struct complete *c)
 	complete_device_list(c, json_get(result, "attachments"), "device");
 }
 
-static void complete_controllers(struct complete *c)
+static void complete_controllers(struct complete *c, const char *type)
 {
 	AUTO_JSON struct json_object *result = complete_ask(
 		c, "vm.get", json_add_str(json_new(), "vm", c->noperands ? c->operands[0] : ""));
@@ -247,9 +248,19 @@ static void complete_controllers(struct complete *c)
 	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
 		const struct json_object *d = json_object_array_get_idx(list, i);
 
-		if (!strcmp(json_get_str(d, "type", ""), "virtio-scsi"))
+		if (!strcmp(json_get_str(d, "type", ""), type))
 			complete_offer(c, json_get_str(d, "id", ""), NULL);
 	}
+}
+
+static void complete_scsi(struct complete *c)
+{
+	complete_controllers(c, "virtio-scsi");
+}
+
+static void complete_ahci(struct complete *c)
+{
+	complete_controllers(c, "ahci");
 }
 
 static void complete_cards(struct complete *c)
@@ -287,8 +298,8 @@ static void complete_keys(struct complete *c)
 static void complete_attach_kinds(struct complete *c)
 {
 	complete_offer(c, "pci", "a device of the host");
-	complete_offer(c, "disk", "an image, by virtio-blk, or at a SCSI controller");
-	complete_offer(c, "cdrom", "a drive at a SCSI controller");
+	complete_offer(c, "disk", "an image, by virtio-blk, or at a SCSI or AHCI controller");
+	complete_offer(c, "cdrom", "a drive at a SCSI or AHCI controller");
 	complete_offer(c, "nic", "a network card: user, bridge:NAME, private:NAME, tap:NAME");
 	complete_offer(c, "rng", "entropy, by virtio-rng");
 }
@@ -390,7 +401,8 @@ static const struct {
 	{ "POOL", complete_pools },
 	{ "KIND", complete_attach_kinds },
 	{ "CARD", complete_cards },
-	{ "CONTROLLER", complete_controllers },
+	{ "CONTROLLER", complete_scsi },
+	{ "AHCI", complete_ahci },
 	{ "LINK", complete_links },
 	{ "KEY", complete_keys },
 	{ "DIR", complete_files },

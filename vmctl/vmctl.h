@@ -90,6 +90,7 @@ int cmd_list(struct vmctl *v);
 int cmd_logs(struct vmctl *v);
 int cmd_media(struct vmctl *v);
 int cmd_screenshot(struct vmctl *v);
+int cmd_display(struct vmctl *v);
 int cmd_send_key(struct vmctl *v);
 int cmd_pci_doctor(struct vmctl *v);
 int cmd_pci_groups(struct vmctl *v);

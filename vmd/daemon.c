@@ -19,6 +19,7 @@
 #include "lib/fdio.h"
 #include "lib/schema.h"
 #include "vmd/cage.h"
+#include "vmd/display.h"
 #include "vmd/event.h"
 #include "vmd/guest.h"
 #include "vmd/guest_plug.h"
@@ -109,6 +110,7 @@ static void daemon_close(struct daemon *d)
 	nets_close(d->nets);
 	ports_close(d->ports);
 	nvram_close(d->nvram);
+	displays_close(d);
 	server_close(d->server);
 	event_hub_close(d->events);
 }

@@ -16,6 +16,7 @@
 
 struct daemon_options {
 	const char *socket, *state_dir, *run_dir, *sysroot, *vmm; /* borrowed */
+	const char *display;		/* vmm-display, where it would be; borrowed */
 	const char *hostio;		/* borrowed: the program that writes to the host */
 	const char *cgroup;		/* borrowed; NULL: what is best */
 	const char *ro_socket;		/* borrowed; NULL: vmd-ro.sock beside vmd.sock */
@@ -65,6 +66,7 @@ struct daemon {
 	struct nets *nets;	    /* owned */
 	struct ports *ports;	    /* owned */
 	struct nvram *nvram;	    /* owned */
+	struct display *displays;   /* owned: a list */
 	struct server *server;	    /* owned */
 	struct vmlogs *logs;	    /* owned */
 	struct schema_set *schemas; /* owned: of VM definitions */

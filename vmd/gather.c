@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include "vmd/host.h"
 #include "vmd/host_numa.h"
 #include "vmd/ident.h"
+
+#define GATHER_BEFORE_MS 2000
 
 static int gather_cpuid(struct gather *g, int kvm_fd, struct err *e)
 {
@@ -62,9 +65,10 @@ static int gather_files(struct gather *g, struct err *e)
 	for (int i = 0; i < n; i++) {
 		int fd, index, ret;
 
-		if (!strcmp(files[i].pointer, "/boot/kernel") ||
-		    !strcmp(files[i].pointer, "/boot/firmware"))
+		if (!strcmp(files[i].pointer, "/boot/kernel"))
 			snprintf(g->kernel, sizeof(g->kernel), "%s", files[i].path);
+		if (!strcmp(files[i].pointer, "/boot/firmware"))
+			snprintf(g->firmware, sizeof(g->firmware), "%s", files[i].path);
 		files[i].confined = g->confined;
 		fd = vmdef_open(&files[i], e);
 		if (fd >= 0)
@@ -188,6 +192,16 @@ static void gather_run_more(struct gather *g)
 		g->ret = gather_net_users(g, -1, &g->err);
 }
 
+/* What has been killed has its socket until it is gone, which is soon. */
+static int gather_ports_late(struct gather *g, struct err *e)
+{
+	struct pollfd before = { .fd = g->before_fd, .events = POLLIN };
+
+	if (g->before_fd >= 0 && poll(&before, 1, GATHER_BEFORE_MS) < 0)
+		return err_errno(e, "the display of the start before");
+	return gather_ports(g, e);
+}
+
 static void gather_run(struct gather *g)
 {
 	int ret = cgroup_check(g->cgroups, &g->limits, g->name, &g->err);
@@ -205,7 +219,9 @@ static void gather_run(struct gather *g)
 	if (ret >= 0)
 		ret = gather_net(g, &g->err);
 	if (ret >= 0)
-		ret = gather_ports(g, &g->err);
+		ret = gather_ports_late(g, &g->err);
+	if (ret >= 0)
+		ret = gather_display(g, &g->err);
 	if (ret >= 0 && g->dir[0])
 		ret = gather_record(g, &g->err);
 	if (ret >= 0 && g->program.vmm)
@@ -217,7 +233,9 @@ static void gather_work(uv_work_t *work)
 {
 	struct gather *g = container_of(work, struct gather, work);
 
-	if (g->more)
+	if (g->viewer)
+		g->ret = gather_viewer_run(g, &g->err);
+	else if (g->more)
 		gather_run_more(g);
 	else
 		gather_run(g);
@@ -252,6 +270,7 @@ static struct gather *gather_new(const struct hostfs *host, const struct state_v
 	g->config = take_config;
 	g->nets = json_new();
 	g->ports = json_new();
+	g->display.listen_fd = g->before_fd = -1;
 	fdset_init(&g->fds);
 	host_cpuid_init(&g->cpuids);
 	g->done = done;
@@ -279,6 +298,33 @@ struct gather *gather_more(uv_loop_t *loop, const struct hostfs *host, const str
 	return gather_queue(loop, g);
 }
 
+struct gather *gather_viewer(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
+			     const char *dir, const char *viewer_dir,
+			     struct gather_display *take_display,
+			     const struct gather_process *process, void (*done)(struct gather *g),
+			     void *arg)
+{
+	struct gather *g = gather_new(host, vm, json_new(), done, arg);
+
+	if (!g) {
+		gather_display_fini(take_display);
+		return NULL;
+	}
+	g->viewer = true;
+	snprintf(g->dir, sizeof(g->dir), "%s", dir);
+	snprintf(g->viewer_dir, sizeof(g->viewer_dir), "%s", viewer_dir);
+	snprintf(g->cgroup, sizeof(g->cgroup), "%s", process->cgroup);
+	g->ports_lock = process->ports;
+	g->program = *process->program;
+	if (take_display->listen_fd < 0) {
+		json_add(g->config, "display", take_display->config);
+		*take_display = (struct gather_display){ .listen_fd = -1 };
+	}
+	g->display = *take_display;
+	*take_display = (struct gather_display){ .listen_fd = -1 };
+	return gather_queue(loop, g);
+}
+
 struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
 			    const char *dir, struct json_object *take_config,
 			    const struct gather_process *process, void (*done)(struct gather *g),
@@ -286,8 +332,12 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 {
 	struct gather *g = gather_new(host, vm, take_config, done, arg);
 
-	if (!g)
+	if (!g) {
+		if (process->before_fd >= 0)
+			close(process->before_fd);
 		return NULL;
+	}
+	g->before_fd = process->before_fd;
 	snprintf(g->dir, sizeof(g->dir), "%s", dir);
 	g->cgroups = process->cgroups;
 	snprintf(g->cgroup, sizeof(g->cgroup), "%s", process->cgroup);
@@ -308,6 +358,9 @@ void gather_free(struct gather *g)
 	json_object_put(g->config);
 	json_object_put(g->nets);
 	json_object_put(g->ports);
+	gather_display_fini(&g->display);
+	if (g->before_fd >= 0)
+		close(g->before_fd);
 	vmproc_child_free(g->child);
 	host_cpuid_fini(&g->cpuids);
 	free(g);

@@ -25,19 +25,34 @@ struct gather_process {
 	const struct vmproc_program *program;
 	const struct host_cpuid *cpuid; /* what is known: the gather has its own copy */
 	uv_mutex_t *ports;		/* ports_lock */
+	int before_fd;			/* taken over: display_ended_fd; -1: none */
+};
+
+#define GATHER_PASSWORD_MAX 8 /* of VNC (RFC 6143, section 7.2.2) */
+
+/* Where viewers of a screen connect, got ready. */
+struct gather_display {
+	struct json_object *config; /* owned: schemas/vm.json, "display"; NULL: nobody looks */
+	int listen_fd;		    /* owned; -1: not made */
+	char password[GATHER_PASSWORD_MAX + 1]; /* "": none is asked for */
 };
 
 struct gather {
 	uv_work_t work;
-	const struct hostfs *host;  /* the daemon's; never changes while it lives */
-	char id[STATE_ID_SIZE];	    /* the VM's */
-	char name[64];		    /* the VM's */
-	uid_t owner;		    /* the VM's */
-	bool confined;		    /* its files are opened with the owner's rights */
-	bool more;		    /* gather_more */
+	const struct hostfs *host; /* the daemon's; never changes while it lives */
+	char id[STATE_ID_SIZE];	   /* the VM's */
+	char name[64];		   /* the VM's */
+	uid_t owner;		   /* the VM's */
+	bool confined;		   /* its files are opened with the owner's rights */
+	bool more;		   /* gather_more */
+	bool viewer;		   /* gather_viewer */
+	char viewer_dir[256];
+	struct gather_display display; /* gather_display.c */
+	int before_fd; /* owned: can be read when the display's process of the start before has ended; -1 */
 	char dir[256];		    /* the VM's run directory; made if missing */
 	struct json_object *config; /* owned: the machine configuration, files as {"fd": n} after */
-	char kernel[256];	    /* its path or the firmware's, for messages; cut */
+	char kernel[256];	    /* its path, for messages; cut */
+	char firmware[256];	    /* the same */
 	struct fdset fds;	    /* owned */
 	unsigned int kvm, cpuid, record, tail; /* indices into fds */
 	struct host_cpuid cpuids;	       /* owned; after: as new as /dev/kvm */
@@ -73,6 +88,15 @@ struct gather *gather_start(uv_loop_t *loop, const struct hostfs *host, const st
 struct gather *gather_more(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
 			   struct json_object *take_config, void (*done)(struct gather *g),
 			   void *arg);
+/*
+ * The same for the process that shows the screen of a VM that runs: child, in its directory viewer_dir, and display, of which
+ * take_display has what is there already, its config at least. process: the monitor's control group is a folder. dir: the VM's.
+ */
+struct gather *gather_viewer(uv_loop_t *loop, const struct hostfs *host, const struct state_vm *vm,
+			     const char *dir, const char *viewer_dir,
+			     struct gather_display *take_display,
+			     const struct gather_process *process, void (*done)(struct gather *g),
+			     void *arg);
 void gather_free(struct gather *g);
 
 /* gather_disk.c, on the worker: lock a file that was just opened; notes which image is in use. */
@@ -108,6 +132,14 @@ int gather_ports(struct gather *g, struct err *e);
 
 /* gather_nvram.c: the store of UEFI variables (vmd/nvram.h) in the place of its template. -ERR_FILE, -ERR_FIRMWARE */
 int gather_nvram(struct gather *g, struct err *e);
+
+/*
+ * gather_display.c: display, its socket made where gather_ports has not, the screen's memory in its device. config has no display
+ * then. Without a dir nothing is made. -ERR_FILE
+ */
+int gather_display(struct gather *g, struct err *e);
+void gather_display_fini(struct gather_display *d);
+int gather_viewer_run(struct gather *g, struct err *e);
 
 #define GATHER_RECORD "exit.json"  /* in dir */
 #define GATHER_TAIL "console.tail" /* what its consoles said last while vmd was away */

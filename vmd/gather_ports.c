@@ -85,7 +85,13 @@ static int gather_port_socket(struct gather *g, struct hostport *p, struct err *
 	else
 		fd = gather_port_elsewhere(g, p->path, e);
 	uv_mutex_unlock(g->ports_lock);
-	return fd < 0 ? fd : hostport_give(p, "path", fd, &g->fds, e);
+	if (fd < 0)
+		return fd;
+	if (p->display) {
+		g->display.listen_fd = fd; /* no monitor's */
+		return 0;
+	}
+	return hostport_give(p, "path", fd, &g->fds, e);
 }
 
 static int gather_port_pty(struct gather *g, struct hostport *p, struct err *e)

@@ -12,6 +12,7 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "vmd/cage.h"
+#include "vmd/display.h"
 #include "vmd/event.h"
 #include "vmd/guest_cgroup.h"
 #include "vmd/lease.h"
@@ -134,7 +135,7 @@ static void guest_start_error(struct guest *g, const struct err *why)
 	if (why->code == ERR_KERNEL_IMAGE)
 		err_wrap(&g->start_err, "kernel '%s'", g->kernel);
 	if (why->code == ERR_FIRMWARE)
-		err_wrap(&g->start_err, "firmware '%s'", g->kernel);
+		err_wrap(&g->start_err, "firmware '%s'", g->firmware);
 }
 
 /* A start or a call has failed: keep why (the first reason counts). */
@@ -162,6 +163,7 @@ static void guest_gathered(struct gather *gather)
 	timeline_mark(&g->timeline, TIMELINE_FDS);
 	guests_blame(g->d, gather);
 	memcpy(g->kernel, gather->kernel, sizeof(g->kernel));
+	memcpy(g->firmware, gather->firmware, sizeof(g->firmware));
 	if (gather->ret < 0) {
 		guest_failed(g, &gather->err);
 	} else {
@@ -171,6 +173,8 @@ static void guest_gathered(struct gather *gather)
 		g->child = TAKE_PTR(gather->child);
 		g->fds = gather->fds;
 		gather->fds.n = 0;
+		g->display = gather->display;
+		gather->display = (struct gather_display){ .listen_fd = -1 };
 		g->kvm = gather->kvm;
 		g->cpuid = gather->cpuid;
 		g->record = gather->record;
@@ -207,19 +211,20 @@ static int guest_load_config(struct guest *g, struct state_vm *ret_vm,
 void guest_gather(struct guest *g)
 {
 	struct vmproc_program program;
-	struct gather_process process = { &g->d->cgroups, g->cgroup, &program, &g->d->cpuid,
-					  ports_lock(g->d) };
+	struct gather_process process = { &g->d->cgroups, g->cgroup,	    &program,
+					  &g->d->cpuid,	  ports_lock(g->d), -1 };
 	struct state_vm vm;
 	struct err e;
 
 	if (state_vm_get(g->d->state, g->id, &vm, &e) < 0 ||
 	    nets_reserve(g->d, &vm, g->config, false, &e) < 0 ||
 	    ports_reserve(g->d, &vm, g->config, &e) < 0 ||
-	    nvram_reserve(g->d, &vm, g->config, &e) < 0) {
+	    nvram_reserve(g->d, &vm, g->config, &e) < 0 || display_check(g->d, g->config, &e) < 0) {
 		guest_failed(g, &e);
 		return;
 	}
 	cage_program(g->d, &program);
+	process.before_fd = display_ended_fd(g->d, g->id);
 	g->gather = gather_start(&g->d->loop, &g->d->hostfs, &vm, g->dir, TAKE_PTR(g->config),
 				 &process, guest_gathered, g);
 	if (g->gather) {
@@ -297,12 +302,11 @@ static void guest_spawn(struct guest *g)
 					  .dir = g->dir,
 					  .ops = &guest_proc_ops,
 					  .arg = g };
-	int64_t uid;
 	struct err e;
-	int ret = cage_uid(g->d, &uid, &g->start_err);
+	int ret = cage_uid(g->d, &g->uid, &g->start_err);
 
 	if (ret >= 0)
-		ret = vmproc_spawn(&options, TAKE_PTR(g->child), uid, guest_record, &g->proc,
+		ret = vmproc_spawn(&options, TAKE_PTR(g->child), g->uid, guest_record, &g->proc,
 				   &g->start_err);
 	if (ret < 0) {
 		guest_input(g, VM_IN_GONE); /* no process came to be */
@@ -334,6 +338,8 @@ static void guest_configure(struct guest *g)
 	guest_ask(g, "machine.configure", params, &g->fds, g->d->options->step_timeout_ms);
 	/* behind it on the same connection: before the first instruction, and nothing waits for it */
 	guest_logs_attach(g, config);
+	if (g->display.config)
+		display_begin(g, &g->display);
 }
 
 static void guest_quit(struct guest *g)
@@ -356,6 +362,8 @@ static void guest_clean(struct guest *g)
 	json_object_put(TAKE_PTR(g->nets));
 	json_object_put(TAKE_PTR(g->ports));
 	nets_sweep(g->d);
+	gather_display_fini(&g->display);
+	display_end(g->d, g->id);
 	ports_release(g->d, g->id);
 	vmproc_child_free(TAKE_PTR(g->child)); /* one that was not wanted any more */
 	guest_cgroup_leave(g);
@@ -430,19 +438,20 @@ static const struct {
 
 void guest_tell_state(struct guest *g, bool ended)
 {
-	struct err e;
-
 	g->since_ms = state_now_ms();
 	g->end_unsaved = g->end_unsaved || ended;
-	guest_save(g, &e);
+	guest_save_soon(g);
 	guests_tell_status(g->d);
 }
 
 struct vm_step guest_input(struct guest *g, enum vm_input input)
 {
-	enum vm_phase was = g->vm.phase;
-	struct vm_step step = vm_input(&g->vm, input, uv_now(&g->d->loop));
+	struct vm_step step;
+	enum vm_phase was;
 
+	guest_save_first(g);
+	was = g->vm.phase;
+	step = vm_input(&g->vm, input, uv_now(&g->d->loop));
 	if (step.verdict == VM_IGNORE)
 		return step;
 	guest_hold(g);

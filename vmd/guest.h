@@ -20,6 +20,7 @@
 #include "vmd/gather.h"
 #include "vmd/pool.h"
 #include "vmd/timeline.h"
+#include "vmd/turn.h"
 #include "vmd/vm.h"
 #include "vmd/vmproc.h"
 
@@ -75,19 +76,22 @@ struct guest {
 	char name[64];
 	char dir[256];
 	struct vm vm;
-	unsigned int holds;	    /* users on the stack */
-	struct gather *gather;	    /* the worker's; NULL when none runs */
-	struct vmproc *proc;	    /* NULL when there is none; ends itself */
-	struct json_object *config; /* owned, between open and configure */
-	struct json_object *nets;   /* owned, between open and spawn: gather.h */
-	struct json_object *ports;  /* owned, likewise */
-	struct fdset fds;	    /* owned, likewise */
+	unsigned int holds;	       /* users on the stack */
+	struct gather *gather;	       /* the worker's; NULL when none runs */
+	struct vmproc *proc;	       /* NULL when there is none; ends itself */
+	struct json_object *config;    /* owned, between open and configure */
+	struct json_object *nets;      /* owned, between open and spawn: gather.h */
+	struct json_object *ports;     /* owned, likewise */
+	struct fdset fds;	       /* owned, likewise */
+	struct gather_display display; /* owned, likewise */
+	int64_t uid;		       /* its process's, its alone; -1: vmd's */
 	unsigned int kvm, cpuid, record, tail;
 	uint64_t memlock; /* bytes that vmm has to lock for devices of the host; 0: none */
 	unsigned int taken, pinned; /* percent of its memory, of CONFIGURING: in this order */
 	bool leasing;		    /* devices of the host are being taken; OPENING or ABANDONED */
 	struct pool_wait pool_wait; /* before that: for a pool that is being made */
 	char kernel[256];	    /* its path, for messages */
+	char firmware[256];	    /* the same */
 	char run[64];		    /* its process's name in its logs; "" while it has none */
 	int64_t revision;	    /* that runs, or is being started */
 	int64_t since_ms;	    /* in the state that users see */
@@ -107,8 +111,14 @@ struct guest {
 	uint64_t balloon_ms;	 /* likewise */
 	uint64_t sleeps_from_ms; /* the second that `sleeps` counts in */
 	unsigned int sleeps;
-	enum vm_state told;		/* the last that an event was stored of */
-	bool end_unsaved;		/* the process's end is not written down yet */
+	enum vm_state told; /* the last that an event was stored of */
+	bool end_unsaved;   /* the process's end is not written down yet */
+	bool saving;	    /* with the turn; what follows is for that */
+	bool save_by_call;  /* save_actor, else who asked for what goes on */
+	struct turn_write save;
+	struct state_actor save_actor;
+	enum vm_state save_told;
+	int64_t save_timeline;
 	char cgroup[STATE_CGROUP_SIZE]; /* its name; "" for none */
 	struct cgroup_limits limits;	/* of the start */
 	struct vmproc_child *child;	/* owned, between open and spawn */
@@ -188,6 +198,10 @@ void guest_leases_adopt(struct daemon *d);
 bool guest_saved(const struct guest *g);
 /* Write and tell what is not; -ERR_STATE: later then, it has been logged. */
 int guest_save(struct guest *g, struct err *e);
+/* The same with the turn, held until then; guest_settle follows. Not while it is saving. */
+void guest_save_soon(struct guest *g);
+/* Before the next state comes about: the one that is saving is written. */
+void guest_save_first(struct guest *g);
 /* The same when what happens next has begun, or later; then the files that were kept for it go. */
 void guest_save_late(struct guest *g);
 /* The event that follows from the last one, in the open transaction. */

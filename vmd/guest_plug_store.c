@@ -79,6 +79,7 @@ static int plug_store_event(const struct guest_plug *p, struct err *e)
 {
 	struct json_object *data = json_add_str(json_new(), "name", p->g->name);
 	struct json_object *disk = plug_disk(p->plan.config, p->plan.device);
+	const char *place = json_get(disk, "unit") ? "unit" : "lun";
 	const char *pci = json_get_str(p->plan.config, "pci", NULL);
 
 	json_add_str(data, "device", p->plan.device);
@@ -87,7 +88,7 @@ static int plug_store_event(const struct guest_plug *p, struct err *e)
 		json_add_str(data, "pci", pci);
 	if (disk) {
 		json_add_str(data, "controller", json_get_str(p->plan.config, "id", ""));
-		json_add_int(data, "lun", json_get_int(disk, "lun", 0));
+		json_add_int(data, place, json_get_int(disk, place, 0));
 	}
 	return event_add(p->g->d->events,
 			 p->outcome == PLUG_CAME ? "device.attached" : "device.detached", p->g->id,

@@ -17,6 +17,7 @@
 /* It does something else than we have seen it do last. */
 static void guest_correct(struct guest *g, enum vm_phase phase)
 {
+	guest_save_first(g);
 	g->vm.phase = phase;
 	g->vm.since_ms = uv_now(&g->d->loop);
 	guest_ops_progress(g);

@@ -107,9 +107,12 @@ static void guest_wait_reached(struct guest *g, struct guest_wait *w)
 
 void guest_settle(struct guest *g)
 {
-	struct guest_wait *w = g->waits;
+	struct guest_wait *w;
 
+	if (g->saving) /* guest_save_soon leads here again */
+		return;
 	guest_ops_settle(g);
+	w = g->waits;
 	while (w) {
 		struct guest_wait *next = w->next;
 		enum guest_outcome outcome = guest_outcome(g, w);

@@ -14,6 +14,7 @@
 #include "lib/conn.h"
 #include "lib/errcat.h"
 #include "lib/imagelock.h"
+#include "vmd/display.h"
 #include "vmd/event.h"
 #include "vmd/guest.h"
 #include "vmd/guest_cgroup.h"
@@ -102,6 +103,8 @@ struct guest *guest_get(struct daemon *d, const struct state_vm *vm)
 		memcpy(g->name, vm->name, sizeof(g->name));
 		guest_dir(d, g->id, g->dir, sizeof(g->dir));
 		fdset_init(&g->fds);
+		g->display.listen_fd = -1;
+		g->uid = -1;
 		g->oom_fd = -1;
 		g->exit = vm->exit;
 		g->has_exit = vm->has_exit;
@@ -148,6 +151,7 @@ static void guest_freed(uv_handle_t *handle)
 	json_object_put(g->config);
 	json_object_put(g->nets);
 	json_object_put(g->ports);
+	gather_display_fini(&g->display);
 	vmproc_child_free(g->child);
 	free(g->signals);
 	free(g);
@@ -344,6 +348,7 @@ static void guests_adopt_one(struct daemon *d, const struct guests_row *row)
 		g->vm.devices = lease_any(d, g->id);
 		g->since_ms = p->time_ms;
 		g->revision = p->revision;
+		g->uid = p->uid;
 		g->found = true;
 		guest_logs_monitor(g);
 	}
@@ -422,6 +427,9 @@ void guests_adopt(struct daemon *d, void (*done)(struct daemon *d))
 	guest_leases_adopt(d);
 	guests_sweep(d);
 	nets_sweep(d);
+	displays_adopt(d);
+	for (struct guest *g = d->guests->list; g; g = g->next)
+		display_missing(g);
 	ports_adopt(d);
 	nvram_sweep(d);
 	d->guests->adopted = done;

@@ -156,7 +156,7 @@ static void disk_rate_set(void *arg, struct json_object *said, const struct err 
 	} else if (why || !json_get(said, "settings")) {
 		err_set(&e, ERR_VM_DEVICE_FIXED, "device '%s' of VM '%s' has no limits",
 			disk_device(c->call), json_get_str(c->result, "name", ""));
-		err_hint(&e, "disks have, and images at a SCSI controller");
+		err_hint(&e, "disks have, and images at a SCSI or AHCI controller");
 		call_fail(c->call, &e, NULL);
 	} else if (!disk_limits_now(c, json_get(said, "settings"))) {
 		err_set(&e, ERR_VMM_PROTOCOL, "vmm has not said what the disk's limits are");

@@ -22,6 +22,9 @@ struct media_call {
 	struct daemon *d;
 	char id[STATE_ID_SIZE];	    /* the VM's */
 	pid_t pid;		    /* of its process */
+	bool writable;		    /* what is put into the drive, as far as the caller lets it */
+	ino_t busy;		    /* the image, which this VM has already … */
+	struct err in_use;	    /* … as this says */
 	struct json_object *result; /* owned */
 };
 
@@ -109,9 +112,46 @@ static void media_ask(struct media_call *m, struct guest *g, struct json_object 
 		json_add_str(params, "format", json_get_str(from, "format", ""));
 	if (medium)
 		json_add(params, "medium", json_object_get(medium));
+	json_add_bool(params, "writable", m->writable);
 	json_add_bool(params, "force", json_get_bool(from, "force", false));
 	json_add_bool(params, "dry_run", json_get_bool(from, "dry_run", false));
 	vmproc_call(g->proc, "device.medium", params, take_fds, guest_call_ms(g), media_done, m);
+}
+
+static bool media_is_in(const struct media_call *m, struct json_object *drives)
+{
+	const char *drive = json_get_str(m->call->params, "drive", "");
+	size_t n =
+		json_object_is_type(drives, json_type_array) ? json_object_array_length(drives) : 0;
+
+	for (size_t i = 0; i < MIN(n, (size_t)MEDIA_DRIVES_MAX); i++) {
+		struct json_object *o = json_object_array_get_idx(drives, i);
+
+		if (!strcmp(json_get_str(o, "id", ""), drive))
+			return (ino_t)json_get_int(o, "inode", 0) == m->busy;
+	}
+	return false;
+}
+
+static void media_looked(void *arg, struct json_object *said, const struct err *why)
+{
+	struct media_call *m = arg;
+
+	if (why || !media_is_in(m, json_get(said, "drives")))
+		media_fail(m, &m->in_use);
+	else
+		media_done(m, said, NULL);
+}
+
+/* What the guest may write to is locked, also against its own vmm: which may have it in this very drive. */
+static bool media_look(struct media_call *m, const struct gather *gather, struct guest *g)
+{
+	if (gather->ret != -ERR_FILE_IN_USE || gather->holder != m->pid || !gather->busy)
+		return false;
+	m->busy = gather->busy;
+	m->in_use = gather->err;
+	vmproc_call(g->proc, "device.medium", json_new(), NULL, guest_call_ms(g), media_looked, m);
+	return true;
 }
 
 static void media_gathered(struct gather *gather)
@@ -119,10 +159,12 @@ static void media_gathered(struct gather *gather)
 	struct media_call *m = gather->arg;
 	struct guest *g = guest_find(m->d, m->id);
 	struct err e = gather->err;
+	bool running = g && g->proc && vmproc_pid(g->proc) == m->pid;
 
 	if (gather->ret < 0) {
-		media_fail(m, &e);
-	} else if (!g || !g->proc || vmproc_pid(g->proc) != m->pid) {
+		if (!running || !media_look(m, gather, g))
+			media_fail(m, &e);
+	} else if (!running) {
 		err_set(&e, ERR_VM_STATE, "VM '%s' has ended meanwhile",
 			json_get_str(m->result, "name", ""));
 		media_fail(m, &e);
@@ -132,14 +174,49 @@ static void media_gathered(struct gather *gather)
 	gather_free(gather);
 }
 
+/* A floppy disk is written to, unless its drive's disks are write protected; a CD is not. */
+static bool media_drive_writes(struct json_object *config, const char *id)
+{
+	struct json_object *devices = json_get(config, "devices");
+	size_t n = devices ? json_object_array_length(devices) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+		struct json_object *disks = json_get(d, "disks");
+		size_t count = disks ? json_object_array_length(disks) : 0;
+
+		for (size_t j = 0; j < count && !strcmp(json_get_str(d, "type", ""), "floppy");
+		     j++) {
+			struct json_object *disk = json_object_array_get_idx(disks, j);
+
+			if (!strcmp(json_get_str(disk, "id", ""), id))
+				return !json_get_bool(disk, "readonly", false);
+		}
+	}
+	return false;
+}
+
+/* config is of the revision that runs. */
+static bool media_writable(const struct media_call *m, const struct guest *g)
+{
+	AUTO_JSON struct json_object *config = NULL;
+	AUTO_FREE char *text = NULL;
+
+	if (json_get_bool(m->call->params, "readonly", false) ||
+	    state_revision_get(m->d->state, g->id, g->revision, NULL, &text, NULL) < 0 ||
+	    json_parse(text, strlen(text), &config, NULL) < 0)
+		return false;
+	return media_drive_writes(config, json_get_str(m->call->params, "drive", ""));
+}
+
 /* As if it were a disk of a configuration: that is how its file is opened. */
-static struct json_object *media_config(struct json_object *params)
+static struct json_object *media_config(struct json_object *params, bool writable)
 {
 	struct json_object *disk = json_new(), *devices = json_object_new_array();
 
 	json_add_str(disk, "id", json_get_str(params, "drive", ""));
 	json_add_str(disk, "path", json_get_str(params, "path", ""));
-	json_object_array_add(devices, json_add_bool(disk, "readonly", true));
+	json_object_array_add(devices, json_add_bool(disk, "readonly", !writable));
 	return json_add(json_new(), "devices", devices);
 }
 
@@ -152,7 +229,7 @@ static void media_open(struct media_call *m)
 		media_fail(m, &e);
 		return;
 	}
-	if (gather_more(&m->d->loop, &m->d->hostfs, &vm, media_config(m->call->params),
+	if (gather_more(&m->d->loop, &m->d->hostfs, &vm, media_config(m->call->params, m->writable),
 			media_gathered, m))
 		return;
 	err_set(&e, ERR_RPC_INTERNAL, "out of memory");
@@ -201,6 +278,7 @@ void method_vm_media(struct daemon *d, struct call *call)
 	memcpy(m->id, g->id, sizeof(m->id));
 	m->result = json_add_str(json_new(), "name", g->name);
 	json_add_str(m->result, "state", guest_state_name(g));
+	m->writable = media_writable(m, g);
 	if (json_get(call->params, "path"))
 		media_open(m);
 	else

@@ -65,6 +65,8 @@ void method_vm_detach(struct daemon *d, struct call *call);
 void method_vm_send_key(struct daemon *d, struct call *call);
 /* method_media.c: what is in its drives */
 void method_vm_screenshot(struct daemon *d, struct call *call);
+/* method_display.c */
+void method_vm_display(struct daemon *d, struct call *call);
 void method_vm_media(struct daemon *d, struct call *call);
 /* method_vm.c: definitions */
 void method_vm_validate(struct daemon *d, struct call *call);

@@ -262,6 +262,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 		return err_set(e, EINVAL, "unexpected argument '%s'", argv[optind]);
 	if (!o->daemon.vmm)
 		o->daemon.vmm = options_find("vmm", o->vmm_path, sizeof(o->vmm_path));
+	o->daemon.display = options_find("vmm-display", o->display_path, sizeof(o->display_path));
 	o->daemon.hostio = options_find_hostio(o);
 	return 0;
 }

@@ -9,7 +9,7 @@ struct options {
 	struct daemon_options daemon;
 	const char *check; /* --check FILE, or NULL */
 	bool foreground, version, help;
-	char vmm_path[4096], hostio_path[4096];
+	char vmm_path[4096], hostio_path[4096], display_path[4096];
 };
 
 /* -EINVAL with what is wrong with the command line. */

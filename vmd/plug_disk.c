@@ -59,24 +59,35 @@ bool plug_disk_last(struct json_object *config, const char *controller, struct p
 	return false;
 }
 
+const char *plug_disk_key(const struct plug_disk_place *p)
+{
+	const char *place = vmdef_plug_place(json_get_str(p->controller, "type", ""));
+
+	return place ? place : "lun";
+}
+
 int plug_disk_check_lun(struct json_object *config, struct json_object *entry, struct err *e)
 {
-	int64_t lun = json_get_int(json_get(entry, "disks"), "lun", -1);
-	const char *controller = json_get_str(entry, "controller", "");
+	const char *controller = json_get_str(entry, "controller", ""), *place;
 	struct plug_disk_place at;
 	struct json_object *disks;
+	int64_t number;
 
-	if (lun < 0 || !plug_disk_last(config, controller, &at))
+	if (!plug_disk_last(config, controller, &at))
 		return 0;
+	place = plug_disk_key(&at);
+	number = json_get_int(json_get(entry, "disks"), place, -1);
 	disks = json_get(at.controller, "disks");
-	for (size_t i = 0; i < plug_length(disks); i++) {
+	for (size_t i = 0; i < plug_length(disks) && number >= 0; i++) {
 		struct json_object *disk = json_object_array_get_idx(disks, i);
 
-		if (json_get_int(disk, "lun", -1) != lun)
+		if (json_get_int(disk, place, -1) != number)
 			continue;
-		err_set(e, ERR_INVALID, "disk '%s' has LUN %lld of controller '%s'",
-			json_get_str(disk, "id", ""), (long long)lun, controller);
-		return err_hint(e, "without a LUN it gets the first that is free");
+		err_set(e, ERR_INVALID, "disk '%s' has %s %lld of controller '%s'",
+			json_get_str(disk, "id", ""), strcmp(place, "lun") ? place : "LUN",
+			(long long)number, controller);
+		return err_hint(e, "without a %s it gets the first that is free",
+				strcmp(place, "lun") ? place : "LUN");
 	}
 	return 0;
 }
@@ -85,7 +96,7 @@ struct json_object *plug_disk_alone(const struct plug_disk_place *p)
 {
 	struct json_object *o = json_new(), *disks = json_object_new_array();
 
-	json_add_str(o, "type", VMDEF_SCSI);
+	json_add_str(o, "type", json_get_str(p->controller, "type", ""));
 	json_add_str(o, "id", json_get_str(p->controller, "id", ""));
 	json_object_array_add(disks, json_clone(p->disk));
 	return json_add(o, "disks", disks);
@@ -102,10 +113,10 @@ static struct json_object *plug_controller(struct schema_set *set, struct json_o
 	if (vmdef_plan_init(&plan, set, definition, NULL, e) < 0)
 		return NULL;
 	for (size_t i = 0; i < plan.n; i++)
-		if (!strcmp(plan.slots[i].id, id) && !strcmp(plan.slots[i].type, VMDEF_SCSI) &&
+		if (!strcmp(plan.slots[i].id, id) && vmdef_plug_place(plan.slots[i].type) &&
 		    !plan.slots[i].off)
 			return plan.slots[i].entry;
-	err_set(e, ERR_VM_NO_DEVICE, "the VM has no SCSI controller '%.60s'", id);
+	err_set(e, ERR_VM_NO_DEVICE, "the VM has no SCSI or AHCI controller '%.60s'", id);
 	err_hint(e, "attach one: {type: virtio-scsi, id: %.60s}", id);
 	return NULL;
 }
@@ -133,14 +144,17 @@ int plug_disk_append(struct schema_set *set, struct json_object *definition,
 }
 
 /* Those behind it move up, and keep their LUNs, which are their names too. */
-static void plug_keep_luns(struct json_object *disks, struct json_object *expanded, size_t after)
+static void plug_keep_luns(struct json_object *disks, const struct plug_disk_place *at)
 {
-	for (size_t i = after + 1; i < plug_length(disks); i++) {
+	struct json_object *expanded = json_get(at->controller, "disks");
+	const char *place = plug_disk_key(at);
+
+	for (size_t i = at->index + 1; i < plug_length(disks); i++) {
 		struct json_object *o = json_object_array_get_idx(disks, i);
 		struct json_object *full = json_object_array_get_idx(expanded, i);
 
-		if (!json_get(o, "id") && !json_get(o, "lun"))
-			json_add_int(o, "lun", json_get_int(full, "lun", 0));
+		if (!json_get(o, "id") && !json_get(o, place))
+			json_add_int(o, place, json_get_int(full, place, 0));
 	}
 }
 
@@ -156,7 +170,7 @@ int plug_disk_cut(struct schema_set *set, struct json_object *definition,
 	disks = json_get(controller, "disks");
 	if (at.index >= plug_length(disks))
 		return 0;
-	plug_keep_luns(disks, json_get(at.controller, "disks"), at.index);
+	plug_keep_luns(disks, &at);
 	json_object_array_del_idx(disks, at.index, 1);
 	if (!plug_length(disks))
 		json_object_object_del(controller, "disks");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Disks of SCSI controllers in a plan of plug_plan.h: in a definition, and in a machine configuration. Any thread. */
+/* Disks of SCSI and AHCI controllers in a plan of plug_plan.h: in a definition, and in a machine configuration. Any thread. */
 #ifndef VMD_PLUG_DISK_H
 #define VMD_PLUG_DISK_H
 
@@ -20,6 +20,8 @@ struct json_object *plug_disk_alone(const struct plug_disk_place *p);
 /* The disk of a controller's list that was added last. False: no such controller. */
 bool plug_disk_last(struct json_object *config, const char *controller,
 		    struct plug_disk_place *ret);
+/* The key of its place there: "lun", "unit" */
+const char *plug_disk_key(const struct plug_disk_place *p);
 /* -ERR_INVALID: another disk has the LUN that the entry (plug_disk_append) asks for. One without a LUN would move. */
 int plug_disk_check_lun(struct json_object *config, struct json_object *entry, struct err *e);
 

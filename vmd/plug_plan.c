@@ -77,7 +77,9 @@ struct json_object *plug_disk(struct json_object *config, const char *device)
 
 void plug_tell(struct json_object *o, struct json_object *config, const char *device)
 {
-	static const char *const told[] = { "type", "address", "pci", "pool", "lun", "path" };
+	static const char *const told[] = {
+		"type", "address", "pci", "pool", "lun", "unit", "path"
+	};
 	struct json_object *disk = plug_disk(config, device);
 
 	if (disk)
@@ -265,7 +267,7 @@ static int plug_take_disk(struct json_object *with, struct plug_pair *running,
 	struct json_object *disk;
 
 	if (!plug_disk_last(with, controller, &at))
-		return err_set(e, ERR_VM_NO_DEVICE, "the VM has no SCSI controller '%.60s'",
+		return err_set(e, ERR_VM_NO_DEVICE, "the VM has no SCSI or AHCI controller '%.60s'",
 			       controller);
 	if (!strcmp(json_get_str(at.disk, "kind", ""), "passthrough")) {
 		err_set(e, ERR_VM_DEVICE_FIXED,
@@ -278,7 +280,7 @@ static int plug_take_disk(struct json_object *with, struct plug_pair *running,
 		return plug_took_id(ret->device, e);
 	ret->config = plug_disk_alone(&at);
 	disk = json_clone(json_get(entry, "disks"));
-	json_add_int(disk, "lun", json_get_int(at.disk, "lun", 0));
+	json_add_int(disk, plug_disk_key(&at), json_get_int(at.disk, plug_disk_key(&at), 0));
 	ret->entry = json_add(json_add_str(json_new(), "controller", controller), "disks", disk);
 	return 0;
 }
@@ -402,19 +404,19 @@ static struct json_object *plug_find_either(struct json_object *config, const ch
 	return plug_disk_find(config, id, &at) ? plug_disk_alone(&at) : NULL;
 }
 
-/* Only SCSI has disks that go while its driver runs. */
+/* Only SCSI and AHCI have disks that go while their drivers run. */
 static int plug_check_drive(struct json_object *config, const char *id, struct err *e)
 {
 	struct plug_disk_place at;
 
 	if (plug_device(config, id) || !plug_disk_find(config, id, &at) ||
-	    !strcmp(json_get_str(at.controller, "type", ""), VMDEF_SCSI))
+	    vmdef_plug_place(json_get_str(at.controller, "type", "")))
 		return 0;
 	err_set(e, ERR_VM_DEVICE_FIXED,
 		"drive '%.60s' of controller '%s' cannot be removed from a VM that runs", id,
 		json_get_str(at.controller, "id", ""));
 	return err_hint(e, "remove it from the definition, and restart the VM; vmctl media changes "
-			   "what is in a CD-ROM drive");
+			   "what is in a drive");
 }
 
 static int plug_take_away(const struct plug_pair *of_revision, const struct plug_pair *running,

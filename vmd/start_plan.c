@@ -96,7 +96,9 @@ static void start_plan_gathered(struct gather *gather)
 
 static void start_plan_gather(struct start_plan *p)
 {
-	struct gather_process process = { .cgroups = &p->d->cgroups, .cgroup = "" };
+	struct gather_process process = { .cgroups = &p->d->cgroups,
+					  .cgroup = "",
+					  .before_fd = -1 };
 	struct err e;
 
 	if (gather_start(&p->d->loop, &p->d->hostfs, &p->vm, "", TAKE_PTR(p->config), &process,

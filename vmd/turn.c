@@ -23,8 +23,7 @@ struct turn {
 static int turn_write_one(struct turn *t, struct turn_write *w, struct err *e)
 {
 	struct event_hub *events = t->d->events;
-	const struct state_actor actor = w->call->actor;
-	const struct state_actor *was = event_set_actor(events, &actor);
+	const struct state_actor *was = event_set_actor(events, w->call ? &w->call->actor : NULL);
 	int ret = w->ops->write(w, e);
 
 	event_set_actor(events, was);
@@ -61,9 +60,12 @@ static int turn_commit(struct turn *t, struct turn_write *list, struct turn_writ
 static void turn_done(struct turn *t, struct turn_write *w, const struct err *why)
 {
 	struct event_hub *events = t->d->events;
-	const struct state_actor actor = w->call->actor; /* the call may end meanwhile */
-	const struct state_actor *was = event_set_actor(events, &actor);
+	struct state_actor actor = { 0 }; /* the call may end meanwhile */
+	const struct state_actor *was;
 
+	if (w->call)
+		actor = w->call->actor;
+	was = event_set_actor(events, w->call ? &actor : NULL);
 	w->ops->done(w, why);
 	event_set_actor(events, was);
 }
@@ -111,7 +113,7 @@ void turn_add(struct turn *t, struct turn_write *w)
 
 static bool turn_concerns(const struct turn_write *w, const struct call *call, const char *vm)
 {
-	return w->call->client == call->client || !strcmp(w->name, vm) ||
+	return (w->call && w->call->client == call->client) || !strcmp(w->name, vm) ||
 	       !strncmp(w->id, vm, strlen(vm));
 }
 
@@ -126,6 +128,11 @@ void turn_before(struct turn *t, const struct call *call)
 		w = w->next;
 	if (w)
 		turn_flush(t);
+}
+
+static void turn_begin(void *arg)
+{
+	turn_flush(arg);
 }
 
 static void turn_prepare(uv_prepare_t *handle)
@@ -153,6 +160,8 @@ int turn_new(struct daemon *d, struct turn **ret_turn, struct err *e)
 	uv_check_start(&t->check, turn_check);
 	uv_unref((uv_handle_t *)&t->prepare);
 	uv_unref((uv_handle_t *)&t->check);
+	/* what was left here earlier is written earlier */
+	state_on_begin(d->state, turn_begin, t);
 	*ret_turn = t;
 	return 0;
 }
@@ -163,6 +172,7 @@ void turn_close(struct turn *t)
 		return;
 	t->closed = true;
 	turn_flush(t);
+	state_on_begin(t->d->state, NULL, NULL);
 	uv_close((uv_handle_t *)&t->prepare, NULL);
 	uv_close((uv_handle_t *)&t->check, NULL);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the calls of one turn of the loop write is one transaction: each would wait for the disk by
- * itself, and all others with it. A call that only writes about its own VM leaves its write here;
+ * What the calls of one turn of the loop write, and what VMs do by themselves in it, is one transaction: each
+ * would wait for the disk by itself, and all others with it. What only writes about its own VM is left here;
  * when the turn is over all of them are written, then committed, then done, which is when answers,
  * events and processes follow. Where that fails each is tried alone, so that one that is refused is
  * no harm to another; what the database is not certain of is so for all. On the loop's thread.
  *
  * Before any other call, and before one about the same VM or of the same client, the turn is
- * flushed: nobody sees less than what was asked before.
+ * flushed: nobody sees less than what was asked before. So it is before another transaction of state_begin and before an
+ * event by itself: what is written is in the order in which it came about.
  */
 #ifndef VMD_TURN_H
 #define VMD_TURN_H
@@ -34,8 +35,9 @@ struct turn_ops {
 struct turn_write {
 	struct turn_write *next;
 	const struct turn_ops *ops;
-	const struct call *call; /* whose write it is: the events' actor */
-	const char *id, *name;	 /* borrowed: of the VM */
+	const struct call
+		*call; /* whose write it is: the events' actor; NULL: nobody's, or write sets it */
+	const char *id, *name; /* borrowed: of the VM */
 };
 
 int turn_new(struct daemon *d, struct turn **ret_turn, struct err *e);

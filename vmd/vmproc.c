@@ -77,6 +77,7 @@ void vmproc_release(struct vmproc *p)
 
 static void vmproc_how_it_ended(struct vmproc *p, struct state_exit *exit)
 {
+	const char *name = p->options.program ? p->options.program : "vmm";
 	siginfo_t info = { 0 };
 	bool known = p->child && waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) == 0 &&
 		     info.si_pid;
@@ -86,16 +87,16 @@ static void vmproc_how_it_ended(struct vmproc *p, struct state_exit *exit)
 		return;
 	if (p->killed) {
 		snprintf(exit->reason, sizeof(exit->reason), "killed");
-		snprintf(exit->message, sizeof(exit->message), "vmm was ended by SIGKILL");
+		snprintf(exit->message, sizeof(exit->message), "%s was ended by SIGKILL", name);
 	} else if (known) {
 		snprintf(exit->reason, sizeof(exit->reason), "died");
 		exit->code = info.si_status;
 		if (info.si_code == CLD_EXITED)
-			snprintf(exit->message, sizeof(exit->message), "vmm ended with status %d",
-				 info.si_status);
+			snprintf(exit->message, sizeof(exit->message), "%s ended with status %d",
+				 name, info.si_status);
 		else
-			snprintf(exit->message, sizeof(exit->message), "vmm ended by signal %d%s",
-				 info.si_status,
+			snprintf(exit->message, sizeof(exit->message), "%s ended by signal %d%s",
+				 name, info.si_status,
 				 info.si_status == SIGSYS
 					 ? " (SIGSYS, a system call that its cage forbids)"
 					 : "");

@@ -44,6 +44,7 @@ struct vmproc_ops {
 };
 
 struct vmproc_options {
+	const char *program; /* its name in messages; NULL: vmm */
 	uv_loop_t *loop;
 	const struct log *log;
 	const char *dir; /* exists */

@@ -110,6 +110,12 @@ struct board_ops {
 	/* The same, and its writes come to the bus: a ROM. */
 	int (*rom_map)(void *arg, uint64_t gpa, uint64_t size, void *host, struct err *e);
 	void (*mem_unmap)(void *arg, int slot);
+	/*
+	 * Have the guest's writes to a slot noted, or no longer; gpa, size and host as it was mapped with. -errno. Then the pages
+	 * of it that were written since they were asked for last: a bit each of 4096 bytes, from the lowest of bitmap[0] on.
+	 */
+	int (*mem_log)(void *arg, int slot, uint64_t gpa, uint64_t size, void *host, bool on);
+	int (*mem_written)(void *arg, int slot, uint64_t *ret_bitmap);
 	/* A VFIO group or device takes part in the VM, or no longer does. */
 	int (*vfio_file)(void *arg, int fd, bool add, struct err *e);
 	/* Call ready on the control loop, under machine.lock, whenever fd (borrowed) can be read. */

@@ -75,8 +75,6 @@ static int config_check(const struct machine_config *c, struct err *e)
 		return err_set(e, ERR_INVALID, "a memory policy, and no node");
 	if (c->boot.kernel_fd < 0 && c->boot.firmware_fd < 0)
 		return err_set(e, ERR_INVALID, "no kernel");
-	if (c->boot.kernel_fd >= 0 && c->boot.firmware_fd >= 0)
-		return err_set(e, ERR_INVALID, "a kernel and firmware");
 	if (json_object_array_length(c->devices) > CONFIG_DEVICES_MAX)
 		return err_set(e, ERR_INVALID, "more than %d devices", CONFIG_DEVICES_MAX);
 	return 0;

@@ -399,6 +399,7 @@ static const struct control_method control_methods[] = {
 	{ "device.resize", control_device_resize },
 	{ "device.medium", control_medium },
 	{ "screen.capture", control_screen },
+	{ "screen.view", control_view },
 };
 
 /* --- the connection ----------------------------------------------------------------------------------- */
@@ -485,6 +486,8 @@ static void control_welcome(struct control *c, int take_fd)
 	json_add_int(hello, "pid", getpid());
 	json_add_str(hello, "state", control_state(c));
 	conn_send(&client->conn, rpc_notification("vmm.hello", hello), NULL);
+	if (c->machine)
+		machine_tell(c->machine);
 }
 
 static void control_listen_cb(uv_poll_t *p, int status, int events)

@@ -4,7 +4,8 @@
  * (`vmm --control-fd 3`) and connects; a restarted vmd connects again. One connection at a time, the
  * newest wins. JSON-RPC 2.0 through lib/conn.h:
  *
- *	<- vmm.hello {version, pid, state}				notification, first
+ *	<- vmm.hello {version, pid, state}				notification, first; then machine.event of what
+ *		the devices have told and still holds
  *	-> machine.configure {config, kvm: {fd}, exit_record: {fd}, cpuid?: {fd}, console_tail?: {fd}}
  *		once; config as in lib/vmdef.h, cpuid as in x86/cpu.h
  *	-> machine.start | pause | resume | reset | power_button | wakeup {}	-> {state}
@@ -25,6 +26,7 @@
  *		changed?}: the drives; with drive: it gets the medium, or is emptied. changed: that is (would be) new
  *	-> screen.capture {picture: {fd}}	-> {width, height, text?: [line]}: the picture is in the file, which has room for it
  *		and is sealed: 3 bytes a pixel (red, green, blue), row by row; text: of a text mode
+ *	-> screen.view {link: {fd}}	-> {}: the process that shows the screen to viewers is at its other end (display/link.h)
  *	-> console.attach {console?, mode: "read"|"write"|"take"|"log", scrollback}   with one fd -> {console}
  *		mode "log": vmd's own reader, with a SOCK_SEQPACKET socket (vmm/console.h)
  *	<- machine.event {type: "reset" | "shutdown" | "fault" | …, message?}	notification

@@ -119,6 +119,8 @@ static struct json_object *control_drives(const struct control *c)
 		struct json_object *o = json_add_str(json_new(), "id", drive.id);
 
 		json_add_bool(o, "medium", drive.medium);
+		if (drive.inode)
+			json_add_int(o, "inode", (int64_t)drive.inode);
 		json_add_bool(o, "open", drive.open);
 		json_object_array_add(list, json_add_bool(o, "locked", drive.locked));
 	}
@@ -135,6 +137,7 @@ static int control_set_medium(struct control *c, struct control_call *call, bool
 	struct machine_medium medium = {
 		.drive = json_get_str(call->params, "drive", ""),
 		.fd = -1,
+		.writable = json_get_bool(call->params, "writable", false),
 		.force = json_get_bool(call->params, "force", false),
 		.dry_run = json_get_bool(call->params, "dry_run", false),
 	};

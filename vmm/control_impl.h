@@ -63,6 +63,8 @@ int control_memory(struct control *c, struct control_call *call, struct json_obj
 /* control_screen.c */
 int control_screen(struct control *c, struct control_call *call, struct json_object **ret_result,
 		   struct err *e);
+int control_view(struct control *c, struct control_call *call, struct json_object **ret_result,
+		 struct err *e);
 /* The devices of the machine, for machine.status: [{id, ejecting?, disks?}] */
 struct json_object *control_devices(const struct control *c);
 /* control_input.c */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* The method screen.capture of vmd's side door: see control.h. Control loop. */
+/* The methods screen.* of vmd's side door: see control.h. Control loop. */
 #include "vmm/control_impl.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
@@ -52,5 +53,22 @@ int control_screen(struct control *c, struct control_call *call, struct json_obj
 			json_add(*ret_result, "text", text);
 	}
 	vga_shot_free(s);
+	return r;
+}
+
+int control_view(struct control *c, struct control_call *call, struct json_object **ret_result,
+		 struct err *e)
+{
+	int fd = control_take_fd(call, "link", e), r;
+
+	if (fd < 0)
+		return fd;
+	if (!c->machine || c->ended) {
+		close(fd);
+		return err_set(e, ERR_VM_STATE, "the machine is %s", control_state(c));
+	}
+	r = machine_view(c->machine, fd, e);
+	if (r >= 0)
+		*ret_result = json_new();
 	return r;
 }

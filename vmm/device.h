@@ -25,6 +25,7 @@ struct device;
 struct device_drive {
 	const char *id; /* the device's */
 	bool medium;	/* there is one, maybe in an open tray */
+	ino_t inode;	/* of its image, where the guest may write to it; else 0 */
 	bool open, locked;
 };
 
@@ -65,6 +66,8 @@ struct device_class {
 	int (*set)(struct device *d, struct json_object *change, struct err *e);
 	/* Optional, with set, and where it is called: what can be changed, as it is now. */
 	struct json_object *(*settings)(const struct device *d);
+	/* Optional, where set is called: give notice (board.h) of what holds still, to who may have been away. */
+	void (*tell)(struct device *d);
 	/*
 	 * Optional: its drives by number, false behind the last; and another medium for one of them. Under machine.lock,
 	 * on the control loop; vCPUs may run. -ERR_VM_MEDIUM_LOCKED: the guest is asked for it.

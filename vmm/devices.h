@@ -19,11 +19,14 @@ extern const struct device_class serial_class;
 extern const struct device_class debug_port_class;
 extern const struct device_class debug_console_class;
 extern const struct device_class fw_cfg_class;
+extern const struct device_class floppy_class;
 /* vmm/ata */
+extern const struct device_class ahci_class;
 extern const struct device_class ide_class;
 extern const struct device_class cfi_flash_class;
 extern const struct device_class i6300esb_class;
 extern const struct device_class pvpanic_class;
+extern const struct device_class pvpanic_isa_class;
 extern const struct device_class e1000_class;
 extern const struct device_class rtl8139_class;
 /* vmm/virtio */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "lib/errcat.h"
+#include "vmm/x86/bios_keys.h"
 
 #define INPUT_MS 1000000ull
 
@@ -37,6 +38,7 @@ void input_reset(struct input *in)
 	board_timer_cancel(in->board, &in->hold);
 	in->nchords = 0;
 	in->pressed = in->released = 0;
+	in->waits = false;
 }
 
 /* --- devices ------------------------------------------------------------------------------------------ */
@@ -94,6 +96,33 @@ void input_move(struct input *in, const struct input_pointer *ev)
 
 /* --- what is typed ------------------------------------------------------------------------------------- */
 
+/*
+ * Has the BIOS keys enough that its program has not read? When it reads none for long there is no such program, but a system
+ * that has left the ring as it was.
+ */
+static bool input_waits_for_bios(struct input *in)
+{
+	unsigned int head = 0;
+	uint64_t now;
+
+	if (in->pressed || in->released) /* a chord that has begun goes on */
+		return false;
+	if (bios_keys_waiting(in->board->gmem, &head) < INPUT_BIOS_KEYS) {
+		in->waits = false;
+		return false;
+	}
+	now = board_now_ns(in->board);
+	if (!in->waits || head != in->head) {
+		in->waits = true;
+		in->head = head;
+		in->since = now;
+	}
+	if (now - in->since >= INPUT_PATIENCE_MS * INPUT_MS)
+		return false;
+	board_timer_arm(in->board, &in->hold, now + INPUT_LOOK_MS * INPUT_MS);
+	return true;
+}
+
 /* One key of the first chord down or up; false: it has to be held first. */
 static bool input_step(struct input *in)
 {
@@ -124,7 +153,7 @@ static void input_feed(struct input *in)
 		return;
 	in->feeding = true;
 	while (in->nchords && !in->hold.armed && in->keyboard->idle(in->keyboard_dev))
-		if (!input_step(in))
+		if (input_waits_for_bios(in) || !input_step(in))
 			break;
 	in->feeding = false;
 }

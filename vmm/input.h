@@ -2,7 +2,8 @@
 /*
  * Keys and pointers of a machine: from who types (vmctl send-key, a screen's viewer) to the devices that the guest
  * has. Keys are Linux' KEY_* (linux/input-event-codes.h), buttons a bit each. What is typed waits here, and
- * the keyboard takes it as its guest reads: none is lost, unless it is typed by a hand. Under machine.lock.
+ * the keyboard takes it as its guest reads: none is lost, unless it is typed by a hand. A BIOS reads for others, and
+ * loses what they do not take: so keys wait for those too, but not for ever. Under machine.lock.
  */
 #ifndef VMM_INPUT_H
 #define VMM_INPUT_H
@@ -15,6 +16,9 @@
 #define INPUT_CHORD_MAX 8     /* keys that are down together */
 #define INPUT_CHORDS_MAX 1024 /* that wait */
 #define INPUT_HOLD_MAX_MS 10000
+#define INPUT_BIOS_KEYS 8	/* that nobody has read: then keys wait; a chord fits besides */
+#define INPUT_PATIENCE_MS 30000 /* so long, when none of them is read */
+#define INPUT_LOOK_MS 20	/* from look to look */
 
 enum input_button {
 	INPUT_LEFT = BIT(0),
@@ -60,6 +64,9 @@ struct input {
 	unsigned int first, nchords;
 	unsigned int pressed, released; /* keys of the first chord */
 	struct board_timer hold;
+	unsigned int head; /* of the BIOS's ring, if somebody waits for it to move … */
+	bool waits;
+	uint64_t since; /* … since this time of the board */
 	bool feeding;
 };
 

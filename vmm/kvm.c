@@ -161,6 +161,19 @@ void kvm_slot_del(struct kvm *k, int slot)
 	k->slots[slot] = false;
 }
 
+int kvm_slot_log(struct kvm *k, int slot, uint64_t gpa, uint64_t size, void *host, bool on)
+{
+	return kvm_set_slot(k, (unsigned int)slot, on ? KVM_MEM_LOG_DIRTY_PAGES : 0, gpa, size,
+			    host);
+}
+
+int kvm_slot_written(struct kvm *k, int slot, uint64_t *ret_bitmap)
+{
+	struct kvm_dirty_log log = { .slot = (uint32_t)slot, .dirty_bitmap = ret_bitmap };
+
+	return ioctl(k->vm_fd, KVM_GET_DIRTY_LOG, &log) < 0 ? -errno : 0;
+}
+
 static int kvm_map_rom(struct kvm *k, const struct gmem_rom *rom, struct err *e)
 {
 	int r;

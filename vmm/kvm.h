@@ -70,6 +70,9 @@ int kvm_slot_add(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct 
 /* The same without writes, which exit (KVM_CAP_READONLY_MEM, which a machine with firmware has). */
 int kvm_slot_add_rom(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct err *e);
 void kvm_slot_del(struct kvm *k, int slot);
+/* Of one that was added with these: see board_ops.mem_log and mem_written. */
+int kvm_slot_log(struct kvm *k, int slot, uint64_t gpa, uint64_t size, void *host, bool on);
+int kvm_slot_written(struct kvm *k, int slot, uint64_t *ret_bitmap);
 /* A VFIO group or device is (no longer) a part of the VM (Documentation/virt/kvm/devices/vfio.rst). */
 int kvm_vfio_file(struct kvm *k, int fd, bool add, struct err *e);
 

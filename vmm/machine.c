@@ -15,10 +15,7 @@
 #include "lib/errcat.h"
 #include "vmm/console.h"
 #include "vmm/devices.h"
-#include "vmm/virtio/balloon.h"
-#include "vmm/x86/acpi.h"
-#include "vmm/x86/boot.h"
-#include "vmm/x86/bootorder.h"
+#include "vmm/display/viewer.h"
 #include "vmm/x86/cpu.h"
 #include "vmm/x86/firmware.h"
 
@@ -28,8 +25,6 @@
 #define MACHINE_PANIC_MS 1000
 #define MACHINE_PANIC_LINES 100
 #define MACHINE_PANIC_TEXT 16384
-/* No balloon takes more: what a definition must have at least */
-#define MACHINE_MEMORY_MIN (16 * MIB)
 
 static const char *const machine_state_names[] = { "created", "running", "paused", "suspended",
 						   "ended" };
@@ -127,8 +122,6 @@ static void machine_devices_free(struct machine *m)
 	pthread_mutex_unlock(&m->lock);
 }
 
-/* --- boot ------------------------------------------------------------------------------------------- */
-
 /* The first of a class, or NULL. */
 struct device *machine_device_of(const struct machine *m, const struct device_class *class)
 {
@@ -136,89 +129,6 @@ struct device *machine_device_of(const struct machine *m, const struct device_cl
 		if (m->devices[i]->class == class)
 			return m->devices[i];
 	return NULL;
-}
-
-/* What the ACPI tables say is there is what the configuration lists. */
-static void machine_acpi_config(struct machine *m, struct acpi_config *c)
-{
-	size_t n = json_object_array_length(m->config.devices);
-
-	*c = (struct acpi_config){ .nvcpus = m->config.vcpus,
-				   .pic = !m->kvm.split,
-				   .ecam = !machine_device_of(m, &i440fx_class),
-				   .pci64 = m->board.pci64 };
-	c->pci32 = gmem_pci32(&m->gmem, c->ecam);
-	for (size_t i = 0; i < n; i++) {
-		struct json_object *d = json_object_array_get_idx(m->config.devices, i);
-		const char *type = json_get_str(d, "type", "");
-		unsigned int port;
-
-		c->i8042 |= !strcmp(type, i8042_class.type);
-		c->rtc |= !strcmp(type, rtc_class.type);
-		if (strcmp(type, serial_class.type))
-			continue;
-		if (sscanf(json_get_str(d, "port", ""), "com%u", &port) == 1 && port >= 1 &&
-		    port <= ARRAY_SIZE(c->com))
-			c->com[port - 1] = true;
-	}
-}
-
-/* It is told once; what a guest made of it in memory goes with the next power-on. */
-static int machine_boot_firmware(struct machine *m, struct boot_entry *entry, struct err *e)
-{
-	char order[BOOTORDER_MAX];
-	struct acpi_config acpi;
-	struct firmware_config c = {
-		.fw_cfg = machine_device_of(m, &fw_cfg_class),
-		.rtc = machine_device_of(m, &rtc_class),
-		.acpi = &acpi,
-		.screen = machine_device_of(m, &vga_class),
-		.smbios = { .system = m->config.smbios,
-			    .uuid = m->config.uuid,
-			    .nvcpus = m->config.vcpus },
-		.bootorder = order,
-	};
-	int r;
-
-	*entry = (struct boot_entry){ .protocol = BOOT_RESET_VECTOR };
-	firmware_shadow(&m->gmem);
-	if (m->booted || !c.fw_cfg)
-		return 0;
-	machine_acpi_config(m, &acpi);
-	r = bootorder_text(m->config.boot.order, m->config.devices, order, e);
-	return r < 0 ? r : firmware_tell(&m->gmem, &c, e);
-}
-
-static int machine_boot_kernel(struct machine *m, struct boot_entry *entry, struct err *e)
-{
-	struct boot_config boot = {
-		.kernel_fd = m->config.boot.kernel_fd,
-		.initrd_fd = m->config.boot.initrd_fd,
-		.cmdline = m->config.boot.cmdline,
-		.fresh = !m->booted,
-	};
-	struct acpi_config acpi;
-	int r;
-
-	machine_acpi_config(m, &acpi);
-	r = acpi_build(&m->gmem, &acpi, &boot.rsdp, e);
-	if (r >= 0)
-		r = boot_load(&m->gmem, &boot, entry, e);
-	return r < 0 ? r : cpu_write_tables(&m->gmem, entry, e);
-}
-
-/* Memory and registers as after power-on. vCPUs are held. */
-static int machine_boot(struct machine *m, struct err *e)
-{
-	bool fresh = !m->booted;
-	struct boot_entry entry;
-	int r = m->config.boot.firmware_fd >= 0 ? machine_boot_firmware(m, &entry, e)
-						: machine_boot_kernel(m, &entry, e);
-
-	m->booted = true; /* or in part, if this fails */
-	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
-		r = cpu_reset(m->vcpus.list[i].fd, i, &entry, fresh, e);
-	return r;
 }
 
 void machine_go_on(struct machine *m)
@@ -391,45 +301,6 @@ int machine_reset(struct machine *m, struct err *e)
 		m->ops->event(m->arg, "awake", NULL);
 	m->ops->event(m->arg, "reset", NULL);
 	return 0;
-}
-
-int machine_set_memory(struct machine *m, uint64_t size, bool dry_run, bool *ret_changed,
-		       struct err *e)
-{
-	struct device *d = machine_device_of(m, &virtio_balloon_class);
-	uint64_t all = m->config.memory.size;
-	char least[32], most[32];
-	int r;
-
-	if (m->state == MACHINE_ENDED)
-		return machine_wrong_state(m, "change its memory", e);
-	if (!d)
-		return err_set(e, ERR_VM_STATE, "the VM has no balloon (no virtio-balloon device)");
-	if (size < MACHINE_MEMORY_MIN || size > all) {
-		json_size_format(MACHINE_MEMORY_MIN, least, sizeof(least));
-		json_size_format(all, most, sizeof(most));
-		return err_set(e, ERR_INVALID, "the VM can have %s to %s of memory, not %llu bytes",
-			       least, most, (unsigned long long)size);
-	}
-	pthread_mutex_lock(&m->lock);
-	r = balloon_set(d, all - size, dry_run, e);
-	pthread_mutex_unlock(&m->lock);
-	if (r < 0)
-		return r;
-	*ret_changed = r;
-	return 0;
-}
-
-bool machine_get_balloon(struct machine *m, struct balloon_info *ret)
-{
-	struct device *d = machine_device_of(m, &virtio_balloon_class);
-
-	if (!d)
-		return false;
-	pthread_mutex_lock(&m->lock);
-	balloon_get(d, ret);
-	pthread_mutex_unlock(&m->lock);
-	return true;
 }
 
 /* A guest that panics all the time is told of once in a while. */
@@ -670,6 +541,7 @@ bool machine_close(struct machine *m)
 	/* first, so that no exit meets a device that is gone */
 	if (!vcpus_fini(&m->vcpus))
 		return false;
+	viewer_free(TAKE_PTR(m->viewer));
 	machine_devices_free(m);
 	if (m->kvm_made)
 		kvm_fini(&m->kvm);

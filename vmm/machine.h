@@ -104,6 +104,9 @@ int machine_disk_grow(struct machine *m, const char *id, bool dry_run, uint64_t 
 int machine_device_set(struct machine *m, const char *id, struct json_object *change,
 		       struct json_object **ret_settings, struct err *e);
 
+/* Somebody else runs the VM now: the devices' notices of what holds still come again. */
+void machine_tell(struct machine *m);
+
 /*
  * A disk that comes to a controller, or leaves it, at once: the guest is told. -ERR_VM_STATE, -ERR_VM_NO_DEVICE: no such
  * controller, or disk; -ERR_VM_DEVICE_FIXED: not a controller; -ERR_VM_DEVICE_EXISTS; what the device itself says.
@@ -117,6 +120,8 @@ const char *machine_disk_at(const struct machine *m, unsigned int device, unsign
 struct vga_shot;
 /* What its screen shows now (display/vga.h), the caller's to free. -ERR_VM_NO_SCREEN */
 int machine_screen(struct machine *m, struct vga_shot **ret_shot, struct err *e);
+/* The process that shows it to viewers is at the other end (display/link.h); another one before is not any more. -ERR_VM_NO_SCREEN */
+int machine_view(struct machine *m, int take_fd, struct err *e);
 
 struct device_drive;
 /* The drives whose media can be changed, by number; false behind the last. ret->id is good until a device goes. */
@@ -125,6 +130,7 @@ bool machine_drive_at(struct machine *m, unsigned int index, struct device_drive
 struct machine_medium {
 	const char *drive;	  /* by id */
 	int fd;			  /* taken over, open for reading; -1: take the medium out */
+	bool writable;		  /* and for writing */
 	enum block_format format; /* block/block.h */
 	bool force, dry_run;
 };

@@ -138,6 +138,20 @@ static void machine_mem_unmap(void *arg, int slot)
 	kvm_slot_del(&m->kvm, slot);
 }
 
+static int machine_mem_log(void *arg, int slot, uint64_t gpa, uint64_t size, void *host, bool on)
+{
+	struct machine *m = arg;
+
+	return kvm_slot_log(&m->kvm, slot, gpa, size, host, on);
+}
+
+static int machine_mem_written(void *arg, int slot, uint64_t *ret_bitmap)
+{
+	struct machine *m = arg;
+
+	return kvm_slot_written(&m->kvm, slot, ret_bitmap);
+}
+
 static int machine_vfio_file(void *arg, int fd, bool add, struct err *e)
 {
 	struct machine *m = arg;
@@ -440,6 +454,8 @@ const struct board_ops machine_board_ops = {
 	.mem_map = machine_mem_map,
 	.mem_unmap = machine_mem_unmap,
 	.rom_map = machine_rom_map,
+	.mem_log = machine_mem_log,
+	.mem_written = machine_mem_written,
 	.vfio_file = machine_vfio_file,
 	.watch = machine_watch,
 	.unwatch = machine_unwatch,

@@ -14,6 +14,8 @@
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
 
+struct viewer;
+
 #define MACHINE_CONSOLES_MAX 16
 #define MACHINE_WORKERS_MAX 32
 #define MACHINE_RESETS_MAX 10 /* by the guest, in a second; more wait for the next one */
@@ -65,6 +67,7 @@ struct machine {
 	struct bus pio, mmio;
 	struct board board;
 	struct input input;
+	struct viewer *viewer;			    /* owned; of its screen, NULL: none yet */
 	struct irq irq;				    /* the lines of a split interrupt chip */
 	struct device *devices[CONFIG_DEVICES_MAX]; /* owned, in the configuration's order */
 	unsigned int ndevices;
@@ -88,6 +91,8 @@ struct machine {
 	struct machine_cause_slot cause;
 };
 
+/* machine_boot.c: memory and registers as after power-on; vCPUs are held. */
+int machine_boot(struct machine *m, struct err *e);
 /* machine_memory.c: m->gmem, as the configuration says; -ERR_MEMORY, -ERR_NUMA_NODE, -ERR_NUMA_MEMORY */
 int machine_make_memory(struct machine *m, struct err *e);
 

@@ -56,7 +56,7 @@ static int machine_open_medium(const struct machine_medium *take_medium, struct 
 			       struct err *e)
 {
 	struct block_image image = { .fd = take_medium->fd,
-				     .readonly = true,
+				     .readonly = !take_medium->writable,
 				     .format = take_medium->format,
 				     .engine = BLOCK_ENGINE_PSYNC }; /* we are in the cage */
 

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* A machine's memory, and which node of the host it comes from. Control loop. */
+/* A machine's memory: which node of the host it comes from, and what its balloon leaves. Control loop. */
+#include "lib/errcat.h"
+#include "vmm/devices.h"
 #include "vmm/gmem_node.h"
 #include "vmm/machine_impl.h"
 #include "vmm/progress.h"
+#include "vmm/virtio/balloon.h"
+
+/* No balloon takes more: what a definition must have at least */
+#define MACHINE_MEMORY_MIN (16 * MIB)
 
 static void machine_taken(void *arg, uint64_t bytes)
 {
@@ -21,4 +27,43 @@ int machine_make_memory(struct machine *m, struct err *e)
 		return gmem_prefer(&m->gmem, c->node, e);
 	progress_begin(&told, &m->board, "populating");
 	return gmem_take(&m->gmem, c->node, &gmem_sys_kernel, machine_taken, &told, e);
+}
+
+int machine_set_memory(struct machine *m, uint64_t size, bool dry_run, bool *ret_changed,
+		       struct err *e)
+{
+	struct device *d = machine_device_of(m, &virtio_balloon_class);
+	uint64_t all = m->config.memory.size;
+	char least[32], most[32];
+	int r;
+
+	if (m->state == MACHINE_ENDED)
+		return machine_wrong_state(m, "change its memory", e);
+	if (!d)
+		return err_set(e, ERR_VM_STATE, "the VM has no balloon (no virtio-balloon device)");
+	if (size < MACHINE_MEMORY_MIN || size > all) {
+		json_size_format(MACHINE_MEMORY_MIN, least, sizeof(least));
+		json_size_format(all, most, sizeof(most));
+		return err_set(e, ERR_INVALID, "the VM can have %s to %s of memory, not %llu bytes",
+			       least, most, (unsigned long long)size);
+	}
+	pthread_mutex_lock(&m->lock);
+	r = balloon_set(d, all - size, dry_run, e);
+	pthread_mutex_unlock(&m->lock);
+	if (r < 0)
+		return r;
+	*ret_changed = r;
+	return 0;
+}
+
+bool machine_get_balloon(struct machine *m, struct balloon_info *ret)
+{
+	struct device *d = machine_device_of(m, &virtio_balloon_class);
+
+	if (!d)
+		return false;
+	pthread_mutex_lock(&m->lock);
+	balloon_get(d, ret);
+	pthread_mutex_unlock(&m->lock);
+	return true;
 }

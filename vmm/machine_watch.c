@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Descriptors that devices have watched: board_ops.watch. On the control loop, calls under machine.lock. */
+/*
+ * Descriptors that devices have watched: board_ops.watch; and what they have to say. On the control loop, calls under
+ * machine.lock.
+ */
 #include "vmm/machine_impl.h"
 
 #include <stdlib.h>
@@ -61,4 +64,13 @@ void machine_unwatch(void *arg, struct board_watch *w)
 	(void)arg;
 	if (w)
 		uv_close((uv_handle_t *)&w->poll, machine_watch_closed);
+}
+
+void machine_tell(struct machine *m)
+{
+	pthread_mutex_lock(&m->lock);
+	for (unsigned int i = 0; i < m->ndevices; i++)
+		if (m->devices[i]->class->tell)
+			m->devices[i]->class->tell(m->devices[i]);
+	pthread_mutex_unlock(&m->lock);
 }

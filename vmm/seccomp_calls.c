@@ -19,46 +19,50 @@
 #define VCPU BIT(SECCOMP_VCPU)
 #define WORKER BIT(SECCOMP_WORKER)
 #define LOOPS (CONTROL | WORKER)
+#define DISPLAY BIT(SECCOMP_DISPLAY)
 #define ALL (CONTROL | VCPU | WORKER)
+#define EVERY (ALL | DISPLAY)
 
 static const struct seccomp_call seccomp_calls[] = {
-	{ "read", ALL, "eventfds, wake-up pipes, a console's client" },
-	{ "write", ALL, "eventfds, interrupts, consoles, the log, the last words" },
-	{ "futex", ALL, "locks, and waiting for another thread" },
-	{ "clock_gettime", ALL, "the guest's timers, where the vDSO cannot tell" },
-	{ "brk", ALL, "the heap" },
-	{ "mmap", ALL, "the heap; never to be executed", SECCOMP_WITHOUT, 2, PROT_EXEC },
-	{ "munmap", ALL, "the heap; a ring or a vCPU's page that goes" },
-	{ "madvise", ALL, "the balloon; a thread's stack, when it ends" },
-	{ "rt_sigprocmask", ALL, "pthread_kill, and the end of a thread" },
-	{ "rt_sigreturn", ALL, "out of the handler of the signal that parks vCPUs" },
-	{ "restart_syscall", ALL, "a wait that SIGSTOP and SIGCONT interrupted" },
-	{ "getpid", ALL, "pthread_kill and abort" },
-	{ "gettid", ALL, "abort: which thread" },
-	{ "tgkill", ALL, "threads of this process: park a vCPU, abort", SECCOMP_EQUAL, 0,
+	{ "read", EVERY, "eventfds, wake-up pipes, a console's client" },
+	{ "write", EVERY, "eventfds, interrupts, consoles, the log, the last words" },
+	{ "futex", EVERY, "locks, and waiting for another thread" },
+	{ "clock_gettime", EVERY, "the guest's timers, where the vDSO cannot tell" },
+	{ "brk", EVERY, "the heap" },
+	{ "mmap", EVERY, "the heap; never to be executed", SECCOMP_WITHOUT, 2, PROT_EXEC },
+	{ "munmap", EVERY, "the heap; a ring or a vCPU's page that goes" },
+	{ "madvise", EVERY, "the balloon; a thread's stack, when it ends" },
+	{ "rt_sigprocmask", EVERY, "pthread_kill, and the end of a thread" },
+	{ "rt_sigreturn", EVERY, "out of the handler of the signal that parks vCPUs" },
+	{ "restart_syscall", EVERY, "a wait that SIGSTOP and SIGCONT interrupted" },
+	{ "getpid", EVERY, "pthread_kill and abort" },
+	{ "gettid", EVERY, "abort: which thread" },
+	{ "tgkill", EVERY, "threads of this process: park a vCPU, abort", SECCOMP_EQUAL, 0,
 	  SECCOMP_OWN_PID },
-	{ "rt_sigaction", ALL, "abort; signals that the loop stops to watch" },
-	{ "writev", ALL, "the C library's last message before it aborts", SECCOMP_EQUAL, 0, 2 },
-	{ "exit", ALL, "the end of a thread" },
-	{ "exit_group", ALL, "the end" },
+	{ "rt_sigaction", EVERY, "abort; signals that the loop stops to watch" },
+	{ "writev", EVERY, "the C library's last message before it aborts", SECCOMP_EQUAL, 0, 2 },
+	{ "exit", EVERY, "the end of a thread" },
+	{ "exit_group", EVERY, "the end" },
 
-	{ "epoll_wait", LOOPS, "the loop" },
-	{ "epoll_pwait", LOOPS, "the loop, in newer versions of libuv" },
-	{ "epoll_ctl", LOOPS, "what the loop waits for" },
-	{ "sched_yield", LOOPS, "libuv, when a wake-up is closed while it is being sent" },
-	{ "poll", ALL, "is an eventfd set, has a client hung up? never for long" },
-	{ "fcntl", LOOPS, "O_NONBLOCK of a console's client", SECCOMP_EQUAL, 1, F_SETFL },
-	{ "fcntl", LOOPS, "O_NONBLOCK of a console's client", SECCOMP_EQUAL, 1, F_GETFL },
-	{ "close", LOOPS, "connections and consoles; everything, at the end" },
+	{ "epoll_wait", LOOPS | DISPLAY, "the loop" },
+	{ "epoll_pwait", LOOPS | DISPLAY, "the loop, in newer versions of libuv" },
+	{ "epoll_ctl", LOOPS | DISPLAY, "what the loop waits for" },
+	{ "sched_yield", LOOPS | DISPLAY,
+	  "libuv, when a wake-up is closed while it is being sent" },
+	{ "poll", EVERY, "is an eventfd set, has a client hung up? never for long" },
+	{ "fcntl", LOOPS | DISPLAY, "O_NONBLOCK of a console's client", SECCOMP_EQUAL, 1, F_SETFL },
+	{ "fcntl", LOOPS | DISPLAY, "O_NONBLOCK of a console's client", SECCOMP_EQUAL, 1, F_GETFL },
+	{ "close", LOOPS | DISPLAY, "connections and consoles; everything, at the end" },
 
-	{ "accept4", LOOPS, "vmd connects; clients of a console's ports" },
-	{ "recvmsg", CONTROL, "requests, and console clients' descriptors" },
-	{ "sendmsg", CONTROL, "answers and events" },
-	{ "mremap", CONTROL, "a message that grows" },
+	{ "accept4", LOOPS | DISPLAY, "vmd connects; clients of a console's ports" },
+	{ "recvmsg", CONTROL | DISPLAY, "requests, and console clients' descriptors" },
+	{ "sendmsg", CONTROL | DISPLAY, "answers and events" },
+	{ "mremap", CONTROL | DISPLAY, "a message that grows" },
 	{ "eventfd2", CONTROL, "doorbells and interrupts of a device that comes later" },
-	{ "fstat", LOOPS,
+	{ "fstat", LOOPS | DISPLAY,
 	  "how large the kernel is, an image that may have grown, the file of a console's port" },
-	{ "newfstatat", LOOPS, "the same, in glibc before 2.39", SECCOMP_EQUAL, 3, AT_EMPTY_PATH },
+	{ "newfstatat", LOOPS | DISPLAY, "the same, in glibc before 2.39", SECCOMP_EQUAL, 3,
+	  AT_EMPTY_PATH },
 
 	{ "io_uring_enter", WORKER, "disks: the ring takes reads, writes and flushes only" },
 	{ "preadv2", ALL,
@@ -67,7 +71,17 @@ static const struct seccomp_call seccomp_calls[] = {
 	{ "pwritev2", ALL, "disks without a ring; registers of a passed-through device; frames" },
 	{ "fdatasync", LOOPS, "disks without a ring: flush; hot-plug: the header of an image" },
 	{ "fallocate", LOOPS, "disks without a ring: discard, zeroes; is there discard?" },
-	{ "getrandom", WORKER, "the entropy device" },
+	{ "getrandom", WORKER | DISPLAY,
+	  "the entropy device; what a viewer's password is asked with" },
+
+	{ "fcntl", DISPLAY, "that the screen's memory does not shrink", SECCOMP_EQUAL, 1,
+	  F_GET_SEALS },
+	{ "recvfrom", DISPLAY, "what a new viewer says first: is it a browser?" },
+	{ "select", DISPLAY, "the rest of what a viewer has begun to say, or to take" },
+	{ "pselect6", DISPLAY, "the same, in newer C libraries" },
+	{ "setsockopt", DISPLAY, "TCP_NODELAY of a viewer's connection" },
+	{ "getpeername", DISPLAY, "where a viewer is" },
+	{ "shutdown", DISPLAY, "the end of a viewer's connection" },
 };
 
 static const struct seccomp_ioctl seccomp_ioctls[] = {
@@ -80,6 +94,8 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "KVM_IOEVENTFD", KVM_IOEVENTFD, CONTROL | VCPU, "doorbells follow their BAR" },
 	{ "KVM_SET_USER_MEMORY_REGION", KVM_SET_USER_MEMORY_REGION, CONTROL | VCPU,
 	  "the memory of a passed-through device, or of a display, follows its BAR" },
+	{ "KVM_GET_DIRTY_LOG", KVM_GET_DIRTY_LOG, CONTROL,
+	  "somebody looks: what the guest has drawn" },
 	{ "KVM_SET_DEVICE_ATTR", KVM_SET_DEVICE_ATTR, CONTROL,
 	  "a passed-through device comes or leaves; resume: the TSC's offset" },
 	{ "VFIO_DEVICE_SET_IRQS", VFIO_DEVICE_SET_IRQS, CONTROL | VCPU,
@@ -155,7 +171,7 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "VHOST_GET_VRING_BASE", VHOST_GET_VRING_BASE, WORKER, "vhost-net gives them back" },
 	{ "VHOST_NET_SET_BACKEND", VHOST_NET_SET_BACKEND, WORKER, "vhost-net starts and stops" },
 
-	{ "FIONBIO", FIONBIO, LOOPS, "libuv: what it polls does not block" },
+	{ "FIONBIO", FIONBIO, LOOPS | DISPLAY, "libuv: what it polls does not block" },
 	{ "TCGETS", TCGETS, CONTROL, "is a console's client a terminal?" },
 	{ "TCSETS", TCSETS, CONTROL, "the terminal as it was" },
 	{ "SG_IO", SG_IO, WORKER, "a SCSI device of the host: what scsi/host.c lets pass" },
@@ -168,7 +184,7 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 
 const char *seccomp_table_name(enum seccomp_table table)
 {
-	static const char *const names[] = { "control", "vcpu", "worker" };
+	static const char *const names[] = { "control", "vcpu", "worker", "display" };
 
 	return names[table];
 }

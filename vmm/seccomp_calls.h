@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The system calls that vmm's threads need once the guest runs, a reason beside each. vmm/seccomp_gen makes
+ * The system calls that vmm's threads need once the guest runs, and vmm-display once it has viewers, a reason beside each. vmm/seccomp_gen makes
  * a filter of each table at build time (libseccomp), vmm/seccomp.c puts it on a thread.
  *
  * What is not here ends the process: opening, sockets, processes, threads, namespaces, ptrace, bpf, keys, and
@@ -13,7 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum seccomp_table { SECCOMP_CONTROL, SECCOMP_VCPU, SECCOMP_WORKER, SECCOMP_TABLES };
+/* Of vmm's threads, and of vmm-display, which has one. */
+enum seccomp_table {
+	SECCOMP_CONTROL,
+	SECCOMP_VCPU,
+	SECCOMP_WORKER,
+	SECCOMP_DISPLAY,
+	SECCOMP_TABLES
+};
 
 /* Stands in the filters for the process's own number, which only the running process knows. */
 #define SECCOMP_OWN_PID 0x7ffffffeu

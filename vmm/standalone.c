@@ -110,6 +110,10 @@ static int standalone_load(const char *path, struct sandbox *sandbox, const stru
 		r = vmdef_expand_in(set, file.root, NULL, &config, e);
 	schema_set_free(set);
 	vmfile_fini(&file);
+	if (r >= 0 && json_get(config, "display")) {
+		log_warn(log, "nobody can look at the screen: 'display' needs vmd");
+		json_object_object_del(config, "display");
+	}
 	if (r >= 0)
 		r = standalone_open_files(config, fds, e);
 	if (r >= 0)

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "lib/errcat.h"
+#include "vmm/thread.h"
 
-#define VCPU_STACK (128 * 1024)
 #define VCPU_FINISH_MAX 64 /* steps of a string instruction that are finished before it is parked */
 #define VCPU_STOP_TIMEOUT_MS 2000 /* a parked vCPU ends at once */
 
@@ -333,19 +333,10 @@ static int vcpu_create(struct vcpu *c, struct kvm *k, struct err *e)
 
 static int vcpu_spawn(struct vcpu *c, struct err *e)
 {
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int r;
+	int r = thread_spawn(&c->thread, vcpu_main, c);
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, VCPU_STACK);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&c->thread, &attr, vcpu_main, c);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	if (r)
-		return err_ret(e, -r, "cannot start vCPU %u", c->index);
+	if (r < 0)
+		return err_ret(e, r, "cannot start vCPU %u", c->index);
 	c->spawned = true;
 	return 0;
 }

@@ -7,16 +7,15 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "lib/cpulist.h"
 #include "lib/errcat.h"
-
-/* libuv's loop needs about 20 KiB of stack for its event buffer; the devices' requests live in their structs */
-#define WORKER_STACK (128 * 1024)
+#include "vmm/thread.h"
 
 struct worker {
 	uv_loop_t own_loop;
@@ -69,23 +68,6 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-static int worker_spawn(struct worker *w)
-{
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int r;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, WORKER_STACK);
-	/* signals are the main thread's */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&w->thread, &attr, worker_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return -r;
-}
-
 static void worker_destroy(struct worker *w)
 {
 	pthread_cond_destroy(&w->done_cond);
@@ -135,7 +117,7 @@ int worker_new(const char *name, void (*begin)(void *arg), void *arg, struct wor
 	r = uv_async_init(w->loop, &w->wake, worker_wake_cb);
 	if (r < 0)
 		goto fail_loop;
-	r = worker_spawn(w);
+	r = thread_spawn(&w->thread, worker_main, w);
 	if (r < 0)
 		goto fail_async;
 	*ret_worker = w;
@@ -202,6 +184,89 @@ void worker_call(struct worker *w, void (*fn)(void *arg), void *arg)
 		pthread_cond_wait(&w->done_cond, &w->lock);
 	pthread_mutex_unlock(&w->lock);
 	pthread_mutex_unlock(&w->call_lock);
+}
+
+/* --- bells ---------------------------------------------------------------------------------------------- */
+
+struct worker_bell {
+	uv_poll_t poll; /* first: the loop frees it by its close callback */
+	struct worker *worker;
+	int fd; /* owned */
+	void (*fn)(void *arg);
+	void *arg;
+	int ret;
+};
+
+static void worker_bell_cb(uv_poll_t *poll, int status, int events)
+{
+	struct worker_bell *b = container_of(poll, struct worker_bell, poll);
+	uint64_t rings;
+
+	(void)events;
+	if (status >= 0 && read(b->fd, &rings, sizeof(rings)) >= 0)
+		b->fn(b->arg);
+}
+
+static void worker_bell_closed(uv_handle_t *h)
+{
+	struct worker_bell *b = container_of((uv_poll_t *)h, struct worker_bell, poll);
+
+	close(b->fd);
+	free(b);
+}
+
+static void worker_bell_hang(void *arg)
+{
+	struct worker_bell *b = arg;
+
+	b->ret = uv_poll_init(b->worker->loop, &b->poll, b->fd);
+	if (b->ret >= 0)
+		uv_poll_start(&b->poll, UV_READABLE, worker_bell_cb);
+}
+
+static void worker_bell_take_down(void *arg)
+{
+	uv_close((uv_handle_t *)&((struct worker_bell *)arg)->poll, worker_bell_closed);
+}
+
+int worker_bell_new(struct worker *w, void (*fn)(void *arg), void *arg,
+		    struct worker_bell **ret_bell, struct err *e)
+{
+	struct worker_bell *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return err_ret(e, -ENOMEM, "worker '%s'", w->name);
+	*b = (struct worker_bell){ .worker = w, .fn = fn, .arg = arg };
+	b->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (b->fd < 0) {
+		free(b);
+		return err_errno(e, "eventfd");
+	}
+	worker_call(w, worker_bell_hang, b);
+	if (b->ret < 0) {
+		int r = err_ret(e, b->ret, "worker '%s'", w->name);
+
+		close(b->fd);
+		free(b);
+		return r;
+	}
+	*ret_bell = b;
+	return 0;
+}
+
+/* A full counter rings too. */
+void worker_bell_ring(struct worker_bell *b)
+{
+	uint64_t one = 1;
+
+	if (write(b->fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void worker_bell_free(struct worker_bell *take_bell)
+{
+	if (take_bell)
+		worker_call(take_bell->worker, worker_bell_take_down, take_bell);
 }
 
 /* --- timers --------------------------------------------------------------------------------------------- */

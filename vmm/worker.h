@@ -30,6 +30,20 @@ int worker_place(struct worker *w, const char *cpus, struct err *e);
  */
 void worker_call(struct worker *w, void (*fn)(void *arg), void *arg);
 
+/*
+ * A bell that any thread rings: fn(arg) is called on the worker soon after, once for several rings. In the place of a
+ * uv_async_t, whose loop spins until the thread that woke it has done the rest: for as long as it sleeps, where both have
+ * one processor.
+ */
+struct worker_bell;
+
+/* This and worker_bell_free: not from the worker itself. */
+int worker_bell_new(struct worker *w, void (*fn)(void *arg), void *arg,
+		    struct worker_bell **ret_bell, struct err *e);
+void worker_bell_ring(struct worker_bell *b);
+/* fn is not called any more. Accepts NULL. */
+void worker_bell_free(struct worker_bell *take_bell);
+
 /* A timer of a worker's loop; all of it on the worker. */
 struct worker_timer;
 

@@ -3,9 +3,11 @@
 #include "tests/functional/grub.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -86,4 +88,40 @@ void grub_boots(struct harness *h, const char *image, const char *more)
 	assert_int_equal(write(s.fd, "c", 1), 1);
 	grub_screen_wait(&s, "grub>");
 	close(s.fd);
+}
+
+/* --- what is on the screen -------------------------------------------------------------------------------------------- */
+
+static bool grub_has(struct json_object *text, const char *words)
+{
+	for (size_t i = 0; i < json_object_array_length(text); i++)
+		if (strstr(json_object_get_string(json_object_array_get_idx(text, i)), words))
+			return true;
+	return false;
+}
+
+static bool grub_screen_has(struct client *c, const char *words)
+{
+	AUTO_JSON struct json_object *shot = client_result(c, "vm.screenshot", "{'vm': 'one'}");
+	struct json_object *text = json_get(shot, "text");
+
+	close(client_take_fd(c));
+	assert_true(json_object_is_type(text, json_type_array));
+	return grub_has(text, words);
+}
+
+/* SeaBIOS writes to the screen first, and then to the serial port, where the prompt was seen. */
+void grub_expect_screen(struct harness *h, const char *name, const char *words)
+{
+	struct client *c = harness_client(h);
+	struct harness_output got;
+	char path[512];
+
+	harness_program("../pictures", path, sizeof(path));
+	if (mkdir(path, 0777))
+		assert_int_equal(errno, EEXIST);
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/%s.png", name);
+	assert_int_equal(harness_vmctl(h, NULL, &got, "screenshot", "one", path, NULL), 0);
+	assert_true(grub_screen_has(c, "GNU GRUB"));
+	assert_true(grub_screen_has(c, words));
 }

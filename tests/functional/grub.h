@@ -12,5 +12,7 @@ struct harness;
 
 /* Skips without the image. more: keys of the definition, its `boot` and `devices`. */
 void grub_boots(struct harness *h, const char *image, const char *more);
+/* The screen's text has these words, and GRUB's name; a picture of it is left in BUILD/pictures/NAME.png. */
+void grub_expect_screen(struct harness *h, const char *name, const char *words);
 
 #endif

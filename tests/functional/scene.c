@@ -51,6 +51,26 @@ struct client *scene_begin(struct harness *h, const char *fake, const char *step
 	return c;
 }
 
+struct client *scene_start_guest(struct harness *h, const char *program, const char *cmdline,
+				 const char *members)
+{
+	char name[64], path[512], params[1024];
+	struct client *c;
+
+	snprintf(name, sizeof(name), "../tests/guest/%s", program);
+	harness_program(name, path, sizeof(path));
+	harness_vmd(h, NULL, "--cgroup", "none", NULL);
+	c = harness_client(h);
+	snprintf(params, sizeof(params),
+		 "{'definition': {'name': 'one', 'memory': '32MiB',"
+		 " 'boot': {'kernel': '%s', 'cmdline': '%s'}, %s}}",
+		 path, cmdline, members);
+	json_object_put(client_result(c, "vm.apply", params));
+	json_object_put(client_result(c, "event.subscribe", "{}"));
+	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	return c;
+}
+
 struct client *scene_restart(struct harness *h, struct client *c, int signal, const char *fake)
 {
 	client_close(h, c);

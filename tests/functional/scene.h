@@ -36,6 +36,12 @@ void scene_serve_roles(struct harness *h);
 int scene_setup_roles(void **state);
 /* Define a VM with the kernel at a path; the "changed" of vm.apply is not looked at. */
 void scene_define(struct client *c, const char *name, const char *kernel);
+/*
+ * The real vmm in its cage, and 'one' of 32 MiB, which runs a program of tests/guest with this command line; members: what else
+ * is in its definition, JSON without the braces around. The client has subscribed to all events.
+ */
+struct client *scene_start_guest(struct harness *h, const char *program, const char *cmdline,
+				 const char *members);
 /* vmd ends as by `signal`, and another begins with such a monitor; a client of the new one. */
 struct client *scene_restart(struct harness *h, struct client *c, int signal, const char *fake);
 /* vmd ends as by SIGKILL, and then the VM's process, while no vmd is there. */

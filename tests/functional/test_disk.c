@@ -351,6 +351,11 @@ static void test_threads(void **state)
 	assert_int_equal(threads(w, &placed), alone - 1);
 	assert_int_equal(placed, 0);
 	json_object_put(client_result(w->c, "vm.kill", "{'vm': 'one'}"));
+	define(w->c, w, "one", ", 'worker': 'per-queue', 'queues': 3, 'worker_cpus': '0'", NULL);
+	starts(w, "one");
+	assert_int_equal(threads(w, &placed), alone + 2);
+	assert_int_equal(placed, 3);
+	json_object_put(client_result(w->c, "vm.kill", "{'vm': 'one'}"));
 	snprintf(allowed, sizeof(allowed), ", 'worker_cpus': '%d'", CPU_SETSIZE - 1);
 	define(w->c, w, "one", allowed, NULL);
 	client_expect_error(
@@ -429,17 +434,21 @@ static void test_limits_of_a_liar(void **state)
 
 /* --- what the host cannot do ------------------------------------------------------------------------------ */
 
+#define FOUR_QUEUES ", 'queues': 4, 'worker': 'per-queue'"
+
 /* A guest that reads all the time, 100 times in 2 s, and checks that each is done. */
-static void start_reader(struct world *w, const char *on_error)
+static void start_reader(struct world *w, const char *on_error, bool queues)
 {
 	char more[200];
 
 	serve(w);
 	json_object_put(client_result(w->c, "event.subscribe", NULL));
-	boots(w, "blkload', 'cmdline': 'ops=100 depth=4");
+	boots(w, queues ? "blkload', 'cmdline': 'ops=100 depth=2 queues=4"
+			: "blkload', 'cmdline': 'ops=100 depth=4");
 	snprintf(more, sizeof(more),
-		 ", 'on_error': '%s', 'ops_per_second': 50, 'burst_ms': 20}, {'type': 'debug-port'",
-		 on_error);
+		 ", 'on_error': '%s', 'ops_per_second': 50, 'burst_ms': 20%s}, {'type': "
+		 "'debug-port'",
+		 on_error, queues ? FOUR_QUEUES : "");
 	define(w->c, w, "one", more, NULL);
 	starts(w, "one");
 }
@@ -456,12 +465,9 @@ static void expect_disk_error(struct world *w, bool stopped)
 		fail_msg("%s", json_get_str(data, "message", ""));
 }
 
-static void test_errors_stop(void **state)
+static void expect_stops(struct world *w, bool queues)
 {
-	struct world *w = *state;
-
-	NEEDS_KVM;
-	start_reader(w, "stop");
+	start_reader(w, "stop", queues);
 	assert_int_equal(truncate(w->image, 0), 0);
 	expect_disk_error(w, true);
 	json_object_put(client_event(w->c, "vm.state", "paused"));
@@ -482,18 +488,56 @@ static void test_errors_stop(void **state)
 	scene_expect_exit(w->c, "one", "guest-exit", NULL);
 }
 
+static void test_errors_stop(void **state)
+{
+	NEEDS_KVM;
+	expect_stops(*state, false);
+}
+
+static void test_errors_stop_every_queue(void **state)
+{
+	NEEDS_KVM;
+	expect_stops(*state, true);
+}
+
 static void test_errors_are_reported(void **state)
 {
 	struct world *w = *state;
 
 	NEEDS_KVM;
-	start_reader(w, "report");
+	start_reader(w, "report", false);
 	assert_int_equal(truncate(w->image, 0), 0);
 	expect_disk_error(w, false);
 	scene_expect_state(w->c, "one", "running");
 	expect_disk_error(w, false); /* told again, not more than once a second */
 	json_object_put(client_result(w->c, "vm.wait",
 				      "{'vm': 'one', 'for': 'stopped', 'timeout_ms': 20000}"));
+}
+
+/* Requests are under way in four queues, each with its thread, while the VM is paused and its vmd goes. */
+static void test_every_queue(void **state)
+{
+	struct world *w = *state;
+
+	NEEDS_KVM;
+	serve(w);
+	boots(w, "blkload', 'cmdline': 'ops=1000 depth=4 queues=4");
+	define(w->c, w, "one", ", 'ops_per_second': 300" FOUR_QUEUES "}, {'type': 'debug-port'",
+	       NULL);
+	starts(w, "one");
+	for (int i = 0; i < 5; i++) {
+		json_object_put(client_result(w->c, "vm.pause", "{'vm': 'one'}"));
+		json_object_put(client_result(w->c, "vm.resume", "{'vm': 'one'}"));
+	}
+	w->c = scene_restart(w->h, w->c, SIGKILL, NULL);
+	json_object_put(client_result(w->c, "vm.pause", "{'vm': 'one'}"));
+	json_object_put(
+		client_result(w->c, "vm.set_rate", RATE(", 'ops_per_second': 1, 'burst_ms': 1")));
+	json_object_put(client_result(w->c, "vm.resume", "{'vm': 'one'}"));
+	json_object_put(client_result(w->c, "vm.set_rate", RATE(", 'ops_per_second': 0")));
+	json_object_put(client_result(w->c, "vm.wait",
+				      "{'vm': 'one', 'for': 'stopped', 'timeout_ms': 20000}"));
+	scene_expect_exit(w->c, "one", "guest-exit", NULL);
 }
 
 int main(void)
@@ -510,7 +554,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_limits_of_a_liar, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_stop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_errors_stop_every_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_are_reported, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_every_queue, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

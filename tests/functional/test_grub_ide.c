@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* GRUB from its CD, in a drive at the IDE controller, by the boot order; SeaBIOS and GRUB read it by PIO. */
+/* GRUB from its CD, in a drive at the IDE controller, by the boot order; SeaBIOS and GRUB read it by PIO. By serial port and on the screen. */
 #include <stdio.h>
 
 #include "tests/functional/grub.h"
@@ -23,11 +23,13 @@ static void test_cd(void **state)
 	char more[600];
 
 	snprintf(more, sizeof(more),
-		 "'boot': {'firmware': 'bios', 'order': ['cd']}, 'devices': [{'type': 'ide',"
+		 "'boot': {'firmware': 'bios', 'order': ['cd']}, 'devices': [{'type': 'vga'}, "
+		 "{'type': 'ide',"
 		 " 'disks': [{'readonly': true, 'share': true, 'path': '%s'},"
 		 " {'id': 'cd', 'kind': 'cdrom', 'unit': 2, 'path': '%s'}]}]",
 		 GRUB_IMAGES "usb.img", GRUB_IMAGES "cdrom.iso");
 	grub_boots(h, GRUB_IMAGES "cdrom.iso", more);
+	grub_expect_screen(h, "grub-ide-cd", "grub>");
 }
 
 int main(void)

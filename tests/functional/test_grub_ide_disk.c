@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* GRUB from a disk at the IDE controller. */
+/* GRUB from a disk at the IDE controller; its prompt is on the serial port and on the screen. */
 #include <stdio.h>
 
 #include "tests/functional/grub.h"
@@ -23,10 +23,11 @@ static void test_disk(void **state)
 	char more[600];
 
 	snprintf(more, sizeof(more),
-		 "'boot': {'firmware': 'bios'}, 'devices': [{'type': 'ide',"
+		 "'boot': {'firmware': 'bios'}, 'devices': [{'type': 'vga'}, {'type': 'ide',"
 		 " 'disks': [{'readonly': true, 'path': '%s'}]}]",
 		 GRUB_IMAGES "usb.img");
 	grub_boots(h, GRUB_IMAGES "usb.img", more);
+	grub_expect_screen(h, "grub-ide-disk", "grub>");
 }
 
 int main(void)

@@ -84,13 +84,13 @@ static void test_fixed(void **state)
 		"drive 'ide0.0' of controller 'ide0' cannot be removed from a VM that "
 		"runs",
 		"remove it from the definition, and restart the VM; vmctl media changes "
-		"what is in a CD-ROM drive");
+		"what is in a drive");
 	client_expect_error(
 		c, "vm.detach", "{'vm': 'one', 'device': 'cd0'}", ERR_VM_DEVICE_FIXED,
 		"drive 'cd0' of controller 'ide0' cannot be removed from a VM that "
 		"runs",
 		"remove it from the definition, and restart the VM; vmctl media changes "
-		"what is in a CD-ROM drive");
+		"what is in a drive");
 }
 
 /* Offered behind `vmctl detach one` */

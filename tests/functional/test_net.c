@@ -429,6 +429,37 @@ static void test_attach(void **state)
 	netw_end(w, "a");
 }
 
+/* The emulated ones, too: nothing of hot-plug is theirs. */
+static void test_attach_emulated(void **state)
+{
+	static const char *const types[] = { "e1000", "rtl8139" };
+	struct netw *w = *state;
+	AUTO_JSON struct json_object *vm = NULL;
+	struct harness_output out;
+
+	NEEDS_NET(w);
+	netw_define(w, "a", "'network': {'bridge': 'br0'}");
+	netw_start(w, "a");
+	json_object_put(client_result(
+		w->c, "vm.wait", "{'vm': 'a', 'for': 'console', 'regex': '^waits for devices'}"));
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		assert_int_equal(harness_vmctl(w->h, NULL, &out, "attach", "a", "nic", "bridge:br0",
+					       "--type", types[i], NULL),
+				 0);
+		assert_string_equal(out.out, "a: net1 attached\n");
+		vm = netw_ask(w, "vm.get", "a");
+		assert_string_equal(json_get_str(json_at(vm, "/attachments/0"), "type", ""),
+				    types[i]);
+		json_object_put(TAKE_PTR(vm));
+		assert_string_equal(netw_shown(w, "a", 1, "network"), "bridge");
+		assert_string_equal(netw_shown(w, "a", 1, "link"), "up");
+		assert_int_equal(netns_count("vm"), 2);
+		assert_int_equal(harness_vmctl(w->h, NULL, &out, "detach", "a", "net1", NULL), 0);
+		assert_int_equal(netns_count("vm"), 1);
+	}
+	netw_end(w, "a");
+}
+
 /* --- cables ------------------------------------------------------------------------------------------------ */
 
 static void set_link(struct netw *w, const char *link, bool changed)
@@ -471,11 +502,11 @@ static void test_set_link(void **state)
 	/* a card has no limits to be set, and none to be shown */
 	client_expect_error(w->c, "vm.set_rate", "{'vm': 'a', 'device': 'net0'}",
 			    ERR_VM_DEVICE_FIXED, "device 'net0' of VM 'a' has no limits",
-			    "disks have, and images at a SCSI controller");
+			    "disks have, and images at a SCSI or AHCI controller");
 	client_expect_error(w->c, "vm.set_rate",
 			    "{'vm': 'a', 'device': 'net0', 'ops_per_second': 5}",
 			    ERR_VM_DEVICE_FIXED, "device 'net0' of VM 'a' has no limits",
-			    "disks have, and images at a SCSI controller");
+			    "disks have, and images at a SCSI or AHCI controller");
 	client_expect_error(w->c, "vm.set_link", "{'vm': 'a', 'device': 'rng0', 'link': 'up'}",
 			    ERR_VM_NO_DEVICE, "VM 'a' has no network card 'rng0'", "");
 	netw_end(w, "a");
@@ -504,6 +535,7 @@ int main(void)
 		T(test_private),
 		T(test_private_refused),
 		T(test_attach),
+		T(test_attach_emulated),
 		T(test_set_link),
 	};
 

@@ -154,6 +154,34 @@ static void test_passt_dies(void **state)
 	assert_true(port_open());
 }
 
+/* vmd is away meanwhile: the next one is told. */
+static void test_passt_dies_unseen(void **state)
+{
+	AUTO_JSON struct json_object *event = NULL;
+	struct netw *w = *state;
+	int pidfd;
+	pid_t pid;
+
+	NEEDS_PASST(w);
+	make_uplink();
+	strcpy(strrchr(w->kernel, '/'), "/net");
+	netw_define(w, "web", CARD);
+	netw_start(w, "web");
+	pid = find_passt();
+	pidfd = harness_pidfd(pid);
+	client_close(w->h, w->c);
+	harness_vmd_end(w->h, SIGKILL);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	harness_wait_pidfd(pidfd);
+	netw_serve(w);
+	json_object_put(client_result(w->c, "event.subscribe", "{'since': 0}"));
+	event = client_event(w->c, "device.link", NULL);
+	assert_string_equal(json_get_str(json_get(event, "data"), "reason", ""),
+			    "its network is gone");
+	assert_string_equal(netw_shown(w, "web", 0, "lost"), "true");
+	netw_end(w, "web");
+}
+
 /* The ports of the one before may still be taken for a moment. */
 static void test_restart(void **state)
 {
@@ -213,8 +241,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, netw_setup, netw_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_user),	 T(test_passt_dies),	T(test_restart),
-		T(test_refused), T(test_not_installed),
+		T(test_user),	 T(test_passt_dies), T(test_passt_dies_unseen),
+		T(test_restart), T(test_refused),    T(test_not_installed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,22 +24,12 @@ static int teardown(void **state)
 /* more: keys of the definition */
 static struct client *start_guest(struct harness *h, const char *cmdline, const char *more)
 {
-	char program[512], params[1024];
-	struct client *c;
+	char members[256];
 
-	harness_program("vmm", program, sizeof(program));
-	*strstr(program, "bin/vmm") = '\0';
-	harness_vmd(h, NULL, "--cgroup", "none", NULL);
-	c = harness_client(h);
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'memory': '32MiB', 'boot': {'kernel':"
-		 " '%stests/guest/panic', 'cmdline': '%s'}, 'devices': [{'type': 'debug-port'},"
-		 " {'type': 'pvpanic'}]%s}}",
-		 program, cmdline, more);
-	json_object_put(client_result(c, "vm.apply", params));
-	json_object_put(client_result(c, "event.subscribe", "{}"));
-	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	return c;
+	snprintf(members, sizeof(members),
+		 "'devices': [{'type': 'debug-port'}, {'type': 'pvpanic%s'}]%s",
+		 strstr(cmdline, "isa=1") ? "-isa" : "", more);
+	return scene_start_guest(h, "panic", cmdline, members);
 }
 
 /* The last 100 lines, as text, up to the very last thing that it said */
@@ -76,6 +66,18 @@ static void test_stop(void **state)
 	scene_expect_exit(c, "one", "panic", "the guest's kernel has panicked");
 }
 
+static void test_isa(void **state)
+{
+	struct harness *h = *state;
+	struct client *c;
+
+	NEEDS_KVM;
+	c = start_guest(h, "isa=1", "");
+	expect_event(c, false);
+	wait_stopped(c);
+	scene_expect_exit(c, "one", "panic", "the guest's kernel has panicked");
+}
+
 static void test_reset(void **state)
 {
 	struct harness *h = *state;
@@ -105,7 +107,8 @@ static void test_handled(void **state)
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_stop), T(test_reset), T(test_handled) };
+	const struct CMUnitTest tests[] = { T(test_stop), T(test_isa), T(test_reset),
+					    T(test_handled) };
 #undef T
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,7 +255,7 @@ static void test_disks_refused(void **state)
 		    ERR_RPC_PARAMS, "vm.attach: disk and controller go together");
 	expect_code(c, "vm.attach",
 		    "{'vm': 'one', 'controller': 'rng0', 'disk': {'kind': 'cdrom'}}",
-		    ERR_VM_NO_DEVICE, "the VM has no SCSI controller 'rng0'");
+		    ERR_VM_NO_DEVICE, "the VM has no SCSI or AHCI controller 'rng0'");
 	expect_code(c, "vm.attach", attach_params(h, "x", ", 'lun': 0", ""), ERR_INVALID,
 		    "disk 'scsi0.0' has LUN 0 of controller 'scsi0'");
 	expect_code(c, "vm.attach", attach_params(h, "x", ", 'id': 'rng0'", ""), ERR_INVALID,

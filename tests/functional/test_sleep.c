@@ -25,21 +25,12 @@ static int teardown(void **state)
 /* 'one' runs, and is going to sleep. */
 static struct client *start_guest(struct harness *h, const char *cmdline)
 {
-	char program[512], params[1024];
-	struct client *c;
+	char both[128];
 
-	harness_program("../tests/guest/suspend", program, sizeof(program));
-	harness_vmd(h, NULL, "--cgroup", "none", NULL);
-	c = harness_client(h);
-	json_object_put(client_result(c, "event.subscribe", NULL));
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'profile': 'modern', 'memory': '32MiB', 'cpus': 2,"
-		 " 'boot': {'kernel': '%s', 'cmdline': 'cpus=2 %s'},"
-		 " 'devices': [{'type': 'debug-port'}]}}",
-		 program, cmdline);
-	json_object_put(client_result(c, "vm.apply", params));
-	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	return c;
+	snprintf(both, sizeof(both), "cpus=2 %s", cmdline);
+	return scene_start_guest(
+		h, "suspend", both,
+		"'profile': 'modern', 'cpus': 2, 'devices': [{'type': 'debug-port'}]");
 }
 
 static void until(struct client *c, const char *state)

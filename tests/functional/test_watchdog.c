@@ -24,22 +24,11 @@ static int teardown(void **state)
 /* more: keys of the definition */
 static struct client *start_guest(struct harness *h, const char *action, const char *more)
 {
-	char program[512], params[1024];
-	struct client *c;
+	char members[256];
 
-	harness_program("vmm", program, sizeof(program));
-	*strstr(program, "bin/vmm") = '\0';
-	harness_vmd(h, NULL, "--cgroup", "none", NULL);
-	c = harness_client(h);
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'memory': '32MiB', 'boot': {'kernel':"
-		 " '%stests/guest/watchdog'}, 'devices': [{'type': 'debug-port'},"
-		 " {'type': 'i6300esb'%s}]%s}}",
-		 program, action, more);
-	json_object_put(client_result(c, "vm.apply", params));
-	json_object_put(client_result(c, "event.subscribe", "{}"));
-	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	return c;
+	snprintf(members, sizeof(members),
+		 "'devices': [{'type': 'debug-port'}, {'type': 'i6300esb'%s}]%s", action, more);
+	return scene_start_guest(h, "watchdog", "", members);
 }
 
 static void expect_event(struct client *c, const char *action)

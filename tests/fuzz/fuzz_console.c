@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "lib/json.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/guest_virtio.h"
 #include "vmm/devices.h"
 
@@ -39,8 +40,7 @@ struct fuzz {
 	struct fake_board fb;
 	struct device *host, *dev;
 	struct guest_virtio g;
-	const uint8_t *data;
-	size_t left;
+	struct fuzz_input input;
 	struct sockaddr_un where;
 	socklen_t where_len;
 	int client, stream, file; /* ours; client -1: none */
@@ -54,15 +54,6 @@ struct fuzz {
 		uint32_t room;
 	} bufs[FUZZ_QUEUES][FUZZ_RING];
 };
-
-static uint32_t fuzz_take(struct fuzz *f, unsigned int bytes)
-{
-	uint32_t v = 0;
-
-	for (unsigned int i = 0; i < bytes && f->left; i++, f->left--)
-		v |= (uint32_t)*f->data++ << (8 * i);
-	return v;
-}
 
 /* Byte n of a stream */
 static uint8_t fuzz_byte(uint32_t n)
@@ -94,7 +85,7 @@ static void fuzz_hear(struct fuzz *f)
 static void fuzz_say(struct fuzz *f)
 {
 	uint8_t part[256];
-	uint32_t len = fuzz_take(f, 1);
+	uint32_t len = fuzz_take(&f->input, 1);
 	ssize_t n;
 
 	for (uint32_t i = 0; i < len; i++)
@@ -106,7 +97,7 @@ static void fuzz_say(struct fuzz *f)
 static void fuzz_client(struct fuzz *f)
 {
 	uint8_t part[512] = { 0 };
-	uint32_t what = fuzz_take(f, 1);
+	uint32_t what = fuzz_take(&f->input, 1);
 
 	if (f->client < 0) {
 		f->client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -173,12 +164,13 @@ static void fuzz_collect(struct fuzz *f, unsigned int q)
 /* The driver starts anew; what was under way is lost, and the stream is counted from here. */
 static void fuzz_start(struct fuzz *f)
 {
-	uint64_t features = BIT64(VIRTIO_F_VERSION_1) | (uint64_t)(fuzz_take(f, 1) & 3) << 28;
+	uint64_t features = BIT64(VIRTIO_F_VERSION_1) | (uint64_t)(fuzz_take(&f->input, 1) & 3)
+								<< 28;
 
 	for (unsigned int q = 0; q < FUZZ_QUEUES && f->g.rings[0].mem; q++)
 		fuzz_collect(f, q);
 	f->in_step = f->in_step && f->honest;
-	f->ports = fuzz_take(f, 1) % 8;
+	f->ports = fuzz_take(&f->input, 1) % 8;
 	if (f->ports)
 		features |= BIT64(VIRTIO_CONSOLE_F_MULTIPORT);
 	guest_virtio_find(&f->g, &f->fb, FUZZ_SLOT);
@@ -209,9 +201,9 @@ static void fuzz_give(struct fuzz *f, unsigned int q, uint16_t d, uint32_t len, 
 /* Buffers to receive into, of any port or for control messages */
 static void fuzz_buffers(struct fuzz *f)
 {
-	unsigned int q = fuzz_take(f, 1) % (FUZZ_QUEUES / 2) * 2;
-	unsigned int n = 1 + fuzz_take(f, 1) % FUZZ_RING;
-	uint32_t len = 1 + fuzz_take(f, 2) % (FUZZ_BUF_SIZE - 1);
+	unsigned int q = fuzz_take(&f->input, 1) % (FUZZ_QUEUES / 2) * 2;
+	unsigned int n = 1 + fuzz_take(&f->input, 1) % FUZZ_RING;
+	uint32_t len = 1 + fuzz_take(&f->input, 2) % (FUZZ_BUF_SIZE - 1);
 
 	fuzz_collect(f, q);
 	if (q == FUZZ_CONTROL_RX && len < 64)
@@ -227,9 +219,9 @@ static void fuzz_buffers(struct fuzz *f)
 
 static void fuzz_send(struct fuzz *f)
 {
-	unsigned int q = FUZZ_CONTROL_TX + 2 * (1 + fuzz_take(f, 1) % (FUZZ_PORTS - 1));
-	unsigned int n = 1 + fuzz_take(f, 1) % FUZZ_RING;
-	uint32_t len = fuzz_take(f, 2) % FUZZ_BUF_SIZE;
+	unsigned int q = FUZZ_CONTROL_TX + 2 * (1 + fuzz_take(&f->input, 1) % (FUZZ_PORTS - 1));
+	unsigned int n = 1 + fuzz_take(&f->input, 1) % FUZZ_RING;
+	uint32_t len = fuzz_take(&f->input, 2) % FUZZ_BUF_SIZE;
 	bool stream = q == FUZZ_CONTROL_TX + 2 * FUZZ_STREAM;
 
 	fuzz_collect(f, q);
@@ -248,8 +240,8 @@ static void fuzz_send(struct fuzz *f)
 /* A message; half of them open or close a port. */
 static void fuzz_control(struct fuzz *f)
 {
-	uint8_t how = (uint8_t)fuzz_take(f, 1);
-	struct virtio_console_control m = { .id = fuzz_take(f, 1) % (FUZZ_PORTS + 1),
+	uint8_t how = (uint8_t)fuzz_take(&f->input, 1);
+	struct virtio_console_control m = { .id = fuzz_take(&f->input, 1) % (FUZZ_PORTS + 1),
 					    .event = (uint16_t)(how >> 1 & 7),
 					    .value = how >> 4 & 1 };
 	unsigned int q = FUZZ_CONTROL_TX;
@@ -274,15 +266,15 @@ static void fuzz_control(struct fuzz *f)
 /* The rings are the guest's to write to, at any time. */
 static void fuzz_corrupt(struct fuzz *f)
 {
-	uint32_t q = fuzz_take(f, 1) % FUZZ_QUEUES, off = fuzz_take(f, 2) % 0x400;
+	uint32_t q = fuzz_take(&f->input, 1) % FUZZ_QUEUES, off = fuzz_take(&f->input, 2) % 0x400;
 
-	f->fb.mem[GUEST_VIRTIO_RINGS + 0x1000 * q + off] = (uint8_t)fuzz_take(f, 1);
+	f->fb.mem[GUEST_VIRTIO_RINGS + 0x1000 * q + off] = (uint8_t)fuzz_take(&f->input, 1);
 	f->honest = false;
 }
 
 static void fuzz_kick(struct fuzz *f)
 {
-	guest_virtio_kick(&f->g, fuzz_take(f, 1) % FUZZ_QUEUES);
+	guest_virtio_kick(&f->g, fuzz_take(&f->input, 1) % FUZZ_QUEUES);
 }
 
 /* --- the end ----------------------------------------------------------------------------------------------- */
@@ -375,8 +367,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!f)
 		abort();
 	signal(SIGPIPE, SIG_IGN); /* as vmm does */
-	f->data = data;
-	f->left = size;
+	f->input = (struct fuzz_input){ data, size };
 	f->client = -1;
 	f->honest = f->in_step = true;
 	fake_board_init(&f->fb, MIB);
@@ -385,8 +376,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_plug(f);
 	guest_virtio_find(&f->g, &f->fb, FUZZ_SLOT);
 	fuzz_start(f);
-	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++)
-		ops[fuzz_take(f, 1) % ARRAY_SIZE(ops)](f);
+	for (unsigned int n = 0; f->input.left && n < FUZZ_OPS_MAX; n++)
+		ops[fuzz_take(&f->input, 1) % ARRAY_SIZE(ops)](f);
 	fuzz_rest(f);
 	f->dev->class->stop(f->dev);
 	device_free(f->dev);

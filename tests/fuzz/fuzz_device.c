@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/json.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/fake_net.h"
 #include "tests/unit/fake_vfio.h"
 #include "tests/unit/guest_virtio.h"
@@ -27,6 +28,7 @@
 
 #define FUZZ_MEM_SIZE (64 * KIB)
 #define FUZZ_DISK_SIZE (64 * KIB)
+#define FUZZ_FLOPPY_SIZE (360 * KIB)
 #define FUZZ_DEVICES_MAX 32
 #define FUZZ_OPS_MAX 2048
 #define FUZZ_RING 0x1000
@@ -60,12 +62,19 @@ static const char *const fuzz_rows[] = {
 	"{\"type\":\"ps2-mouse\",\"id\":\"mouse0\"}",
 	"{\"type\":\"rtc\",\"id\":\"rtc\",\"base\":\"utc\"}",
 	"{\"type\":\"serial\",\"id\":\"com1\",\"port\":\"com1\",\"backend\":\"console\"}",
+	"{\"type\":\"serial\",\"id\":\"com2\",\"port\":\"com2\",\"backend\":\"pty\",\"ports\":[{"
+	"\"name\":\"com2\","
+	"\"backend\":\"pty\",\"path\":{\"fd\":3}}]}",
 	"{\"type\":\"debug-port\",\"id\":\"debug\"}",
 	"{\"type\":\"debug-console\",\"id\":\"firmware\"}",
 	"{\"type\":\"fw-cfg\",\"id\":\"fw-cfg\"}",
 	"{\"type\":\"cfi-flash\",\"id\":\"nvram\",\"vars\":{\"fd\":0}}",
+	"{\"type\":\"floppy\",\"id\":\"floppy\",\"disks\":[{\"id\":\"fd\",\"unit\":0,\"path\":{"
+	"\"fd\":3}},"
+	"{\"id\":\"fd1\",\"unit\":1}]}",
 	"{\"type\":\"i6300esb\",\"id\":\"dog\",\"address\":\"00:0a.0\",\"action\":\"stop\"}",
 	"{\"type\":\"pvpanic\",\"id\":\"panic\",\"address\":\"00:0b.0\"}",
+	"{\"type\":\"pvpanic-isa\",\"id\":\"panic1\"}",
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:08.0\",\"host\":\"" FAKE_VFIO_HOST
 	"\",\"group\":12,\"group_fd\":{\"fd\":1},\"container_fd\":{\"fd\":2}}",
 	"{\"type\":\"vga\",\"id\":\"vga\",\"address\":\"00:09.0\"}",
@@ -73,8 +82,11 @@ static const char *const fuzz_rows[] = {
 	"\"52:54:00:00:00:02\",\"stream_fd\":{\"fd\":3}}",
 	"{\"type\":\"rtl8139\",\"id\":\"rtl8139\",\"address\":\"00:0d.0\",\"mac\":"
 	"\"52:54:00:00:00:03\",\"stream_fd\":{\"fd\":3}}",
+	"{\"type\":\"ahci\",\"id\":\"ahci\",\"address\":\"00:0e.0\",\"disks\":[{\"id\":"
+	"\"sata\",\"unit\":0,\"path\":{\"fd\":0}},{\"id\":\"sata-cd\",\"unit\":1,\"kind\":"
+	"\"cdrom\"}]}",
 	"{\"type\":\"virtio-blk\",\"id\":\"disk\",\"address\":\"00:02.0\",\"path\":{\"fd\":0},"
-	"\"readonly\":false,\"poll_us\":50}",
+	"\"readonly\":false,\"poll_us\":50,\"queues\":2,\"worker\":\"per-queue\"}",
 	"{\"type\":\"virtio-console\",\"id\":\"hvc0\",\"address\":\"00:03.0\",\"backend\":"
 	"\"console\",\"ports\":[{\"name\":\"a\",\"backend\":\"pty\",\"path\":{\"fd\":3}},"
 	"{\"name\":\"b\",\"backend\":\"file\",\"path\":{\"fd\":0},\"limit\":4096}]}",
@@ -95,26 +107,17 @@ struct fuzz {
 	unsigned int ndevices;
 	int port;    /* of the console, our end */
 	int nics[2]; /* the same of emulated network cards */
+	int serial;  /* and of a serial port */
 	uint8_t power_on[PCI_FUNCTIONS][PCI_CFG_SIZE];
 	struct guest_virtio driver; /* of the virtio device that was started last */
-	const uint8_t *data;
-	size_t left;
+	struct fuzz_input input;
 };
 
 /* --- the input ------------------------------------------------------------------------------------- */
 
-static uint64_t fuzz_take(struct fuzz *f, unsigned int bytes)
-{
-	uint64_t v = 0;
-
-	for (unsigned int i = 0; i < bytes && f->left; i++, f->left--)
-		v |= (uint64_t)*f->data++ << (8 * i);
-	return v;
-}
-
 static unsigned int fuzz_width(struct fuzz *f, unsigned int max_log2)
 {
-	return 1u << (fuzz_take(f, 1) % (max_log2 + 1));
+	return 1u << (fuzz_take(&f->input, 1) % (max_log2 + 1));
 }
 
 /* --- what a guest can do ------------------------------------------------------------------------------ */
@@ -122,8 +125,8 @@ static unsigned int fuzz_width(struct fuzz *f, unsigned int max_log2)
 /* An address in one of the regions that are mapped now. */
 static uint64_t fuzz_register(struct fuzz *f, const struct bus *bus)
 {
-	const struct region *r = bus->regions[fuzz_take(f, 1) % MAX(bus->nregions, 1u)];
-	uint64_t off = fuzz_take(f, 2);
+	const struct region *r = bus->regions[fuzz_take(&f->input, 1) % MAX(bus->nregions, 1u)];
+	uint64_t off = fuzz_take(&f->input, 2);
 
 	return bus->nregions ? r->base + off % r->size : off;
 }
@@ -133,7 +136,7 @@ static void fuzz_pio_write(struct fuzz *f)
 	uint16_t port = (uint16_t)fuzz_register(f, &f->fb.pio);
 	unsigned int width = fuzz_width(f, 2);
 
-	fake_out(&f->fb, port, width, (uint32_t)fuzz_take(f, width));
+	fake_out(&f->fb, port, width, (uint32_t)fuzz_take(&f->input, width));
 }
 
 static void fuzz_pio_read(struct fuzz *f)
@@ -148,7 +151,7 @@ static void fuzz_mmio_write(struct fuzz *f)
 	uint64_t addr = fuzz_register(f, &f->fb.mmio);
 	unsigned int width = fuzz_width(f, 3);
 
-	fake_mmio_write(&f->fb, addr, width, fuzz_take(f, width));
+	fake_mmio_write(&f->fb, addr, width, fuzz_take(&f->input, width));
 }
 
 static void fuzz_mmio_read(struct fuzz *f)
@@ -160,10 +163,10 @@ static void fuzz_mmio_read(struct fuzz *f)
 
 static void fuzz_anywhere(struct fuzz *f)
 {
-	uint64_t addr = fuzz_take(f, 8);
+	uint64_t addr = fuzz_take(&f->input, 8);
 	unsigned int width = fuzz_width(f, 3);
 
-	fake_mmio_write(&f->fb, addr, width, fuzz_take(f, width));
+	fake_mmio_write(&f->fb, addr, width, fuzz_take(&f->input, width));
 	fake_mmio_read(&f->fb, addr, width);
 	fake_out(&f->fb, (uint16_t)addr, MIN(width, 4u), (uint32_t)(addr >> 16));
 }
@@ -171,24 +174,25 @@ static void fuzz_anywhere(struct fuzz *f)
 static void fuzz_cfg_write(struct fuzz *f)
 {
 	unsigned int slot =
-		(unsigned int)fuzz_take(f, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 6);
-	unsigned int off = (unsigned int)fuzz_take(f, 1), width = fuzz_width(f, 2);
+		(unsigned int)fuzz_take(&f->input, 1) % (FUZZ_VIRTIO_FIRST + FUZZ_VIRTIO_SLOTS + 6);
+	unsigned int off = (unsigned int)fuzz_take(&f->input, 1), width = fuzz_width(f, 2);
 
 	if (f->fb.board.pci->ecam.size) {
 		fake_mmio_write(&f->fb, GMEM_ECAM_START + (slot << 15) + off, width,
-				fuzz_take(f, width));
+				fuzz_take(&f->input, width));
 		return;
 	}
 	fake_out(&f->fb, 0xcf8, 4, 0x80000000 | slot << 11 | (off & 0xfc));
-	fake_out(&f->fb, (uint16_t)(0xcfc + (off & 3)), width, (uint32_t)fuzz_take(f, width));
+	fake_out(&f->fb, (uint16_t)(0xcfc + (off & 3)), width,
+		 (uint32_t)fuzz_take(&f->input, width));
 }
 
 static void fuzz_memory(struct fuzz *f)
 {
-	uint64_t addr = fuzz_take(f, 2), len = fuzz_take(f, 1) % 64;
+	uint64_t addr = fuzz_take(&f->input, 2), len = fuzz_take(&f->input, 1) % 64;
 
 	for (uint64_t i = 0; i < len; i++)
-		f->fb.mem[(addr + i) % FUZZ_MEM_SIZE] = (uint8_t)fuzz_take(f, 1);
+		f->fb.mem[(addr + i) % FUZZ_MEM_SIZE] = (uint8_t)fuzz_take(&f->input, 1);
 }
 
 static void fuzz_kick(struct fuzz *f)
@@ -196,7 +200,7 @@ static void fuzz_kick(struct fuzz *f)
 	uint64_t one = 1;
 
 	if (f->fb.nioeventfds) {
-		unsigned int i = (unsigned int)fuzz_take(f, 1) % f->fb.nioeventfds;
+		unsigned int i = (unsigned int)fuzz_take(&f->input, 1) % f->fb.nioeventfds;
 
 		if (write(f->fb.ioeventfds[i].fd, &one, sizeof(one)) < 0)
 			__builtin_trap(); /* it cannot be full */
@@ -207,7 +211,7 @@ static void fuzz_kick(struct fuzz *f)
 
 static void fuzz_time(struct fuzz *f)
 {
-	fake_board_advance(&f->fb, fuzz_take(f, 4) >> 4); /* up to a quarter of a second */
+	fake_board_advance(&f->fb, fuzz_take(&f->input, 4) >> 4); /* up to a quarter of a second */
 	fake_board_run(&f->fb);
 	fake_board_watched(&f->fb);
 }
@@ -215,11 +219,12 @@ static void fuzz_time(struct fuzz *f)
 /* Keys and a pointer, by a hand and from a queue */
 static void fuzz_input(struct fuzz *f)
 {
-	uint16_t key = (uint16_t)(fuzz_take(f, 2) & 0x3ff);
-	struct input_pointer ev = { .dx = (int)fuzz_take(f, 4), .dz = (int8_t)fuzz_take(f, 1) };
+	uint16_t key = (uint16_t)(fuzz_take(&f->input, 2) & 0x3ff);
+	struct input_pointer ev = { .dx = (int)fuzz_take(&f->input, 4),
+				    .dz = (int8_t)fuzz_take(&f->input, 1) };
 	struct input_chord chord = { .keys = { key, 30 }, .nkeys = 2, .hold_ms = key & 63 };
 
-	ev.dy = -ev.dx;
+	ev.dy = (int)-(unsigned int)ev.dx; /* the least number has no opposite */
 	ev.buttons = (uint8_t)key;
 	input_key(&f->fb.input, key, ev.dx & 1);
 	input_move(&f->fb.input, &ev);
@@ -233,8 +238,9 @@ static void fuzz_input(struct fuzz *f)
 static void fuzz_type(struct fuzz *f)
 {
 	uint8_t text[sizeof(struct virtio_net_hdr_v1) + 32] = { 0 };
-	size_t len = fuzz_take(f, 1) % 32;
-	unsigned int which = (unsigned int)fuzz_take(f, 1) % (f->fb.nconsoles + FAKE_NET_PAIRS + 1);
+	size_t len = fuzz_take(&f->input, 1) % 32;
+	unsigned int which =
+		(unsigned int)fuzz_take(&f->input, 1) % (f->fb.nconsoles + FAKE_NET_PAIRS + 1);
 	bool tap = which >= f->fb.nconsoles && which < f->fb.nconsoles + FAKE_NET_PAIRS;
 	int to = f->port;
 
@@ -248,7 +254,7 @@ static void fuzz_type(struct fuzz *f)
 	if (tap)
 		len += sizeof(struct virtio_net_hdr_v1);
 	for (size_t i = tap ? sizeof(struct virtio_net_hdr_v1) : 0; i < len; i++)
-		text[i] = (uint8_t)fuzz_take(f, 1);
+		text[i] = (uint8_t)fuzz_take(&f->input, 1);
 	while (tap && recv(to, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) > 0)
 		;
 	(void)!send(to, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -276,7 +282,7 @@ static void fuzz_reset_one(struct device *d)
 
 static void fuzz_reset(struct fuzz *f)
 {
-	fuzz_reset_one(f->devices[fuzz_take(f, 1) % f->ndevices]);
+	fuzz_reset_one(f->devices[fuzz_take(&f->input, 1) % f->ndevices]);
 }
 
 static void fuzz_pause(struct fuzz *f)
@@ -291,8 +297,8 @@ static void fuzz_pause(struct fuzz *f)
 static void fuzz_driver(struct fuzz *f)
 {
 	struct guest_virtio *g = &f->driver;
-	unsigned int nth = (unsigned int)fuzz_take(f, 1) % FUZZ_VIRTIO_SLOTS;
-	uint32_t features = (uint32_t)fuzz_take(f, 4);
+	unsigned int nth = (unsigned int)fuzz_take(&f->input, 1) % FUZZ_VIRTIO_SLOTS;
+	uint32_t features = (uint32_t)fuzz_take(&f->input, 4);
 
 	fuzz_reset_one(f->devices[f->ndevices - FUZZ_VIRTIO_SLOTS + nth]);
 	guest_virtio_find(g, &f->fb, FUZZ_VIRTIO_FIRST + nth);
@@ -321,11 +327,12 @@ static void fuzz_driver(struct fuzz *f)
 /* A descriptor of the driver's ring, as the input says. */
 static void fuzz_descriptor(struct fuzz *f)
 {
-	unsigned int q = (unsigned int)fuzz_take(f, 1) % FUZZ_QUEUES;
-	unsigned int i = (unsigned int)fuzz_take(f, 1) % GUEST_VIRTIO_RING_SIZE;
-	uint64_t addr = fuzz_take(f, 2);
-	uint32_t len = (uint32_t)fuzz_take(f, 2);
-	uint16_t flags = (uint16_t)fuzz_take(f, 1), next = (uint16_t)fuzz_take(f, 1);
+	unsigned int q = (unsigned int)fuzz_take(&f->input, 1) % FUZZ_QUEUES;
+	unsigned int i = (unsigned int)fuzz_take(&f->input, 1) % GUEST_VIRTIO_RING_SIZE;
+	uint64_t addr = fuzz_take(&f->input, 2);
+	uint32_t len = (uint32_t)fuzz_take(&f->input, 2);
+	uint16_t flags = (uint16_t)fuzz_take(&f->input, 1),
+		 next = (uint16_t)fuzz_take(&f->input, 1);
 
 	if (f->driver.rings[q].mem)
 		guest_ring_set(&f->driver.rings[q], i, addr, len, flags, next);
@@ -333,8 +340,8 @@ static void fuzz_descriptor(struct fuzz *f)
 
 static void fuzz_available(struct fuzz *f)
 {
-	unsigned int q = (unsigned int)fuzz_take(f, 1) % FUZZ_QUEUES;
-	uint16_t head = (uint16_t)(fuzz_take(f, 1) % (GUEST_VIRTIO_RING_SIZE + 1));
+	unsigned int q = (unsigned int)fuzz_take(&f->input, 1) % FUZZ_QUEUES;
+	uint16_t head = (uint16_t)(fuzz_take(&f->input, 1) % (GUEST_VIRTIO_RING_SIZE + 1));
 
 	if (f->driver.rings[q].mem)
 		guest_ring_add(&f->driver.rings[q], head);
@@ -348,11 +355,11 @@ static void (*const fuzz_ops[])(struct fuzz *f) = {
 
 /* --- the machine ------------------------------------------------------------------------------------------ */
 
-static int fuzz_disk(struct fdset *fds)
+static int fuzz_disk(struct fdset *fds, uint64_t size)
 {
 	int fd = memfd_create("disk", MFD_CLOEXEC);
 
-	if (fd < 0 || ftruncate(fd, FUZZ_DISK_SIZE) < 0)
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
 		abort();
 	return fdset_add(fds, fd);
 }
@@ -375,13 +382,17 @@ static void fuzz_plug(struct fuzz *f, const char *row)
 	struct err e;
 
 	fdset_init(&fds);
-	if (fuzz_disk(&fds) < 0 || fdset_add(&fds, dup(f->fv.group)) < 0 ||
+	if (fuzz_disk(&fds, FUZZ_DISK_SIZE) < 0 || fdset_add(&fds, dup(f->fv.group)) < 0 ||
 	    fdset_add(&fds, dup(f->fv.container)) < 0)
 		abort();
-	if (row == fuzz_ide && fuzz_disk(&fds) != 3)
+	if (row == fuzz_ide && fuzz_disk(&fds, FUZZ_DISK_SIZE) != 3)
+		abort();
+	if (strstr(row, "\"floppy\"") && fuzz_disk(&fds, FUZZ_FLOPPY_SIZE) != 3)
 		abort();
 	if (strstr(row, "virtio-console"))
 		f->port = fuzz_port(&fds);
+	if (strstr(row, "\"com2\""))
+		f->serial = fuzz_port(&fds);
 	if (strstr(row, "\"e1000\""))
 		f->nics[0] = fuzz_port(&fds);
 	if (strstr(row, "\"rtl8139\""))
@@ -412,7 +423,7 @@ static bool fuzz_is_host(const char *type)
 static void fuzz_power_on(struct fuzz *f)
 {
 	/* its last byte: inputs that were there before stay what they are */
-	bool pc = f->left && f->data[f->left - 1] & 1;
+	bool pc = f->input.left && f->input.data[f->input.left - 1] & 1;
 
 	fuzz_plug(f, fuzz_hosts[pc]);
 	if (pc)
@@ -499,8 +510,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!f)
 		abort();
 	signal(SIGPIPE, SIG_IGN); /* as vmm does: a console's client may have gone */
-	f->data = data;
-	f->left = size;
+	f->input = (struct fuzz_input){ data, size };
 	fake_board_init(&f->fb, FUZZ_MEM_SIZE);
 	f->fb.log.fd = -1; /* what a guest makes it say goes nowhere */
 	fake_vfio_init(&f->fv);
@@ -508,12 +518,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fake_net_init(&f->fn);
 	f->fb.board.net_sys = &f->fn.sys;
 	fuzz_power_on(f);
-	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++)
-		fuzz_ops[fuzz_take(f, 1) % ARRAY_SIZE(fuzz_ops)](f);
+	for (unsigned int n = 0; f->input.left && n < FUZZ_OPS_MAX; n++)
+		fuzz_ops[fuzz_take(&f->input, 1) % ARRAY_SIZE(fuzz_ops)](f);
 	fuzz_draw(f);
 	fuzz_check_reset(f);
 	fuzz_power_off(f);
 	close(f->port);
+	close(f->serial);
 	close(f->nics[0]);
 	close(f->nics[1]);
 	fake_net_fini(&f->fn);

@@ -7,6 +7,7 @@
 
 #include "lib/fdio.h"
 #include "vmm/x86/boot.h"
+#include "vmm/x86/boot_bios.h"
 #include "vmm/x86/map.h"
 
 #define FUZZ_MEM_SIZE (64 * MIB)
@@ -32,6 +33,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	gmem_init_buffer(&g, mem, FUZZ_MEM_SIZE);
 	e.msg[0] = '\0';
 	if (boot_load(&g, &c, &entry, &e) < 0 ? !e.msg[0] : !gmem_ptr(&g, entry.rip, 1))
+		__builtin_trap();
+	e.msg[0] = '\0';
+	if (boot_bios(&g, &c, NULL, &e) < 0 && !e.msg[0])
 		__builtin_trap();
 	gmem_fini(&g);
 	close(c.kernel_fd);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/json.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/net_fixture.h"
 
 #define FUZZ_OPS_MAX 512
@@ -25,8 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct fuzz {
 	struct net_fixture f;
-	const uint8_t *data;
-	size_t left;
+	struct fuzz_input input;
 	bool stream, vhost, honest;
 	uint64_t features;
 	struct {
@@ -34,15 +34,6 @@ struct fuzz {
 		uint32_t room;
 	} bufs[FUZZ_QUEUES][FUZZ_RING];
 };
-
-static uint32_t fuzz_take(struct fuzz *f, unsigned int bytes)
-{
-	uint32_t v = 0;
-
-	for (unsigned int i = 0; i < bytes && f->left; i++, f->left--)
-		v |= (uint32_t)*f->data++ << (8 * i);
-	return v;
-}
 
 static bool fuzz_has(const struct fuzz *f, unsigned int feature)
 {
@@ -62,7 +53,7 @@ static bool fuzz_is_rx(const struct fuzz *f, unsigned int q)
 /* A receive or a transmit queue that is set up. */
 static unsigned int fuzz_queue(struct fuzz *f, unsigned int kind)
 {
-	return fuzz_has(f, VIRTIO_NET_F_MQ) && fuzz_take(f, 1) & 1 ? 2 + kind : kind;
+	return fuzz_has(f, VIRTIO_NET_F_MQ) && fuzz_take(&f->input, 1) & 1 ? 2 + kind : kind;
 }
 
 /* --- the guest --------------------------------------------------------------------------------------------------- */
@@ -70,7 +61,7 @@ static unsigned int fuzz_queue(struct fuzz *f, unsigned int kind)
 /* The driver starts anew, with what the input says of what is offered. */
 static void fuzz_start(struct fuzz *f)
 {
-	uint64_t wanted = fuzz_take(f, 4) | (uint64_t)fuzz_take(f, 1) << 32;
+	uint64_t wanted = fuzz_take(&f->input, 4) | (uint64_t)fuzz_take(&f->input, 1) << 32;
 
 	guest_virtio_find(&f->f.g, &f->f.fb, NET_SLOT);
 	f->features = (wanted & guest_virtio_features(&f->f.g)) | NET_BASE;
@@ -102,7 +93,7 @@ static void fuzz_collect(struct fuzz *f, unsigned int q)
 static void fuzz_give(struct fuzz *f, unsigned int q, uint16_t d, uint32_t len, uint16_t flags)
 {
 	struct guest_ring *r = &f->f.g.rings[q];
-	uint32_t parts = 1 + fuzz_take(f, 1) % 8, each = len / parts, at = 0;
+	uint32_t parts = 1 + fuzz_take(&f->input, 1) % 8, each = len / parts, at = 0;
 
 	f->f.fb.mem[FUZZ_BUF(q, d) + len] = FUZZ_CANARY;
 	if (!fuzz_has(f, VIRTIO_RING_F_INDIRECT_DESC) || !each) {
@@ -124,8 +115,8 @@ static void fuzz_give(struct fuzz *f, unsigned int q, uint16_t d, uint32_t len, 
 /* Buffers to receive into. */
 static void fuzz_buffers(struct fuzz *f)
 {
-	unsigned int q = fuzz_queue(f, RX), n = 1 + fuzz_take(f, 1) % FUZZ_RING;
-	uint32_t len = fuzz_take(f, 2) % (FUZZ_BUF_SIZE - 1);
+	unsigned int q = fuzz_queue(f, RX), n = 1 + fuzz_take(&f->input, 1) % FUZZ_RING;
+	uint32_t len = fuzz_take(&f->input, 2) % (FUZZ_BUF_SIZE - 1);
 
 	fuzz_collect(f, q);
 	for (uint16_t d = 0; d < FUZZ_RING && n; d++) {
@@ -140,9 +131,9 @@ static void fuzz_buffers(struct fuzz *f)
 
 static void fuzz_send(struct fuzz *f)
 {
-	unsigned int q = fuzz_queue(f, TX), n = 1 + fuzz_take(f, 1) % FUZZ_RING;
-	uint32_t len = fuzz_take(f, 2) % (FUZZ_BUF_SIZE - 1);
-	uint8_t from = (uint8_t)(1 + fuzz_take(f, 1) % 2);
+	unsigned int q = fuzz_queue(f, TX), n = 1 + fuzz_take(&f->input, 1) % FUZZ_RING;
+	uint32_t len = fuzz_take(&f->input, 2) % (FUZZ_BUF_SIZE - 1);
+	uint8_t from = (uint8_t)(1 + fuzz_take(&f->input, 1) % 2);
 
 	fuzz_collect(f, q);
 	for (uint16_t d = 0; d < FUZZ_RING && n; d++) {
@@ -161,14 +152,14 @@ static void fuzz_control(struct fuzz *f)
 	unsigned int q = fuzz_ctrl_queue(f);
 	struct guest_ring *r = &f->f.g.rings[q];
 	uint8_t *at = f->f.fb.mem + FUZZ_BUF(4, 0);
-	uint32_t len = 2 + fuzz_take(f, 1) % 64;
+	uint32_t len = 2 + fuzz_take(&f->input, 1) % 64;
 
 	fuzz_collect(f, q);
 	if (!f->bufs[q][0].ours)
 		return;
-	at[0] = (uint8_t)(fuzz_take(f, 1) % 8);
+	at[0] = (uint8_t)(fuzz_take(&f->input, 1) % 8);
 	for (uint32_t i = 1; i < len; i++)
-		at[i] = (uint8_t)fuzz_take(f, 1);
+		at[i] = (uint8_t)fuzz_take(&f->input, 1);
 	at[len] = 0xee;
 	guest_ring_set(r, 0, FUZZ_BUF(4, 0), len, VRING_DESC_F_NEXT, 1);
 	guest_ring_set(r, 1, FUZZ_BUF(4, 0) + len, 1, VRING_DESC_F_WRITE, 0);
@@ -181,15 +172,15 @@ static void fuzz_control(struct fuzz *f)
 /* The rings are the guest's to write to, at any time. */
 static void fuzz_corrupt(struct fuzz *f)
 {
-	uint32_t q = fuzz_take(f, 1) % FUZZ_QUEUES, off = fuzz_take(f, 2) % 0x400;
+	uint32_t q = fuzz_take(&f->input, 1) % FUZZ_QUEUES, off = fuzz_take(&f->input, 2) % 0x400;
 
-	f->f.fb.mem[GUEST_VIRTIO_RINGS + 0x1000 * q + off] = (uint8_t)fuzz_take(f, 1);
+	f->f.fb.mem[GUEST_VIRTIO_RINGS + 0x1000 * q + off] = (uint8_t)fuzz_take(&f->input, 1);
 	f->honest = false;
 }
 
 static void fuzz_kick(struct fuzz *f)
 {
-	guest_virtio_kick(&f->f.g, fuzz_take(f, 1) % (fuzz_ctrl_queue(f) + 1));
+	guest_virtio_kick(&f->f.g, fuzz_take(&f->input, 1) % (fuzz_ctrl_queue(f) + 1));
 }
 
 static void fuzz_turn(struct fuzz *f)
@@ -203,8 +194,9 @@ static void fuzz_turn(struct fuzz *f)
 static void fuzz_arrive(struct fuzz *f)
 {
 	static uint8_t message[4 + NET_HDR + 0x10000];
-	uint32_t size = fuzz_take(f, 2), pair = fuzz_take(f, 1) % FAKE_NET_PAIRS;
-	uint8_t shift = (uint8_t)fuzz_take(f, 1), *frame = message + (f->stream ? 4 : NET_HDR);
+	uint32_t size = fuzz_take(&f->input, 2), pair = fuzz_take(&f->input, 1) % FAKE_NET_PAIRS;
+	uint8_t shift = (uint8_t)fuzz_take(&f->input, 1),
+		*frame = message + (f->stream ? 4 : NET_HDR);
 
 	size >>= shift % 12;
 	memset(message, 0, 4 + NET_HDR);
@@ -244,7 +236,7 @@ static void fuzz_pause(struct fuzz *f)
 static void fuzz_link(struct fuzz *f)
 {
 	struct json_object *change =
-		json_add_str(json_new(), "link", fuzz_take(f, 1) & 1 ? "up" : "down");
+		json_add_str(json_new(), "link", fuzz_take(&f->input, 1) & 1 ? "up" : "down");
 	struct err e = { 0 };
 
 	(void)!f->f.dev->class->set(f->f.dev, change, &e);
@@ -285,10 +277,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz *f = calloc(1, sizeof(*f));
 	uint32_t how;
 
-	f->data = data;
-	f->left = size;
+	f->input = (struct fuzz_input){ data, size };
 	net_fixture_init(&f->f);
-	how = fuzz_take(f, 1);
+	how = fuzz_take(&f->input, 1);
 	f->stream = how & 1;
 	f->vhost = !f->stream && how & 4;
 	if (f->stream)
@@ -297,8 +288,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		net_plug_taps(&f->f, f->vhost ? 1 : FAKE_NET_PAIRS, f->vhost,
 			      how & 2 ? "\"spoofing\":true" : "");
 	fuzz_start(f);
-	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++)
-		ops[fuzz_take(f, 1) % ARRAY_SIZE(ops)](f);
+	for (unsigned int n = 0; f->input.left && n < FUZZ_OPS_MAX; n++)
+		ops[fuzz_take(&f->input, 1) % ARRAY_SIZE(ops)](f);
 	fuzz_rest(f);
 	net_fixture_fini(&f->f);
 	free(f);

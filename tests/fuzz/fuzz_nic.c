@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "tests/fuzz/input.h"
 #include "tests/unit/nic_fixture.h"
 #include "vmm/dev/e1000.h"
 #include "vmm/dev/rtl8139.h"
@@ -40,20 +41,10 @@ struct fuzz_card {
 };
 
 struct fuzz {
-	struct nic_fixture f;
+	struct net_fixture f;
 	const struct fuzz_card *card;
-	const uint8_t *data;
-	size_t left;
+	struct fuzz_input input;
 };
-
-static uint32_t fuzz_take(struct fuzz *f, unsigned int bytes)
-{
-	uint32_t v = 0;
-
-	for (unsigned int i = 0; i < bytes && f->left; i++, f->left--)
-		v |= (uint32_t)*f->data++ << (8 * i);
-	return v;
-}
 
 static void fuzz_rest(struct fuzz *f)
 {
@@ -77,7 +68,7 @@ static void fuzz_set(struct fuzz *f, unsigned int reg, unsigned int width, uint3
 
 static void fuzz_register(struct fuzz *f)
 {
-	uint8_t which = (uint8_t)fuzz_take(f, 1);
+	uint8_t which = (uint8_t)fuzz_take(&f->input, 1);
 	const struct fuzz_card *c = f->card;
 	unsigned int n = 0, reg, width;
 
@@ -86,10 +77,10 @@ static void fuzz_register(struct fuzz *f)
 	reg = c->regs[which % n].off;
 	width = c->regs[which % n].width;
 	if (which >= 0xe0) {
-		reg = fuzz_take(f, 2) % c->size;
-		width = 1u << fuzz_take(f, 1) % 3;
+		reg = fuzz_take(&f->input, 2) % c->size;
+		width = 1u << fuzz_take(&f->input, 1) % 3;
 	}
-	fuzz_set(f, reg, width, fuzz_take(f, width));
+	fuzz_set(f, reg, width, fuzz_take(&f->input, width));
 	fake_mmio_read(&f->f.fb, f->f.mem + reg, width);
 }
 
@@ -98,41 +89,41 @@ static void fuzz_send(struct fuzz *f)
 {
 	const struct fuzz_card *c = f->card;
 
-	fuzz_set(f, c->regs[c->sends].off, c->regs[c->sends].width, fuzz_take(f, 1));
+	fuzz_set(f, c->regs[c->sends].off, c->regs[c->sends].width, fuzz_take(&f->input, 1));
 }
 
 static void fuzz_room(struct fuzz *f)
 {
 	const struct fuzz_card *c = f->card;
 
-	fuzz_set(f, c->regs[c->has_room].off, c->regs[c->has_room].width, fuzz_take(f, 1));
+	fuzz_set(f, c->regs[c->has_room].off, c->regs[c->has_room].width, fuzz_take(&f->input, 1));
 }
 
 /* A descriptor, or what is in the first pages: where buffers may be. */
 static void fuzz_memory(struct fuzz *f)
 {
-	uint32_t at = fuzz_take(f, 2) % 0x4000, len = fuzz_take(f, 1) % 64;
+	uint32_t at = fuzz_take(&f->input, 2) % 0x4000, len = fuzz_take(&f->input, 1) % 64;
 
 	for (uint32_t i = 0; i < len; i++)
-		f->f.fb.mem[at + i] = (uint8_t)fuzz_take(f, 1);
+		f->f.fb.mem[at + i] = (uint8_t)fuzz_take(&f->input, 1);
 }
 
 /* A frame with the card's address, of so many bytes; the first of them as the input says. */
 static void fuzz_arrive(struct fuzz *f)
 {
-	static uint8_t frame[NIC_HDR + 65553];
-	uint32_t size = 14 + fuzz_take(f, 2) % 65000, own = fuzz_take(f, 1) % 64;
-	struct iovec iov = { frame, NIC_HDR + size };
+	static uint8_t frame[NET_HDR + 65553];
+	uint32_t size = 14 + fuzz_take(&f->input, 2) % 65000, own = fuzz_take(&f->input, 1) % 64;
+	struct iovec iov = { frame, NET_HDR + size };
 
-	memset(frame, 0, NIC_HDR);
-	nic_fixture_frame(frame + NIC_HDR, NIC_OWN, NIC_OTHER, size);
+	memset(frame, 0, NET_HDR);
+	nic_fixture_frame(frame + NET_HDR, NIC_OWN, NIC_OTHER, size);
 	for (uint32_t i = 0; i < own && 12 + i < size; i++)
-		frame[NIC_HDR + 12 + i] = (uint8_t)fuzz_take(f, 1);
+		frame[NET_HDR + 12 + i] = (uint8_t)fuzz_take(&f->input, 1);
 	if (f->f.peer >= 0) {
 		uint32_t len = htobe32(size);
 
-		memcpy(frame + NIC_HDR - sizeof(len), &len, sizeof(len));
-		iov = (struct iovec){ frame + NIC_HDR - sizeof(len), sizeof(len) + size };
+		memcpy(frame + NET_HDR - sizeof(len), &len, sizeof(len));
+		iov = (struct iovec){ frame + NET_HDR - sizeof(len), sizeof(len) + size };
 	}
 	/* all of it or nothing: a stream that was cut would end the card's network */
 	fuzz_rest(f);
@@ -148,12 +139,13 @@ static void fuzz_pause(struct fuzz *f)
 
 static void fuzz_time(struct fuzz *f)
 {
-	fake_board_advance(&f->f.fb, fuzz_take(f, 3));
+	fake_board_advance(&f->f.fb, fuzz_take(&f->input, 3));
 }
 
 static void fuzz_command(struct fuzz *f)
 {
-	guest_pci_write(&f->f.fb, NIC_SLOT, PCI_COMMAND, 2, fuzz_take(f, 1) | PCI_COMMAND_MEMORY);
+	guest_pci_write(&f->f.fb, NET_SLOT, PCI_COMMAND, 2,
+			fuzz_take(&f->input, 1) | PCI_COMMAND_MEMORY);
 }
 
 static void (*const fuzz_ops[])(struct fuzz *f) = {
@@ -281,9 +273,9 @@ static void fuzz_works(struct fuzz *f)
 	f->f.dev->class->start(f->f.dev);
 	if (f->f.fb.irq[f->f.gsi])
 		__builtin_trap();
-	guest_pci_write(&f->f.fb, NIC_SLOT, PCI_COMMAND, 2,
+	guest_pci_write(&f->f.fb, NET_SLOT, PCI_COMMAND, 2,
 			PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-	f->f.mem = guest_pci_bar(&f->f.fb, NIC_SLOT, f->card->mem_bar);
+	f->f.mem = guest_pci_bar(&f->f.fb, NET_SLOT, f->card->mem_bar);
 	f->card->driver(f);
 	fuzz_rest(f);
 	nic_fixture_frame(frame, NIC_OTHER, NIC_OWN, sizeof(frame));
@@ -306,20 +298,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!f)
 		abort();
-	f->data = data;
-	f->left = size;
-	nic_fixture_init(&f->f);
-	how = fuzz_take(f, 1);
+	f->input = (struct fuzz_input){ data, size };
+	net_fixture_init(&f->f);
+	how = fuzz_take(&f->input, 1);
 	f->card = how & 2 ? &fuzz_card_rtl8139 : &fuzz_card_e1000;
 	nic_fixture_plug(&f->f, f->card->type, "", how & 1, f->card->mem_bar, f->card->port_bar);
 	f->card->driver(f);
-	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++) {
-		fuzz_ops[fuzz_take(f, 1) % ARRAY_SIZE(fuzz_ops)](f);
+	for (unsigned int n = 0; f->input.left && n < FUZZ_OPS_MAX; n++) {
+		fuzz_ops[fuzz_take(&f->input, 1) % ARRAY_SIZE(fuzz_ops)](f);
 		nic_fixture_run(&f->f);
 	}
 	fuzz_rest(f);
 	fuzz_works(f);
-	nic_fixture_fini(&f->f);
+	net_fixture_fini(&f->f);
 	free(f);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/input.h"
 #include "tests/unit/fake_board.h"
 #include "vmm/devices.h"
 #include "vmm/pci/host.h"
@@ -25,25 +26,15 @@ struct fuzz {
 	struct pci_dev functions[FUZZ_FUNCTIONS];
 	uint8_t fixed[FUZZ_FUNCTIONS][PCI_CFG_SIZE]; /* what the guest may not write */
 	unsigned int nfunctions;
-	const uint8_t *data;
-	size_t left;
+	struct fuzz_input input;
 };
-
-static uint32_t fuzz_take(struct fuzz *f, unsigned int bytes)
-{
-	uint32_t v = 0;
-
-	for (unsigned int i = 0; i < bytes && f->left; i++, f->left--)
-		v |= (uint32_t)*f->data++ << (8 * i);
-	return v;
-}
 
 static uint64_t fuzz_bar_read(void *dev, uint64_t off, unsigned int size)
 {
 	const struct fuzz *f = dev;
 
 	(void)off, (void)size;
-	return f->left;
+	return f->input.left;
 }
 
 static void fuzz_bar_write(void *dev, uint64_t off, unsigned int size, uint64_t val)
@@ -69,7 +60,7 @@ static void fuzz_plug(struct fuzz *f)
 	snprintf(address, sizeof(address), "00:%02x.0", f->nfunctions + 1);
 	pci_dev_init(p, address, &ids, NULL);
 	for (unsigned int bar = 0; bar < PCI_BARS - 1; bar++) {
-		uint32_t kind = fuzz_take(f, 1);
+		uint32_t kind = fuzz_take(&f->input, 1);
 		bool io = kind & 1, is64 = kind & 2 && !io;
 
 		if (!(kind & 4))
@@ -79,9 +70,9 @@ static void fuzz_plug(struct fuzz *f)
 			    f);
 		bar += is64;
 	}
-	if (fuzz_take(f, 1) & 1 && !p->bars[PCI_BARS - 1].region.size &&
+	if (fuzz_take(&f->input, 1) & 1 && !p->bars[PCI_BARS - 1].region.size &&
 	    !p->bars[PCI_BARS - 2].is64 &&
-	    msix_init(p, &f->fb.board, PCI_BARS - 1, 1 + fuzz_take(f, 1) % 8, &e) < 0)
+	    msix_init(p, &f->fb.board, PCI_BARS - 1, 1 + fuzz_take(&f->input, 1) % 8, &e) < 0)
 		abort();
 	if (pci_plug(f->fb.board.pci, p, address, &e) < 0) {
 		pci_dev_fini(p);
@@ -134,8 +125,9 @@ static void fuzz_check(const struct fuzz *f)
 /* One access: by ECAM, by the ports, to a register of a BAR, a vector, or a reset. */
 static void fuzz_access(struct fuzz *f)
 {
-	uint32_t how = fuzz_take(f, 1), slot = fuzz_take(f, 1) % (FUZZ_FUNCTIONS + 2);
-	uint32_t off = fuzz_take(f, 2) % PCI_CFG_SIZE, val = fuzz_take(f, 4);
+	uint32_t how = fuzz_take(&f->input, 1),
+		 slot = fuzz_take(&f->input, 1) % (FUZZ_FUNCTIONS + 2);
+	uint32_t off = fuzz_take(&f->input, 2) % PCI_CFG_SIZE, val = fuzz_take(&f->input, 4);
 	unsigned int width = 1u << (how >> 4) % 3;
 	struct pci_dev *p = &f->functions[slot % FUZZ_FUNCTIONS];
 
@@ -171,16 +163,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!f)
 		abort();
-	f->data = data;
-	f->left = size;
+	f->input = (struct fuzz_input){ data, size };
 	fake_board_init(&f->fb, FUZZ_MEM_SIZE);
 	f->fb.log.fd = -1; /* what a guest makes it say goes nowhere */
 	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
 	for (unsigned int i = 0; i < FUZZ_FUNCTIONS; i++)
 		fuzz_plug(f);
 	fuzz_check(f);
-	for (unsigned int n = 0; f->nfunctions == FUZZ_FUNCTIONS && f->left && n < FUZZ_OPS_MAX;
-	     n++) {
+	for (unsigned int n = 0;
+	     f->nfunctions == FUZZ_FUNCTIONS && f->input.left && n < FUZZ_OPS_MAX; n++) {
 		fuzz_access(f);
 		fuzz_check(f);
 	}

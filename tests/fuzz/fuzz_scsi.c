@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/fuzz/input.h"
 #include "vmm/scsi/scsi.h"
 
 #define FUZZ_IMAGE (64 * KIB)
@@ -25,18 +26,8 @@ struct fuzz {
 	struct scsi_target *target;
 	struct scsi_task task;
 	unsigned int dones;
-	const uint8_t *data;
-	size_t left;
+	struct fuzz_input input;
 };
-
-static uint64_t fuzz_take(struct fuzz *f, unsigned int bytes)
-{
-	uint64_t v = 0;
-
-	for (unsigned int i = 0; i < bytes && f->left; i++, f->left--)
-		v |= (uint64_t)*f->data++ << (8 * i);
-	return v;
-}
 
 static struct block *fuzz_image(bool readonly)
 {
@@ -69,16 +60,16 @@ static void fuzz_check(const struct fuzz *f, size_t out, size_t in)
 /* Buffers of their exact size, so that AddressSanitizer sees what is beyond them */
 static void fuzz_command(struct fuzz *f)
 {
-	size_t out = fuzz_take(f, 2) % FUZZ_DATA, in = fuzz_take(f, 2) % FUZZ_DATA;
+	size_t out = fuzz_take(&f->input, 2) % FUZZ_DATA, in = fuzz_take(&f->input, 2) % FUZZ_DATA;
 	uint8_t *to = malloc(out + 1), *from = malloc(in + 1);
-	size_t cut = fuzz_take(f, 1);
+	size_t cut = fuzz_take(&f->input, 1);
 	struct iovec iov[4];
 
 	if (!to || !from)
 		abort();
-	memset(to, (int)fuzz_take(f, 1), out + 1);
+	memset(to, (int)fuzz_take(&f->input, 1), out + 1);
 	for (size_t i = 0; i < MIN(out, 64u); i++)
-		to[i] = (uint8_t)fuzz_take(f, 1);
+		to[i] = (uint8_t)fuzz_take(&f->input, 1);
 	cut = MIN(cut, MIN(out, in));
 	iov[0] = (struct iovec){ to, cut };
 	iov[1] = (struct iovec){ to + cut, out - cut };
@@ -86,9 +77,9 @@ static void fuzz_command(struct fuzz *f)
 	iov[3] = (struct iovec){ from + cut, in - cut };
 	f->task = (struct scsi_task){ .out = iov, .nout = 2, .in = iov + 2, .nin = 2 };
 	f->task.done = fuzz_done;
-	f->task.lun = (uint32_t)fuzz_take(f, 1) % 4;
+	f->task.lun = (uint32_t)fuzz_take(&f->input, 1) % 4;
 	for (size_t i = 0; i < 16; i++)
-		f->task.cdb[i] = (uint8_t)fuzz_take(f, 1);
+		f->task.cdb[i] = (uint8_t)fuzz_take(&f->input, 1);
 	f->dones = 0;
 	scsi_target_start(f->target, &f->task);
 	scsi_target_submit(f->target);
@@ -104,7 +95,7 @@ static void fuzz_other(struct fuzz *f, unsigned int what)
 		scsi_target_reset(f->target);
 		break;
 	case 1:
-		scsi_target_reset_unit(f->target, (uint32_t)fuzz_take(f, 1));
+		scsi_target_reset_unit(f->target, (uint32_t)fuzz_take(&f->input, 1));
 		break;
 	case 2:
 		scsi_target_ask_eject(f->target, FUZZ_CD);
@@ -126,7 +117,7 @@ static void fuzz_add(struct fuzz *f, enum scsi_kind kind, uint16_t lun, struct b
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct scsi_target_ops ops;
-	struct fuzz f = { .data = data, .left = size };
+	struct fuzz f = { .input = { data, size } };
 
 	if (uv_loop_init(&f.loop) || scsi_target_new(&ops, &f, &f.target, NULL) < 0)
 		abort();
@@ -135,8 +126,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_add(&f, SCSI_CDROM, FUZZ_CD, fuzz_image(true));
 	if (scsi_target_attach(f.target, &f.loop, NULL) < 0)
 		abort();
-	for (unsigned int i = 0; i < FUZZ_OPS_MAX && f.left; i++) {
-		unsigned int op = (unsigned int)fuzz_take(&f, 1);
+	for (unsigned int i = 0; i < FUZZ_OPS_MAX && f.input.left; i++) {
+		unsigned int op = (unsigned int)fuzz_take(&f.input, 1);
 
 		if (op < 0xf0)
 			fuzz_command(&f);

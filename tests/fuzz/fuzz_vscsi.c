@@ -15,6 +15,7 @@
 
 #include "lib/auto.h"
 #include "lib/json.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/guest_virtio.h"
 #include "vmm/devices.h"
 #include "vmm/scsi/host.h"
@@ -46,8 +47,7 @@ struct fuzz {
 	struct device *host, *dev;
 	struct guest_virtio g;
 	int fd; /* of all disks */
-	const uint8_t *data;
-	size_t left;
+	struct fuzz_input input;
 	bool honest, indirect;
 	struct {
 		bool pending;
@@ -56,15 +56,6 @@ struct fuzz {
 	bool control; /* pending */
 	bool events[GUEST_VIRTIO_RING_SIZE];
 };
-
-static uint32_t fuzz_take(struct fuzz *f, unsigned int bytes)
-{
-	uint32_t v = 0;
-
-	for (unsigned int i = 0; i < bytes && f->left; i++, f->left--)
-		v |= (uint32_t)*f->data++ << (8 * i);
-	return v;
-}
 
 /* --- the host ---------------------------------------------------------------------------------------------------- */
 
@@ -88,7 +79,7 @@ static void fuzz_fds(struct fuzz *f, struct fdset *fds, unsigned int n)
 static int fuzz_sg_io(void *arg, struct sg_io_hdr *hdr)
 {
 	struct fuzz *f = arg;
-	uint32_t how = fuzz_take(f, 1);
+	uint32_t how = fuzz_take(&f->input, 1);
 	const struct iovec *iov = hdr->dxferp;
 	unsigned int n = 0;
 
@@ -99,9 +90,9 @@ static int fuzz_sg_io(void *arg, struct sg_io_hdr *hdr)
 	}
 	if (n != hdr->dxfer_len || n > 512 * KIB || hdr->cmd_len > 16)
 		__builtin_trap();
-	hdr->resid = (int)fuzz_take(f, 1) - 8;
+	hdr->resid = (int)fuzz_take(&f->input, 1) - 8;
 	hdr->status = how & 0x40 ? 2 : (uint8_t)(how & 0xa);
-	hdr->sb_len_wr = how & 0x40 ? (unsigned char)fuzz_take(f, 1) : 0;
+	hdr->sb_len_wr = how & 0x40 ? (unsigned char)fuzz_take(&f->input, 1) : 0;
 	hdr->host_status = how & 0x20 ? 3 : 0;
 	return how == 0xff ? -EIO : 0;
 }
@@ -152,7 +143,7 @@ static void fuzz_pause(struct fuzz *f)
 
 static void fuzz_fail(struct fuzz *f)
 {
-	if (ftruncate(f->fd, fuzz_take(f, 1) % 128 * 512) < 0)
+	if (ftruncate(f->fd, fuzz_take(&f->input, 1) % 128 * 512) < 0)
 		abort();
 }
 
@@ -170,7 +161,8 @@ static void fuzz_disk_comes(struct fuzz *f)
 		"{\"id\":\"d\",\"lun\":3,\"path\":{\"fd\":0},\"readonly\":true}",
 		"{\"id\":\"e\",\"lun\":4,\"kind\":\"cdrom\",\"readonly\":true}",
 	};
-	AUTO_JSON struct json_object *o = fuzz_json(disks[fuzz_take(f, 1) % ARRAY_SIZE(disks)]);
+	AUTO_JSON struct json_object *o =
+		fuzz_json(disks[fuzz_take(&f->input, 1) % ARRAY_SIZE(disks)]);
 	struct device_unit *unit;
 	struct err e = { 0 };
 	struct fdset fds;
@@ -184,7 +176,7 @@ static void fuzz_disk_comes(struct fuzz *f)
 
 static void fuzz_disk_goes(struct fuzz *f)
 {
-	const char id[] = { (char)('a' + fuzz_take(f, 1) % 6), '\0' };
+	const char id[] = { (char)('a' + fuzz_take(&f->input, 1) % 6), '\0' };
 	struct err e = { 0 };
 
 	(void)!f->dev->class->unit_remove(f->dev, id, &e);
@@ -192,7 +184,7 @@ static void fuzz_disk_goes(struct fuzz *f)
 
 static void fuzz_medium(struct fuzz *f)
 {
-	uint32_t how = fuzz_take(f, 1);
+	uint32_t how = fuzz_take(&f->input, 1);
 	struct device_medium m = { .force = how & 1 };
 	struct block_image image = { .fd = -1, .readonly = true, .engine = BLOCK_ENGINE_PSYNC };
 	struct device_drive drive;
@@ -214,7 +206,7 @@ static void fuzz_medium(struct fuzz *f)
 
 static void fuzz_start(struct fuzz *f)
 {
-	uint32_t how = fuzz_take(f, 1);
+	uint32_t how = fuzz_take(&f->input, 1);
 	uint64_t features = BIT64(VIRTIO_F_VERSION_1);
 
 	if (how & 1)
@@ -276,18 +268,18 @@ static void fuzz_header(struct fuzz *f, unsigned int r)
 				       0x42, 0x41, 0x93, 0x25, 0x9e, 0x35, 0x00, 0x03, 0x1a, 0x5a,
 				       0x1b, 0x1e, 0x43, 0x46, 0x4a, 0xa3, 0x2f, 0x5e };
 	struct virtio_scsi_cmd_req req = { .tag = r, .lun = { 1, 0, 0x40 } };
-	uint32_t how = fuzz_take(f, 1);
+	uint32_t how = fuzz_take(&f->input, 1);
 
 	req.lun[3] = how & 7;
 	if (how >= 0xf8) /* anywhere */
 		for (unsigned int i = 0; i < sizeof(req.lun); i++)
-			req.lun[i] = (uint8_t)fuzz_take(f, 1);
-	req.cdb[0] = ops[fuzz_take(f, 1) % ARRAY_SIZE(ops)];
+			req.lun[i] = (uint8_t)fuzz_take(&f->input, 1);
+	req.cdb[0] = ops[fuzz_take(&f->input, 1) % ARRAY_SIZE(ops)];
 	for (unsigned int i = 1; i < 16; i++)
-		req.cdb[i] = how & 0x40 ? (uint8_t)fuzz_take(f, 1) : 0;
+		req.cdb[i] = how & 0x40 ? (uint8_t)fuzz_take(&f->input, 1) : 0;
 	if (!(how & 0x40)) { /* what is on a disk */
-		req.cdb[5] = (uint8_t)(fuzz_take(f, 1) % 128);
-		req.cdb[8] = (uint8_t)(fuzz_take(f, 1) % 32);
+		req.cdb[5] = (uint8_t)(fuzz_take(&f->input, 1) % 128);
+		req.cdb[8] = (uint8_t)(fuzz_take(&f->input, 1) % 32);
 	}
 	memcpy(f->fb.mem + FUZZ_AT(r), &req, sizeof(req));
 }
@@ -315,8 +307,9 @@ static void fuzz_descriptors(struct fuzz *f, unsigned int r, uint32_t out, uint3
 
 static void fuzz_request(struct fuzz *f)
 {
-	unsigned int r = fuzz_take(f, 1) % FUZZ_REQUESTS;
-	uint32_t out = fuzz_take(f, 2) % FUZZ_OUT_MAX, in = fuzz_take(f, 2) % FUZZ_IN_MAX;
+	unsigned int r = fuzz_take(&f->input, 1) % FUZZ_REQUESTS;
+	uint32_t out = fuzz_take(&f->input, 2) % FUZZ_OUT_MAX,
+		 in = fuzz_take(&f->input, 2) % FUZZ_IN_MAX;
 
 	fuzz_collect(f);
 	if (f->reqs[r].pending)
@@ -325,7 +318,7 @@ static void fuzz_request(struct fuzz *f)
 		*(in & 1 ? &in : &out) = 0;
 	fuzz_header(f, r);
 	for (unsigned int i = 0; i < 40; i++)
-		f->fb.mem[FUZZ_OUT(r) + i] = (uint8_t)fuzz_take(f, 1);
+		f->fb.mem[FUZZ_OUT(r) + i] = (uint8_t)fuzz_take(&f->input, 1);
 	memset(f->fb.mem + FUZZ_RESP(r), FUZZ_CANARY, RESP_SIZE + 1);
 	f->fb.mem[FUZZ_IN(r) + in] = FUZZ_CANARY;
 	fuzz_descriptors(f, r, out, in);
@@ -336,7 +329,7 @@ static void fuzz_request(struct fuzz *f)
 
 static void fuzz_kick(struct fuzz *f)
 {
-	guest_virtio_kick(&f->g, fuzz_take(f, 1) % VSCSI_QUEUES);
+	guest_virtio_kick(&f->g, fuzz_take(&f->input, 1) % VSCSI_QUEUES);
 }
 
 static void fuzz_go(struct fuzz *f)
@@ -347,9 +340,9 @@ static void fuzz_go(struct fuzz *f)
 
 static void fuzz_tmf(struct fuzz *f)
 {
-	struct virtio_scsi_ctrl_tmf_req req = { .subtype = fuzz_take(f, 1) % 10,
-						.lun = { 1, 0, 0x40, fuzz_take(f, 1) % 6 },
-						.tag = fuzz_take(f, 1) % FUZZ_REQUESTS };
+	struct virtio_scsi_ctrl_tmf_req req = { .subtype = fuzz_take(&f->input, 1) % 10,
+						.lun = { 1, 0, 0x40, fuzz_take(&f->input, 1) % 6 },
+						.tag = fuzz_take(&f->input, 1) % FUZZ_REQUESTS };
 	struct guest_ring *r = &f->g.rings[VSCSI_CONTROL];
 
 	fuzz_collect(f);
@@ -366,7 +359,7 @@ static void fuzz_tmf(struct fuzz *f)
 static void fuzz_event_buffer(struct fuzz *f)
 {
 	struct guest_ring *r = &f->g.rings[VSCSI_EVENTS];
-	uint16_t d = (uint16_t)(fuzz_take(f, 1) % GUEST_VIRTIO_RING_SIZE);
+	uint16_t d = (uint16_t)(fuzz_take(&f->input, 1) % GUEST_VIRTIO_RING_SIZE);
 
 	fuzz_collect(f);
 	if (f->events[d])
@@ -381,20 +374,21 @@ static void fuzz_event_buffer(struct fuzz *f)
 /* The rings, tables and headers are the guest's to write to, at any time. */
 static void fuzz_corrupt(struct fuzz *f)
 {
-	uint32_t where = fuzz_take(f, 1), off = fuzz_take(f, 2);
+	uint32_t where = fuzz_take(&f->input, 1), off = fuzz_take(&f->input, 2);
 	uint64_t at =
 		where & 1 ? FUZZ_AT(where / 2 % FUZZ_REQUESTS) + off % 0xa000
 			  : GUEST_VIRTIO_RINGS + 0x1000 * (where / 2 % VSCSI_QUEUES) + off % 0x400;
 
-	f->fb.mem[at] = (uint8_t)fuzz_take(f, 1);
+	f->fb.mem[at] = (uint8_t)fuzz_take(&f->input, 1);
 	f->honest = false;
 }
 
 static void fuzz_config(struct fuzz *f)
 {
-	uint32_t off = fuzz_take(f, 1) % 2 ? 20 : 24; /* sense_size, cdb_size: not while it runs */
+	uint32_t off =
+		fuzz_take(&f->input, 1) % 2 ? 20 : 24; /* sense_size, cdb_size: not while it runs */
 
-	fake_mmio_write(&f->fb, f->g.device + off, 4, fuzz_take(f, 1));
+	fake_mmio_write(&f->fb, f->g.device + off, 4, fuzz_take(&f->input, 1));
 }
 
 static bool fuzz_busy(struct fuzz *f)
@@ -434,12 +428,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	struct fuzz *f = calloc(1, sizeof(*f));
 
-	f->data = data;
-	f->left = size;
+	f->input = (struct fuzz_input){ data, size };
 	fuzz_init(f);
 	fuzz_start(f);
-	for (unsigned int n = 0; f->left && n < FUZZ_OPS_MAX; n++)
-		ops[fuzz_take(f, 1) % ARRAY_SIZE(ops)](f);
+	for (unsigned int n = 0; f->input.left && n < FUZZ_OPS_MAX; n++)
+		ops[fuzz_take(&f->input, 1) % ARRAY_SIZE(ops)](f);
 	fuzz_rest(f);
 	fuzz_fini(f);
 	return 0;

@@ -9,7 +9,7 @@ FUZZ_TARGETS ?= $(FUZZ_NAMES)
 FUZZ_SECONDS ?= 60
 FUZZ_LIBS := -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lz
 # the board and the driver's side of the unit tests
-FUZZ_HELPERS := $(call obj,$(addprefix tests/unit/,fake_board.c fake_net.c fake_vfio.c net_fixture.c nic_fixture.c guest_virtio.c guest_ring.c))
+FUZZ_HELPERS := $(call obj,$(addprefix tests/unit/,fake_board.c ahci_fixture.c fake_net.c fake_vfio.c net_fixture.c nic_fixture.c guest_virtio.c guest_ring.c))
 
 REPLAY_BIN := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(FUZZ_SRC))
 TESTS += $(REPLAY_BIN)

@@ -4,7 +4,7 @@
  * several sizes, with the sums made by the card (317453, section 3.3.7) and its word that those of the answers are right
  * (3.2.9); by its interrupt pin. A frame of another sender than the card does not get out.
  */
-#include "lib/guest.h"
+#include "lib/ether.h"
 
 #define VECTOR 0x40
 #define RING 8
@@ -34,8 +34,6 @@ static uint8_t mac[6], host_mac[6];
 static uint64_t regs;
 static uint32_t seen, tail, got_status;
 static volatile uint32_t causes;
-
-static const uint8_t host_ip[] = { 10, 0, 0, 1 }, own_ip[] = { 10, 0, 0, 2 };
 
 static void acknowledge(unsigned int vector)
 {
@@ -126,58 +124,25 @@ static void give_back(void)
 	mmio_write32(regs + RX_RING + 0x18, seen++ % RING);
 }
 
-static void ethernet(const uint8_t *to, const uint8_t *from, uint16_t type)
-{
-	memset(frame, 0, sizeof(frame));
-	memcpy(frame, to, 6);
-	memcpy(frame + 6, from, 6);
-	frame[12] = (uint8_t)(type >> 8);
-	frame[13] = (uint8_t)type;
-}
-
-/* RFC 826 */
 static void arp(const uint8_t *from)
 {
-	static const uint8_t all[] = { 255, 255, 255, 255, 255, 255 };
-	static const uint8_t request[] = { 0, 1, 8, 0, 6, 4, 0, 1 };
-
-	ethernet(all, from, 0x0806);
-	memcpy(frame + 14, request, sizeof(request));
-	memcpy(frame + 22, from, 6);
-	memcpy(frame + 28, own_ip, 4);
-	memcpy(frame + 38, host_ip, 4);
-	queue((uint64_t)frame, 42 | 0x0bu << 24, 0);
+	ether_arp(frame, from);
+	queue((uint64_t)frame, ETHER_ARP_SIZE | 0x0bu << 24, 0);
 	go();
 }
 
 static void arp_answer(void)
 {
-	while (receive(), got[12] != 8 || got[13] != 6 || got[21] != 2)
+	while (receive(), !ether_arp_answer(got, mac, host_mac))
 		give_back();
-	CHECK_EQ(memcmp(got, mac, 6), 0);
-	CHECK_EQ(memcmp(got + 28, host_ip, 4), 0);
-	memcpy(host_mac, got + 22, 6);
 	give_back();
 }
 
-/* RFC 792, in so many parts; its sums, and IP's, are the card's to make. */
+/* In so many parts; its sums, and IP's, are the card's to make. */
 static void ping(uint8_t id, uint16_t data, uint32_t parts)
 {
-	uint16_t total = (uint16_t)(28 + data);
-	uint32_t size = 14u + total, each = size / parts;
+	uint32_t size = ether_ping(frame, host_mac, mac, id, data), each = size / parts;
 
-	ethernet(host_mac, mac, 0x0800);
-	frame[14] = 0x45;
-	frame[16] = (uint8_t)(total >> 8);
-	frame[17] = (uint8_t)total;
-	frame[22] = 64;
-	frame[23] = 1;
-	memcpy(frame + 26, own_ip, 4);
-	memcpy(frame + 30, host_ip, 4);
-	frame[34] = 8;
-	frame[39] = id;
-	for (uint16_t i = 0; i < data; i++)
-		frame[42 + i] = (uint8_t)(i * 3 + id);
 	queue(14ull | 24 << 8 | 33 << 16 | 34ull << 32 | 36ull << 40, 0x20u << 24, 0);
 	for (uint32_t i = 0; i < parts; i++) {
 		bool last = i + 1 == parts;
@@ -187,11 +152,8 @@ static void ping(uint8_t id, uint16_t data, uint32_t parts)
 		      3 << 8);
 	}
 	go();
-	while (receive() < 42 || got[12] != 8 || got[13] != 0 || got[23] != 1)
+	while (receive(), !ether_ping_answer(got, frame, data))
 		give_back();
-	CHECK_EQ(got[34], 0);
-	CHECK_EQ(got[39], id);
-	CHECK_EQ(memcmp(got + 42, frame + 42, data), 0);
 	CHECK_EQ(got_status & 0x44, 0x40); /* IP's sum was looked at */
 	give_back();
 }
@@ -211,7 +173,8 @@ int guest_main(const struct start_info *si)
 	ping(3, 1400, 2);
 	for (uint8_t i = 4; i < 40; i++)
 		ping(i, 56, 1);
-	CHECK(causes & 0x80);
-	CHECK(causes & 1);
+	/* a fast card may have been through each time before the guest looked: what is due comes now */
+	while ((causes & 0x81) != 0x81)
+		__asm__ volatile("sti; hlt; cli" : : : "memory");
 	return 0;
 }

@@ -6,7 +6,8 @@
  *
  *	mrg=1: with MRG_RXBUF	pairs=N: the card's	mtu=N
  */
-#include "virtio.h"
+#include "lib/ether.h"
+#include "lib/virtio.h"
 
 #define VECTOR 0x40
 #define HEADER 12
@@ -30,8 +31,6 @@ static uint8_t frame[BUFFER_SIZE], got[BUFFER_SIZE + 64];
 static uint8_t mac[6], host_mac[6];
 static uint32_t part;
 static uint16_t seen; /* used receive buffers */
-
-static const uint8_t host_ip[] = { 10, 0, 0, 1 }, own_ip[] = { 10, 0, 0, 2 };
 
 static void give(uint16_t i)
 {
@@ -93,27 +92,10 @@ static void transmit(uint32_t size, unsigned int parts)
 	CHECK_EQ(virtio_wait(&queues[TX]), 0);
 }
 
-static void ethernet(const uint8_t *to, const uint8_t *from, uint16_t type)
-{
-	memset(frame, 0, sizeof(frame));
-	memcpy(frame, to, 6);
-	memcpy(frame + 6, from, 6);
-	frame[12] = (uint8_t)(type >> 8);
-	frame[13] = (uint8_t)type;
-}
-
-/* RFC 826 */
 static void arp_ask(const uint8_t *from)
 {
-	static const uint8_t all[] = { 255, 255, 255, 255, 255, 255 };
-	static const uint8_t request[] = { 0, 1, 8, 0, 6, 4, 0, 1 };
-
-	ethernet(all, from, 0x0806);
-	memcpy(frame + 14, request, sizeof(request));
-	memcpy(frame + 22, from, 6);
-	memcpy(frame + 28, own_ip, 4);
-	memcpy(frame + 38, host_ip, 4);
-	transmit(60, 1);
+	ether_arp(frame, from);
+	transmit(ETHER_ARP_SIZE, 1);
 }
 
 /* Of what arrives, the host's own frames (IPv6 discovery and the like) are not for us. */
@@ -121,51 +103,16 @@ static void arp_answer(void)
 {
 	do
 		CHECK(receive() >= 42);
-	while (got[12] != 8 || got[13] != 6 || got[21] != 2);
-	CHECK_EQ(memcmp(got, mac, 6), 0);
-	CHECK_EQ(memcmp(got + 28, host_ip, 4), 0);
-	memcpy(host_mac, got + 22, 6);
+	while (!ether_arp_answer(got, mac, host_mac));
 }
 
-/* RFC 1071 */
-static void sum(uint8_t *at, const uint8_t *from, uint32_t size)
-{
-	uint32_t s = 0;
-
-	for (uint32_t i = 0; i + 1 < size; i += 2)
-		s += (uint32_t)(from[i] << 8 | from[i + 1]);
-	while (s >> 16)
-		s = (s & 0xffff) + (s >> 16);
-	at[0] = (uint8_t)(~s >> 8);
-	at[1] = (uint8_t)~s;
-}
-
-/* RFC 792: an echo with data bytes, in a frame of several parts; the answer is the same. */
+/* In a frame of several parts; the answer is the same. */
 static void ping(uint8_t id, uint16_t data, unsigned int parts)
 {
-	uint16_t total = (uint16_t)(20 + 8 + data);
-
-	ethernet(host_mac, mac, 0x0800);
-	frame[14] = 0x45;
-	frame[16] = (uint8_t)(total >> 8);
-	frame[17] = (uint8_t)total;
-	frame[22] = 64;
-	frame[23] = 1;
-	memcpy(frame + 26, own_ip, 4);
-	memcpy(frame + 30, host_ip, 4);
-	sum(frame + 24, frame + 14, 20);
-	frame[34] = 8;
-	frame[39] = id;
-	for (uint16_t i = 0; i < data; i++)
-		frame[42 + i] = (uint8_t)(i * 3 + id);
-	sum(frame + 36, frame + 34, 8u + data);
-	transmit(14u + total, parts);
+	transmit(ether_ping_summed(frame, host_mac, mac, id, data), parts);
 	do
 		CHECK(receive() >= 42);
-	while (got[12] != 8 || got[13] != 0 || got[23] != 1);
-	CHECK_EQ(got[34], 0);
-	CHECK_EQ(got[39], id);
-	CHECK_EQ(memcmp(got + 42, frame + 42, data), 0);
+	while (!ether_ping_answer(got, frame, data));
 }
 
 static uint8_t ctrl(uint8_t class, uint8_t cmd, const void *data, uint32_t len)

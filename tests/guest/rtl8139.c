@@ -4,7 +4,7 @@
  * round. Behind it a host, 10.0.0.1 on a tap of whoever started this guest, which is 10.0.0.2: ARP, and ICMP echo of several
  * sizes, by its interrupt pin. A frame of another sender than the card does not get out.
  */
-#include "lib/guest.h"
+#include "lib/ether.h"
 
 #define VECTOR 0x40
 #define RING 8192
@@ -28,8 +28,6 @@ static uint8_t mac[6], host_mac[6];
 static uint32_t at, sent; /* in the ring; frames */
 static uint16_t port;
 static volatile uint32_t causes;
-
-static const uint8_t host_ip[] = { 10, 0, 0, 1 }, own_ip[] = { 10, 0, 0, 2 };
 
 static void acknowledge(unsigned int vector)
 {
@@ -96,76 +94,17 @@ static uint32_t receive(void)
 	return len - 4;
 }
 
-static void ethernet(const uint8_t *to, const uint8_t *from, uint16_t type)
-{
-	memset(frame, 0, sizeof(frame));
-	memcpy(frame, to, 6);
-	memcpy(frame + 6, from, 6);
-	frame[12] = (uint8_t)(type >> 8);
-	frame[13] = (uint8_t)type;
-}
-
-/* RFC 826 */
 static void arp(const uint8_t *from)
 {
-	static const uint8_t all[] = { 255, 255, 255, 255, 255, 255 };
-	static const uint8_t request[] = { 0, 1, 8, 0, 6, 4, 0, 1 };
-
-	ethernet(all, from, 0x0806);
-	memcpy(frame + 14, request, sizeof(request));
-	memcpy(frame + 22, from, 6);
-	memcpy(frame + 28, own_ip, 4);
-	memcpy(frame + 38, host_ip, 4);
-	transmit(60);
+	ether_arp(frame, from);
+	transmit(ETHER_ARP_SIZE);
 }
 
-static void arp_answer(void)
-{
-	while (receive(), got[12] != 8 || got[13] != 6 || got[21] != 2)
-		;
-	CHECK_EQ(memcmp(got, mac, 6), 0);
-	CHECK_EQ(memcmp(got + 28, host_ip, 4), 0);
-	memcpy(host_mac, got + 22, 6);
-}
-
-/* RFC 1071 */
-static void sum(uint8_t *to, const uint8_t *p, uint32_t len)
-{
-	uint32_t s = 0;
-
-	for (uint32_t i = 0; i < len; i++)
-		s += i & 1 ? p[i] : (uint32_t)p[i] << 8;
-	while (s >> 16)
-		s = (s & 0xffff) + (s >> 16);
-	to[0] = (uint8_t)(~s >> 8);
-	to[1] = (uint8_t)~s;
-}
-
-/* RFC 792 */
 static void ping(uint8_t id, uint16_t data)
 {
-	uint16_t total = (uint16_t)(28 + data);
-
-	ethernet(host_mac, mac, 0x0800);
-	frame[14] = 0x45;
-	frame[16] = (uint8_t)(total >> 8);
-	frame[17] = (uint8_t)total;
-	frame[22] = 64;
-	frame[23] = 1;
-	memcpy(frame + 26, own_ip, 4);
-	memcpy(frame + 30, host_ip, 4);
-	sum(frame + 24, frame + 14, 20);
-	frame[34] = 8;
-	frame[39] = id;
-	for (uint16_t i = 0; i < data; i++)
-		frame[42 + i] = (uint8_t)(i * 3 + id);
-	sum(frame + 36, frame + 34, 8u + data);
-	transmit(14u + total);
-	while (receive(), got[12] != 8 || got[13] != 0 || got[23] != 1)
+	transmit(ether_ping_summed(frame, host_mac, mac, id, data));
+	while (receive(), !ether_ping_answer(got, frame, data))
 		;
-	CHECK_EQ(got[34], 0);
-	CHECK_EQ(got[39], id);
-	CHECK_EQ(memcmp(got + 42, frame + 42, data), 0);
 }
 
 int guest_main(const struct start_info *si)
@@ -177,10 +116,13 @@ int guest_main(const struct start_info *si)
 	setup();
 	arp(stranger); /* had it got out, its answer would be the next */
 	arp(mac);
-	arp_answer();
+	while (receive(), !ether_arp_answer(got, mac, host_mac))
+		;
 	/* more than once round the ring */
 	for (uint8_t i = 1; i < 25; i++)
 		ping(i, (uint16_t)(18 + 50 * i));
-	CHECK_EQ(causes & 5, 5);
+	/* a fast card may have been through each time before the guest looked: what is due comes now */
+	while ((causes & 5) != 5)
+		__asm__ volatile("sti; hlt; cli" : : : "memory");
 	return 0;
 }

@@ -11,6 +11,13 @@ case $cache in
 *) cache=$top/$cache ;;
 esac
 
+# The folder of a program's last run in the lab: its own name, for another may run beside it; LAB_LAST is a command's.
+case ${0##*/} in
+run) ;;
+*) export LAB_LAST=last-${0##*/} ;;
+esac
+lab_last=$BUILD/lab/${LAB_LAST:-last}
+
 # lab_die WHAT [HINT]: says what failed and what to do, and ends the script.
 lab_die() {
 	printf '%s: %s\n' "${0#"$top"/}" "$1" >&2

@@ -667,6 +667,22 @@ static void test_open_confined(void **state)
 	}
 }
 
+/* Each thread of a disk has a ring, and each ring counts what it has pinned. */
+static void test_pinning(void **state)
+{
+	static const char text[] = "{\"devices\":[{\"type\":\"virtio-blk\",\"pin_memory\":true},"
+				   "{\"type\":\"virtio-blk\",\"pin_memory\":false},"
+				   "{\"type\":\"virtio-blk\",\"pin_memory\":true,\"queues\":4,"
+				   "\"worker\":\"own\"},{\"type\":\"virtio-blk\","
+				   "\"pin_memory\":true,\"queues\":4,\"worker\":\"per-queue\"},"
+				   "{\"type\":\"virtio-rng\"}]}";
+	AUTO_JSON struct json_object *config = NULL;
+
+	(void)state;
+	assert_int_equal(json_parse(text, strlen(text), &config, NULL), 0);
+	assert_int_equal(vmdef_pinning(config), 6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -679,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_place_of_what_is_off),
 		cmocka_unit_test(test_all_places),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_pinning),
 		cmocka_unit_test(test_luns_stay),
 		cmocka_unit_test(test_manual_is_complete),
 		cmocka_unit_test(test_manual_examples),

@@ -143,7 +143,7 @@ static void fake_event(void *arg, enum board_event event, int code, const char *
 
 static void fake_first_kick(void *arg)
 {
-	((struct fake_board *)arg)->first_kicks++;
+	atomic_fetch_add(&((struct fake_board *)arg)->first_kicks, 1);
 }
 
 static struct worker *fake_worker(void *arg, bool dedicated, struct err *e)
@@ -156,7 +156,17 @@ static struct worker *fake_worker(void *arg, bool dedicated, struct err *e)
 		err_set(e, ENOMEM, "no worker");
 		return NULL;
 	}
-	return fb->worker;
+	if (!fb->threaded)
+		return fb->worker;
+	assert_true(fb->nthreads < FAKE_THREADS);
+	if (worker_new("test", NULL, NULL, &fb->threads[fb->nthreads], e) < 0)
+		return NULL;
+	return fb->threads[fb->nthreads++];
+}
+
+void fake_board_threads(struct fake_board *fb)
+{
+	fb->threaded = true;
 }
 
 static struct fake_console *fake_console_find(struct fake_board *fb, const char *id)
@@ -192,7 +202,10 @@ static uint64_t fake_now_ns(void *arg)
 
 static uint64_t fake_realtime_ns(void *arg)
 {
-	return ((struct fake_board *)arg)->realtime_ns;
+	struct fake_board *fb = arg;
+
+	fb->realtime_ns += fb->realtime_step_ns;
+	return fb->realtime_ns;
 }
 
 static void fake_timer_cancel(void *arg, struct board_timer *t)
@@ -249,6 +262,33 @@ static int fake_rom_map(void *arg, uint64_t gpa, uint64_t size, void *host, stru
 	if (slot >= 0)
 		fb->slots[slot].rom = true;
 	return slot;
+}
+
+static int fake_mem_log(void *arg, int slot, uint64_t gpa, uint64_t size, void *host, bool on)
+{
+	struct fake_board *fb = arg;
+
+	assert_in_range(slot, 0, FAKE_SLOTS - 1);
+	assert_int_equal(fb->slots[slot].gpa, gpa);
+	assert_int_equal(fb->slots[slot].size, size);
+	assert_ptr_equal(fb->slots[slot].host, host);
+	assert_false(fb->slots[slot].rom);
+	fb->slots[slot].logged = on;
+	memset(fb->slots[slot].written, 0, sizeof(fb->slots[slot].written));
+	return 0;
+}
+
+static int fake_mem_written(void *arg, int slot, uint64_t *ret_bitmap)
+{
+	struct fake_board *fb = arg;
+
+	assert_in_range(slot, 0, FAKE_SLOTS - 1);
+	assert_true(fb->slots[slot].logged);
+	assert_true(fb->slots[slot].size <= 64 * 64 * 4096);
+	memcpy(ret_bitmap, fb->slots[slot].written, fb->slots[slot].size / 4096 / 8);
+	memset(fb->slots[slot].written, 0, sizeof(fb->slots[slot].written));
+	fb->asked++;
+	return 0;
 }
 
 static void fake_mem_unmap(void *arg, int slot)
@@ -346,6 +386,8 @@ static const struct board_ops fake_board_ops = {
 	.mem_map = fake_mem_map,
 	.rom_map = fake_rom_map,
 	.mem_unmap = fake_mem_unmap,
+	.mem_log = fake_mem_log,
+	.mem_written = fake_mem_written,
 	.vfio_file = fake_vfio_file,
 	.watch = fake_watch,
 	.unwatch = fake_unwatch,
@@ -402,6 +444,8 @@ void fake_board_fini(struct fake_board *fb)
 	}
 	assert_null(fb->lines.levels); /* every device has taken its own away */
 	worker_free(fb->worker);
+	for (unsigned int i = 0; i < fb->nthreads; i++)
+		worker_free(fb->threads[i]);
 	assert_null(fb->timers);
 	uv_run(&fb->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&fb->loop), 0);
@@ -499,6 +543,19 @@ int fake_image(uint64_t size)
 	assert_true(fd >= 0);
 	unlink(path);
 	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	return fd;
+}
+
+int fake_numbered(uint32_t size)
+{
+	uint8_t *data = calloc(1, size);
+	int fd = memfd_create("image", MFD_CLOEXEC);
+
+	assert_true(fd >= 0 && data);
+	for (uint32_t n = 0; n < size / 512; n++)
+		memcpy(data + 512 * (size_t)n, &n, sizeof(n));
+	assert_int_equal(write(fd, data, size), size);
+	free(data);
 	return fd;
 }
 

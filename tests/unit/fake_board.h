@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A board for unit tests of devices: malloc'ed RAM from address 0, two buses, a clock that only moves when
- * told to, and records of every interrupt, message and event. Workers run inline on the board's loop;
- * consoles are real ones with a socket as their client. Anything that fails in here fails the test.
+ * told to, and records of every interrupt, message and event. Workers run inline on the board's loop, or, with
+ * fake_board_threads, as threads; consoles are real ones with a socket as their client. Anything that fails in here fails the test.
  *
  *	struct fake_board fb;
  *	fake_board_init(&fb, MIB);
@@ -15,6 +15,7 @@
 #ifndef TESTS_UNIT_FAKE_BOARD_H
 #define TESTS_UNIT_FAKE_BOARD_H
 
+#include <stdatomic.h>
 #include <uv.h>
 #include "vmm/board.h"
 #include "vmm/device.h"
@@ -30,6 +31,7 @@
 #define FAKE_CONSOLES 4
 #define FAKE_SLOTS 32
 #define FAKE_WATCHES 32
+#define FAKE_THREADS 8
 
 struct fake_event {
 	enum board_event event;
@@ -60,7 +62,8 @@ struct fake_ioeventfd {
 struct fake_slot {
 	uint64_t gpa, size;
 	void *host;
-	bool rom;
+	bool rom, logged;
+	uint64_t written[64]; /* what KVM would have noted: mem_written gives it away */
 };
 
 struct board_watch {
@@ -85,6 +88,9 @@ struct fake_board {
 	uv_loop_t loop;
 	struct worker *worker;
 	bool fail_worker; /* the next worker() fails: -ENOMEM */
+	bool threaded;
+	struct worker *threads[FAKE_THREADS]; /* owned */
+	unsigned int nthreads;
 
 	bool irq[FAKE_GSIS];		    /* level now */
 	unsigned int irq_raised[FAKE_GSIS]; /* changes from low to high */
@@ -93,7 +99,7 @@ struct fake_board {
 	unsigned int nmsis;
 	struct fake_event events[FAKE_EVENTS];
 	unsigned int nevents;
-	unsigned int first_kicks;
+	atomic_uint first_kicks;	     /* by any thread */
 	struct fake_route routes[FAKE_GSIS]; /* ioapic_route by pin */
 	struct fake_irqfd irqfds[FAKE_IRQFDS];
 	struct fake_ioeventfd ioeventfds[FAKE_IOEVENTFDS];
@@ -103,17 +109,21 @@ struct fake_board {
 	int vfio_files;	  /* added and not removed */
 	char notice[256]; /* the last one: "type: message" */
 	unsigned int nnotices;
-	unsigned int gone; /* pci_gone was called */
+	unsigned int gone;  /* pci_gone was called */
+	unsigned int asked; /* mem_written was */
 	struct fake_console consoles[FAKE_CONSOLES];
 	unsigned int nconsoles;
 
 	struct input input;
 	uint64_t now_ns, realtime_ns; /* both are moved by fake_board_advance */
+	uint64_t realtime_step_ns;    /* what a look at realtime_ns takes */
 	struct board_timer *timers;   /* by time */
 };
 
 void fake_board_init(struct fake_board *fb, uint64_t mem_size);
 void fake_board_fini(struct fake_board *fb);
+/* Devices that come from now on get real workers, each its own. */
+void fake_board_threads(struct fake_board *fb);
 
 /* As the core does: allocate, copy cfg (cfg_size bytes, may be NULL: defaults), init, reset. */
 struct device *fake_board_add(struct fake_board *fb, const struct device_class *class,
@@ -129,6 +139,8 @@ struct device *fake_board_new(struct fake_board *fb, const char *json, int fd, s
 struct device *fake_board_start(struct fake_board *fb, const char *json, int fd);
 /* An empty file of this size, on a disk: what is in memory has no ring. */
 int fake_image(uint64_t size);
+/* One in memory, whose sectors of 512 bytes begin with their numbers (32 bits). */
+int fake_numbered(uint32_t size);
 
 /* Accesses through the buses, as a vCPU makes them. */
 void fake_out(struct fake_board *fb, uint16_t port, unsigned int size, uint32_t val);

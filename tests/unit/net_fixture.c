@@ -84,13 +84,18 @@ void net_plug_taps(struct net_fixture *f, unsigned int pairs, bool vhost, const 
 	net_plug_well(f, fds, members);
 }
 
-void net_plug_stream(struct net_fixture *f, const char *members)
+void net_stream(struct net_fixture *f)
 {
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	f->peer = pair[0];
 	fdset_add(&f->fds, pair[1]);
+}
+
+void net_plug_stream(struct net_fixture *f, const char *members)
+{
+	net_stream(f);
 	net_plug_well(f, "\"stream_fd\":{\"fd\":0}", members);
 }
 

@@ -26,6 +26,8 @@ struct net_fixture {
 	struct guest_virtio g;
 	int peer; /* of a stream; owned; -1 */
 	struct fdset fds;
+	uint64_t mem, port; /* of an emulated card: where its registers are, and its line */
+	unsigned int gsi;
 };
 
 void net_fixture_init(struct net_fixture *f);
@@ -35,6 +37,8 @@ int net_plug(struct net_fixture *f, const char *members, struct err *e);
 /* The same with descriptors: taps of so many pairs (and vhost), or a stream. It has to work. */
 void net_plug_taps(struct net_fixture *f, unsigned int pairs, bool vhost, const char *members);
 void net_plug_stream(struct net_fixture *f, const char *members);
+/* A stream for the next card, as descriptor 0; its other end is f->peer. */
+void net_stream(struct net_fixture *f);
 void net_start(struct net_fixture *f, uint64_t features, unsigned int nqueues);
 
 /* A frame of size bytes to `to` from `from` (the last bytes of 52:54:00:00:00:xx), with a pattern behind that. */

@@ -4,8 +4,6 @@
 
 #include <endian.h>
 #include <linux/pci_regs.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,43 +16,7 @@
 #include "vmm/devices.h"
 #include "vmm/pci/pci.h"
 
-void nic_fixture_init(struct nic_fixture *f)
-{
-	memset(f, 0, sizeof(*f));
-	signal(SIGPIPE, SIG_IGN); /* as vmm does */
-	fake_board_init(&f->fb, NIC_MEM);
-	f->fb.log.fd = -1;
-	fake_net_init(&f->net);
-	f->fb.board.net_sys = &f->net.sys;
-	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
-	f->peer = -1;
-	fdset_init(&f->fds);
-}
-
-void nic_fixture_fini(struct nic_fixture *f)
-{
-	if (f->dev) {
-		f->dev->class->stop(f->dev);
-		fake_board_remove(&f->fb, f->dev);
-	}
-	fdset_fini(&f->fds);
-	fake_board_remove(&f->fb, f->host);
-	fake_board_fini(&f->fb);
-	fake_net_fini(&f->net);
-	if (f->peer >= 0)
-		close(f->peer);
-}
-
-static void nic_fixture_stream(struct nic_fixture *f)
-{
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	f->peer = pair[0];
-	fdset_add(&f->fds, pair[1]);
-}
-
-void nic_fixture_plug(struct nic_fixture *f, const char *type, const char *members, bool stream,
+void nic_fixture_plug(struct net_fixture *f, const char *type, const char *members, bool stream,
 		      unsigned int mem_bar, unsigned int port_bar)
 {
 	AUTO_JSON struct json_object *json = NULL;
@@ -62,11 +24,11 @@ void nic_fixture_plug(struct nic_fixture *f, const char *type, const char *membe
 	char text[512];
 
 	if (stream)
-		nic_fixture_stream(f);
+		net_stream(f);
 	else
 		fake_net_pass(&f->net, 1, false, &f->fds);
 	snprintf(text, sizeof(text),
-		 "{\"type\":\"%s\",\"id\":\"net0\",\"address\":\"00:04.0\",\"mac\":\"" NIC_MAC
+		 "{\"type\":\"%s\",\"id\":\"net0\",\"address\":\"00:04.0\",\"mac\":\"" NET_MAC
 		 "\",%s%s}",
 		 type, stream ? "\"stream_fd\":{\"fd\":0}" : "\"tap_fds\":[{\"fd\":0}]", members);
 	assert_int_equal(json_parse(text, strlen(text), &json, &e), 0);
@@ -74,14 +36,14 @@ void nic_fixture_plug(struct nic_fixture *f, const char *type, const char *membe
 		fail_msg("%s", e.msg);
 	f->dev->class->reset(f->dev);
 	f->dev->class->start(f->dev);
-	guest_pci_write(&f->fb, NIC_SLOT, PCI_COMMAND, 2,
+	guest_pci_write(&f->fb, NET_SLOT, PCI_COMMAND, 2,
 			PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-	f->mem = guest_pci_bar(&f->fb, NIC_SLOT, mem_bar);
-	f->port = guest_pci_read(&f->fb, NIC_SLOT, PCI_BASE_ADDRESS_0 + 4 * port_bar, 4) & ~3u;
-	f->gsi = guest_pci_read(&f->fb, NIC_SLOT, PCI_INTERRUPT_LINE, 1);
+	f->mem = guest_pci_bar(&f->fb, NET_SLOT, mem_bar);
+	f->port = guest_pci_read(&f->fb, NET_SLOT, PCI_BASE_ADDRESS_0 + 4 * port_bar, 4) & ~3u;
+	f->gsi = guest_pci_read(&f->fb, NET_SLOT, PCI_INTERRUPT_LINE, 1);
 }
 
-void nic_fixture_run(struct nic_fixture *f)
+void nic_fixture_run(struct net_fixture *f)
 {
 	/* what is to be waited for is told to the kernel at the next turn */
 	for (int i = 0; i < 3; i++) {
@@ -92,14 +54,7 @@ void nic_fixture_run(struct nic_fixture *f)
 
 void nic_fixture_frame(uint8_t *out, uint8_t to, uint8_t from, size_t size)
 {
-	static const uint8_t mac[] = { 0x52, 0x54, 0, 0, 0 };
-
-	for (size_t i = 0; i < size; i++)
-		out[i] = (uint8_t)(i * 7 + i / 251 + to);
-	memcpy(out, mac, 5);
-	out[5] = to;
-	memcpy(out + 6, mac, 5);
-	out[11] = from;
+	net_frame(out, to, from, size);
 	out[12] = 0x88; /* for experiments: IEEE 802 */
 	out[13] = 0xb5;
 }
@@ -153,11 +108,11 @@ bool nic_fixture_sums_right(const uint8_t *frame, size_t size)
 	return nic_fixture_add(sum, ip + head, len) == 0xffff;
 }
 
-void nic_fixture_arrive(struct nic_fixture *f, const uint8_t *frame, size_t size)
+void nic_fixture_arrive(struct net_fixture *f, const uint8_t *frame, size_t size)
 {
-	static const uint8_t hdr[NIC_HDR];
+	static const uint8_t hdr[NET_HDR];
 	uint32_t len = htobe32((uint32_t)size);
-	struct iovec iov[] = { { (void *)hdr, NIC_HDR }, { (void *)frame, size } };
+	struct iovec iov[] = { { (void *)hdr, NET_HDR }, { (void *)frame, size } };
 
 	if (f->peer >= 0)
 		iov[0] = (struct iovec){ &len, sizeof(len) };
@@ -166,7 +121,7 @@ void nic_fixture_arrive(struct nic_fixture *f, const uint8_t *frame, size_t size
 	nic_fixture_run(f);
 }
 
-size_t nic_fixture_sent(struct nic_fixture *f, uint8_t *out, struct virtio_net_hdr_v1 *hdr)
+size_t nic_fixture_sent(struct net_fixture *f, uint8_t *out, struct virtio_net_hdr_v1 *hdr)
 {
 	static uint8_t got[80000];
 	uint32_t len;
@@ -182,22 +137,20 @@ size_t nic_fixture_sent(struct nic_fixture *f, uint8_t *out, struct virtio_net_h
 	n = recv(f->net.taps[0], got, sizeof(got), MSG_DONTWAIT);
 	if (n < 0)
 		return 0;
-	assert_true((size_t)n > NIC_HDR);
+	assert_true((size_t)n > NET_HDR);
 	if (hdr)
-		memcpy(hdr, got, NIC_HDR);
-	memcpy(out, got + NIC_HDR, (size_t)n - NIC_HDR);
-	return (size_t)n - NIC_HDR;
+		memcpy(hdr, got, NET_HDR);
+	memcpy(out, got + NET_HDR, (size_t)n - NET_HDR);
+	return (size_t)n - NET_HDR;
 }
 
-bool nic_fixture_busy(struct nic_fixture *f)
+bool nic_fixture_busy(struct net_fixture *f)
 {
-	struct pollfd p = { .fd = uv_backend_fd(&f->fb.loop), .events = POLLIN };
-
 	nic_fixture_run(f);
-	return poll(&p, 1, 0) > 0;
+	return net_busy(f);
 }
 
-bool nic_fixture_irq(struct nic_fixture *f)
+bool nic_fixture_irq(struct net_fixture *f)
 {
 	nic_fixture_run(f);
 	return f->fb.irq[f->gsi];

@@ -1,38 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* An emulated network card on a fake board with a fake tap, or a stream, behind it: for test_e1000.c and test_rtl8139.c. */
+/* An emulated network card in a net_fixture, with a fake tap or a stream behind it: for test_e1000*.c and test_rtl8139.c. */
 #ifndef TESTS_UNIT_NIC_FIXTURE_H
 #define TESTS_UNIT_NIC_FIXTURE_H
 
-#include <linux/virtio_net.h>
+#include "tests/unit/net_fixture.h"
 
-#include "tests/unit/fake_net.h"
-#include "tests/unit/guest_virtio.h"
-
-#define NIC_SLOT 4
-#define NIC_MEM (4 * MIB)
 #define NIC_BUF(i) (0x100000 + 0x10000ull * (i)) /* guest addresses */
-#define NIC_MAC "52:54:00:00:00:01"
 #define NIC_OWN 1
 #define NIC_OTHER 2
-#define NIC_HDR sizeof(struct virtio_net_hdr_v1)
 
-struct nic_fixture {
-	struct fake_board fb;
-	struct fake_net net;
-	struct device *host, *dev;
-	int peer;	    /* of a stream; owned; -1 */
-	uint64_t mem, port; /* where its registers are */
-	unsigned int gsi;
-	struct fdset fds;
-};
-
-void nic_fixture_init(struct nic_fixture *f);
-void nic_fixture_fini(struct nic_fixture *f);
 /* A card of the type, with more members (",\"spoofing\":true") or "", on a tap or a stream: bus master, registers in BARs. */
-void nic_fixture_plug(struct nic_fixture *f, const char *type, const char *members, bool stream,
+void nic_fixture_plug(struct net_fixture *f, const char *type, const char *members, bool stream,
 		      unsigned int mem_bar, unsigned int port_bar);
 /* What the worker and the control loop have to do now. */
-void nic_fixture_run(struct nic_fixture *f);
+void nic_fixture_run(struct net_fixture *f);
 
 /* A frame of size bytes to `to` from `from` (the last byte of 52:54:00:00:00:xx), with a pattern behind that. */
 void nic_fixture_frame(uint8_t *out, uint8_t to, uint8_t from, size_t size);
@@ -43,11 +24,11 @@ bool nic_fixture_sums_right(const uint8_t *frame, size_t size);
 /* The sum of bytes, from another on, folded. */
 uint32_t nic_fixture_add(uint32_t sum, const uint8_t *p, size_t len);
 /* One frame comes to the tap. */
-void nic_fixture_arrive(struct nic_fixture *f, const uint8_t *frame, size_t size);
+void nic_fixture_arrive(struct net_fixture *f, const uint8_t *frame, size_t size);
 /* The next one that the tap, or the stream's peer, had: its bytes, 0: none; hdr: of a tap. */
-size_t nic_fixture_sent(struct nic_fixture *f, uint8_t *out, struct virtio_net_hdr_v1 *hdr);
+size_t nic_fixture_sent(struct net_fixture *f, uint8_t *out, struct virtio_net_hdr_v1 *hdr);
 /* Would the worker run again at once? */
-bool nic_fixture_busy(struct nic_fixture *f);
-bool nic_fixture_irq(struct nic_fixture *f);
+bool nic_fixture_busy(struct net_fixture *f);
+bool nic_fixture_irq(struct net_fixture *f);
 
 #endif

@@ -149,6 +149,29 @@ void qdisk_close(struct qdisk *d)
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 }
 
+struct qdisk *qdisk_also(struct qdisk *d, uint32_t seed)
+{
+	struct block_image image = { .engine = qdisk_engine(d) };
+	struct qdisk *also = calloc(1, sizeof(*also));
+
+	assert_non_null(also);
+	*also = *d;
+	also->seed = seed;
+	assert_int_equal(uv_loop_init(&also->loop), 0);
+	block_detach(d->b);
+	assert_int_equal(block_also(d->b, &image, &also->b, NULL), 0);
+	assert_int_equal(block_attach(d->b, &d->loop, NULL, NULL), 0);
+	assert_int_equal(block_attach(also->b, &also->loop, NULL, NULL), 0);
+	return also;
+}
+
+void qdisk_also_free(struct qdisk *also)
+{
+	qdisk_close(also);
+	assert_int_equal(uv_loop_close(&also->loop), 0);
+	free(also);
+}
+
 void qdisk_free(struct qdisk *d)
 {
 	char command[128];
@@ -290,14 +313,14 @@ void qop_judge(struct qdisk *d, struct qop *o)
 	free(o->data);
 }
 
-static void qdisk_round(struct qdisk *d)
+static void qdisk_round(struct qdisk *d, uint32_t start, uint32_t end)
 {
-	uint32_t sectors = (uint32_t)(d->size / SECTOR), border[ZONES + 1] = { 0 };
+	uint32_t zone = (end - start) / ZONES, border[ZONES + 1] = { start };
 	struct qop ops[ZONES];
 
 	for (uint32_t i = 1; i <= ZONES; i++) {
-		border[i] = sectors / ZONES * i - qdisk_random(d, sectors / ZONES - 1);
-		border[i] = i == ZONES ? sectors : border[i];
+		border[i] = start + zone * i - qdisk_random(d, zone - 1);
+		border[i] = i == ZONES ? end : border[i];
 	}
 	for (uint32_t i = 0; i < ZONES; i++) {
 		qop_random(d, &ops[i], border[i], border[i + 1]);
@@ -309,10 +332,15 @@ static void qdisk_round(struct qdisk *d)
 		qop_judge(d, &ops[i]);
 }
 
-void qdisk_rounds(struct qdisk *d, unsigned int n)
+void qdisk_rounds_within(struct qdisk *d, unsigned int n, uint32_t start, uint32_t end)
 {
 	while (n--)
-		qdisk_round(d);
+		qdisk_round(d, start, end);
+}
+
+void qdisk_rounds(struct qdisk *d, unsigned int n)
+{
+	qdisk_rounds_within(d, n, 0, (uint32_t)(d->size / SECTOR));
 }
 
 bool qdisk_can(void)

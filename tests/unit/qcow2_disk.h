@@ -53,6 +53,11 @@ void qdisk_open(struct qdisk *d);
 void qdisk_open_chain(struct qdisk *d, const char *const *backing); /* names, NULL at the end */
 void qdisk_close(struct qdisk *d);
 void qdisk_rounds(struct qdisk *d, unsigned int n); /* random requests, some at a time */
+/* The same in these sectors only. */
+void qdisk_rounds_within(struct qdisk *d, unsigned int n, uint32_t start, uint32_t end);
+/* The open disk for another thread, which has sectors of its own. It goes first. */
+struct qdisk *qdisk_also(struct qdisk *d, uint32_t seed);
+void qdisk_also_free(struct qdisk *also);
 
 void qop_init(struct qop *o, enum block_op kind, uint64_t offset, uint64_t len);
 void qop_cut(struct qdisk *d, struct qop *o); /* its data into three pieces */

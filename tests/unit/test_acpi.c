@@ -263,7 +263,7 @@ static void mcfg_and_ssdt(void **state)
 	struct fixture *f = *state;
 	const uint8_t *t;
 
-	f->c.com[2] = true;
+	f->c.com[2] = f->c.floppy = f->c.pvpanic = true;
 	f->c.rtc = false;
 	f->c.pci32 = (struct gmem_window){ .base = 0x80000000, .size = 0x7ec00000 };
 	f->c.pci64 = (struct gmem_window){ .base = 256 * GIB, .size = 128 * GIB };
@@ -274,11 +274,12 @@ static void mcfg_and_ssdt(void **state)
 	t = acpi_table(f, "SSDT");
 	assert_memory_equal(t + 36,
 			    "\x08HCM1\x0a\x01\x08HCM2\x0a\x00\x08HCM3\x0a\x01\x08HCM4\x0a\x00"
-			    "\x08HRTC\x0a\x00\x08HKBD\x0a\x01\x08HECM\x0a\x01"
+			    "\x08HRTC\x0a\x00\x08HKBD\x0a\x01\x08HECM\x0a\x01\x08HFDC\x0a\x01"
+			    "\x08HPVP\x0a\x01"
 			    "\x08P32B\x0e\0\0\0\x80\0\0\0\0\x08P32L\x0e\0\0\xc0\x7e\0\0\0\0"
 			    "\x08P64B\x0e\0\0\0\0\x40\0\0\0\x08P64L\x0e\0\0\0\0\x20\0\0\0",
-			    105);
-	assert_int_equal(acpi_get(t + 4, 4), 36 + 105);
+			    119);
+	assert_int_equal(acpi_get(t + 4, 4), 36 + 119);
 }
 
 /* A chipset without configuration space in memory: no MCFG, and nothing reserved for it. */

@@ -6,6 +6,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +165,12 @@ static void any_memory(void **state)
 	free(got);
 }
 
+/* As if it had been refused: some kernels and disks take memory at any address. */
+static void by_buffer(struct block *b, struct op *o)
+{
+	assert_true(direct_retry(b, &o->r.step, -EINVAL, false));
+}
+
 static int64_t runs_alone(const struct block *b, const struct block_step *s)
 {
 	if (b->uring && (s->kind == BLOCK_STEP_BOUNCE_READ || s->kind == BLOCK_STEP_BOUNCE_WRITE))
@@ -187,17 +195,18 @@ static void neighbours(void **state)
 		queue(f, &ops[i], BLOCK_WRITE, i * 512, data + i * 1024, 512);
 		if (i % 2 == 0)
 			continue;
-		ops[i].iov[0].iov_len = 100; /* parts that are no sectors */
-		ops[i].iov[1] = (struct iovec){ data + i * 1024 + 600, 412 };
+		ops[i].iov[0].iov_len = 101;
+		ops[i].iov[1] = (struct iovec){ data + i * 1024 + 601, 411 };
 		ops[i].r.step.niov = 2;
+		by_buffer(f->b, &ops[i]);
 	}
 	block_submit(f->b);
 	block_drain(f->b);
 	for (unsigned int i = 0; i < N; i++) {
 		assert_int_equal(ops[i].ret, 0);
 		assert_int_equal(pread(f->fd, got, 512, i * 512), 512);
-		assert_memory_equal(got, data + i * 1024, 100);
-		assert_memory_equal(got + 100, data + i * 1024 + (i % 2 ? 600 : 100), 412);
+		assert_memory_equal(got, data + i * 1024, 101);
+		assert_memory_equal(got + 101, data + i * 1024 + (i % 2 ? 601 : 101), 411);
 	}
 	free(ops);
 	free(data);
@@ -209,6 +218,102 @@ static int64_t wants_blocks(const struct block *b, const struct block_step *s)
 	    ((s->offset | s->iov[0].iov_len) % PAGE || s->niov != 1))
 		return -EINVAL;
 	return raw_step(b, s);
+}
+
+struct writer {
+	struct fixture *f;
+	uv_loop_t loop;
+	struct block *b; /* one of the image's */
+	unsigned int first;
+	bool buffered;
+	uint8_t *data;
+	struct op ops[8];
+	bool good;
+};
+
+enum { WRITERS = 3, WRITER_ROUNDS = 40 };
+
+static atomic_uint
+	writer_intruders; /* wrote by their buffer while the first had something under way */
+
+static int64_t writer_step(const struct block *b, const struct block_step *s)
+{
+	if (s->kind == BLOCK_STEP_BOUNCE_WRITE && b->first->uring &&
+	    block_uring_busy(b->first->uring))
+		atomic_fetch_add(&writer_intruders, 1);
+	return raw_step(b, s);
+}
+
+/* Every third sector of 8 pages, a few at a time and over and over; what is read back is what was written last. */
+static void *writer_main(void *arg)
+{
+	struct writer *w = arg;
+	struct fixture f = { .b = w->b };
+
+	w->good = block_attach(w->b, &w->loop, NULL, NULL) >= 0;
+	for (unsigned int round = 0; w->good && round < WRITER_ROUNDS; round++) {
+		for (unsigned int i = 0; i < ARRAY_SIZE(w->ops); i++) {
+			uint64_t sector = w->first + WRITERS * ((round + 3 * i) % 16);
+			uint8_t *data = w->data + sector * 1024;
+
+			memset(data, (int)(1 + round + sector), 1024);
+			queue(&f, &w->ops[i], BLOCK_WRITE, sector * 512, data, 512);
+			if (w->buffered)
+				by_buffer(w->b, &w->ops[i]);
+		}
+		block_submit(w->b);
+		for (unsigned int i = 0; i < ARRAY_SIZE(w->ops); i++) {
+			while (w->ops[i].ret == 1)
+				uv_run(&w->loop, UV_RUN_ONCE);
+			w->good = w->good && w->ops[i].ret == 0;
+		}
+	}
+	block_detach(w->b);
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	return NULL;
+}
+
+/* The same from several threads, two of which go by their buffers */
+static void neighbours_of_other_threads(void **state)
+{
+	struct fixture *f = fixture(state);
+	struct block_image image = { .engine = f->b->uring ? BLOCK_ENGINE_URING
+							   : BLOCK_ENGINE_PSYNC };
+	struct writer w[WRITERS] = { { .b = f->b } };
+	uint8_t *data = aligned_alloc(PAGE, 64 * 1024), got[512];
+	pthread_t threads[WRITERS];
+
+	memset(data, 0, 64 * 1024);
+	assert_int_equal(pwrite(f->fd, data, 64 * 512, 0), 64 * 512);
+	fsync(f->fd);
+	block_detach(f->b);
+	f->b->step = writer_step;
+	atomic_store(&writer_intruders, 0);
+	for (unsigned int i = 1; i < WRITERS; i++)
+		assert_int_equal(block_also(f->b, &image, &w[i].b, NULL), 0);
+	for (unsigned int i = 0; i < WRITERS; i++)
+		assert_int_equal(uv_loop_init(&w[i].loop), 0);
+	for (unsigned int i = 0; i < WRITERS; i++) {
+		w[i].first = i;
+		w[i].buffered = i > 0;
+		w[i].data = data;
+		assert_int_equal(pthread_create(&threads[i], NULL, writer_main, &w[i]), 0);
+	}
+	for (unsigned int i = 0; i < WRITERS; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		assert_true(w[i].good);
+	}
+	for (unsigned int i = 0; i < WRITERS; i++)
+		assert_int_equal(uv_loop_close(&w[i].loop), 0);
+	assert_int_equal(atomic_load(&writer_intruders), 0);
+	for (unsigned int i = 0; i < 3 * 16; i++) {
+		assert_int_equal(pread(f->fd, got, 512, i * 512), 512);
+		assert_memory_equal(got, data + i * 1024, 512);
+		assert_int_not_equal(got[0], 0);
+	}
+	for (unsigned int i = 1; i < WRITERS; i++)
+		block_free(w[i].b);
+	free(data);
 }
 
 /* A disk that has blocks of 4 KiB, and a guest that does not know */
@@ -300,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(any_memory),
 		T(neighbours),
+		T(neighbours_of_other_threads),
 		{ "small_sectors", small_sectors, direct_psync, end, NULL },
 		cmocka_unit_test_teardown(odd_sizes_are_refused, end),
 		cmocka_unit_test_teardown(safe_is_stable, end),

@@ -16,6 +16,9 @@ static const char devices[] =
 	"{\"id\":\"scsi0.0\",\"lun\":0},{\"id\":\"cd\",\"lun\":255}]},"
 	"{\"type\":\"ide\",\"id\":\"ide0\",\"disks\":[{\"id\":\"hd\",\"unit\":1},{\"id\":\"dvd\","
 	"\"unit\":2}]},"
+	"{\"type\":\"ahci\",\"id\":\"ahci0\",\"address\":\"00:07.0\",\"disks\":[{\"id\":"
+	"\"sata\",\"unit\":5}]},"
+	"{\"type\":\"floppy\",\"id\":\"floppy0\",\"disks\":[{\"id\":\"b\",\"unit\":1}]},"
 	"{\"type\":\"virtio-net\",\"id\":\"net0\",\"address\":\"00:0a.0\"},"
 	"{\"type\":\"e1000\",\"id\":\"net1\",\"address\":\"00:0b.0\"},"
 	"{\"type\":\"vfio-pci\",\"id\":\"pci0\",\"address\":\"00:05.0\"}]";
@@ -46,6 +49,10 @@ static void test_paths(void **state)
 	assert_int_equal(text("[\"dvd\",\"hd\"]", out, NULL), 0);
 	assert_string_equal(out, "/pci@i0cf8/ide@1,1/drive@1/disk@0\n"
 				 "/pci@i0cf8/ide@1,1/drive@0/disk@1");
+	assert_int_equal(text("[\"sata\"]", out, NULL), 0);
+	assert_string_equal(out, "/pci@i0cf8/pci8086,2922@7/drive@5/disk@0");
+	assert_int_equal(text("[\"b\"]", out, NULL), 0);
+	assert_string_equal(out, "/pci@i0cf8/isa@1/fdc@03f0/floppy@1");
 	assert_int_equal(text(NULL, out, NULL), 0);
 	assert_string_equal(out, "");
 }

@@ -42,7 +42,7 @@ static void refused(struct fake_board *fb, const char *text, int code, const cha
 static void classes_are_found(void **state)
 {
 	(void)state;
-	assert_null(device_class_find("floppy"));
+	assert_null(device_class_find("parallel"));
 	for (unsigned int i = 0; device_classes[i]; i++)
 		assert_ptr_equal(device_class_find(device_classes[i]->type), device_classes[i]);
 }
@@ -54,8 +54,8 @@ static void says_which_device_and_why(void **state)
 	(void)state;
 	fake_board_init(&fb, MIB);
 	refused(&fb, "{\"id\":\"x\"}", ERR_INVALID, "a device without a type");
-	refused(&fb, "{\"type\":\"floppy\",\"id\":\"fd0\"}", ERR_INVALID,
-		"device 'fd0': unknown type 'floppy'");
+	refused(&fb, "{\"type\":\"parallel\",\"id\":\"lpt1\"}", ERR_INVALID,
+		"device 'lpt1': unknown type 'parallel'");
 	fake_board_fini(&fb);
 }
 

@@ -242,6 +242,12 @@ static void test_cmos(void **state)
 	assert_int_equal(cmos(f, 0x3d), 0x32); /* disks, CD-ROM drives … */
 	assert_int_equal(cmos(f, 0x38), 0x10); /* … floppies */
 	assert_int_equal(cmos(f, 0x10), 0);    /* no floppy drive */
+	assert_int_equal(cmos(f, 0x14), 0x02); /* equipment: a coprocessor … */
+	firmware_tell_floppies(f->rtc, 0x40);
+	assert_int_equal(cmos(f, 0x10), 0x40);
+	assert_int_equal(cmos(f, 0x14), 0x03); /* … one drive … */
+	firmware_tell_floppies(f->rtc, 0x45);
+	assert_int_equal(cmos(f, 0x14), 0x43); /* … or two */
 }
 
 /* Much memory does not fit the old registers; those for more have it. */

@@ -375,6 +375,76 @@ static void held(void **state)
 	assert_null(f->fb.timers);
 }
 
+/* The BIOS data area's ring of keys: start, end, head, tail */
+static void bios_ring(struct fixture *f, uint16_t start, uint16_t end, uint16_t head, uint16_t tail)
+{
+	const uint16_t pointers[] = { head, tail }, bounds[] = { start, end };
+
+	memcpy(f->fb.mem + 0x41a, pointers, sizeof(pointers));
+	memcpy(f->fb.mem + 0x480, bounds, sizeof(bounds));
+}
+
+/* A BIOS has taken keys that its program has not read: what is typed waits until it has read one, and goes on at 7. */
+static void waits_for_the_bios(void **state)
+{
+	struct fixture *f = *state;
+	struct input_chord c[] = { chord(KEY_LEFTSHIFT, KEY_A, 0), chord(KEY_B, 0, 0) };
+
+	bios_ring(f, 0x1e, 0x3e, 0x38, 0x28); /* 8, around the end */
+	assert_int_equal(input_type(&f->fb.input, c, 2, NULL), 0);
+	fake_board_advance(&f->fb, 25000 * MS);
+	expect_nothing(f);
+	bios_ring(f, 0x1e, 0x3e, 0x3a, 0x28);
+	fake_board_advance(&f->fb, 20 * MS);
+	assert_int_equal(answer(f), 0x12);
+	/* a chord goes on, the next one waits */
+	bios_ring(f, 0x1e, 0x3e, 0x3a, 0x2a);
+	EXPECT(f, "\x1c\xf0\x1c\xf0\x12");
+	assert_int_equal(f->fb.input.nchords, 1);
+	/* one that is read begins the wait anew … */
+	fake_board_advance(&f->fb, 25000 * MS);
+	bios_ring(f, 0x1e, 0x3e, 0x3c, 0x2c);
+	fake_board_advance(&f->fb, 25000 * MS);
+	expect_nothing(f);
+	/* … which ends: nobody reads them. Then none waits, until one is read. */
+	fake_board_advance(&f->fb, 5050 * MS);
+	EXPECT(f, "\x32\xf0\x32");
+	assert_int_equal(input_type(&f->fb.input, c, 2, NULL), 0);
+	EXPECT(f, "\x12\x1c\xf0\x1c\xf0\x12\x32\xf0\x32");
+	bios_ring(f, 0x1e, 0x3e, 0x1e, 0x2e);
+	assert_int_equal(input_type(&f->fb.input, c, 1, NULL), 0);
+	expect_nothing(f);
+	/* a reset forgets the wait with the keys */
+	input_reset(&f->fb.input);
+	assert_null(f->fb.timers);
+	assert_int_equal(input_type(&f->fb.input, c, 1, NULL), 0);
+	expect_nothing(f);
+}
+
+/* What is no ring keeps nobody waiting. */
+static void no_bios(void **state)
+{
+	static const uint16_t rings[][4] = {
+		{ 0, 0, 0, 0 },
+		{ 0x3e, 0x1e, 0x20, 0x1e },
+		{ 0x1e, 0x3f, 0x3a, 0x38 },
+		{ 0x1e, 0x3e, 0x1d, 0x3c },
+		{ 0x1e, 0x3e, 0x1f, 0x3c },
+		{ 0x1e, 0x3e, 0x1e, 0x3e },
+		{ 0x1e, 0x200, 0x1e, 0x3c },
+		{ 0x10, 0x3e, 0x1e, 0x3c },
+		{ 0x1e, 0x3e, 0x20, 0x2e }, /* 7 keys */
+	};
+	struct fixture *f = *state;
+	struct input_chord c = chord(KEY_A, 0, 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rings); i++) {
+		bios_ring(f, rings[i][0], rings[i][1], rings[i][2], rings[i][3]);
+		assert_int_equal(input_type(&f->fb.input, &c, 1, NULL), 0);
+		EXPECT(f, "\x1c\xf0\x1c");
+	}
+}
+
 /* As many as have room; all or none */
 static void too_many(void **state)
 {
@@ -474,6 +544,8 @@ int main(void)
 		T(a_byte_stays_for_a_while),
 		T(typed),
 		T(held),
+		T(waits_for_the_bios),
+		T(no_bios),
 		T(too_many),
 		T(waits_for_scanning),
 		T(no_keyboard),

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,69 @@ static void without_page_cache(void **state)
 			qdisk_close(d);
 			qdisk_judge(d, false);
 		}
+		qdisk_free(d);
+	}
+}
+
+struct user {
+	struct qdisk *d;
+	unsigned int rounds;
+	uint32_t start, end;
+};
+
+static void *user_main(void *arg)
+{
+	struct user *u = arg;
+
+	qdisk_rounds_within(u->d, u->rounds, u->start, u->end);
+	return NULL;
+}
+
+/* Each has its part of the disk; where the parts meet they share clusters, and everywhere the tables. */
+static void use_by_threads(struct qdisk *d, unsigned int rounds)
+{
+	enum { USERS = 3 };
+	uint32_t part = (uint32_t)(d->size / 512) / USERS - 1;
+	struct user users[USERS];
+	pthread_t threads[USERS];
+
+	qdisk_open(d);
+	for (unsigned int i = 0; i < USERS; i++)
+		users[i] = (struct user){ i ? qdisk_also(d, d->seed + i) : d, rounds, part * i,
+					  part * (i + 1) };
+	for (unsigned int i = 0; i < USERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, user_main, &users[i]), 0);
+	for (unsigned int i = 0; i < USERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	for (unsigned int i = 1; i < USERS; i++)
+		qdisk_also_free(users[i].d);
+	qdisk_close(d);
+	qdisk_judge(d, false);
+}
+
+static void from_several_threads(void **state)
+{
+	static const struct geometry shared[] = {
+		{ "compat=1.1,cluster_size=512", 3 * MIB, 20 },
+		{ "compat=1.1,cluster_size=4k,refcount_bits=4", 4 * MIB, 40 },
+		{ "compat=1.1", 8 * MIB + 512, 40 },
+		{ "compat=0.10,cluster_size=2M", 12 * MIB, 10 },
+	};
+
+	(void)state;
+	if (!qdisk_can())
+		SKIP_BECAUSE("there is no qemu-img");
+	for (uint32_t i = 0; i < 2 * ARRAY_SIZE(shared); i++) {
+		const struct geometry *g = &shared[i / 2];
+		struct qdisk *d = qdisk_made(g->options, g->size, 3000 + i, 2);
+		int fd = open(d->path, O_RDWR | O_DIRECT | O_CLOEXEC);
+
+		use_by_threads(d, g->rounds);
+		/* a file system without O_DIRECT is told of by the test of that */
+		d->direct = fd >= 0 && strcmp(g->options, "compat=1.1,cluster_size=512");
+		use_by_threads(d, g->rounds);
+		if (fd >= 0)
+			close(fd);
 		qdisk_free(d);
 	}
 }
@@ -319,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_geometry),
 		cmocka_unit_test(without_page_cache),
+		cmocka_unit_test(from_several_threads),
 		cmocka_unit_test(small_clusters_have_a_page_cache),
 		cmocka_unit_test(snapshots),
 		cmocka_unit_test(compressed),

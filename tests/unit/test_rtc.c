@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "tests/unit/fake_board.h"
@@ -295,6 +296,24 @@ static void periodic_interrupt(void **state)
 	}
 }
 
+/* As where the processor is slow: a period ends while register C is read, and is the next interrupt. */
+static void period_within_a_read(void **state)
+{
+	struct fixture *f = *state;
+
+	in(f, C);
+	out(f, B, 0x42);
+	fake_board_advance(&f->fb, MS);
+	assert_true(irq(f));
+	for (unsigned int i = 1; i <= 5; i++) {
+		assert_int_equal(f->fb.irq_raised[MAP_GSI_RTC], i);
+		f->fb.realtime_step_ns = MS;
+		assert_int_equal(in(f, C) & 0xc0, 0xc0);
+		f->fb.realtime_step_ns = 0;
+		assert_true(irq(f));
+	}
+}
+
 static void alarm_interrupt(void **state)
 {
 	struct fixture *f = *state;
@@ -325,6 +344,71 @@ static void alarm_interrupt(void **state)
 	assert_null(f->fb.timers);
 	fake_board_advance(&f->fb, 100000 * S);
 	assert_false(irq(f));
+}
+
+/* Register B, SET: no updates, but the divider runs, and with it the periodic interrupt */
+static void periodic_while_set(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int n = 0;
+
+	out(f, B, 0xc2);
+	in(f, C);
+	for (int i = 0; i < 4000; i++) {
+		fake_board_advance(&f->fb, S / 4000);
+		if (irq(f)) {
+			n++;
+			assert_int_equal(in(f, C), 0xc0); /* neither an update nor an alarm */
+		}
+	}
+	assert_in_range(n, 1023, 1025);
+	out(f, A, 0x66); /* the divider in reset: not even that */
+	in(f, C);
+	fake_board_advance(&f->fb, S);
+	assert_false(irq(f));
+	assert_null(f->fb.timers);
+}
+
+/* Table 3: an alarm is in the format of the time. */
+static void alarm_of_12_hours(void **state)
+{
+	struct fixture *f = *state;
+
+	out(f, B, 0x80);
+	out(f, HOUR, 0x11); /* 11:59:58 in the morning */
+	out(f, MIN_, 0x59);
+	out(f, SEC, 0x58);
+	out(f, SEC_AL, 0x00);
+	out(f, MIN_AL, 0x00);
+	out(f, HOUR_AL, 0x12); /* midnight */
+	out(f, B, 0x20);
+	in(f, C);
+	fake_board_advance(&f->fb, 5 * S);
+	assert_int_equal(in(f, HOUR), 0x92);
+	assert_false(irq(f));
+	out(f, HOUR_AL, 0x81); /* one in the afternoon */
+	fake_board_advance(&f->fb, 3600 * S - 4 * S);
+	assert_false(irq(f));
+	fake_board_advance(&f->fb, S);
+	assert_true(irq(f));
+}
+
+/* What the host's clock shows to people there; a reset does not change it. */
+static void local_base(void **state)
+{
+	struct fixture *f = *state;
+	struct rtc_cfg cfg = { .base = RTC_BASE_LOCAL };
+
+	fake_board_remove(&f->fb, f->d);
+	setenv("TZ", "XYZ-5:30", 1);
+	tzset();
+	f->d = fake_board_add(&f->fb, &rtc_class, "rtc", &cfg);
+	assert_time(f, "2024-02-29 19:29:58");
+	f->d->class->reset(f->d);
+	fake_board_advance(&f->fb, 5 * 3600 * S);
+	assert_time(f, "2024-03-01 00:29:58");
+	unsetenv("TZ");
+	tzset();
 }
 
 /* With ACPI the alarm is RTC_STS too, and a sleeping guest has its clock still. */
@@ -435,7 +519,11 @@ int main(void)
 		T(flags_without_interrupts),
 		T(update_interrupt),
 		T(periodic_interrupt),
+		T(period_within_a_read),
+		T(periodic_while_set),
 		T(alarm_interrupt),
+		T(alarm_of_12_hours),
+		T(local_base),
 		T(alarm_wakes),
 		T(alarm_of_a_pause),
 		T(reset_pin),

@@ -40,7 +40,7 @@ enum {
 };
 
 struct rtl8139_test {
-	struct nic_fixture f;
+	struct net_fixture f;
 	unsigned int tail; /* of the transmit ring */
 };
 
@@ -60,7 +60,7 @@ static int setup(void **state)
 {
 	struct rtl8139_test *t = calloc(1, sizeof(*t));
 
-	nic_fixture_init(&t->f);
+	net_fixture_init(&t->f);
 	*state = t;
 	return 0;
 }
@@ -69,7 +69,7 @@ static int teardown(void **state)
 {
 	struct rtl8139_test *t = *state;
 
-	nic_fixture_fini(&t->f);
+	net_fixture_fini(&t->f);
 	free(t);
 	return 0;
 }
@@ -156,8 +156,8 @@ static void test_identity(void **state)
 	struct rtl8139_test *t = *state;
 
 	plug(t, "", false);
-	assert_int_equal(guest_pci_read(&t->f.fb, NIC_SLOT, PCI_VENDOR_ID, 4), 0x813910ec);
-	assert_int_equal(guest_pci_read(&t->f.fb, NIC_SLOT, PCI_REVISION_ID, 1), 0x20);
+	assert_int_equal(guest_pci_read(&t->f.fb, NET_SLOT, PCI_VENDOR_ID, 4), 0x813910ec);
+	assert_int_equal(guest_pci_read(&t->f.fb, NET_SLOT, PCI_REVISION_ID, 1), 0x20);
 	assert_int_equal(get(t, IDR0, 4), 0x00005452);
 	assert_int_equal(get(t, IDR0 + 4, 2), 0x0100);
 	assert_int_equal(get(t, TCR, 4) & 0x7cc00000, 0x74800000); /* 6.8: a C+ */
@@ -305,7 +305,7 @@ static void test_transmit(void **state)
 	nic_fixture_run(&t->f);
 	assert_int_equal(nic_fixture_sent(&t->f, got, NULL), 0);
 	/* from where there is no memory */
-	set(t, TSAD0, 4, NIC_MEM - 10);
+	set(t, TSAD0, 4, NET_MEM - 10);
 	set(t, TSD0, 4, 100);
 	nic_fixture_run(&t->f);
 	assert_int_equal(get(t, TSD0, 4) & RTL_TSD_ABORT, RTL_TSD_ABORT);
@@ -569,14 +569,14 @@ static void test_plus_receive_sums(void **state)
 	size_t size;
 
 	/* a frame with good sums: a card on a stream makes one */
-	nic_fixture_init(&s.f);
+	net_fixture_init(&s.f);
 	start_plus(&s, true, 0);
 	size = nic_fixture_tcp(frame, false, 500);
 	put(&s, 0, frame, size);
 	queue(&s, NIC_BUF(0), (uint32_t)size | RTL_FS | RTL_LS | 1 << 27 | 1000 << 16, 0);
 	poll_tx(&s);
 	assert_int_equal(nic_fixture_sent(&s.f, frame, NULL), size);
-	nic_fixture_fini(&s.f);
+	net_fixture_fini(&s.f);
 	memcpy(frame, "\x52\x54\0\0\0\1", 6);
 
 	start_plus(t, false, RTL_CPCR_SUMS);
@@ -618,7 +618,7 @@ static void test_tally(void **state)
 
 static void test_bad_rings(void **state)
 {
-	static const uint32_t bad[] = { NIC_MEM, NIC_MEM - 0x100, 0xffffff00 };
+	static const uint32_t bad[] = { NET_MEM, NET_MEM - 0x100, 0xffffff00 };
 	struct rtl8139_test *t = *state;
 
 	start_plus(t, false, 0);
@@ -646,7 +646,7 @@ static void test_bad_rings(void **state)
 	nic_fixture_arrive(&t->f, frame, 100);
 	assert_int_equal(get(t, ISR, 2) & RTL_INT_RER, RTL_INT_RER);
 	give(t, 0, 1536);
-	set_word(t, RX_RING + 8, NIC_MEM - 50);
+	set_word(t, RX_RING + 8, NET_MEM - 50);
 	nic_fixture_arrive(&t->f, frame, 100);
 	assert_int_equal(word(t, RX_RING) & RTL_OWN, RTL_OWN);
 	assert_true(get(t, 0x4c, 4) >= 2);
@@ -658,7 +658,7 @@ static void test_bad_bytes(void **state)
 	struct rtl8139_test *t = *state;
 
 	start(t, RTL_RCR_WRAP);
-	set(t, RBSTART, 4, NIC_MEM - 1000);
+	set(t, RBSTART, 4, NET_MEM - 1000);
 	nic_fixture_frame(frame, NIC_OWN, NIC_OTHER, 1500);
 	nic_fixture_arrive(&t->f, frame, 1500);
 	assert_int_equal(get(t, CBR, 2), 0);

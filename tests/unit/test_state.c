@@ -185,6 +185,37 @@ static void test_revisions_are_bounded(void **state)
 	assert_int_equal(all.at[STATE_REVISIONS_MAX], 2);
 }
 
+static void count_begin(void *arg)
+{
+	(*(int *)arg)++;
+}
+
+/* Before each that others may follow, never in the middle of one. */
+static void test_what_waits_is_written_first(void **state)
+{
+	struct state_fixture *f = *state;
+	struct state_event event = { .type = "vm.state", .data = "{}" };
+	struct err e = { 0 };
+	int64_t seq;
+	int n = 0;
+
+	state_on_begin(f->s, count_begin, &n);
+	assert_int_equal(state_begin(f->s, &e), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(state_event_add(f->s, &event, &seq, &e), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(state_commit(f->s, &e), 0);
+	assert_int_equal(state_event_add(f->s, &event, &seq, &e), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(state_begin_boot(f->s, &e), 0); /* it waits for nobody */
+	state_rollback(f->s);
+	assert_int_equal(n, 2);
+	state_on_begin(f->s, NULL, NULL);
+	assert_int_equal(state_begin(f->s, &e), 0);
+	state_rollback(f->s);
+	assert_int_equal(n, 2);
+}
+
 static void test_names_are_unique(void **state)
 {
 	struct state_fixture *f = *state;
@@ -760,6 +791,7 @@ int main(void)
 		T(test_origin),
 		T(test_revisions),
 		T(test_revisions_are_bounded),
+		T(test_what_waits_is_written_first),
 		T(test_names_are_unique),
 		T(test_find),
 		T(test_list_is_sorted),

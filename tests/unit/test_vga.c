@@ -39,7 +39,10 @@ static int setup(void **state)
 {
 	static const uint8_t rom[5000] = { 0x55, 0xaa, 9 };
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct vga_cfg cfg = { .address = "00:02.0", .rom_fd = rom_file(rom, sizeof(rom)) };
+	struct vga_cfg cfg = { .address = "00:02.0",
+			       .rom_fd = rom_file(rom, sizeof(rom)),
+			       .memory_fd = -1,
+			       .view_fd = -1 };
 
 	fake_board_init(&f->fb, MIB);
 	f->chipset = fake_board_add(&f->fb, &i440fx_class, "chipset", NULL);
@@ -221,7 +224,9 @@ static void test_rom_refused(void **state)
 
 	fake_board_remove(&f->fb, f->dev);
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
-		struct vga_cfg cfg = { .address = "00:02.0", .rom_fd = -1 };
+		struct vga_cfg cfg = {
+			.address = "00:02.0", .rom_fd = -1, .memory_fd = -1, .view_fd = -1
+		};
 		struct err e = { 0 };
 
 		cfg.rom_fd = rom_file(bad[i].data ? bad[i].data : "", bad[i].data ? bad[i].len : 0);
@@ -231,8 +236,10 @@ static void test_rom_refused(void **state)
 		assert_string_equal(e.msg,
 				    "the ROM of the display is no option ROM of at most 256 KiB");
 	}
-	f->dev = fake_board_add(&f->fb, &vga_class, "vga0",
-				&(struct vga_cfg){ .address = "00:02.0", .rom_fd = -1 });
+	f->dev = fake_board_add(
+		&f->fb, &vga_class, "vga0",
+		&(struct vga_cfg){
+			.address = "00:02.0", .rom_fd = -1, .memory_fd = -1, .view_fd = -1 });
 	assert_int_equal(cfg_read(f, PCI_ROM_ADDRESS), 0);
 }
 

@@ -597,7 +597,7 @@ static bool kicks_wanted(void *arg)
 static void polling_adapts(void **state)
 {
 	struct fixture *f = *state;
-	struct blk_poll *p = &container_of(f->dev, struct blk, v.dev)->poll;
+	struct blk_poll *p = &container_of(f->dev, struct blk, v.dev)->lanes[0].poll;
 
 	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
 	assert_int_equal(p->ns, 0);
@@ -625,7 +625,7 @@ static void polling_adapts(void **state)
 static void polls(void **state)
 {
 	struct fixture *f = *state;
-	struct blk_poll *p = &container_of(f->dev, struct blk, v.dev)->poll;
+	struct blk_poll *p = &container_of(f->dev, struct blk, v.dev)->lanes[0].poll;
 	struct vring_used_elem u;
 
 	for (int round = 0; round < 2; round++) {
@@ -752,6 +752,13 @@ static void hold_a_read(struct fixture *f, bool told)
 					  "Input/output error");
 	assert_false(one_used(f));
 	assert_int_equal(f->fb.mem[STATUS], UNTOUCHED);
+	/* and again, for whoever was away, until it is run again */
+	fake_board_advance(&f->fb, 1900000000);
+	assert_int_equal(f->fb.nnotices, 1);
+	fake_board_advance(&f->fb, 200000000);
+	assert_int_equal(f->fb.nnotices, 2);
+	fake_board_advance(&f->fb, 2000000000);
+	assert_int_equal(f->fb.nnotices, 3);
 }
 
 static void held_and_tried_again(void **state)
@@ -772,8 +779,10 @@ static void held_and_tried_again(void **state)
 	assert_int_equal(f->fb.mem[STATUS], VIRTIO_BLK_S_OK);
 	for (int i = 0; i < 1024; i++)
 		assert_int_equal(f->fb.mem[DATA + i], 0xff);
+	fake_board_advance(&f->fb, 10000000000);
+	assert_int_equal(f->fb.nnotices, 3);
 	/* one that fails again, and a driver that has enough of it: nothing is answered later */
-	hold_a_read(f, false); /* within a second */
+	hold_a_read(f, false);
 	assert_int_equal(ftruncate(f->fd, DISK), 0);
 	assert_true(guest_virtio_start(&f->g, FEATURES, 1));
 	fake_board_run(&f->fb);

@@ -9,7 +9,9 @@
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,13 +25,19 @@
 #define LIVE                                                                                  \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK | \
 	 VIRTIO_CONFIG_S_DRIVER_OK)
+#define QUEUES 3
 #define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
 
 struct diary {
 	struct virtio_dev v;
-	unsigned int activated, deactivated, resets, kicked[2], served[2];
-	bool fail_activate, lazy; /* lazy: does not look into its queue */
-	bool refill;		  /* a guest that makes everything available again at once */
+	struct virtio_ops ops;
+	unsigned int activated, deactivated, resets, kicked[QUEUES], served[QUEUES];
+	bool begun[QUEUES]; /* workers */
+	unsigned int ends;
+	pthread_t threads[QUEUES];	      /* of the workers */
+	atomic_bool strange;		      /* called elsewhere, or too early or late */
+	bool fail_activate, fail_begin, lazy; /* lazy: does not look into its queue */
+	bool refill; /* a guest that makes everything available again at once */
 	struct guest_virtio *guest;
 	int *active; /* the fixture's: activated and not yet deactivated */
 };
@@ -42,8 +50,11 @@ static struct diary *diary_of(struct virtio_dev *v)
 static void diary_kick(struct virtio_dev *v, unsigned int q)
 {
 	struct diary *d = diary_of(v);
+	unsigned int w = q % MAX(d->ops.nworkers, 1u);
 	struct virtq_req r;
 
+	if (!d->begun[w] || !pthread_equal(d->threads[w], pthread_self()))
+		atomic_store(&d->strange, true);
 	d->kicked[q]++;
 	while (!d->lazy && virtio_pop(v, q, &r) > 0) {
 		d->served[q]++;
@@ -69,6 +80,27 @@ static void diary_deactivate(struct virtio_dev *v)
 		--*diary_of(v)->active;
 }
 
+static int diary_begin(struct virtio_dev *v, unsigned int w)
+{
+	struct diary *d = diary_of(v);
+
+	if (d->begun[w] || d->activated == d->deactivated)
+		atomic_store(&d->strange, true);
+	d->begun[w] = true;
+	d->threads[w] = pthread_self();
+	return d->fail_begin && w == d->ops.nworkers - 1u ? -EIO : 0;
+}
+
+static void diary_end(struct virtio_dev *v, unsigned int w)
+{
+	struct diary *d = diary_of(v);
+
+	if (d->activated == d->deactivated)
+		atomic_store(&d->strange, true);
+	d->begun[w] = false;
+	d->ends++;
+}
+
 static void diary_reset(struct virtio_dev *v)
 {
 	diary_of(v)->resets++;
@@ -79,19 +111,36 @@ static const struct virtio_ops diary_ops = {
 	.nqueues = 2,
 	.queue_max = 256,
 	.activate = diary_activate,
+	.begin = diary_begin,
 	.kick = diary_kick,
+	.end = diary_end,
 	.deactivate = diary_deactivate,
 	.reset = diary_reset,
 };
 
+/* 0: two queues, and the worker that all devices share; or QUEUES of them over so many of its own */
+struct diary_cfg {
+	uint16_t nworkers;
+};
+
 static int diary_init(struct device *d, struct err *e)
 {
-	return virtio_init(container_of(d, struct virtio_dev, dev), &diary_ops, 0, "00:03.0", e);
+	struct diary *diary = container_of(d, struct diary, v.dev);
+	const struct diary_cfg *cfg = d->cfg;
+
+	diary->ops = diary_ops;
+	if (cfg->nworkers) {
+		diary->ops.nqueues = QUEUES;
+		diary->ops.nworkers = cfg->nworkers;
+		diary->ops.dedicated_worker = true;
+	}
+	return virtio_init(&diary->v, &diary->ops, 0, "00:03.0", e);
 }
 
 static const struct device_class diary_class = {
 	.type = "diary",
 	.size = sizeof(struct diary),
+	.cfg_size = sizeof(struct diary_cfg),
 	.init = diary_init,
 	.start = virtio_device_start,
 	.stop = virtio_device_stop,
@@ -107,20 +156,34 @@ struct core_fixture {
 	int active;
 };
 
-static int setup(void **state)
+static struct core_fixture *fixture_new(uint16_t nworkers, bool threads)
 {
 	struct core_fixture *f = calloc(1, sizeof(*f));
 
+	assert_non_null(f);
 	fake_board_init(&f->fb, MIB);
+	if (threads)
+		fake_board_threads(&f->fb);
 	f->fb.log.fd = -1;
 	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
-	f->dev = fake_board_add(&f->fb, &diary_class, "diary0", NULL);
+	f->dev = fake_board_add(&f->fb, &diary_class, "diary0", &(struct diary_cfg){ nworkers });
 	f->d = container_of(f->dev, struct diary, v.dev);
 	f->d->guest = &f->g;
 	f->d->active = &f->active;
 	f->dev->class->start(f->dev);
 	guest_virtio_find(&f->g, &f->fb, SLOT);
-	*state = f;
+	return f;
+}
+
+static int setup(void **state)
+{
+	*state = fixture_new(0, false);
+	return 0;
+}
+
+static int setup_two_workers(void **state)
+{
+	*state = fixture_new(2, false);
 	return 0;
 }
 
@@ -129,6 +192,7 @@ static int teardown(void **state)
 	struct core_fixture *f = *state;
 
 	/* without a stop: fini takes the queues back by itself */
+	assert_false(atomic_load(&f->d->strange));
 	fake_board_remove(&f->fb, f->dev);
 	assert_int_equal(f->active, 0);
 	fake_board_remove(&f->fb, f->host);
@@ -456,23 +520,6 @@ static void test_lazy(void **state)
 	assert_int_equal(f->d->served[0], 3);
 }
 
-/*
- * With a real worker: a driver thread's requests, while "vCPU" threads' register accesses, pauses and
- * resets go on here. Nothing to see unless it hangs or a sanitizer speaks.
- */
-static struct worker *real_worker(void *arg, bool dedicated, struct err *e)
-{
-	struct fake_board *fb = arg;
-	struct worker *w = NULL;
-
-	(void)dedicated;
-	assert_null(fb->worker);
-	if (worker_new("test", NULL, NULL, &w, e) < 0)
-		return NULL;
-	fb->worker = w;
-	return w;
-}
-
 static void wait_used(struct core_fixture *f, unsigned int q)
 {
 	const struct guest_ring *r = &f->g.rings[q];
@@ -481,29 +528,22 @@ static void wait_used(struct core_fixture *f, unsigned int q)
 		sched_yield();
 }
 
-static void test_threads(void **state)
+/*
+ * With real workers: a driver thread's requests, while "vCPU" threads' register accesses, pauses and
+ * resets go on here. Nothing to see unless it hangs or a sanitizer speaks.
+ */
+static void run_threads(uint16_t nworkers, unsigned int nqueues)
 {
-	struct core_fixture fixture = { 0 }, *f = &fixture;
-	struct board_ops ops;
+	struct core_fixture *f = fixture_new(nworkers, true);
+	void *state = f;
 
-	(void)state;
-	fake_board_init(&f->fb, MIB);
-	worker_free(f->fb.worker);
-	f->fb.worker = NULL;
-	f->fb.log.fd = -1;
-	ops = *f->fb.board.ops;
-	ops.worker = real_worker;
-	f->fb.board.ops = &ops;
-	f->host = fake_board_add(&f->fb, &pci_host_class, "pci", NULL);
-	f->dev = fake_board_add(&f->fb, &diary_class, "diary0", NULL);
-	f->d = container_of(f->dev, struct diary, v.dev);
-	f->dev->class->start(f->dev);
-	guest_virtio_find(&f->g, &f->fb, SLOT);
 	for (unsigned int round = 0; round < 30; round++) {
-		assert_true(guest_virtio_start(&f->g, V1 | (round % 2 ? EVENT_IDX : 0), 2));
+		assert_true(guest_virtio_start(&f->g, V1 | (round % 2 ? EVENT_IDX : 0), nqueues));
 		for (unsigned int i = 0; i < 20; i++) {
-			add(f, i % 2, 1 + i % 16);
-			guest_virtio_kick(&f->g, i % 2);
+			for (unsigned int q = 0; q < nqueues; q++) {
+				add(f, q, 1 + (i + q) % 16);
+				guest_virtio_kick(&f->g, q);
+			}
 			guest_virtio_status(&f->g);
 			guest_msix_set(&f->fb, f->g.msix + 16, 0xfee00000, 0x4001, i & 1);
 			guest_virtio_write(&f->g, VIRTIO_PCI_COMMON_Q_MSIX, 2, i % 3);
@@ -511,18 +551,59 @@ static void test_threads(void **state)
 				f->dev->class->stop(f->dev);
 				f->dev->class->start(f->dev);
 			}
-			wait_used(f, i % 2);
+			for (unsigned int q = 0; q < nqueues; q++)
+				wait_used(f, q);
 		}
 		if (round % 3 == 1) {
-			guest_ring_add(&f->g.rings[0], 999);
-			guest_virtio_kick(&f->g, 0);
+			guest_ring_add(&f->g.rings[round % nqueues], 999);
+			guest_virtio_kick(&f->g, round % nqueues);
 			while (!(guest_virtio_status(&f->g) & NEEDS_RESET))
 				sched_yield();
 		}
 	}
-	fake_board_remove(&f->fb, f->dev);
-	fake_board_remove(&f->fb, f->host);
-	fake_board_fini(&f->fb);
+	f->dev->class->stop(f->dev);
+	assert_int_equal(f->fb.nthreads, MAX(nworkers, 1));
+	teardown(&state);
+}
+
+static void test_threads(void **state)
+{
+	(void)state;
+	run_threads(0, 2);
+	run_threads(2, QUEUES);
+	run_threads(QUEUES, QUEUES);
+}
+
+/* Each worker begins with its queues, and ends with them; activate comes first, deactivate last. */
+static void test_two_workers(void **state)
+{
+	struct core_fixture *f = *state;
+
+	assert_true(guest_virtio_start(&f->g, V1, QUEUES));
+	settle(f);
+	assert_int_equal(f->d->activated, 1);
+	assert_true(f->d->begun[0] && f->d->begun[1]);
+	for (unsigned int q = 0; q < QUEUES; q++) {
+		add(f, q, q + 1);
+		guest_virtio_kick(&f->g, q);
+		settle(f);
+		assert_int_equal(f->d->served[q], q + 1);
+	}
+	f->dev->class->stop(f->dev);
+	assert_int_equal(f->d->ends, 2);
+	assert_int_equal(f->d->deactivated, 1);
+	/* one that fails is ended too, and so are the others */
+	f->d->fail_begin = true;
+	f->dev->class->start(f->dev);
+	assert_true(guest_virtio_status(&f->g) & NEEDS_RESET);
+	f->d->fail_begin = false;
+	assert_true(guest_virtio_start(&f->g, V1, QUEUES));
+	assert_int_equal(f->d->ends, 4);
+	assert_int_equal(f->d->deactivated, 2);
+	add(f, 2, 3);
+	guest_virtio_kick(&f->g, 2);
+	settle(f);
+	assert_int_equal(f->d->served[2], 6);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -545,6 +626,7 @@ int main(void)
 		T(test_armed_flags),
 		T(test_armed_event_idx),
 		T(test_lazy),
+		cmocka_unit_test_setup_teardown(test_two_workers, setup_two_workers, teardown),
 		cmocka_unit_test(test_threads),
 	};
 

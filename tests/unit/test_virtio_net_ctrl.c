@@ -815,6 +815,11 @@ static void expect_own_path(struct net_fixture *f)
 	assert_string_equal(f->fb.notice, "device: net0: the monitor moves its packets, for "
 					  "vhost-net has failed: Input/output error");
 	assert_int_equal(guest_virtio_status(&f->g) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+	/* to who was away */
+	f->fb.notice[0] = '\0';
+	f->dev->class->tell(f->dev);
+	assert_string_equal(f->fb.notice, "device: net0: the monitor moves its packets, for "
+					  "vhost-net has failed: Input/output error");
 }
 
 /* It says that something is wrong: the card looks at the ring from where it stopped, and finds what is. */

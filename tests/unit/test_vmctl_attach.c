@@ -113,6 +113,13 @@ static void test_disk_and_rng(void **state)
 		  .result = "{\"name\":\"web\",\"device\":\"scsi0.7\",\"changed\":true}" },
 		{ 0 }
 	};
+	static const struct peer_row ahci[] = {
+		{ "vm.attach",
+		  "{\"disk\":{\"unit\":3,\"path\":\"/d.img\"},\"controller\":\"ahci0\",\"vm\":"
+		  "\"web\"}",
+		  .result = "{\"name\":\"web\",\"device\":\"ahci0.3\",\"changed\":true}" },
+		{ 0 }
+	};
 	static const struct peer_row cdrom[] = {
 		{ "vm.attach",
 		  "{\"disk\":{\"kind\":\"cdrom\",\"id\":\"cd\"},\"controller\":\"scsi0\",\"vm\":"
@@ -124,6 +131,8 @@ static void test_disk_and_rng(void **state)
 	(void)state;
 	peer_check(scsi, "attach web disk /d.img --scsi scsi0 --lun 7", NULL, 0,
 		   "web: scsi0.7 attached\n", "");
+	peer_check(ahci, "attach web disk /d.img --ahci ahci0 --unit 3", NULL, 0,
+		   "web: ahci0.3 attached\n", "");
 	peer_check(cdrom, "attach web cdrom --scsi scsi0 --id cd", NULL, 0, "web: cd attached\n",
 		   "");
 	peer_check(disk, "attach web disk /d.img -r --serial s --persist", NULL, 0,
@@ -170,7 +179,11 @@ static void test_usage(void **state)
 	peer_check(none, "attach web disk /d --lun 1", NULL, 2, "",
 		   "vmctl: attach VM disk: --lun goes with --scsi\n");
 	peer_check(none, "attach web cdrom", NULL, 2, "",
-		   "vmctl: attach VM cdrom: give its controller: --scsi ID\n");
+		   "vmctl: attach VM cdrom: give its controller: --scsi ID, --ahci ID\n");
+	peer_check(none, "attach web disk /d --scsi scsi0 --unit 1", NULL, 2, "",
+		   "vmctl: attach VM disk: --unit goes with --ahci\n");
+	peer_check(none, "attach web cdrom --scsi scsi0 --ahci ahci0", NULL, 2, "",
+		   "vmctl: attach VM cdrom: --scsi and --ahci are two controllers\n");
 	peer_check(none, "attach web disk /d --mac 1", NULL, 2, "",
 		   "vmctl: attach VM disk: --mac goes with pci\n");
 	peer_check(none, "attach web rng x", NULL, 2, "", "vmctl: attach VM rng: what is 'x'?\n");

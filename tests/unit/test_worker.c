@@ -2,6 +2,7 @@
 /* Workers: calls run on their thread and are waited for; several callers; the inline one. */
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "lib/errcat.h"
@@ -89,6 +91,72 @@ static void an_inline_one_calls_at_once(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+static void bell_once_for_several_rings(void **state)
+{
+	struct note n = { .calls = 0 };
+	struct worker_bell *b;
+	struct worker *w;
+	uv_loop_t loop;
+
+	(void)state;
+	uv_loop_init(&loop);
+	assert_int_equal(worker_new_inline(&loop, &w, NULL), 0);
+	assert_int_equal(worker_bell_new(w, note_call, &n, &b, NULL), 0);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	assert_int_equal(n.calls, 0);
+	for (unsigned int i = 1; i <= 3; i++) {
+		worker_bell_ring(b);
+		worker_bell_ring(b);
+		uv_run(&loop, UV_RUN_ONCE);
+		uv_run(&loop, UV_RUN_NOWAIT);
+		assert_int_equal(n.calls, i);
+	}
+	worker_bell_ring(b);
+	worker_bell_free(b);
+	worker_bell_free(NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(n.calls, 3);
+	worker_free(w);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+struct rung {
+	struct note note;
+	sem_t done;
+};
+
+static void rung_call(void *arg)
+{
+	struct rung *r = arg;
+
+	note_call(&r->note);
+	sem_post(&r->done);
+}
+
+static void bell_is_heard_over_there(void **state)
+{
+	struct rung r = { .note = { .calls = 0 } };
+	struct timespec deadline;
+	struct worker_bell *b;
+	struct worker *w;
+
+	(void)state;
+	sem_init(&r.done, 0, 0);
+	assert_int_equal(worker_new("test", NULL, NULL, &w, NULL), 0);
+	assert_int_equal(worker_bell_new(w, rung_call, &r, &b, NULL), 0);
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += 10;
+	for (unsigned int i = 1; i <= 100; i++) {
+		worker_bell_ring(b);
+		assert_int_equal(sem_timedwait(&r.done, &deadline), 0);
+		assert_int_equal(r.note.calls, i);
+	}
+	assert_false(pthread_equal(r.note.thread, pthread_self()));
+	worker_bell_free(b);
+	worker_free(w);
+	sem_destroy(&r.done);
+}
+
 static void placed_call(void *arg)
 {
 	cpu_set_t *set = arg;
@@ -131,6 +199,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_run_over_there),
 		cmocka_unit_test(callers_do_not_meet),
+		cmocka_unit_test(bell_once_for_several_rings),
+		cmocka_unit_test(bell_is_heard_over_there),
 		cmocka_unit_test(runs_where_it_is_placed),
 		cmocka_unit_test(an_inline_one_calls_at_once),
 	};

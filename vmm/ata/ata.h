@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ATA devices, apart from their controllers: disks (ATA/ATAPI-7, INCITS 397, volume 1, chapter 6)
- * and packet devices, which are CD-ROM drives (the PACKET Command feature set). What is in them,
+ * ATA devices, apart from their controllers: disks (ATA/ATAPI-7, INCITS 397, volume 1, chapter 6; of
+ * Serial ATA: ATA8-ACS, T13/1699-D, too) and packet devices, which are CD-ROM drives (the PACKET
+ * Command feature set). What is in them,
  * and all that goes to an image, is the SCSI target's (scsi.h), each drive a unit of it: so
  * limits, held requests and media are there once.
  *
@@ -27,10 +28,12 @@
 
 #define ATA_SECTOR 512
 #define ATA_CD_BLOCK 2048
-#define ATA_DRIVES_MAX 4
+#define ATA_DRIVES_MAX 6
+#define ATA_QUEUE 32	  /* commands of a drive with a queue */
 #define ATA_SEGS_MAX 1024 /* of one move; so many pieces of two bytes are a block of a CD */
 #define ATA_ANSWER_MAX (64 * KIB)
 #define ATA_CDB 12
+#define ATA_PACKET_COMMAND 0xa0
 #define ATA_ID 512	  /* bytes of IDENTIFY DEVICE */
 #define ATA_SERIAL_MAX 20 /* IDENTIFY DEVICE, words 10 to 19 */
 
@@ -97,12 +100,17 @@ struct ata_cmd {
 	uint32_t block; /* PIO: so many of them at once; DMA: a multiple of it */
 	uint32_t moved; /* by the move that has ended, or the answer to a packet */
 
+	/* READ and WRITE FPDMA QUEUED: others may be under way, and end before */
+	bool queued;
+	uint8_t tag;
+
 	/* ata's */
 	struct ata_drive *drive;
 	const struct ata_command *command;
 	uint64_t lba;
 	uint32_t moving;
 	bool ext;
+	void (*fill)(struct ata_drive *d, uint8_t out[static ATA_SECTOR]); /* data that is here */
 	struct ata_cmd *next;
 	struct scsi_task task;
 	struct iovec saved[ATA_SEGS_MAX];
@@ -119,6 +127,11 @@ struct ata_drive {
 	uint64_t sectors;
 	uint8_t physical_exp; /* a physical sector is that power of two of logical ones */
 	bool writethrough;
+	bool sata;     /* as its set is */
+	bool keeps;    /* software settings preservation: what is set survives a COMRESET */
+	bool q_failed; /* a queued command did: until log 10h is read, or a reset, no other is taken */
+	uint8_t q_tag;
+	struct ata_regs q_regs; /* … and how */
 	/* what the host sets: SET FEATURES, SET MULTIPLE MODE, INITIALIZE DEVICE PARAMETERS */
 	bool write_cache, look_ahead;
 	uint8_t multiple; /* sectors of a block */
@@ -128,19 +141,35 @@ struct ata_drive {
 	uint8_t sense[SCSI_SENSE_SIZE], sense_len;
 };
 
-struct ata_bell;
+/* Where a controller is in its table of regions of the guest's memory */
+struct ata_place {
+	uint64_t addr;
+	uint32_t left;	   /* of the region */
+	unsigned int used; /* entries */
+	bool last;	   /* there is none behind it */
+};
+
+/* next: addr, left and last of the entry p->used, which counts on. 1; 0: none; -EFAULT: none can be */
+struct ata_table {
+	const struct gmem *gmem;
+	int (*next)(void *arg, struct ata_place *p);
+	void *arg;
+};
 
 struct ata_set {
+	bool sata;		   /* the caller's, before ata_set_init: Serial ATA */
+	unsigned int most;	   /* units are below */
 	const struct board *board; /* borrowed */
 	struct ata_drive drives[ATA_DRIVES_MAX];
 	char names[ATA_DRIVES_MAX][DEVICE_ID_MAX];
 	struct stat files[ATA_DRIVES_MAX]; /* of the drives' media: which they are */
-	struct scsi_target *target;	   /* owned */
+	struct disk_rates rates[ATA_DRIVES_MAX];
+	struct scsi_target *target; /* owned */
 	struct trouble trouble;
 	struct trouble_disk disks[ATA_DRIVES_MAX];
-	struct worker *worker; /* borrowed */
-	struct ata_bell *bell; /* owned by the worker's loop: wakes it */
-	bool attached;	       /* the worker's: it has the target */
+	struct worker *worker;	  /* borrowed */
+	struct worker_bell *bell; /* owned: wakes the worker */
+	bool attached;		  /* the worker's: it has the target */
 	/* Lists by next, the newest first: to the worker, and back from it */
 	_Atomic(struct ata_cmd *) todo, done;
 	int fd; /* owned eventfd: wakes the control loop; 0: none yet */
@@ -160,6 +189,32 @@ struct ata_drive *ata_drive_at(struct ata_set *s, unsigned int unit); /* NULL: t
 bool ata_set_drive(struct ata_set *s, unsigned int index, struct device_drive *ret);
 int ata_set_medium(struct ata_set *s, unsigned int index, struct device_medium *medium,
 		   struct err *e);
+/* For units.c: a unit that is free; its image; and the drive, by whoever has the target */
+int ata_check_unit(const struct ata_set *s, unsigned int unit, struct err *e);
+int ata_open(const struct ata_set *s, struct ata_drive_cfg *cfg, struct block **ret_block,
+	     struct stat *ret_file, struct err *e);
+int ata_add(struct ata_set *s, const struct ata_drive_cfg *cfg, struct block *take_block,
+	    const struct stat *file, struct err *e);
+/* … on the worker: what was begun goes to the target, while it is attached */
+void ata_work(struct ata_set *s);
+/* … on the control loop: what has ended is told */
+void ata_reap(struct ata_set *s);
+/* … on the worker, of a drive that goes: what waits for the target to be attached has failed */
+void ata_give_up(struct ata_drive *d);
+
+/*
+ * units.c: device_class.unit and so on, of drives that come and go; the controller tells the
+ * guest. ata_unit_add gives the unit. Of a drive that goes all has ended on return, and been told.
+ */
+const char *ata_set_unit(const struct ata_set *s, unsigned int index);
+int ata_unit_new(struct ata_set *s, struct json_object *json, struct fdset *fds,
+		 struct device_unit **ret_unit, struct err *e);
+int ata_unit_add(struct ata_set *s, struct device_unit *take_unit, struct err *e);
+int ata_unit_find(const struct ata_set *s, const char *id, struct err *e); /* its unit */
+void ata_unit_remove(struct ata_set *s, unsigned int unit);
+int ata_unit_set(struct ata_set *s, const char *id, struct json_object *change,
+		 struct json_object **ret_settings, struct err *e);
+
 /*
  * For command.c and packet.c: to the target; then ata_task_ended, in command.c, where the
  * controller is.
@@ -177,9 +232,14 @@ void ata_task_ended(struct ata_cmd *c);
  */
 void ata_signature(const struct ata_drive *d, struct ata_regs *ret);
 void ata_drive_reset(struct ata_drive *d, bool power_on);
-/* Ends of a command, for packet.c */
+/* Ends of a command, for packet.c and queued.c */
 enum ata_next ata_good(struct ata_cmd *c);
 enum ata_next ata_fail(struct ata_cmd *c, uint8_t error);
+
+/* queued.c: commands */
+enum ata_next ata_queued(struct ata_cmd *c);
+enum ata_next ata_read_log(struct ata_cmd *c);
+void ata_queued_failed(const struct ata_cmd *c); /* after ata_fail */
 
 /*
  * packet.c. answer: of ATA_ANSWER_MAX bytes, for what is no reading of blocks: c->moved of them
@@ -189,8 +249,16 @@ enum ata_next ata_packet(struct ata_cmd *c, const uint8_t cdb[static ATA_CDB], v
 void ata_packet_move(struct ata_cmd *c);
 void ata_packet_ended(struct ata_cmd *c);
 
+/* regions.c: from *p on, which moves with what is done */
+/* For ata_move: bytes, a multiple of unit, 0: the table has not so many; -EFAULT: what is no memory. */
+int64_t ata_collect(const struct ata_table *t, struct ata_place *p, uint32_t most, uint32_t unit,
+		    struct iovec iov[static ATA_SEGS_MAX], unsigned int *ret_n);
+/* Copy there: bytes, fewer than len where the table ends; -EFAULT. */
+int64_t ata_fill(const struct ata_table *t, struct ata_place *p, const void *data, uint32_t len);
+
 /* identify.c */
-void ata_identify(const struct ata_drive *d, uint8_t out[static ATA_ID]);
+void ata_identify(struct ata_drive *d, uint8_t out[static ATA_ID]);
+void ata_seal(uint8_t sector[static ATA_SECTOR]); /* its last byte: all together are 0 */
 /* Cylinders of what INITIALIZE DEVICE PARAMETERS has set: CHS addresses of ATA-5; at most 65535 */
 uint32_t ata_cylinders(const struct ata_drive *d, unsigned int heads, unsigned int per_track);
 

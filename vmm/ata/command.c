@@ -10,6 +10,8 @@
 #include "vmm/ata/ata.h"
 
 #define ATA_READY (ATA_DRDY | ATA_DSC)
+#define ATA_QUEUED_FUA 0x80 /* in Device */
+#define ATA_SETTINGS_KEPT 6 /* SET FEATURES, Count: software settings preservation */
 
 /* SBC-3, and the sense keys of SPC-4, section 4.5.6 */
 #define SCSI_READ16 0x88
@@ -28,6 +30,7 @@ enum {
 	ATA_EXT = BIT(2),      /* addresses of 48 bits */
 	ATA_MULTIPLE = BIT(3), /* as many sectors at once as SET MULTIPLE MODE said */
 	ATA_FUA = BIT(4),
+	ATA_SATA = BIT(5), /* of Serial ATA alone */
 };
 
 struct ata_command {
@@ -39,8 +42,16 @@ struct ata_command {
 
 /* --- ends ------------------------------------------------------------------------------------- */
 
+/* PACKET, outputs: the interrupt reason */
+static void ata_put_reason(struct ata_cmd *c)
+{
+	if (c->regs.command == ATA_PACKET_COMMAND)
+		c->regs.count = ATA_REASON_CD | ATA_REASON_IO;
+}
+
 enum ata_next ata_good(struct ata_cmd *c)
 {
+	ata_put_reason(c);
 	c->regs.status = ATA_READY;
 	c->regs.error = 0;
 	c->left = 0;
@@ -49,6 +60,7 @@ enum ata_next ata_good(struct ata_cmd *c)
 
 enum ata_next ata_fail(struct ata_cmd *c, uint8_t error)
 {
+	ata_put_reason(c);
 	c->regs.status = ATA_READY | ATA_ERR;
 	c->regs.error = error;
 	c->left = 0;
@@ -90,10 +102,11 @@ static void ata_task(struct ata_cmd *c, uint8_t opcode, uint64_t lba, uint32_t b
 static void ata_move_sectors(struct ata_cmd *c, unsigned int niov, uint32_t bytes)
 {
 	bool write = c->way == ATA_PIO_OUT || c->way == ATA_DMA_OUT;
+	bool fua = c->command->flags & ATA_FUA || (c->queued && c->regs.device & ATA_QUEUED_FUA);
 	struct scsi_task *t = &c->task;
 
 	ata_task(c, write ? SCSI_WRITE16 : SCSI_READ16, c->lba, bytes / ATA_SECTOR);
-	if (write && (c->command->flags & ATA_FUA || !c->drive->write_cache))
+	if (write && (fua || !c->drive->write_cache))
 		t->cdb[1] = SCSI_CDB_FUA;
 	if (write) {
 		t->out = c->iov;
@@ -105,14 +118,14 @@ static void ata_move_sectors(struct ata_cmd *c, unsigned int niov, uint32_t byte
 	ata_run(c);
 }
 
-/* Whose data is here already: IDENTIFY */
-static void ata_move_id(struct ata_cmd *c, unsigned int niov, uint32_t bytes)
+/* Whose data is here already: IDENTIFY, READ LOG EXT */
+static void ata_move_filled(struct ata_cmd *c, unsigned int niov, uint32_t bytes)
 {
-	uint8_t id[ATA_ID];
+	uint8_t data[ATA_SECTOR];
 
-	ata_identify(c->drive, id);
+	c->fill(c->drive, data);
 	for (unsigned int i = 0, at = 0; i < niov; at += (unsigned int)c->iov[i++].iov_len)
-		memcpy(c->iov[i].iov_base, id + at, c->iov[i].iov_len);
+		memcpy(c->iov[i].iov_base, data + at, c->iov[i].iov_len);
 	c->moved = bytes;
 	ata_good(c);
 	c->ended(c);
@@ -125,8 +138,8 @@ void ata_move(struct ata_cmd *c, unsigned int niov, uint32_t bytes)
 		c->task.in = c->iov;
 		c->task.nin = niov;
 		ata_packet_move(c);
-	} else if (!c->command->last) {
-		ata_move_id(c, niov, bytes);
+	} else if (c->fill) {
+		ata_move_filled(c, niov, bytes);
 	} else {
 		ata_move_sectors(c, niov, bytes);
 	}
@@ -147,6 +160,8 @@ static void ata_sectors_failed(struct ata_cmd *c)
 		ata_fail(c, ATA_ABRT);
 		c->regs.status |= ATA_DF;
 	}
+	if (c->queued)
+		ata_queued_failed(c);
 }
 
 void ata_task_ended(struct ata_cmd *c)
@@ -235,6 +250,7 @@ static enum ata_next ata_flush(struct ata_cmd *c)
 static enum ata_next ata_identify_start(struct ata_cmd *c)
 {
 	c->left = c->block = ATA_ID;
+	c->fill = ata_identify;
 	return ATA_MOVE;
 }
 
@@ -276,14 +292,15 @@ static enum ata_next ata_set_geometry(struct ata_cmd *c)
 
 /*
  * SET FEATURES, "set transfer mode": PIO, with flow control or without; multiword DMA modes 0 to
- * 2; Ultra DMA 0 to 5
+ * 2; Ultra DMA 0 to 5, by Serial ATA to 6
  */
 static enum ata_next ata_set_mode(struct ata_cmd *c)
 {
 	uint8_t mode = (uint8_t)c->regs.count;
 	bool pio = mode < 2 || (mode >= 0x08 && mode <= 0x0c);
+	uint8_t most = c->drive->sata ? 0x46 : 0x45;
 
-	if (!pio && !(mode >= 0x20 && mode <= 0x22) && !(mode >= 0x40 && mode <= 0x45))
+	if (!pio && !(mode >= 0x20 && mode <= 0x22) && !(mode >= 0x40 && mode <= most))
 		return ata_fail(c, ATA_ABRT);
 	if (!pio)
 		c->drive->mode = mode;
@@ -298,6 +315,15 @@ static enum ata_next ata_set_write_cache(struct ata_cmd *c, bool on)
 	return ata_good(c);
 }
 
+/* SET FEATURES, "enable or disable use of Serial ATA feature": what has to be told is one of them */
+static enum ata_next ata_set_serial(struct ata_cmd *c, bool on)
+{
+	if (!c->drive->sata || (uint8_t)c->regs.count != ATA_SETTINGS_KEPT)
+		return ata_fail(c, ATA_ABRT);
+	c->drive->keeps = on;
+	return ata_good(c);
+}
+
 static enum ata_next ata_set_features(struct ata_cmd *c)
 {
 	struct ata_drive *d = c->drive;
@@ -307,6 +333,10 @@ static enum ata_next ata_set_features(struct ata_cmd *c)
 		return ata_set_write_cache(c, true);
 	case 0x03:
 		return ata_set_mode(c);
+	case 0x10:
+		return ata_set_serial(c, true);
+	case 0x90:
+		return ata_set_serial(c, false);
 	case 0x55:
 	case 0xaa:
 		if (d->kind == SCSI_CDROM)
@@ -332,10 +362,7 @@ static enum ata_next ata_check_power(struct ata_cmd *c)
 	return ata_good(c);
 }
 
-/*
- * A row for each command, or for several that follow each other; without last: the data is not of
- * the medium.
- */
+/* A row for each command, or for several that follow each other */
 static const struct ata_command ata_commands[] = {
 	{ 0xc8, 0xc9, ATA_ON_DISK, ATA_DMA_IN, ata_sectors },  /* READ DMA */
 	{ 0xca, 0xcb, ATA_ON_DISK, ATA_DMA_OUT, ata_sectors }, /* WRITE DMA */
@@ -355,10 +382,13 @@ static const struct ata_command ata_commands[] = {
 	{ 0x42, 0x42, ATA_ON_DISK | ATA_EXT, ATA_NO_DATA, ata_verify },
 	{ 0xe7, 0xe7, ATA_ON_DISK, ATA_NO_DATA, ata_flush }, /* FLUSH CACHE */
 	{ 0xea, 0xea, ATA_ON_DISK | ATA_EXT, ATA_NO_DATA, ata_flush },
-	{ 0xec, 0, ATA_ON_DISK, ATA_PIO_IN, ata_identify_start }, /* IDENTIFY DEVICE */
+	{ 0xec, 0xec, ATA_ON_DISK, ATA_PIO_IN, ata_identify_start }, /* IDENTIFY DEVICE */
 	{ 0xec, 0xec, ATA_ON_CDROM, ATA_NO_DATA, ata_no_disk },
-	{ 0xa1, 0, ATA_ON_CDROM, ATA_PIO_IN, ata_identify_start }, /* IDENTIFY PACKET DEVICE */
-	{ 0xa0, 0xa0, ATA_ON_CDROM, ATA_PACKET, ata_packet_start },
+	{ 0xa1, 0xa1, ATA_ON_CDROM, ATA_PIO_IN, ata_identify_start }, /* IDENTIFY PACKET DEVICE */
+	{ ATA_PACKET_COMMAND, ATA_PACKET_COMMAND, ATA_ON_CDROM, ATA_PACKET, ata_packet_start },
+	{ 0x60, 0x60, ATA_ON_DISK | ATA_EXT | ATA_SATA, ATA_DMA_IN, ata_queued },  /* READ … */
+	{ 0x61, 0x61, ATA_ON_DISK | ATA_EXT | ATA_SATA, ATA_DMA_OUT, ata_queued }, /* WRITE FPDMA */
+	{ 0x2f, 0x2f, ATA_ON_DISK | ATA_EXT | ATA_SATA, ATA_PIO_IN, ata_read_log },
 	{ 0xef, 0xef, ATA_ON_BOTH, ATA_NO_DATA, ata_set_features },
 	{ 0xc6, 0xc6, ATA_ON_DISK, ATA_NO_DATA, ata_set_multiple },
 	{ 0x91, 0x91, ATA_ON_DISK, ATA_NO_DATA,
@@ -375,14 +405,16 @@ enum ata_next ata_begin(struct ata_drive *d, struct ata_cmd *c)
 	unsigned int on = d->kind == SCSI_CDROM ? ATA_ON_CDROM : ATA_ON_DISK;
 
 	c->drive = d;
+	c->queued = false;
+	c->fill = NULL;
 	c->way = ATA_NO_DATA;
 	c->left = c->block = c->moved = 0;
 	c->regs.status = 0;
 	for (unsigned int i = 0; i < ARRAY_SIZE(ata_commands); i++) {
 		const struct ata_command *k = &ata_commands[i];
 
-		if (!(k->flags & on) || c->regs.command < k->first ||
-		    c->regs.command > MAX(k->first, k->last))
+		if (!(k->flags & on) || c->regs.command < k->first || c->regs.command > k->last ||
+		    (k->flags & ATA_SATA && !d->sata))
 			continue;
 		c->command = k;
 		c->way = k->way;
@@ -404,8 +436,10 @@ void ata_signature(const struct ata_drive *d, struct ata_regs *ret)
 void ata_drive_reset(struct ata_drive *d, bool power_on)
 {
 	d->sense_len = 0;
+	d->q_failed = false;
 	if (!power_on)
 		return;
+	d->keeps = d->sata;
 	d->write_cache = !d->writethrough;
 	d->look_ahead = true;
 	d->multiple = d->mode = 0;

@@ -18,12 +18,6 @@
 #include "vmm/scsi/media.h"
 #include "vmm/worker.h"
 
-/* The handle lives on in its loop until its close callback. */
-struct ata_bell {
-	uv_async_t async;
-	struct ata_set *set;
-};
-
 static const char *const ata_kinds[] = { [SCSI_DISK] = "disk", [SCSI_CDROM] = "cdrom", NULL };
 
 const struct field ata_drive_fields[] = {
@@ -72,7 +66,7 @@ static void ata_task_done(struct scsi_task *t)
 		return;
 }
 
-static void ata_work(struct ata_set *s)
+void ata_work(struct ata_set *s)
 {
 	struct ata_cmd *c, *next;
 
@@ -86,21 +80,37 @@ static void ata_work(struct ata_set *s)
 	scsi_target_submit(s->target);
 }
 
-static void ata_bell_rung(uv_async_t *async)
+void ata_give_up(struct ata_drive *d)
 {
-	ata_work(container_of(async, struct ata_bell, async)->set);
+	struct ata_set *s = d->set;
+	struct ata_cmd *c, *next;
+
+	for (c = ata_list_take(&s->todo); c; c = next) {
+		next = c->next;
+		if (c->drive != d) {
+			ata_list_put(&s->todo, c);
+			continue;
+		}
+		c->task.status = SCSI_CHECK_CONDITION;
+		memset(c->task.sense, 0, sizeof(c->task.sense));
+		ata_task_done(&c->task);
+	}
+}
+
+static void ata_rung(void *arg)
+{
+	ata_work(arg);
 }
 
 static void ata_attach_on_worker(void *arg)
 {
 	struct ata_set *s = arg;
 	uv_loop_t *loop = worker_loop(s->worker);
-	int ret = trouble_begin(&s->trouble, loop);
+	int ret;
 
 	for (unsigned int i = 0; i < ATA_DRIVES_MAX; i++)
 		trouble_over(&s->disks[i]);
-	if (ret >= 0)
-		ret = scsi_target_attach(s->target, loop, NULL);
+	ret = scsi_target_attach(s->target, loop, NULL);
 	if (ret < 0) {
 		log_error(s->board->log, "ATA drives: %s", strerror(-ret));
 		s->board->ops->event(s->board->arg, BOARD_FAULT, 0, "no memory for disks");
@@ -119,7 +129,6 @@ static void ata_detach_on_worker(void *arg)
 	ata_work(s); /* all that was begun */
 	s->attached = false;
 	scsi_target_detach(s->target);
-	trouble_end(&s->trouble);
 }
 
 static bool ata_trouble(void *arg, uint16_t lun, const struct block_req *r, int error)
@@ -136,10 +145,10 @@ void ata_run(struct ata_cmd *c)
 	struct ata_set *s = c->drive->set;
 
 	if (ata_list_put(&s->todo, c))
-		uv_async_send(&s->bell->async);
+		worker_bell_ring(s->bell);
 }
 
-static void ata_reap(struct ata_set *s)
+void ata_reap(struct ata_set *s)
 {
 	struct ata_cmd *c, *next;
 
@@ -259,15 +268,15 @@ static int ata_check_block(const struct block *b, struct err *e)
 	return err_hint(e, "give it to the guest as a virtio-blk or virtio-scsi disk");
 }
 
-static int ata_open(struct ata_set *s, struct ata_drive_cfg *cfg, struct block **ret_block,
-		    struct err *e)
+int ata_open(const struct ata_set *s, struct ata_drive_cfg *cfg, struct block **ret_block,
+	     struct stat *ret_file, struct err *e)
 {
 	int ret;
 
 	*ret_block = NULL;
 	if (cfg->disk.fd < 0)
 		return cfg->kind == SCSI_CDROM ? 0 : err_set(e, ERR_INVALID, "no image");
-	if (fstat(cfg->disk.fd, &s->files[cfg->unit]) < 0)
+	if (fstat(cfg->disk.fd, ret_file) < 0)
 		return err_errno(e, "the image");
 	ret = disk_open(&cfg->disk, s->board->caged, NULL, ret_block, e);
 	if (ret < 0 || cfg->kind == SCSI_CDROM)
@@ -279,7 +288,7 @@ static int ata_open(struct ata_set *s, struct ata_drive_cfg *cfg, struct block *
 }
 
 static void ata_fill_drive(struct ata_set *s, const struct ata_drive_cfg *cfg,
-			   const struct block *block)
+			   const struct block *block, const struct stat *file)
 {
 	struct ata_drive *d = &s->drives[cfg->unit];
 	uint32_t per_block = block ? block_info(block)->physical_block / ATA_SECTOR : 1;
@@ -287,6 +296,7 @@ static void ata_fill_drive(struct ata_set *s, const struct ata_drive_cfg *cfg,
 	*d = (struct ata_drive){ .set = s,
 				 .there = true,
 				 .unit = (uint16_t)cfg->unit,
+				 .sata = s->sata,
 				 .kind = (enum scsi_kind)cfg->kind,
 				 .writethrough = cfg->disk.cache == DISK_WRITETHROUGH };
 	snprintf(d->serial, sizeof(d->serial), "%.20s", cfg->serial[0] ? cfg->serial : cfg->id);
@@ -295,59 +305,54 @@ static void ata_fill_drive(struct ata_set *s, const struct ata_drive_cfg *cfg,
 	if (cfg->kind == SCSI_DISK && is_power_of_two(per_block))
 		d->physical_exp = (uint8_t)MIN(__builtin_ctz(per_block), 15);
 	snprintf(s->names[cfg->unit], DEVICE_ID_MAX, "%s", cfg->id);
+	s->files[cfg->unit] = *file;
+	s->rates[cfg->unit] = cfg->disk.rates;
 	s->disks[cfg->unit] = (struct trouble_disk){ .id = s->names[cfg->unit],
 						     .stop = cfg->disk.on_error == DISK_STOP };
 	ata_drive_reset(d, true);
 }
 
-static int ata_add(struct ata_set *s, struct ata_drive_cfg *cfg, unsigned int most, struct err *e)
+int ata_check_unit(const struct ata_set *s, unsigned int unit, struct err *e)
+{
+	if (unit < s->most && !s->drives[unit].there)
+		return 0;
+	return err_set(e, ERR_INVALID, "unit %u is %s", unit,
+		       unit < s->most ? "taken" : "too large");
+}
+
+int ata_add(struct ata_set *s, const struct ata_drive_cfg *cfg, struct block *take_block,
+	    const struct stat *file, struct err *e)
 {
 	struct disk_limit limit = { 0 };
-	struct block *block = NULL;
 	int ret;
 
-	if (cfg->unit >= most || s->drives[cfg->unit].there)
-		return err_set(e, ERR_INVALID, "unit %u is %s", cfg->unit,
-			       cfg->unit < most ? "taken" : "too large");
-	ret = ata_open(s, cfg, &block, e);
-	if (ret < 0)
-		return ret;
-	ata_fill_drive(s, cfg, block);
+	ata_fill_drive(s, cfg, take_block, file);
 	disk_limit_set(&limit, &cfg->disk.rates);
-	return scsi_target_add(s->target,
-			       &(struct scsi_unit_cfg){
-				       .kind = (enum scsi_kind)cfg->kind,
-				       .lun = (uint16_t)cfg->unit,
-				       .serial = s->drives[cfg->unit].serial,
-				       .limit = &limit,
-				       .writethrough = cfg->disk.cache == DISK_WRITETHROUGH,
-				       .silent = cfg->kind == SCSI_DISK,
-				       .block = block,
-			       },
-			       e);
+	ret = scsi_target_add(s->target,
+			      &(struct scsi_unit_cfg){
+				      .kind = (enum scsi_kind)cfg->kind,
+				      .lun = (uint16_t)cfg->unit,
+				      .serial = s->drives[cfg->unit].serial,
+				      .limit = &limit,
+				      .writethrough = cfg->disk.cache == DISK_WRITETHROUGH,
+				      .silent = cfg->kind == SCSI_DISK,
+				      .block = take_block,
+			      },
+			      e);
+	if (ret < 0)
+		s->drives[cfg->unit].there = false;
+	return ret;
 }
 
-static void ata_bell_closed(uv_handle_t *handle)
+static int ata_add_configured(struct ata_set *s, struct ata_drive_cfg *cfg, struct err *e)
 {
-	free(container_of((uv_async_t *)handle, struct ata_bell, async));
-}
+	struct block *block = NULL;
+	struct stat file = { 0 };
+	int ret = ata_check_unit(s, cfg->unit, e);
 
-static void ata_bell_hang(void *arg)
-{
-	struct ata_set *s = arg;
-	AUTO_FREE struct ata_bell *b = calloc(1, sizeof(*b));
-
-	if (!b || uv_async_init(worker_loop(s->worker), &b->async, ata_bell_rung) < 0)
-		return;
-	b->set = s;
-	s->bell = TAKE_PTR(b);
-}
-
-static void ata_bell_take_down(void *arg)
-{
-	struct ata_set *s = arg;
-
-	uv_close((uv_handle_t *)&s->bell->async, ata_bell_closed);
+	if (ret >= 0)
+		ret = ata_open(s, cfg, &block, &file, e);
+	return ret < 0 ? ret : ata_add(s, cfg, block, &file, e);
 }
 
 static int ata_init_threads(struct ata_set *s, struct err *e)
@@ -363,8 +368,7 @@ static int ata_init_threads(struct ata_set *s, struct err *e)
 	s->worker = b->ops->worker(b->arg, true, e);
 	if (!s->worker)
 		return -EAGAIN;
-	worker_call(s->worker, ata_bell_hang, s);
-	return s->bell ? 0 : err_set(e, ENOMEM, "ATA drives: no memory");
+	return worker_bell_new(s->worker, ata_rung, s, &s->bell, e);
 }
 
 int ata_set_init(struct ata_set *s, struct device *d, const struct field_list *disks,
@@ -375,8 +379,9 @@ int ata_set_init(struct ata_set *s, struct device *d, const struct field_list *d
 	int ret = scsi_target_new(&ops, s, &s->target, e);
 
 	s->board = d->board;
+	s->most = most;
 	for (size_t i = 0; i < disks->n && ret >= 0; i++) {
-		ret = ata_add(s, &cfg[i], most, e);
+		ret = ata_add_configured(s, &cfg[i], e);
 		if (ret < 0)
 			err_wrap(e, "disk '%s'", cfg[i].id);
 	}
@@ -387,8 +392,7 @@ int ata_set_init(struct ata_set *s, struct device *d, const struct field_list *d
 
 void ata_set_fini(struct ata_set *s)
 {
-	if (s->bell)
-		worker_call(s->worker, ata_bell_take_down, s);
+	worker_bell_free(s->bell);
 	if (s->watch)
 		s->board->ops->unwatch(s->board->arg, s->watch);
 	if (s->fd > 0)

@@ -35,13 +35,6 @@ enum ide_phase {
 	IDE_ANSWER, /* the same, of what is in the buffer */
 };
 
-/* Where a bus master is in its table: 82371SB, "Physical Region Descriptor format" */
-struct ide_prd {
-	uint32_t addr, left; /* of the region */
-	unsigned int used;   /* descriptors */
-	bool last;
-};
-
 struct ide_channel {
 	struct ide *ide;
 	unsigned int number;
@@ -58,11 +51,14 @@ struct ide_channel {
 	struct ata_cmd cmd;
 	uint8_t *buffer;	/* owned: ATA_ANSWER_MAX */
 	uint32_t pos, drq, len; /* in it: the next byte, the end of what DRQ is for, the end */
+	bool singly;		/* blocks are read one at a time: one has failed */
+	struct ata_regs before; /* the move that was begun last */
+	uint64_t before_left;
 
 	/* bus master: BMICX, BMISX, BMIDTPX */
 	uint8_t bm_command, bm_status;
 	uint32_t bm_table;
-	struct ide_prd prd;
+	struct ata_place prd;
 };
 
 struct ide {

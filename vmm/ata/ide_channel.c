@@ -16,7 +16,6 @@
 #define IDE_SRST BIT(2)
 #define IDE_HOB BIT(7)
 
-#define IDE_PACKET_COMMAND 0xa0
 #define IDE_DEVICE_RESET 0x08
 #define IDE_DIAGNOSTIC 0x90
 #define IDE_PASSED 0x01 /* Error, after a reset or the diagnostic */
@@ -90,7 +89,7 @@ static void ide_from_regs(struct ide_drive *d, const struct ata_regs *r)
 
 static bool ide_is_packet(const struct ide_channel *ch)
 {
-	return ch->cmd.regs.command == IDE_PACKET_COMMAND;
+	return ch->cmd.regs.command == ATA_PACKET_COMMAND;
 }
 
 /* The end, with its interrupt */
@@ -99,8 +98,6 @@ void ide_finish(struct ide_channel *ch)
 	struct ata_regs *r = &ch->cmd.regs;
 
 	ch->phase = IDE_IDLE;
-	if (ide_is_packet(ch))
-		r->count = ATA_REASON_CD | ATA_REASON_IO;
 	ch->device = (uint8_t)((ch->device & (ATA_DEV | 0xe0)) | (r->device & 0xf));
 	ide_from_regs(&ch->drives[ch->active], r);
 	ide_set_irq(ch, true);
@@ -110,6 +107,8 @@ void ide_finish(struct ide_channel *ch)
 
 static void ide_move_buffer(struct ide_channel *ch, uint32_t bytes)
 {
+	ch->before = ch->cmd.regs;
+	ch->before_left = ch->cmd.left;
 	ch->drives[ch->active].status = ATA_BSY;
 	ch->phase = IDE_BUSY;
 	ch->running = true;
@@ -117,12 +116,35 @@ static void ide_move_buffer(struct ide_channel *ch, uint32_t bytes)
 	ata_move(&ch->cmd, 1, bytes);
 }
 
-/* What may be moved at once: a block, or of a packet's data as many as fit */
+/*
+ * What may be moved at once: what is read, as many blocks as fit, so that a guest that polls has
+ * the next one when it has taken one; what it writes, a block.
+ */
 static uint32_t ide_part(const struct ide_channel *ch)
 {
-	uint32_t most = ide_is_packet(ch) ? ATA_ANSWER_MAX : ch->cmd.block;
+	uint32_t most = ATA_ANSWER_MAX - (ch->cmd.block ? ATA_ANSWER_MAX % ch->cmd.block : 0);
 
+	if (!ide_is_packet(ch) && (ch->cmd.way == ATA_PIO_OUT || ch->singly))
+		most = ch->cmd.block;
 	return (uint32_t)MIN(ch->cmd.left, most);
+}
+
+/*
+ * READ SECTOR(S): what is before a sector that cannot be read is the host's. So blocks that were
+ * read together and failed are read one by one.
+ */
+static bool ide_reads_singly(struct ide_channel *ch)
+{
+	struct ata_cmd *c = &ch->cmd;
+
+	if (c->way != ATA_PIO_IN || ide_is_packet(ch) || ch->singly ||
+	    ch->before_left <= c->block || !(c->regs.status & ATA_ERR))
+		return false;
+	ch->singly = true;
+	c->regs = ch->before;
+	c->left = ch->before_left;
+	ide_move_buffer(ch, ide_part(ch));
+	return true;
 }
 
 /*
@@ -148,7 +170,10 @@ static uint32_t ide_packet_part(struct ide_channel *ch)
 static void ide_offer(struct ide_channel *ch)
 {
 	ch->phase = IDE_IN;
-	ch->drq = ch->pos + (ide_is_packet(ch) ? ide_packet_part(ch) : ch->len - ch->pos);
+	if (ide_is_packet(ch))
+		ch->drq = ch->pos + ide_packet_part(ch);
+	else
+		ch->drq = MIN(ch->pos + ch->cmd.block, ch->len);
 	ch->drives[ch->active].status = ATA_DRDY | ATA_DSC | ATA_DRQ;
 	ide_set_irq(ch, true);
 }
@@ -284,6 +309,8 @@ void ide_ended(struct ata_cmd *c)
 	ch->running = false;
 	if (ch->reset_due)
 		ide_soft_reset(ch);
+	else if (ide_reads_singly(ch))
+		return;
 	else if (c->regs.status & ATA_ERR || c->way == ATA_NO_DATA)
 		ide_finish(ch);
 	else if (ide_is_packet(ch) && !c->block)
@@ -409,6 +436,7 @@ static void ide_write_command(struct ide_channel *ch, uint8_t command)
 	ide_to_regs(ch, d, &c->regs);
 	c->regs.command = command;
 	c->ended = ide_ended;
+	ch->singly = false;
 	d->status = ATA_BSY;
 	ch->phase = IDE_BUSY;
 	ide_begun(ch, ata_begin(d->ata, c));

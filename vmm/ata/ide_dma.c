@@ -7,7 +7,7 @@
  * machine.lock.
  */
 #include <endian.h>
-#include <string.h>
+#include <errno.h>
 
 #include "vmm/ata/ide.h"
 
@@ -28,55 +28,29 @@
 
 /* --- the table of physical region descriptors ------------------------------------------------- */
 
-/* The next region. False: there is none, *ret_bad: nor can there be. */
-static bool ide_prd_next(struct ide_channel *ch, struct ide_prd *prd, bool *ret_bad)
+/* struct ata_table, next */
+static int ide_prd_next(void *arg, struct ata_place *p)
 {
+	const struct ide_channel *ch = arg;
+	uint64_t at = (uint64_t)ch->bm_table + p->used * sizeof(uint32_t[2]);
 	uint32_t entry[2];
 
-	if (prd->last)
-		return false;
-	if (prd->used == PRD_MAX ||
-	    gmem_read(ch->ide->dev.board->gmem, (uint64_t)ch->bm_table + prd->used * sizeof(entry),
-		      entry, sizeof(entry)) < 0) {
-		*ret_bad = true;
-		return false;
-	}
-	prd->used++;
-	prd->addr = le32toh(entry[0]) & ~1u;
-	prd->left = le32toh(entry[1]) & 0xfffe;
-	if (!prd->left)
-		prd->left = 64 * KIB;
-	prd->last = le32toh(entry[1]) & PRD_LAST;
-	return true;
+	if (p->used == PRD_MAX || gmem_read(ch->ide->dev.board->gmem, at, entry, sizeof(entry)) < 0)
+		return -EFAULT;
+	p->used++;
+	p->addr = le32toh(entry[0]) & ~1u;
+	p->left = le32toh(entry[1]) & 0xfffe;
+	if (!p->left)
+		p->left = 64 * KIB;
+	p->last = le32toh(entry[1]) & PRD_LAST;
+	return 1;
 }
 
-/* Up to `most` bytes of the regions from *prd on: how many there are */
-static uint32_t ide_prd_collect(struct ide_channel *ch, struct ide_prd *prd, uint32_t most,
-				unsigned int *ret_n, bool *ret_bad)
+static struct ata_table ide_prd_table(struct ide_channel *ch)
 {
-	const struct gmem *g = ch->ide->dev.board->gmem;
-	uint32_t bytes = 0;
-	unsigned int n = 0;
-
-	while (bytes < most && n < ATA_SEGS_MAX) {
-		uint32_t len;
-		void *p;
-
-		if (!prd->left && !ide_prd_next(ch, prd, ret_bad))
-			break;
-		len = MIN(prd->left, most - bytes);
-		p = gmem_ptr(g, prd->addr, len);
-		if (!p) {
-			*ret_bad = true;
-			break;
-		}
-		ch->cmd.iov[n++] = (struct iovec){ .iov_base = p, .iov_len = len };
-		prd->addr += len;
-		prd->left -= len;
-		bytes += len;
-	}
-	*ret_n = n;
-	return bytes;
+	return (struct ata_table){ .gmem = ch->ide->dev.board->gmem,
+				   .next = ide_prd_next,
+				   .arg = ch };
 }
 
 /* --- transfers -------------------------------------------------------------------------------- */
@@ -107,48 +81,29 @@ static void ide_bm_done(struct ide_channel *ch)
 
 static void ide_dma_part(struct ide_channel *ch)
 {
-	struct ide_prd prd = ch->prd;
-	uint32_t most = (uint32_t)MIN(ch->cmd.left, IDE_PART_MAX), bytes;
-	bool bad = false;
+	const struct ata_table table = ide_prd_table(ch);
+	uint32_t most = (uint32_t)MIN(ch->cmd.left, IDE_PART_MAX);
 	unsigned int n;
+	int64_t bytes = ata_collect(&table, &ch->prd, most, ch->cmd.block, ch->cmd.iov, &n);
 
-	bytes = ide_prd_collect(ch, &prd, most, &n, &bad);
-	/* whole sectors alone; the rest is for the next part */
-	if (!bad && bytes % ch->cmd.block) {
-		prd = ch->prd;
-		bytes = ide_prd_collect(ch, &prd, bytes - bytes % ch->cmd.block, &n, &bad);
-	}
-	if (bad || !bytes) {
-		ide_bm_stall(ch, bad);
+	if (bytes <= 0) {
+		ide_bm_stall(ch, bytes < 0);
 		return;
 	}
-	ch->prd = prd;
 	ch->running = true;
 	ch->drives[ch->active].status = ATA_BSY;
-	ata_move(&ch->cmd, n, bytes);
+	ata_move(&ch->cmd, n, (uint32_t)bytes);
 }
 
 static void ide_dma_answer(struct ide_channel *ch)
 {
-	bool bad = false;
-	unsigned int n;
-	uint32_t bytes = ide_prd_collect(ch, &ch->prd, ch->len - ch->pos, &n, &bad);
+	const struct ata_table table = ide_prd_table(ch);
+	int64_t bytes = ata_fill(&table, &ch->prd, ch->buffer + ch->pos, ch->len - ch->pos);
 
-	if (bad) {
-		ide_bm_stall(ch, true);
-		return;
-	}
-	for (unsigned int i = 0; i < n; i++) {
-		const struct iovec *v = &ch->cmd.iov[i];
-
-		memcpy(v->iov_base, ch->buffer + ch->pos, v->iov_len);
-		ch->pos += (uint32_t)v->iov_len;
-	}
-	if (ch->pos < ch->len) {
-		if (bytes) /* many small regions */
-			ide_dma_answer(ch);
-		else
-			ide_bm_stall(ch, false);
+	if (bytes > 0)
+		ch->pos += (uint32_t)bytes;
+	if (bytes < 0 || ch->pos < ch->len) {
+		ide_bm_stall(ch, bytes < 0);
 		return;
 	}
 	ide_bm_done(ch);
@@ -187,7 +142,7 @@ void ide_bm_reset(struct ide_channel *ch)
 {
 	ch->bm_command = ch->bm_status = 0;
 	ch->bm_table = 0;
-	ch->prd = (struct ide_prd){ 0 };
+	ch->prd = (struct ata_place){ 0 };
 }
 
 /* --- registers: BMICX, BMISX, BMIDTPX --------------------------------------------------------- */
@@ -204,7 +159,7 @@ static void ide_bm_write_command(struct ide_channel *ch, uint8_t val)
 		ch->bm_status &= (uint8_t)~BM_ACTIVE;
 	if (before & BM_START || !(val & BM_START))
 		return;
-	ch->prd = (struct ide_prd){ 0 };
+	ch->prd = (struct ata_place){ 0 };
 	ch->bm_status |= BM_ACTIVE;
 	ide_dma_go(ch);
 }

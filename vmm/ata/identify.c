@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * IDENTIFY DEVICE and IDENTIFY PACKET DEVICE: ATA/ATAPI-7 volume 1, chapter 6. Under
- * machine.lock.
+ * IDENTIFY DEVICE and IDENTIFY PACKET DEVICE: ATA/ATAPI-7 volume 1, chapter 6; of Serial ATA:
+ * ATA8-ACS, section 7.16. Under machine.lock.
  */
 #include <stdio.h>
 #include <string.h>
@@ -75,7 +75,27 @@ static void ata_identify_modes(const struct ata_drive *d, uint8_t *id)
 		ata_put(id, word, ATA_CYCLE_NS);
 	ata_put(id, 80, 0x00f0); /* ATA-4 to ATA-7 */
 	ata_put(id, 88, 0x003f | ((d->mode & 0xf8) == 0x40 ? selected : 0));
-	ata_put(id, 93, d->unit & 1 ? 0x6b00 : 0x600b); /* a cable of 80 conductors, no fault */
+	if (!d->sata)
+		ata_put(id, 93,
+			d->unit & 1 ? 0x6b00 : 0x600b); /* a cable of 80 conductors, no fault */
+}
+
+/* Words 75 to 79 and 222: what there is of Serial ATA; a disk has a queue and the log of its errors */
+static void ata_identify_serial(const struct ata_drive *d, uint8_t *id)
+{
+	bool disk = d->kind == SCSI_DISK;
+
+	ata_put(id, 75, disk ? ATA_QUEUE - 1 : 0);
+	ata_put(id, 76, 0x0006 | (disk ? 0x0100 : 0)); /* 1.5 and 3 Gb/s, queue */
+	ata_put(id, 78, 0x0040);		       /* software settings preservation */
+	ata_put(id, 79, d->keeps ? 0x0040 : 0);
+	ata_put(id, 80, 0x01f0); /* to ATA8-ACS */
+	ata_put(id, 88, id[2 * 88] | (uint32_t)id[2 * 88 + 1] << 8 | 0x0040);
+	if (disk) {
+		ata_put(id, 84, 0x4060); /* general purpose logging */
+		ata_put(id, 87, 0x4060);
+	}
+	ata_put(id, 222, 0x1020); /* Serial ATA 2.6 */
 }
 
 static void ata_identify_disk(const struct ata_drive *d, uint8_t *id)
@@ -112,19 +132,17 @@ static void ata_identify_cdrom(uint8_t *id)
 	ata_put(id, 87, 0x4000);
 }
 
-/* Word 255: all bytes together are 0 */
-static void ata_identify_seal(uint8_t *id)
+void ata_seal(uint8_t sector[static ATA_SECTOR])
 {
 	uint8_t sum = 0;
 
-	id[ATA_ID - 2] = 0xa5;
-	id[ATA_ID - 1] = 0;
-	for (unsigned int i = 0; i < ATA_ID; i++)
-		sum += id[i];
-	id[ATA_ID - 1] = (uint8_t)-sum;
+	sector[ATA_SECTOR - 1] = 0;
+	for (unsigned int i = 0; i < ATA_SECTOR; i++)
+		sum += sector[i];
+	sector[ATA_SECTOR - 1] = (uint8_t)-sum;
 }
 
-void ata_identify(const struct ata_drive *d, uint8_t out[static ATA_ID])
+void ata_identify(struct ata_drive *d, uint8_t out[static ATA_ID])
 {
 	memset(out, 0, ATA_ID);
 	ata_put_text(out, 10, ATA_SERIAL_MAX, d->serial);
@@ -134,5 +152,8 @@ void ata_identify(const struct ata_drive *d, uint8_t out[static ATA_ID])
 		ata_identify_cdrom(out);
 	else
 		ata_identify_disk(d, out);
-	ata_identify_seal(out);
+	if (d->sata)
+		ata_identify_serial(d, out);
+	out[ATA_ID - 2] = 0xa5; /* word 255: it has a checksum */
+	ata_seal(out);
 }

@@ -178,7 +178,7 @@ bool block_step_done(struct block *b, struct block_req *r, int64_t res)
 	case BLOCK_STEP_WRITEV:
 	case BLOCK_STEP_BOUNCE_READ:
 	case BLOCK_STEP_BOUNCE_WRITE:
-		if (direct_retry(b, &r->step, res))
+		if (direct_retry(b, &r->step, res, false))
 			return false;
 		if (res <= 0) /* 0: the image has become shorter */
 			return block_finish(r, res < 0 ? (int)res : -EIO);
@@ -245,8 +245,9 @@ static bool block_run_here(struct block *b)
 	bool any = false;
 
 	while ((r = block_take(b))) {
-		while (!block_step_done(b, r, b->step(b, &r->step)))
-			;
+		do
+			direct_yield(b);
+		while (!block_step_done(b, r, direct_run(b, &r->step)));
 		any = true;
 	}
 	return any;
@@ -263,11 +264,14 @@ void block_go(struct block *b, bool wait)
 	if (b->running)
 		return;
 	b->running = true;
+	direct_enter(b);
 	do {
 		any = b->uring ? block_uring_run(b, wait) : block_run_here(b);
 		if (any && b->batch_done)
 			b->batch_done(b->batch_arg);
 	} while (any && b->head);
+	if (!b->uring || !block_uring_busy(b->uring))
+		direct_leave(b);
 	b->running = false;
 }
 
@@ -391,10 +395,22 @@ static bool block_in_memory(const struct block *b)
 	return !b;
 }
 
-static int block_setup(struct block *b, const struct block_image *image, struct err *e)
+static int block_set_engine(struct block *b, const struct block_image *image, struct err *e)
 {
 	int ret;
 
+	if (image->engine == BLOCK_ENGINE_PSYNC ||
+	    (image->engine == BLOCK_ENGINE_AUTO && block_in_memory(b)))
+		return 0;
+	ret = block_uring_new(b, image, image->engine == BLOCK_ENGINE_URING ? e : NULL);
+	if (ret < 0)
+		return image->engine == BLOCK_ENGINE_URING ? ret : 0;
+	b->info.engine = "io_uring";
+	return 0;
+}
+
+static int block_setup(struct block *b, const struct block_image *image, struct err *e)
+{
 	if (block_levels(b) < image->nbacking) {
 		err_set(e, ERR_FILE, "%u backing files are given, and the image is based on %u",
 			image->nbacking, block_levels(b));
@@ -408,14 +424,7 @@ static int block_setup(struct block *b, const struct block_image *image, struct 
 			return err_set(e, ENOMEM, "disk image: no memory");
 		}
 	}
-	if (image->engine == BLOCK_ENGINE_PSYNC ||
-	    (image->engine == BLOCK_ENGINE_AUTO && block_in_memory(b)))
-		return 0;
-	ret = block_uring_new(b, image, image->engine == BLOCK_ENGINE_URING ? e : NULL);
-	if (ret < 0)
-		return image->engine == BLOCK_ENGINE_URING ? ret : 0;
-	b->info.engine = "io_uring";
-	return 0;
+	return block_set_engine(b, image, e);
 }
 
 int block_open(const struct block_image *take_image, struct block **ret_block, struct err *e)
@@ -437,17 +446,49 @@ int block_open(const struct block_image *take_image, struct block **ret_block, s
 	return 0;
 }
 
+int block_also(struct block *b, const struct block_image *image, struct block **ret_block,
+	       struct err *e)
+{
+	struct block *also = calloc(1, sizeof(*also));
+	int ret = 0;
+
+	assert(!b->loop);
+	if (!also)
+		return err_set(e, ENOMEM, "disk image: no memory");
+	if (b->direct && !b->gate)
+		ret = direct_share(b, e);
+	*also = *b;
+	also->first = b;
+	also->tail = &also->head;
+	also->uring = NULL;
+	also->bounce = NULL;
+	also->info.pinned = false;
+	also->info.engine = "psync";
+	if (ret >= 0 && b->direct)
+		ret = direct_init(also, e);
+	if (ret >= 0)
+		ret = block_set_engine(also, image, e);
+	if (ret < 0) {
+		block_free(also);
+		return ret;
+	}
+	*ret_block = also;
+	return 0;
+}
+
 void block_free(struct block *b)
 {
 	if (!b)
 		return;
 	assert(!b->loop);
 	block_uring_free(b->uring);
-	qcow2_free(b->qcow2);
 	direct_fini(b);
-	if (b->zeroes)
-		munmap(b->zeroes, BLOCK_ZEROES);
-	close(b->fd);
+	if (!b->first) {
+		qcow2_free(b->qcow2);
+		if (b->zeroes)
+			munmap(b->zeroes, BLOCK_ZEROES);
+		close(b->fd);
+	}
 	free(b);
 }
 
@@ -467,6 +508,8 @@ int block_attach(struct block *b, uv_loop_t *loop, void (*batch_done)(void *arg)
 	ret = b->uring ? block_uring_attach(b) : 0;
 	if (ret < 0)
 		b->loop = NULL;
+	else if (b->qcow2)
+		qcow2_attach(b->qcow2);
 	return ret;
 }
 
@@ -476,7 +519,7 @@ void block_detach(struct block *b)
 		return;
 	block_drain(b);
 	if (b->qcow2)
-		qcow2_settle(b->qcow2);
+		qcow2_detach(b->qcow2);
 	if (b->uring)
 		block_uring_detach(b);
 	b->loop = NULL;

@@ -10,6 +10,8 @@
  *	block_queue(b, &r1); block_queue(b, &r2); block_submit(b);
  *		-> r1.done(&r1, 0); r2.done(&r2, -EIO); batch_done(arg);
  *	block_drain(b); block_detach(b); block_free(b);
+ *
+ * Several threads may use an image, each with a struct block of its own: block_also.
  */
 #ifndef VMM_BLOCK_BLOCK_H
 #define VMM_BLOCK_BLOCK_H
@@ -76,6 +78,7 @@ struct block_step {
 	unsigned int niov;
 	uint64_t offset, len;
 	int mode; /* flags of fallocate or of pwritev2 */
+	uint8_t *bounce;
 };
 
 struct block_req {
@@ -100,7 +103,7 @@ struct block_req {
 	struct iovec zero_iov;
 	uint64_t pos;
 	unsigned int retries;
-	int error; /* of the check */
+	int error; /* of the check, or what a format's is done with */
 
 	/* a format's: what is left of iov; where the step cut it, and what it cut off; what it must not free */
 	struct iovec *left_iov, *cut;
@@ -123,6 +126,12 @@ struct block_info {
 
 /* The descriptors are block's from now on, or closed after a failure. */
 int block_open(const struct block_image *take_image, struct block **ret_block, struct err *e);
+/*
+ * One more for the image of b, for a thread that has no other of several: with a ring of its own, for which image says
+ * engine and memory. b was opened and not yet attached, and is freed after it.
+ */
+int block_also(struct block *b, const struct block_image *image, struct block **ret_block,
+	       struct err *e);
 void block_free(struct block *b); /* detached; NULL is fine */
 const struct block_info *block_info(const struct block *b);
 
@@ -131,7 +140,7 @@ const struct block_info *block_info(const struct block *b);
  * A format's image keeps its size.
  */
 int block_measure(const struct block *b, uint64_t *ret_size, struct err *e);
-/* On the attached loop's thread. */
+/* On the attached loop's thread; of each that the image has. */
 void block_set_size(struct block *b, uint64_t size);
 
 /* batch_done (may be NULL): after each run of done calls. */

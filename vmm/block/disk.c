@@ -21,6 +21,14 @@ const char *const disk_caches[] = { [DISK_WRITEBACK] = "writeback",
 
 const char *const disk_on_errors[] = { [DISK_REPORT] = "report", [DISK_STOP] = "stop", NULL };
 
+static void disk_pin(struct block_image *image, const struct gmem *pin)
+{
+	if (!pin)
+		return;
+	image->memory.base = pin->base;
+	image->memory.size = pin->size;
+}
+
 int disk_open(struct disk_cfg *take_cfg, bool caged, const struct gmem *pin,
 	      struct block **ret_block, struct err *e)
 {
@@ -36,11 +44,16 @@ int disk_open(struct disk_cfg *take_cfg, bool caged, const struct gmem *pin,
 	}
 	if (caged)
 		image.engine = BLOCK_ENGINE_PSYNC;
-	if (pin) {
-		image.memory.base = pin->base;
-		image.memory.size = pin->size;
-	}
+	disk_pin(&image, pin);
 	return block_open(&image, ret_block, e);
+}
+
+int disk_also(struct block *b, const struct gmem *pin, struct block **ret_block, struct err *e)
+{
+	struct block_image image = { 0 };
+
+	disk_pin(&image, pin);
+	return block_also(b, &image, ret_block, e);
 }
 
 /* --- limits ------------------------------------------------------------------------------------------------ */

@@ -59,11 +59,14 @@ extern const char *const disk_formats[], *const disk_caches[], *const disk_on_er
 int disk_open(struct disk_cfg *take_cfg, bool caged, const struct gmem *pin,
 	      struct block **ret_block, struct err *e);
 
+/* One more for the disk that b is, for another thread: block_also. */
+int disk_also(struct block *b, const struct gmem *pin, struct block **ret_block, struct err *e);
+
 /* As device.h's set and settings: 1: some are others now, 0: they were so, -ERR_INVALID: not all of change is known. */
 int disk_rates_change(struct disk_rates *r, struct json_object *change, struct err *e);
 struct json_object *disk_rates_json(const struct disk_rates *r);
 
-/* --- limits: on the thread that has the disk --------------------------------------------------------------- */
+/* --- limits: by one thread at a time ------------------------------------------------------------------------ */
 
 struct disk_limit {
 	bool on; /* there are any */

@@ -27,8 +27,10 @@ enum block_step_kind {
 struct block_uring;
 struct qcow2;
 
+/* What blocks of one image share, all of it the first's: fd, qcow2, zeroes and gate. */
 struct block {
-	int fd; /* owned */
+	struct block *first; /* borrowed; NULL: it is */
+	int fd;		     /* owned */
 	struct block_info info;
 	/* Carry out a step: raw_step, or a test's own that fails. */
 	int64_t (*step)(const struct block *b, const struct block_step *s);
@@ -38,6 +40,8 @@ struct block {
 	bool unsafe;
 	uint8_t *zeroes;		/* owned: BLOCK_ZEROES of them; NULL when readonly */
 	uint8_t *bounce;		/* owned; NULL: not O_DIRECT */
+	struct direct_gate *gate;	/* owned; NULL: not O_DIRECT, or there is one block */
+	bool inside;			/* of the gate */
 	uint32_t align;			/* bytes: what O_DIRECT asks for at most */
 	struct block_uring *uring;	/* owned; NULL: steps are run on the spot */
 	struct block_req *head, **tail; /* queued, not yet with an engine */
@@ -58,9 +62,21 @@ int64_t raw_step(const struct block *b, const struct block_step *s);
 int direct_init(struct block *b, struct err *e);
 int direct_check_size(const struct block *b, struct err *e); /* that of a raw image */
 void direct_fini(struct block *b);
-/* The step returned res, and is now one by way of the buffer. */
-bool direct_retry(const struct block *b, struct block_step *s, int64_t res);
+/* The step returned res, and is now one by way of a buffer: the format's (own), or that of requests. */
+bool direct_retry(const struct block *b, struct block_step *s, int64_t res, bool own);
 int64_t direct_step(const struct block *b, const struct block_step *s); /* as raw_step */
+/*
+ * direct.c, of a block that others share its image with: its steps are under way between enter and leave. Who writes by
+ * way of a buffer is alone meanwhile, and waits until all others have left: while one does, asked says so. yield lets it
+ * go first; nothing is under way.
+ */
+int direct_share(struct block *first, struct err *e);
+void direct_enter(struct block *b);
+void direct_leave(struct block *b);
+bool direct_asked(const struct block *b);
+void direct_yield(struct block *b);
+/* Inside: b->step of that, alone where it has to be. */
+int64_t direct_run(struct block *b, const struct block_step *s);
 
 /* The same until all is done. 0 or -errno. Behind the end of the file are zeroes. */
 int raw_read(const struct block *b, void *buf, uint64_t len, uint64_t offset);
@@ -96,8 +112,9 @@ bool qcow2_probe(const struct block *b);		/* it begins like one */
 int qcow2_map(struct qcow2 *q, uint64_t pos, uint64_t len, struct block_extent *ret);
 /* qcow2_request.c: as block_step_done. */
 bool qcow2_step_done(struct block *b, struct block_req *r, int64_t res);
-/* qcow2.c: all requests are done: what is only in memory is written. */
-int qcow2_settle(struct qcow2 *q);
+/* qcow2.c: one more thread has requests; one less, all of which are done: of the last, what is only in memory is written. */
+void qcow2_attach(struct qcow2 *q);
+int qcow2_detach(struct qcow2 *q);
 
 /* block.c: forward by n bytes, which are there. */
 void block_iov_skip(struct iovec **iov, unsigned int *niov, uint64_t n);

@@ -143,6 +143,7 @@ int qcow2_open(struct block *b, struct err *e)
 
 	if (!q)
 		return err_set(e, ENOMEM, "disk image: no memory");
+	pthread_mutex_init(&q->lock, NULL);
 	b->qcow2 = q;
 	q->b = b;
 	ret = qcow2_read_header(b, &q->h, e);
@@ -187,6 +188,7 @@ void qcow2_free(struct qcow2 *q)
 	free(q->tail);
 	free(q->packed);
 	free(q->unpacked);
+	pthread_mutex_destroy(&q->lock);
 	free(q);
 }
 
@@ -214,7 +216,7 @@ bool qcow2_probe(const struct block *b)
 	       raw_read(b, data, QCOW2_SLICE_MAX, 0) >= 0 && qcow2_has_magic(data, QCOW2_SLICE_MAX);
 }
 
-int qcow2_settle(struct qcow2 *q)
+static int qcow2_settle(struct qcow2 *q)
 {
 	int ret = 0;
 
@@ -225,5 +227,23 @@ int qcow2_settle(struct qcow2 *q)
 		ret = qcow2_commit(q, true);
 		qcow2_reap(q);
 	}
+	return ret;
+}
+
+void qcow2_attach(struct qcow2 *q)
+{
+	pthread_mutex_lock(&q->lock);
+	q->users++;
+	pthread_mutex_unlock(&q->lock);
+}
+
+int qcow2_detach(struct qcow2 *q)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&q->lock);
+	if (!--q->users)
+		ret = qcow2_settle(q);
+	pthread_mutex_unlock(&q->lock);
 	return ret;
 }

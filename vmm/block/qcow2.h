@@ -10,9 +10,10 @@
  *	qcow2_request.c	requests
  *	qcow2.c		its life, and changes of the header
  *
- * All on the thread of the attached loop, but for open and free. Guest data that has its place goes through the
- * engine like that of a raw image. Whatever changes metadata, and its data, is done here and now by system calls
- * that may wait for the disk: nothing can come in between, so there are no states to get wrong.
+ * On the threads that have the image, but for open and free, and one of them at a time: all that is here is under
+ * q->lock, which qcow2_step_done takes, and gives back before a request's done. Guest data that has its place goes through
+ * the engine like that of a raw image, without the lock. Whatever changes metadata, and its data, is done here and now by
+ * system calls that may wait for the disk: nothing can come in between, so there are no states to get wrong.
  *
  * What is on the disk is at each moment an image without errors, at worst with clusters that nobody uses:
  *
@@ -24,6 +25,7 @@
 #ifndef VMM_BLOCK_QCOW2_H
 #define VMM_BLOCK_QCOW2_H
 
+#include <pthread.h>
 #include <zlib.h>
 #include "vmm/block/engine.h"
 
@@ -110,6 +112,8 @@ struct qcow2_frees {
 
 struct qcow2 {
 	struct block *b; /* borrowed: whose format this is */
+	pthread_mutex_t lock;
+	unsigned int users; /* blocks that are attached */
 	struct qcow2_header h;
 	uint32_t cluster_size;
 	unsigned int l2_bits; /* log2 of the entries of an L2 table */

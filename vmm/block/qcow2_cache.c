@@ -2,7 +2,7 @@
 /*
  * Pieces of L2 tables and of refcount blocks: sets of a few slices each, where the one that was not used for
  * longest makes room. Nothing is written alone: when only dirty ones could go, all are written, in the order that
- * qcow2.h has. On the thread of the attached loop.
+ * qcow2.h has. Under q->lock.
  */
 #include "vmm/block/qcow2.h"
 

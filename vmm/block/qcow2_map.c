@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Where a guest's bytes are: docs/interop/qcow2.txt, "Cluster mapping". L1 is in memory, L2 in the cache. An L2
- * table that a snapshot has too is copied before it is changed. On the thread of the attached loop.
+ * table that a snapshot has too is copied before it is changed. Under q->lock.
  */
 #include "vmm/block/qcow2.h"
 

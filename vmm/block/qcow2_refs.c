@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Reference counts: docs/interop/qcow2.txt, "Host cluster management". Finding free clusters, making blocks and the
- * table of counts larger, and giving clusters back in two steps (struct qcow2). On the thread of the attached loop.
+ * table of counts larger, and giving clusters back in two steps (struct qcow2). Under q->lock.
  */
 #include "vmm/block/qcow2.h"
 

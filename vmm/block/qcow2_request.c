@@ -2,7 +2,7 @@
 /*
  * Requests on a qcow2 image. One goes through its bytes from the front. What has its place becomes a step of the
  * engine, as far as it is in one piece; all else (new clusters, zeroes, what is compressed) is done on the spot: see
- * qcow2.h. On the thread of the attached loop.
+ * qcow2.h. Under q->lock, but for qcow2_step_done.
  */
 #include "vmm/block/qcow2.h"
 
@@ -354,11 +354,12 @@ static int64_t qcow2_zero(struct qcow2 *q, struct block_req *r)
 
 /* --- the course of a request ------------------------------------------------------------------------------ */
 
+/* Its done is to be called, when the lock is given back. */
 static bool qcow2_finish(struct qcow2 *q, struct block_req *r, int ret)
 {
 	qcow2_stop(q, r);
 	qcow2_reap(q);
-	r->done(r, ret);
+	r->error = ret;
 	return true;
 }
 
@@ -419,13 +420,10 @@ static bool qcow2_moved(struct qcow2 *q, struct block_req *r, uint64_t n)
 	return qcow2_go(q, r);
 }
 
-bool qcow2_step_done(struct block *b, struct block_req *r, int64_t res)
+static bool qcow2_continue(struct qcow2 *q, struct block_req *r, int64_t res)
 {
-	struct qcow2 *q = b->qcow2;
 	struct block_step *s = &r->step;
 
-	if (direct_retry(b, s, res))
-		return false;
 	switch ((enum block_step_kind)s->kind) {
 	case BLOCK_STEP_FORMAT:
 		r->left_iov = r->iov;
@@ -448,4 +446,19 @@ bool qcow2_step_done(struct block *b, struct block_req *r, int64_t res)
 		return qcow2_finish(q, r, (int)res);
 	}
 	return res < 0 ? qcow2_finish(q, r, (int)res) : qcow2_moved(q, r, (uint64_t)res);
+}
+
+bool qcow2_step_done(struct block *b, struct block_req *r, int64_t res)
+{
+	struct qcow2 *q = b->qcow2;
+	bool complete;
+
+	if (direct_retry(b, &r->step, res, false))
+		return false;
+	pthread_mutex_lock(&q->lock);
+	complete = qcow2_continue(q, r, res);
+	pthread_mutex_unlock(&q->lock);
+	if (complete)
+		r->done(r, r->error);
+	return complete;
 }

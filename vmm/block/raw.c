@@ -177,7 +177,7 @@ static int64_t raw_now(const struct block *b, struct block_step *s)
 {
 	int64_t n = b->step(b, s);
 
-	return direct_retry(b, s, n) ? b->step(b, s) : n;
+	return direct_retry(b, s, n, true) ? b->step(b, s) : n;
 }
 
 int raw_read(const struct block *b, void *buf, uint64_t len, uint64_t offset)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* See trouble.h. init, fini and what is told on the control loop, the rest on the worker. */
+/* See trouble.h. init, fini and what is told on the control loop, under machine.lock; the rest on workers. */
 #include "vmm/block/trouble.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "lib/auto.h"
 
 #define TROUBLE_TELL_NS 1000000000ull
-#define TROUBLE_AGAIN_MS 2000
+#define TROUBLE_AGAIN_NS 2000000000ull
 
 static const char *const trouble_ops[] = {
 	[BLOCK_READ] = "read",
@@ -21,22 +21,37 @@ static const char *const trouble_ops[] = {
 	[BLOCK_WRITE_ZEROES] = "write of zeroes",
 };
 
-/* The worker may be writing the next one: then what is said is of two, which harms nobody. */
+/* A worker may be writing the next one: then what is said is of two, which harms nobody. */
 static void trouble_tell(struct trouble *t, struct trouble_disk *d)
 {
-	uint64_t now = uv_hrtime();
+	uint64_t now = board_now_ns(t->board);
 	char msg[256];
 
 	if (!atomic_load(&d->untold) && !atomic_load(&d->held))
 		return;
-	if (d->told_ns && now - d->told_ns < TROUBLE_TELL_NS)
+	if (now < d->quiet_ns)
 		return;
 	snprintf(msg, sizeof(msg), "disk '%s': %s at byte %llu: %s%s", d->id,
 		 trouble_ops[atomic_load(&d->op)], (unsigned long long)atomic_load(&d->offset),
 		 strerror(atomic_load(&d->error)),
 		 atomic_exchange(&d->untold, 0) > 1 ? ", and others" : "");
-	d->told_ns = now;
+	d->quiet_ns = now + TROUBLE_TELL_NS;
 	t->board->ops->notice(t->board->arg, d->stop ? "disk-stopped" : "disk-error", msg);
+}
+
+static void trouble_look(void *arg)
+{
+	struct trouble *t = arg;
+	bool held = false;
+
+	for (unsigned int i = 0; i < t->n; i++) {
+		if (!t->disks[i].id)
+			continue;
+		trouble_tell(t, &t->disks[i]);
+		held = held || atomic_load(&t->disks[i].held);
+	}
+	if (held)
+		board_timer_arm(t->board, &t->again, board_now_ns(t->board) + TROUBLE_AGAIN_NS);
 }
 
 static void trouble_ready(void *arg)
@@ -44,11 +59,8 @@ static void trouble_ready(void *arg)
 	struct trouble *t = arg;
 	uint64_t count;
 
-	if (read(t->fd, &count, sizeof(count)) < 0)
-		return;
-	for (unsigned int i = 0; i < t->n; i++)
-		if (t->disks[i].id)
-			trouble_tell(t, &t->disks[i]);
+	if (read(t->fd, &count, sizeof(count)) >= 0)
+		trouble_look(t);
 }
 
 static void trouble_wake(const struct trouble *t)
@@ -58,14 +70,6 @@ static void trouble_wake(const struct trouble *t)
 	/* a full counter tells too */
 	if (write(t->fd, &one, sizeof(one)) < 0)
 		return;
-}
-
-static void trouble_again(void *arg)
-{
-	struct trouble *t = arg;
-
-	trouble_wake(t);
-	worker_timer_arm(t->again, TROUBLE_AGAIN_MS);
 }
 
 /* What the guest got wrong is told to the guest alone. */
@@ -84,25 +88,12 @@ bool trouble_note(struct trouble *t, struct trouble_disk *d, const struct block_
 	atomic_fetch_add(&d->untold, 1);
 	atomic_store(&d->held, d->stop);
 	trouble_wake(t);
-	if (!d->stop)
-		return false;
-	worker_timer_arm(t->again, TROUBLE_AGAIN_MS);
-	return true;
+	return d->stop;
 }
 
 void trouble_over(struct trouble_disk *d)
 {
 	atomic_store(&d->held, false);
-}
-
-int trouble_begin(struct trouble *t, uv_loop_t *loop)
-{
-	return worker_timer_new(loop, trouble_again, t, &t->again);
-}
-
-void trouble_end(struct trouble *t)
-{
-	worker_timer_free(TAKE_PTR(t->again));
 }
 
 int trouble_init(struct trouble *t, const struct board *board, struct trouble_disk *disks,
@@ -111,6 +102,7 @@ int trouble_init(struct trouble *t, const struct board *board, struct trouble_di
 	t->board = board;
 	t->disks = disks;
 	t->n = n;
+	t->again = (struct board_timer){ .fire = trouble_look, .arg = t };
 	t->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (t->fd < 0)
 		return err_errno(e, "eventfd");
@@ -120,8 +112,10 @@ int trouble_init(struct trouble *t, const struct board *board, struct trouble_di
 
 void trouble_fini(struct trouble *t)
 {
-	if (t->watch)
+	if (t->watch) {
 		t->board->ops->unwatch(t->board->arg, t->watch);
+		board_timer_cancel(t->board, &t->again);
+	}
 	if (t->fd > 0)
 		close(t->fd);
 }

@@ -268,13 +268,15 @@ static bool block_uring_fill(struct block *b)
 	while (u->inflight + u->nunsubmitted < BLOCK_DEPTH && (r = block_take(b))) {
 		struct io_uring_sqe *sqe;
 
-		if (block_uring_alone(r) && block_uring_busy(u)) {
+		if (!block_uring_busy(u)) {
+			direct_yield(b);
+		} else if (block_uring_alone(r) || direct_asked(b)) {
 			block_put_back(b, r);
 			u->barrier = true;
 			return any;
 		}
 		if (block_uring_here(u, r)) {
-			if (block_step_done(b, r, b->step(b, &r->step)))
+			if (block_step_done(b, r, direct_run(b, &r->step)))
 				any = true;
 			else
 				block_put_back(b, r);

@@ -5,12 +5,22 @@
 
 #include "vmm/device.h"
 
-/* "serial": {"port": "com1".."com4", "backend": "console" | "none"} */
+/*
+ * "serial": {"port": "com1".."com4", "backend": "console" | "none" | "socket" | "pty" | "file", "ports": […]}; the last
+ * three lead to the one port (serial_host.h)
+ */
 enum serial_port { SERIAL_COM1, SERIAL_COM2, SERIAL_COM3, SERIAL_COM4 };
-enum serial_backend { SERIAL_BACKEND_CONSOLE, SERIAL_BACKEND_NONE };
+enum serial_backend {
+	SERIAL_BACKEND_CONSOLE,
+	SERIAL_BACKEND_NONE,
+	SERIAL_BACKEND_SOCKET,
+	SERIAL_BACKEND_PTY,
+	SERIAL_BACKEND_FILE,
+};
 struct serial_cfg {
-	int port;    /* enum serial_port */
-	int backend; /* enum serial_backend */
+	int port;		 /* enum serial_port */
+	int backend;		 /* enum serial_backend */
+	struct field_list ports; /* of struct serial_host_cfg */
 };
 extern const struct device_class serial_class;
 
@@ -39,6 +49,7 @@ struct pvpanic_cfg {
 	char address[16];
 };
 extern const struct device_class pvpanic_class;
+extern const struct device_class pvpanic_isa_class; /* "pvpanic-isa": at a port, ACPI's QEMU0001 */
 
 extern const struct device_class i8042_class;	      /* "i8042" */
 extern const struct device_class ps2_keyboard_class;  /* "ps2-keyboard": after i8042 */

@@ -425,6 +425,7 @@ const struct device_class e1000_class = {
 	.stop = nic_stop,
 	.reset = nic_reset,
 	.set = nic_set,
+	.tell = nic_tell,
 	.hotplug = true,
 	.fini = nic_fini,
 };

@@ -22,12 +22,6 @@
 #define FW_CFG_ID_VALUE 3			   /* traditional, DMA */
 #define FW_CFG_DMA_SIGNATURE 0x51454d5520434647ull /* "QEMU CFG" */
 
-#define FW_CFG_DMA_ERROR BIT(0)
-#define FW_CFG_DMA_READ BIT(1)
-#define FW_CFG_DMA_SKIP BIT(2)
-#define FW_CFG_DMA_SELECT BIT(3)
-#define FW_CFG_DMA_WRITE BIT(4)
-
 enum fw_cfg_reg {
 	FW_CFG_SELECTOR = 0, /* write, 2 bytes */
 	FW_CFG_DATA = 1,     /* read, 1 byte */

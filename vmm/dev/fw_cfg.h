@@ -9,12 +9,20 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "lib/err.h"
+#include "lib/util.h"
 
 struct device;
 
 #define FW_CFG_NAME_MAX 55
 #define FW_CFG_ITEMS_MAX 32
 #define FW_CFG_FILES 0x20 /* the first file's number; smaller ones are well known */
+
+/* Control of a transfer, "DMA Interface": the number, when one is selected, is in the upper half */
+#define FW_CFG_DMA_ERROR BIT(0)
+#define FW_CFG_DMA_READ BIT(1)
+#define FW_CFG_DMA_SKIP BIT(2)
+#define FW_CFG_DMA_SELECT BIT(3)
+#define FW_CFG_DMA_WRITE BIT(4)
 
 /* Well-known numbers; what they mean is in little endian */
 enum fw_cfg_key {
@@ -26,6 +34,8 @@ enum fw_cfg_key {
 	FW_CFG_NB_CPUS = 5,	/* 2 */
 	FW_CFG_BOOT_MENU = 0xe, /* 2 */
 	FW_CFG_MAX_CPUS = 0xf,	/* 2 */
+	FW_CFG_CMDLINE_DATA = 0x15,
+	FW_CFG_SETUP_DATA = 0x18,
 	FW_CFG_FILE_DIR = 0x19,
 	FW_CFG_IRQ0_OVERRIDE = 0x8002, /* 1 */
 };

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A port by which a guest's kernel says that it has panicked: the PCI device 1b36:0011 of docs/specs/pvpanic of QEMU, which
-// Linux' pvpanic-pci and Windows' driver know. One byte: read, what it understands; written, what has happened.
-// Under machine.lock.
+// A port by which a guest's kernel says that it has panicked, of docs/specs/pvpanic of QEMU: the PCI device 1b36:0011, which
+// Linux' pvpanic-pci and Windows' driver know, or port 505h, which ACPI calls QEMU0001 (Linux: pvpanic, or pvpanic-mmio). One
+// byte: read, what it understands; written, what has happened. Under machine.lock.
 #include "vmm/dev/dev.h"
 
 #include "vmm/pci/pci.h"
+#include "vmm/x86/map.h"
 
 #define PVPANIC_VENDOR 0x1b36 /* Red Hat, for QEMU's own */
 #define PVPANIC_DEVICE 0x0011
@@ -16,7 +17,10 @@
 
 struct pvpanic {
 	struct device dev; /* first */
-	struct pci_dev pci;
+	union {
+		struct pci_dev pci;
+		struct region port; /* of pvpanic-isa */
+	};
 };
 
 static uint64_t pvpanic_read(void *dev, uint64_t off, unsigned int size)
@@ -85,4 +89,34 @@ const struct device_class pvpanic_class = {
 	.init = pvpanic_init,
 	.reset = pvpanic_reset,
 	.fini = pvpanic_fini,
+};
+
+/* --- at a port of its own ----------------------------------------------------------------------------- */
+
+static void pvpanic_isa_reset(struct device *d)
+{
+	(void)d; /* there is no state */
+}
+
+static int pvpanic_isa_init(struct device *d, struct err *e)
+{
+	struct pvpanic *p = container_of(d, struct pvpanic, dev);
+
+	p->port = (struct region){
+		.name = d->id, .base = MAP_PVPANIC, .size = 1, .ops = &pvpanic_ops, .dev = p
+	};
+	return bus_add(d->board->pio, &p->port, e);
+}
+
+static void pvpanic_isa_fini(struct device *d)
+{
+	bus_del(d->board->pio, &container_of(d, struct pvpanic, dev)->port);
+}
+
+const struct device_class pvpanic_isa_class = {
+	.type = "pvpanic-isa",
+	.size = sizeof(struct pvpanic),
+	.init = pvpanic_isa_init,
+	.reset = pvpanic_isa_reset,
+	.fini = pvpanic_isa_fini,
 };

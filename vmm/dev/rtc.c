@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The real-time clock with 128 bytes of CMOS RAM: Motorola MC146818A data sheet, and the PC's century byte.
 // The time is the host's plus an offset that the guest sets; flags are worked out when they are looked at,
-// and a timer runs only while an enabled interrupt could come. Under machine.lock.
+// and a timer runs only while an enabled interrupt could come. Not there: the square wave, which a PC has no pin
+// for, and daylight saving (DSE), whose days are no more the law's; the bits are memory. Under machine.lock.
 //
 // "Guest time" below is nanoseconds since 1970 of the calendar that the registers show.
 #include "vmm/dev/rtc.h"
@@ -142,10 +143,16 @@ static unsigned int rtc_decode_hour(const struct rtc *r, uint8_t val)
 
 /* --- time ------------------------------------------------------------------------------------------ */
 
-/* SET, or the divider in reset: the registers stand still and hold what the guest wrote */
+/* The divider in reset: nothing happens */
+static bool rtc_held(const struct rtc *r)
+{
+	return (r->cmos[RTC_A] & RTC_A_DV_RESET) == RTC_A_DV_RESET;
+}
+
+/* That, or SET: no updates. The registers stand still and hold what the guest wrote. */
 static bool rtc_stopped(const struct rtc *r)
 {
-	return r->cmos[RTC_B] & RTC_B_SET || (r->cmos[RTC_A] & RTC_A_DV_RESET) == RTC_A_DV_RESET;
+	return r->cmos[RTC_B] & RTC_B_SET || rtc_held(r);
 }
 
 static uint64_t rtc_now(const struct rtc *r)
@@ -250,11 +257,11 @@ static void rtc_catch_up(struct rtc *r)
 	uint64_t alarm;
 
 	r->last = now;
-	if (rtc_stopped(r) || now <= last)
+	if (rtc_held(r) || now <= last)
 		return;
 	if (shift && rtc_ticks(now) >> shift != rtc_ticks(last) >> shift)
 		r->cmos[RTC_C] |= RTC_B_PIE;
-	if (now / RTC_NS == last / RTC_NS)
+	if (rtc_stopped(r) || now / RTC_NS == last / RTC_NS)
 		return;
 	r->cmos[RTC_C] |= RTC_B_UIE;
 	alarm = rtc_next_alarm(r, last / RTC_NS);
@@ -269,10 +276,12 @@ static uint64_t rtc_next_event(const struct rtc *r)
 	unsigned int shift = rtc_period_shift(r);
 	uint64_t next = UINT64_MAX, alarm;
 
-	if (rtc_stopped(r))
+	if (rtc_held(r))
 		return 0;
 	if (enabled & RTC_B_PIE && shift)
 		next = rtc_tick_ns(((rtc_ticks(r->last) >> shift) + 1) << shift);
+	if (rtc_stopped(r))
+		return next == UINT64_MAX ? 0 : next;
 	if (enabled & RTC_B_UIE)
 		next = MIN(next, (r->last / RTC_NS + 1) * RTC_NS);
 	alarm = enabled & RTC_B_AIE ? rtc_next_alarm(r, r->last / RTC_NS) : 0;
@@ -329,6 +338,8 @@ static uint8_t rtc_read_c(struct rtc *r)
 	rtc_update(r);
 	val = r->cmos[RTC_C];
 	r->cmos[RTC_C] = 0;
+	/* the next event may be due by now: without an edge of its own an 8259A would never see it */
+	irq_line_set(&r->irq, false);
 	rtc_update(r);
 	return val;
 }
@@ -353,7 +364,7 @@ static uint64_t rtc_read(void *dev, uint64_t off, unsigned int size)
 static void rtc_write_control(struct rtc *r, enum rtc_reg reg, uint8_t val)
 {
 	bool stopped = rtc_stopped(r);
-	bool held = (r->cmos[RTC_A] & RTC_A_DV_RESET) == RTC_A_DV_RESET;
+	bool held = rtc_held(r);
 
 	rtc_catch_up(r);
 	if (!stopped)

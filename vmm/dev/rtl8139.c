@@ -482,6 +482,7 @@ const struct device_class rtl8139_class = {
 	.stop = nic_stop,
 	.reset = nic_reset,
 	.set = nic_set,
+	.tell = nic_tell,
 	.hotplug = true,
 	.fini = nic_fini,
 };

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The PC's serial port: a PC16550D (National Semiconductor data sheet, June 1995; section numbers below
-// are its). What is sent goes to the console at once, so the transmitter is always empty; what the console
-// has is taken as the receiver FIFO drains, so nothing is lost. Under machine.lock.
+// are its). What is sent goes to the console at once, so the transmitter is always empty, or to what else the
+// cable leads to (serial_host.h), which may hold it up; what that has is taken as the receiver FIFO drains, so
+// nothing is lost. Under machine.lock.
 #include "vmm/dev/dev.h"
 
 #include "lib/errcat.h"
 #include "vmm/console.h"
+#include "vmm/dev/serial_host.h"
 #include "vmm/x86/map.h"
 
 #define SERIAL_FIFO_SIZE 16
@@ -58,7 +60,8 @@ struct serial {
 	struct device dev; /* first */
 	struct region region;
 	struct irq_line irq;
-	struct console *console;    /* borrowed; NULL: backend none */
+	struct console *console;    /* borrowed; NULL: another backend */
+	struct serial_host *host;   /* owned; NULL: another backend */
 	struct board_timer timeout; /* four character times after the last one was read */
 	uint64_t last_read_ns;
 	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
@@ -66,6 +69,7 @@ struct serial {
 	uint8_t modem_deltas; /* MSR bits 3:0 */
 	bool overrun;
 	bool thre_pending;
+	bool blocked; /* the transmitter is full: THRE comes with room */
 	bool timeout_pending;
 	bool irq_level;
 	uint8_t fifo[SERIAL_FIFO_SIZE];
@@ -135,15 +139,22 @@ static void serial_push(struct serial *s, uint8_t byte)
 	s->fifo[(s->fifo_start + s->fifo_len++) % SERIAL_FIFO_SIZE] = byte;
 }
 
-/* Take from the console what fits. It has waited there: the timeout is over as soon as it arrives. */
+static size_t serial_pull(struct serial *s, uint8_t *bytes, size_t len)
+{
+	if (s->host)
+		return serial_host_take(s->host, bytes, len);
+	return s->console ? console_pull(s->console, bytes, len) : 0;
+}
+
+/* Take from the other end what fits. It has waited there: the timeout is over as soon as it arrives. */
 static void serial_fill(struct serial *s)
 {
 	uint8_t bytes[SERIAL_FIFO_SIZE];
 	size_t n;
 
-	if (!s->console || s->mcr & MCR_LOOP || s->fifo_len == serial_capacity(s))
+	if (s->mcr & MCR_LOOP || s->fifo_len == serial_capacity(s))
 		return;
-	n = console_pull(s->console, bytes, serial_capacity(s) - s->fifo_len);
+	n = serial_pull(s, bytes, serial_capacity(s) - s->fifo_len);
 	for (size_t i = 0; i < n; i++)
 		serial_push(s, bytes[i]);
 	if (n)
@@ -214,10 +225,22 @@ static uint8_t serial_read_iir(struct serial *s)
 	return iir | (s->fcr & FCR_ENABLE ? IIR_FIFOS : 0);
 }
 
+/* There may be room again */
+static void serial_unblock(struct serial *s)
+{
+	if (!s->blocked || !serial_host_has_room(s->host))
+		return;
+	s->blocked = false;
+	s->thre_pending = true;
+}
+
 static uint8_t serial_read_lsr(struct serial *s)
 {
-	uint8_t lsr = LSR_THRE | LSR_TEMT;
+	uint8_t lsr = 0;
 
+	serial_unblock(s);
+	if (!s->blocked)
+		lsr |= LSR_THRE | LSR_TEMT;
 	if (s->fifo_len)
 		lsr |= LSR_DR;
 	if (s->overrun)
@@ -264,6 +287,35 @@ static uint64_t serial_read(void *dev, uint64_t off, unsigned int size)
 	return 0xff;
 }
 
+/* The modem inputs: at a console there is always somebody */
+static uint8_t serial_lines(const struct serial *s)
+{
+	uint8_t lines;
+
+	if (!s->host)
+		return MSR_CTS | MSR_DSR | MSR_DCD;
+	lines = serial_host_is_there(s->host) ? MSR_DSR | MSR_DCD : 0;
+	return lines | (serial_host_is_ready(s->host) ? MSR_CTS : 0);
+}
+
+/* 8.6.7: in loopback the four modem inputs are the four modem outputs */
+static void serial_update_modem(struct serial *s)
+{
+	uint8_t modem = serial_lines(s), changed;
+
+	if (s->mcr & MCR_LOOP) {
+		modem = s->mcr & MCR_RTS ? MSR_CTS : 0;
+		modem |= s->mcr & MCR_DTR ? MSR_DSR : 0;
+		modem |= s->mcr & MCR_OUT1 ? MSR_RI : 0;
+		modem |= s->mcr & MCR_OUT2 ? MSR_DCD : 0;
+	}
+	changed = modem ^ s->modem;
+	if (!(changed & MSR_RI) || modem & MSR_RI) /* 8.6.8: only the trailing edge of RI counts */
+		changed &= ~MSR_RI;
+	s->modem_deltas |= changed >> 4;
+	s->modem = modem;
+}
+
 static void serial_transmit(struct serial *s, uint8_t byte)
 {
 	s->thre_pending = false;
@@ -271,10 +323,14 @@ static void serial_transmit(struct serial *s, uint8_t byte)
 	if (s->mcr & MCR_LOOP) {
 		serial_push(s, byte);
 		s->timeout_pending = true;
+	} else if (s->host) {
+		serial_host_send(s->host, byte);
+		s->blocked = !serial_host_has_room(s->host);
+		serial_update_modem(s); /* CTS */
 	} else if (s->console) {
 		console_write(s->console, &byte, 1);
 	}
-	s->thre_pending = true;
+	s->thre_pending = !s->blocked;
 	serial_update(s);
 }
 
@@ -283,8 +339,8 @@ static void serial_write_ier(struct serial *s, uint8_t val)
 	uint8_t set = val & ~s->ier;
 
 	s->ier = val & (IER_RX | IER_THRE | IER_LINE | IER_MODEM);
-	if (set & IER_THRE)
-		s->thre_pending = true; /* the holding register is empty: it always is */
+	if (set & IER_THRE && !s->blocked)
+		s->thre_pending = true; /* the holding register is empty */
 	serial_update(s);
 }
 
@@ -301,29 +357,21 @@ static void serial_write_fcr(struct serial *s, uint8_t val)
 	serial_update(s);
 }
 
-/* 8.6.7: in loopback the four modem inputs are the four modem outputs; else a peer that is always there */
-static void serial_update_modem(struct serial *s)
-{
-	uint8_t modem = MSR_CTS | MSR_DSR | MSR_DCD, changed;
-
-	if (s->mcr & MCR_LOOP) {
-		modem = s->mcr & MCR_RTS ? MSR_CTS : 0;
-		modem |= s->mcr & MCR_DTR ? MSR_DSR : 0;
-		modem |= s->mcr & MCR_OUT1 ? MSR_RI : 0;
-		modem |= s->mcr & MCR_OUT2 ? MSR_DCD : 0;
-	}
-	changed = modem ^ s->modem;
-	if (!(changed & MSR_RI) || modem & MSR_RI) /* 8.6.8: only the trailing edge of RI counts */
-		changed &= ~MSR_RI;
-	s->modem_deltas |= changed >> 4;
-	s->modem = modem;
-}
-
 static void serial_write_mcr(struct serial *s, uint8_t val)
 {
 	s->mcr = val & 0x1f;
 	serial_update_modem(s);
 	serial_fill(s); /* loopback may have ended */
+	serial_update(s);
+}
+
+static void serial_host_changed(void *arg)
+{
+	struct serial *s = arg;
+
+	serial_unblock(s);
+	serial_update_modem(s);
+	serial_fill(s);
 	serial_update(s);
 }
 
@@ -381,12 +429,21 @@ static void serial_reset(struct device *d)
 	s->ier = s->fcr = s->lcr = s->mcr = s->scr = 0;
 	s->dll = 1; /* 115200: the data sheet leaves it undefined, firmware leaves this */
 	s->dlm = 0;
-	s->overrun = s->thre_pending = s->timeout_pending = false;
+	s->overrun = s->thre_pending = s->timeout_pending = s->blocked = false;
 	s->fifo_len = 0;
-	s->modem = MSR_CTS | MSR_DSR | MSR_DCD;
+	s->modem = serial_lines(s);
 	s->modem_deltas = 0;
 	serial_update(s);
 	serial_fill(s); /* what waited in the console offers itself only once */
+}
+
+static int serial_init_host(struct serial *s, const struct serial_cfg *cfg, struct err *e)
+{
+	struct serial_host_cfg *port = cfg->ports.items;
+
+	if (!cfg->ports.n || port->fd < 0)
+		return err_set(e, ERR_INVALID, "it leads nowhere: the backend needs its port");
+	return serial_host_new(s->dev.board, port, serial_host_changed, s, &s->host, e);
 }
 
 static int serial_init(struct device *d, struct err *e)
@@ -402,6 +459,7 @@ static int serial_init(struct device *d, struct err *e)
 	};
 	struct serial *s = container_of(d, struct serial, dev);
 	const struct serial_cfg *cfg = d->cfg;
+	int ret = 0;
 
 	s->irq = (struct irq_line){ .board = d->board, .gsi = ports[cfg->port].gsi };
 	s->timeout = (struct board_timer){ .fire = serial_timeout, .arg = s };
@@ -417,8 +475,26 @@ static int serial_init(struct device *d, struct err *e)
 		if (!s->console)
 			return -ERR_FAILED;
 		console_set_guest(s->console, &serial_console_ops, s);
+	} else if (cfg->backend != SERIAL_BACKEND_NONE) {
+		ret = serial_init_host(s, cfg, e);
 	}
-	return bus_add(d->board->pio, &s->region, e);
+	return ret < 0 ? ret : bus_add(d->board->pio, &s->region, e);
+}
+
+static void serial_start(struct device *d)
+{
+	struct serial *s = container_of(d, struct serial, dev);
+
+	if (s->host)
+		serial_host_start(s->host);
+}
+
+static void serial_stop(struct device *d)
+{
+	struct serial *s = container_of(d, struct serial, dev);
+
+	if (s->host)
+		serial_host_stop(s->host);
 }
 
 static void serial_fini(struct device *d)
@@ -427,16 +503,28 @@ static void serial_fini(struct device *d)
 
 	if (s->console)
 		console_set_guest(s->console, NULL, NULL);
+	serial_host_free(s->host);
 	board_timer_cancel(d->board, &s->timeout);
 	bus_del(d->board->pio, &s->region);
 }
 
 static const char *const serial_ports[] = { "com1", "com2", "com3", "com4", NULL };
-static const char *const serial_backends[] = { "console", "none", NULL };
+static const char *const serial_backends[] = { "console", "none", "socket", "pty", "file", NULL };
+
+static const struct field serial_host_fields[] = {
+	FIELD_STR("name", struct serial_host_cfg, name),
+	FIELD_ENUM("backend", struct serial_host_cfg, kind, port_kinds),
+	FIELD_FD("path", struct serial_host_cfg, fd),
+	FIELD_FD("hold", struct serial_host_cfg, hold),
+	FIELD_U64("limit", struct serial_host_cfg, limit),
+	FIELD_END,
+};
 
 static const struct field serial_fields[] = {
 	FIELD_ENUM("port", struct serial_cfg, port, serial_ports),
 	FIELD_ENUM("backend", struct serial_cfg, backend, serial_backends),
+	FIELD_LIST("ports", struct serial_cfg, ports, struct serial_host_cfg, serial_host_fields,
+		   1),
 	FIELD_END,
 };
 
@@ -446,6 +534,8 @@ const struct device_class serial_class = {
 	.cfg_size = sizeof(struct serial_cfg),
 	.cfg_fields = serial_fields,
 	.init = serial_init,
+	.start = serial_start,
+	.stop = serial_stop,
 	.reset = serial_reset,
 	.fini = serial_fini,
 };

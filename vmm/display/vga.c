@@ -39,6 +39,8 @@
 static const struct field vga_fields[] = {
 	FIELD_STR("address", struct vga_cfg, address),
 	FIELD_FD("rom", struct vga_cfg, rom_fd),
+	FIELD_FD("memory", struct vga_cfg, memory_fd),
+	FIELD_FD("view", struct vga_cfg, view_fd),
 	FIELD_END,
 };
 
@@ -55,9 +57,10 @@ static uint64_t vga_memory_read(void *dev, uint64_t off, unsigned int size)
 
 static void vga_memory_write(void *dev, uint64_t off, unsigned int size, uint64_t val)
 {
-	const struct vga *v = dev;
+	struct vga *v = dev;
 
 	memcpy(v->vram + off, &val, size);
+	vga_touch(v, off, size);
 }
 
 static const struct region_ops vga_memory_ops = {
@@ -98,6 +101,8 @@ static void vga_follow(struct vga *v, unsigned int bar, int *slot)
 	if (*slot >= 0)
 		b->ops->mem_unmap(b->arg, *slot);
 	*slot = -1;
+	if (bar == VGA_BAR_MEMORY)
+		vga_watch_slot(v);
 	if (!p->mapped || p->region.base % VGA_ROM_PAGE)
 		return;
 	if (bar == PCI_ROM)
@@ -108,6 +113,8 @@ static void vga_follow(struct vga *v, unsigned int bar, int *slot)
 		log_warn(b->log, "device '%s': %s: %s", v->dev.id, p->label, e.msg);
 		*slot = -1;
 	}
+	if (bar == VGA_BAR_MEMORY)
+		vga_watch_slot(v);
 }
 
 static void vga_bar_moved(struct pci_dev *p, unsigned int bar, uint64_t old_base, bool old_mapped)
@@ -182,10 +189,11 @@ static const struct region_ops vga_bar_ops = {
 
 /* --- making it ------------------------------------------------------------------------------------------------ */
 
-static void *vga_map(uint64_t size)
+/* Pages of our own, or those of a file that others can look at. */
+static void *vga_map(uint64_t size, int fd)
 {
-	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
 
 	if (map == MAP_FAILED)
 		return NULL;
@@ -214,7 +222,7 @@ static int vga_rom_load(struct vga *v, int fd, struct err *e)
 		return vga_rom_refuse(e);
 	for (size = VGA_ROM_PAGE; size < (uint64_t)st.st_size; size *= 2)
 		;
-	v->rom = vga_map(size);
+	v->rom = vga_map(size, -1);
 	if (!v->rom)
 		return err_ret(e, -ENOMEM, "the ROM of the display");
 	v->rom_size = size;
@@ -287,11 +295,17 @@ static int vga_init(struct device *d, struct err *e)
 {
 	struct vga *v = container_of(d, struct vga, dev);
 	const struct vga_cfg *cfg = d->cfg;
+	struct stat st;
 	int r = 0;
 
 	v->vram_slot = v->rom_slot = -1;
 	vga_regions(v);
-	v->vram = vga_map(VGA_VRAM_SIZE);
+	if (cfg->memory_fd >= 0 && (fstat(cfg->memory_fd, &st) || st.st_size != VGA_VRAM_SIZE))
+		return err_set(e, ERR_INVALID,
+			       "the file for the memory of the display has not"
+			       " its %llu bytes",
+			       VGA_VRAM_SIZE);
+	v->vram = vga_map(VGA_VRAM_SIZE, cfg->memory_fd);
 	if (!v->vram)
 		return err_ret(e, -ENOMEM, "the memory of the display");
 	if (cfg->rom_fd >= 0)
@@ -304,10 +318,12 @@ static int vga_init(struct device *d, struct err *e)
 static void vga_reset(struct device *d)
 {
 	struct vga *v = container_of(d, struct vga, dev);
+	const struct vga_cfg *cfg = d->cfg;
 
 	vga_regs_reset(&v->regs);
-	/* all zero, and the host's again */
-	madvise(v->vram, VGA_VRAM_SIZE, MADV_DONTNEED);
+	/* all zero, and the host's again; of a file that is to remove them */
+	madvise(v->vram, VGA_VRAM_SIZE, cfg->memory_fd < 0 ? MADV_DONTNEED : MADV_REMOVE);
+	vga_touch(v, 0, VGA_VRAM_SIZE);
 	pci_dev_reset(&v->pci);
 }
 

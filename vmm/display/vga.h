@@ -35,4 +35,25 @@ void vga_shot_rows(const struct vga_shot *s, unsigned int first, unsigned int n,
 /* The cells of a text mode: a string each line, blanks at its end left out; NULL in other modes. */
 struct json_object *vga_shot_text(const struct vga_shot *s);
 
+/*
+ * What is new on the screen, for who looks at it all the time; under machine.lock. changed (any thread, under machine.lock) is
+ * called once when something may have changed since the last vga_look, but not for what a guest writes to the memory in a
+ * linear mode: KVM notes that, and who wants to know asks. changed NULL: nobody looks any more.
+ */
+void vga_watch(struct device *d, void (*changed)(void *arg), void *arg);
+/* Does the guest write what nobody is told of? */
+bool vga_is_silent(struct device *d);
+struct link_frame;
+/* What is new since the last one: true, and the frame, its type too. all: everything is. */
+bool vga_look(struct device *d, bool all, struct link_frame *ret);
+/* The memory, read-only, borrowed; -1: it is no file. */
+int vga_view_fd(struct device *d);
+
+struct vga_regs;
+/* The same of registers and memory that came from elsewhere: of any content, and the memory's size. Borrows vram. -ENOMEM */
+int vga_shot_of(const struct vga_regs *r, const uint8_t *vram, struct vga_shot **ret);
+/* Where the rows are: of each so many bytes of the memory, a stride apart; false: not like that. */
+bool vga_shot_linear(const struct vga_shot *s, uint32_t *ret_start, uint32_t *ret_stride,
+		     uint32_t *ret_bytes);
+
 #endif

@@ -109,6 +109,7 @@ static void vga_dispi_enable(struct vga *v, uint16_t val)
 	vga_dispi_mode(r, &mode);
 	if (!(val & VGA_DISPI_KEEP))
 		memset(v->vram, 0, (size_t)mode.height * mode.stride);
+	vga_touch(v, 0, VGA_VRAM_SIZE);
 }
 
 void vga_dispi_write(struct vga *v, unsigned int index, uint16_t val)
@@ -137,6 +138,7 @@ void vga_dispi_write(struct vga *v, unsigned int index, uint16_t val)
 	default: /* follow from the others, or are not there */
 		break;
 	}
+	vga_touch_regs(v);
 }
 
 /*

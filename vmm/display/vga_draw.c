@@ -213,9 +213,8 @@ static void vga_shot_mode(struct vga_shot *s)
 	}
 }
 
-int vga_shot_new(struct device *d, struct vga_shot **ret)
+int vga_shot_of(const struct vga_regs *r, const uint8_t *vram, struct vga_shot **ret)
 {
-	const struct vga *v = container_of(d, struct vga, dev);
 	struct vga_shot *s = calloc(1, sizeof(*s));
 
 	if (s)
@@ -224,12 +223,32 @@ int vga_shot_new(struct device *d, struct vga_shot **ret)
 		free(s);
 		return -ENOMEM;
 	}
-	s->view->vram = v->vram;
-	s->view->regs = v->regs;
+	s->view->vram = vram;
+	s->view->regs = *r;
 	vga_colors(s->view);
 	vga_shot_mode(s);
 	*ret = s;
 	return 0;
+}
+
+int vga_shot_new(struct device *d, struct vga_shot **ret)
+{
+	const struct vga *v = container_of(d, struct vga, dev);
+
+	return vga_shot_of(&v->regs, v->vram, ret);
+}
+
+bool vga_shot_linear(const struct vga_shot *s, uint32_t *ret_start, uint32_t *ret_stride,
+		     uint32_t *ret_bytes)
+{
+	const struct vga_linear *l = &s->view->linear;
+
+	if (!l->width || s->view->blank)
+		return false;
+	*ret_start = l->start;
+	*ret_stride = l->stride;
+	*ret_bytes = l->depth == 4 ? l->width / 2 : l->width * ((l->depth + 7) / 8);
+	return true;
 }
 
 void vga_shot_free(struct vga_shot *s)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the parts of the device class vga share: vga.c is the PCI function and its memory, vga_regs.c the ports, vga_dispi.c
- * the registers of the Bochs VBE extension, vga_window.c the memory at A0000h, vga_draw.c and vga_text.c the picture.
+ * the registers of the Bochs VBE extension, vga_window.c the memory at A0000h, vga_draw.c and vga_text.c the picture, vga_watch.c
+ * what is new in it.
  *
  * Section numbers are those of the Intel Open Source HD Graphics Programmer's Reference Manual, volume 2c "VGA
  * Registers" (OSRC), which follows the IBM PS/2 Hardware Interface Technical Reference, "Video Subsystem".
@@ -120,6 +121,23 @@ struct vga_regs {
 struct vga_cfg {
 	char address[16];
 	int rom_fd; /* -1: none */
+	int memory_fd; /* a sealed file of VGA_VRAM_SIZE bytes that is its memory; -1: nobody else can see that */
+	int view_fd; /* the same, read-only: what a viewer gets */
+};
+
+#define VGA_PAGE 4096
+#define VGA_PAGES (VGA_VRAM_SIZE / VGA_PAGE)
+
+/* While somebody looks: vga_watch.c */
+struct vga_watch {
+	void (*changed)(void *arg); /* NULL: nobody does */
+	void *arg;
+	uint64_t
+		dirty[VGA_PAGES /
+		      64]; /* pages written since the last frame, but for those that KVM knows of */
+	struct vga_regs shown; /* of the last frame */
+	bool told;	       /* changed was called since then */
+	bool logged;	       /* KVM notes the guest's writes to the slot */
 };
 
 struct vga {
@@ -130,6 +148,7 @@ struct vga {
 	uint8_t *rom;  /* owned mapping of rom_size; NULL: none */
 	uint64_t rom_size;
 	int vram_slot, rom_slot; /* memory slots of the guest; -1: not there */
+	struct vga_watch watch;
 	struct region mono, color, window, dispi_index, dispi_data;
 };
 
@@ -138,6 +157,12 @@ extern const struct region_ops vga_mono_ops, vga_color_ops;
 uint8_t vga_port_read(struct vga *v, unsigned int port);
 void vga_port_write(struct vga *v, unsigned int port, uint8_t val);
 void vga_regs_reset(struct vga_regs *r);
+
+/* vga_watch.c */
+void vga_touch(struct vga *v, uint64_t offset,
+	       uint64_t len); /* memory was written, not by a slot */
+void vga_touch_regs(struct vga *v);
+void vga_watch_slot(struct vga *v); /* the slot is new, or gone */
 
 /* vga_dispi.c */
 extern const struct region_ops vga_dispi_index_ops, vga_dispi_data_ops;

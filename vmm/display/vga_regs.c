@@ -174,10 +174,8 @@ uint8_t vga_port_read(struct vga *v, unsigned int port)
 	return 0xff;
 }
 
-void vga_port_write(struct vga *v, unsigned int port, uint8_t val)
+static void vga_port_set(struct vga_regs *r, unsigned int port, uint8_t val)
 {
-	struct vga_regs *r = &v->regs;
-
 	switch (port) {
 	case 0x3c0:
 		vga_attr_write(r, val);
@@ -216,6 +214,12 @@ void vga_port_write(struct vga *v, unsigned int port, uint8_t val)
 	}
 	if (port >> 4 == (r->misc & VGA_MISC_COLOR ? 0x3d : 0x3b))
 		vga_crtc_write(r, port & 0xf, val);
+}
+
+void vga_port_write(struct vga *v, unsigned int port, uint8_t val)
+{
+	vga_port_set(&v->regs, port, val);
+	vga_touch_regs(v);
 }
 
 static uint64_t vga_mono_read(void *dev, uint64_t off, unsigned int size)

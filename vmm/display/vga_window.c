@@ -57,7 +57,17 @@ static uint32_t vga_load(const struct vga *v, uint32_t offset)
 
 static void vga_store(struct vga *v, uint32_t offset, uint32_t val)
 {
-	memcpy(v->vram + (4 * (uint64_t)offset & (VGA_VRAM_SIZE - 1)), &val, sizeof(val));
+	uint64_t at = 4 * (uint64_t)offset & (VGA_VRAM_SIZE - 1);
+
+	memcpy(v->vram + at, &val, sizeof(val));
+	vga_touch(v, at, sizeof(val));
+}
+
+static void vga_store_byte(struct vga *v, uint32_t at, uint8_t val)
+{
+	at &= VGA_VRAM_SIZE - 1;
+	v->vram[at] = val;
+	vga_touch(v, at, 1);
 }
 
 /* --- reading -------------------------------------------------------------------------------------------- */
@@ -168,7 +178,7 @@ static void vga_window_write(void *dev, uint64_t off, unsigned int size, uint64_
 	if (!vga_window_linear(r))
 		vga_planar_write(v, at, (uint8_t)val);
 	else if (vga_dispi_on(r) || r->seq[VGA_SEQ_MASK] & BIT(at & 3))
-		v->vram[at & (VGA_VRAM_SIZE - 1)] = (uint8_t)val;
+		vga_store_byte(v, at, (uint8_t)val);
 }
 
 const struct region_ops vga_window_ops = {

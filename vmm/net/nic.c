@@ -380,12 +380,21 @@ static void nic_gap_over(void *arg)
 	nic_update(arg);
 }
 
+void nic_tell(struct device *d)
+{
+	struct nic *n = container_of(d, struct nic, dev);
+	char msg[DEVICE_ID_MAX + 64];
+
+	if (!n->told_gone)
+		return;
+	snprintf(msg, sizeof(msg), "%s: its network is gone; the link is down", d->id);
+	d->board->ops->notice(d->board->arg, "device", msg);
+}
+
 /* On the control loop. */
 static void nic_noted(void *arg)
 {
 	struct nic *n = arg;
-	struct board *b = n->dev.board;
-	char msg[DEVICE_ID_MAX + 64];
 	uint64_t count;
 
 	if (read(n->note_fd, &count, sizeof(count)) < 0)
@@ -397,8 +406,7 @@ static void nic_noted(void *arg)
 		n->link = false;
 		nic_resume(n);
 		n->ops->link_changed(n);
-		snprintf(msg, sizeof(msg), "%s: its network is gone; the link is down", n->dev.id);
-		b->ops->notice(b->arg, "device", msg);
+		nic_tell(&n->dev);
 	}
 	nic_update(n);
 }

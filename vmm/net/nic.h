@@ -135,6 +135,7 @@ void nic_start(struct device *d);
 void nic_stop(struct device *d);
 void nic_reset(struct device *d);
 int nic_set(struct device *d, struct json_object *change, struct err *e);
+void nic_tell(struct device *d);
 void nic_fini(struct device *d);
 
 #endif

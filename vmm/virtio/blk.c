@@ -13,7 +13,7 @@
 #include "vmm/devices.h"
 #include "vmm/virtio/blk_impl.h"
 
-enum blk_worker { BLK_OWN, BLK_SHARED };
+enum blk_worker { BLK_OWN, BLK_PER_QUEUE, BLK_SHARED };
 
 struct blk_cfg {
 	struct disk_cfg disk;
@@ -28,14 +28,26 @@ struct blk_cfg {
 
 /* --- life ---------------------------------------------------------------------------------------------------- */
 
-static int blk_activate(struct virtio_dev *v)
+static const struct block_info *blk_info(const struct blk *blk)
 {
-	return blk_begin(container_of(v, struct blk, v));
+	return block_info(blk->lanes[0].block);
 }
 
-static void blk_deactivate(struct virtio_dev *v)
+/* What was held is run again by the lanes, one after the other. */
+static int blk_activate(struct virtio_dev *v)
 {
-	blk_end(container_of(v, struct blk, v));
+	trouble_over(&container_of(v, struct blk, v)->disk);
+	return 0;
+}
+
+static int blk_lane_begin(struct virtio_dev *v, unsigned int w)
+{
+	return blk_begin(&container_of(v, struct blk, v)->lanes[w]);
+}
+
+static void blk_lane_end(struct virtio_dev *v, unsigned int w)
+{
+	blk_end(&container_of(v, struct blk, v)->lanes[w]);
 }
 
 static struct virtio_blk_config *blk_config_of(struct virtio_dev *v)
@@ -70,7 +82,7 @@ static void blk_reset(struct virtio_dev *v)
 static void blk_config(struct blk *blk)
 {
 	struct virtio_blk_config *c = blk_config_of(&blk->v);
-	const struct block_info *i = block_info(blk->block);
+	const struct block_info *i = blk_info(blk);
 	uint32_t per_block = i->physical_block / i->logical_block;
 
 	c->capacity = htole64(i->size / BLOCK_SECTOR);
@@ -88,7 +100,7 @@ static void blk_config(struct blk *blk)
 }
 
 struct blk_growth {
-	struct blk *blk;
+	struct blk_lane *lane;
 	uint64_t size;
 };
 
@@ -96,22 +108,25 @@ static void blk_set_size(void *arg)
 {
 	struct blk_growth *g = arg;
 
-	block_set_size(g->blk->block, g->size);
+	block_set_size(g->lane->block, g->size);
 }
 
 int blk_grow(struct device *d, bool dry_run, uint64_t *ret_size, struct err *e)
 {
 	struct blk *blk = container_of(d, struct blk, v.dev);
-	struct blk_growth g = { .blk = blk };
-	uint64_t before = block_info(blk->block)->size;
-	int ret = block_measure(blk->block, &g.size, e);
+	struct blk_growth g = { 0 };
+	uint64_t before = blk_info(blk)->size;
+	int ret = block_measure(blk->lanes[0].block, &g.size, e);
 
 	if (ret < 0)
 		return ret;
 	*ret_size = g.size;
 	if (g.size == before || dry_run)
 		return g.size != before;
-	worker_call(blk->v.worker, blk_set_size, &g);
+	for (unsigned int i = 0; i < blk->nlanes; i++) {
+		g.lane = &blk->lanes[i];
+		worker_call(blk_lane_worker(g.lane), blk_set_size, &g);
+	}
 	blk_config_of(&blk->v)->capacity = htole64(g.size / BLOCK_SECTOR);
 	virtio_config_changed(&blk->v);
 	return 1;
@@ -130,24 +145,14 @@ static int blk_trouble_init(struct blk *blk, const struct disk_cfg *cfg, struct 
 {
 	blk->disk.id = blk->v.dev.id;
 	blk->disk.stop = cfg->on_error == DISK_STOP;
-	if (blk->disk.stop) {
-		blk->saved = calloc((size_t)blk->npool * VIRTQ_SEGS_MAX, sizeof(*blk->saved));
-		if (!blk->saved)
-			return err_set(e, ENOMEM, "no memory for %u requests", blk->npool);
-	}
 	return trouble_init(&blk->trouble, blk->v.dev.board, &blk->disk, 1, e);
 }
 
 /* --- limits -------------------------------------------------------------------------------------------------- */
 
-/* With the worker, or on it */
-static void blk_limit(void *arg)
+static void blk_go_on(void *arg)
 {
-	struct blk *blk = arg;
-	const struct blk_cfg *cfg = blk->v.dev.cfg;
-
-	disk_limit_set(&blk->limit, &cfg->disk.rates);
-	blk_go_on(blk);
+	blk_look_again(arg);
 }
 
 static int blk_set(struct device *d, struct json_object *change, struct err *e)
@@ -155,8 +160,11 @@ static int blk_set(struct device *d, struct json_object *change, struct err *e)
 	struct blk *blk = container_of(d, struct blk, v.dev);
 	int ret = disk_rates_change(&((struct blk_cfg *)d->cfg)->disk.rates, change, e);
 
-	if (ret > 0)
-		worker_call(blk->v.worker, blk_limit, blk);
+	if (ret <= 0)
+		return ret;
+	blk_limit_change(blk, &((struct blk_cfg *)d->cfg)->disk.rates);
+	for (unsigned int i = 0; i < blk->nlanes; i++)
+		worker_call(blk_lane_worker(&blk->lanes[i]), blk_go_on, &blk->lanes[i]);
 	return ret;
 }
 
@@ -165,23 +173,62 @@ static struct json_object *blk_settings(const struct device *d)
 	return disk_rates_json(&((const struct blk_cfg *)d->cfg)->disk.rates);
 }
 
+/* The image, by all lanes. */
+static int blk_open_lanes(struct blk *blk, const struct gmem *pin, struct err *e)
+{
+	struct blk_cfg *cfg = blk->v.dev.cfg;
+	struct blk_lane *lanes = blk->lanes;
+	int ret = disk_open(&cfg->disk, blk->v.dev.board->caged, pin, &lanes[0].block, e);
+
+	for (unsigned int w = 1; w < blk->nlanes && ret >= 0; w++)
+		ret = disk_also(lanes[0].block, pin, &lanes[w].block, e);
+	for (unsigned int w = 0; w < blk->nlanes && ret >= 0; w++)
+		blk->pinned = blk->pinned || block_info(lanes[w].block)->pinned;
+	return ret;
+}
+
 /* Nothing of the memory is given back from before it is pinned on. */
 static int blk_open(struct blk *blk, struct err *e)
 {
-	struct blk_cfg *cfg = blk->v.dev.cfg;
+	const struct blk_cfg *cfg = blk->v.dev.cfg;
 	const struct board *board = blk->v.dev.board;
 	int ret;
 
 	if (cfg->pin_memory)
 		gmem_keep(board->gmem, true);
-	ret = disk_open(&cfg->disk, board->caged, cfg->pin_memory ? board->gmem : NULL, &blk->block,
-			e);
-	blk->pinned = ret >= 0 && block_info(blk->block)->pinned;
+	ret = blk_open_lanes(blk, cfg->pin_memory ? board->gmem : NULL, e);
 	if (!cfg->pin_memory || blk->pinned)
 		return ret;
 	gmem_keep(board->gmem, false);
 	if (ret >= 0)
 		log_info(board->log, "%s: no memory is pinned for it", blk->v.dev.id);
+	return ret;
+}
+
+static int blk_lane_init(struct blk *blk, unsigned int w, struct err *e)
+{
+	const struct blk_cfg *cfg = blk->v.dev.cfg;
+	struct blk_lane *lane = &blk->lanes[w];
+	unsigned int nqueues = blk->vops.nqueues / blk->nlanes;
+
+	lane->blk = blk;
+	lane->w = w;
+	lane->poll.bound_ns = cfg->poll_us * 1000ull;
+	lane->npool = BLK_QUEUE_MAX * nqueues;
+	lane->pool = calloc(lane->npool, sizeof(*lane->pool));
+	if (lane->pool && cfg->disk.on_error == DISK_STOP)
+		lane->saved = calloc((size_t)lane->npool * VIRTQ_SEGS_MAX, sizeof(*lane->saved));
+	if (!lane->pool || (cfg->disk.on_error == DISK_STOP && !lane->saved))
+		return err_set(e, ENOMEM, "no memory for %u requests", lane->npool);
+	return 0;
+}
+
+static int blk_lanes_init(struct blk *blk, struct err *e)
+{
+	int ret = 0;
+
+	for (unsigned int w = 0; w < blk->nlanes && ret >= 0; w++)
+		ret = blk_lane_init(blk, w, e);
 	return ret;
 }
 
@@ -198,38 +245,41 @@ static int blk_init(struct device *d, struct err *e)
 		.reset = blk_reset,
 		.activate = blk_activate,
 		.kick = blk_kick,
-		.deactivate = blk_deactivate,
+		.begin = blk_lane_begin,
+		.end = blk_lane_end,
 	};
 	struct blk *blk = container_of(d, struct blk, v.dev);
 	struct blk_cfg *cfg = d->cfg;
 	int ret;
 
 	snprintf(blk->serial, sizeof(blk->serial), "%.20s", cfg->serial[0] ? cfg->serial : d->id);
+	blk_limit_init(&blk->limit, &cfg->disk.rates);
+	blk->vops = ops;
+	blk->vops.dedicated_worker = cfg->worker != BLK_SHARED;
+	blk->vops.nqueues = (uint16_t)MAX(cfg->queues, 1u);
+	/* in the cage all there is is one that others have too */
+	blk->nlanes = cfg->worker == BLK_PER_QUEUE && !d->board->caged ? blk->vops.nqueues : 1;
+	blk->vops.nworkers = (uint16_t)blk->nlanes;
 	ret = blk_open(blk, e);
 	if (ret < 0)
 		return ret;
-	blk->vops = ops;
-	blk->vops.dedicated_worker = cfg->worker == BLK_OWN;
-	blk->vops.nqueues = (uint16_t)MAX(cfg->queues, 1u);
-	blk->npool = BLK_QUEUE_MAX * blk->vops.nqueues;
-	blk->pool = calloc(blk->npool, sizeof(*blk->pool));
-	if (!blk->pool)
-		return err_set(e, ENOMEM, "no memory for %u requests", blk->npool);
+	ret = blk_lanes_init(blk, e);
+	if (ret < 0)
+		return ret;
 	blk_config(blk);
-	blk_limit(blk);
-	blk->poll.bound_ns = cfg->poll_us * 1000ull;
 	blk->writethrough = cfg->disk.cache == DISK_WRITETHROUGH;
 	blk_reset(&blk->v);
 	ret = blk_trouble_init(blk, &cfg->disk, e);
 	if (ret < 0)
 		return ret;
 	ret = virtio_init(&blk->v, &blk->vops,
-			  blk_features(block_info(blk->block)) |
+			  blk_features(blk_info(blk)) |
 				  (blk->vops.nqueues > 1 ? BIT64(VIRTIO_BLK_F_MQ) : 0),
 			  cfg->address, e);
 	/* in the cage it is another's, and stays where it is */
-	if (ret >= 0 && cfg->worker_cpus[0] && !d->board->caged)
-		ret = worker_place(blk->v.worker, cfg->worker_cpus, e);
+	for (unsigned int w = 0; w < blk->nlanes && ret >= 0; w++)
+		if (cfg->worker_cpus[0] && !d->board->caged)
+			ret = worker_place(blk_lane_worker(&blk->lanes[w]), cfg->worker_cpus, e);
 	return ret;
 }
 
@@ -239,14 +289,20 @@ static void blk_fini(struct device *d)
 
 	virtio_device_fini(d);
 	trouble_fini(&blk->trouble);
-	block_free(blk->block);
+	for (unsigned int w = blk->nlanes; w-- > 0;) {
+		struct blk_lane *lane = &blk->lanes[w];
+
+		block_free(lane->block);
+		free(lane->saved);
+		free(lane->pool);
+	}
 	if (blk->pinned)
 		gmem_keep(d->board->gmem, false);
-	free(blk->saved);
-	free(blk->pool);
+	blk_limit_fini(&blk->limit);
 }
 
-static const char *const blk_workers[] = { [BLK_OWN] = "own", [BLK_SHARED] = "shared", NULL };
+static const char *const blk_workers
+	[] = { [BLK_OWN] = "own", [BLK_PER_QUEUE] = "per-queue", [BLK_SHARED] = "shared", NULL };
 
 static const struct field blk_fields[] = {
 	DISK_FIELDS(struct blk_cfg, disk),

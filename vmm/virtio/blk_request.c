@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Requests of the virtio block device: VIRTIO 1.2, section 5.2.6. They live in a pool as large as the queue, so that
+ * Requests of the virtio block device: VIRTIO 1.2, section 5.2.6. They live in a pool as large as the queues, so that
  * the data path allocates nothing. A kick starts all that is there with one submit, and what completes together is one
- * update of the used ring and at most one interrupt. On the worker.
+ * update of the used ring and at most one interrupt. On the lane's worker.
  *
  * A request that is well-formed but asks for what cannot be is answered with IOERR or UNSUPP; one without a
  * place for the status, or without a whole header, breaks the device: nobody could be told.
@@ -18,84 +18,88 @@
 
 /* --- the pool ------------------------------------------------------------------------------------------ */
 
-static struct blk_req *blk_get(struct blk *blk)
+static struct blk_req *blk_get(struct blk_lane *lane)
 {
-	struct blk_req *r = blk->free;
+	struct blk_req *r = lane->free;
 
 	if (r)
-		blk->free = r->next_free;
-	else if (blk->nused < blk->npool)
-		r = &blk->pool[blk->nused++];
+		lane->free = r->next_free;
+	else if (lane->nused < lane->npool)
+		r = &lane->pool[lane->nused++];
 	return r;
 }
 
-static void blk_put(struct blk *blk, struct blk_req *r)
+static void blk_put(struct blk_lane *lane, struct blk_req *r)
 {
-	r->next_free = blk->free;
-	blk->free = r;
+	r->next_free = lane->free;
+	lane->free = r;
 }
 
 /* --- completion ------------------------------------------------------------------------------------------ */
 
 /* written: bytes of data, without the status */
-static void blk_complete(struct blk *blk, struct blk_req *r, uint8_t status, uint64_t written)
+static void blk_complete(struct blk_lane *lane, struct blk_req *r, uint8_t status, uint64_t written)
 {
 	*r->status = status;
-	virtq_push(&blk->v.queues[r->q].vq, r->vr.head, (uint32_t)MIN(written + 1, UINT32_MAX));
-	blk->unflushed |= BIT(r->q);
-	blk_put(blk, r);
+	virtq_push(&lane->blk->v.queues[r->q].vq, r->vr.head,
+		   (uint32_t)MIN(written + 1, UINT32_MAX));
+	lane->unflushed |= BIT(r->q);
+	blk_put(lane, r);
 }
 
-static void blk_flush(struct blk *blk)
+static void blk_flush(struct blk_lane *lane)
 {
-	for (unsigned int q = 0; blk->unflushed; q++) {
-		if (blk->unflushed & BIT(q))
-			virtio_flush(&blk->v, q);
-		blk->unflushed &= ~BIT(q);
+	for (unsigned int q = 0; lane->unflushed; q++) {
+		if (lane->unflushed & BIT(q))
+			virtio_flush(&lane->blk->v, q);
+		lane->unflushed &= ~BIT(q);
 	}
 }
 
-static void blk_look_again(struct blk *blk)
+void blk_look_again(struct blk_lane *lane)
 {
-	for (unsigned int q = 0; blk->starved; q++) {
-		if (blk->starved & BIT(q))
-			virtio_kick(&blk->v, q);
-		blk->starved &= ~BIT(q);
+	for (unsigned int q = 0; lane->starved; q++) {
+		if (lane->starved & BIT(q))
+			virtio_kick(&lane->blk->v, q);
+		lane->starved &= ~BIT(q);
 	}
 }
 
 static void blk_batch_done(void *arg)
 {
-	struct blk *blk = arg;
+	struct blk_lane *lane = arg;
 
-	blk_flush(blk);
-	blk_look_again(blk);
+	blk_flush(lane);
+	blk_look_again(lane);
 }
 
-static bool blk_start_range(struct blk *blk, struct blk_req *r);
+static bool blk_start_range(struct blk_lane *lane, struct blk_req *r);
 
 static void blk_done(struct block_req *br, int ret)
 {
 	struct blk_req *r = container_of(br, struct blk_req, br);
+	struct blk_lane *lane = r->lane;
 
-	if (ret == 0 && ++r->range < r->nranges && blk_start_range(r->blk, r))
+	if (ret == 0 && ++r->range < r->nranges && blk_start_range(lane, r))
 		return;
 	if (ret == 0 && r->range < r->nranges)
 		ret = -ERANGE;
-	if (trouble_note(&r->blk->trouble, &r->blk->disk, br, ret)) {
-		r->next_free = r->blk->held;
-		r->blk->held = r;
+	if (trouble_note(&lane->blk->trouble, &lane->blk->disk, br, ret)) {
+		r->next_free = lane->held;
+		lane->held = r;
 		return;
 	}
-	blk_complete(r->blk, r, ret ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK,
+	blk_complete(lane, r, ret ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK,
 		     r->type == VIRTIO_BLK_T_IN && ret == 0 ? r->data_len : 0);
 }
 
 /* --- requests: section 5.2.6 ----------------------------------------------------------------------------- */
 
-static void blk_queue(struct blk *blk, struct blk_req *r, enum block_op op, uint64_t offset,
+static void blk_queue(struct blk_lane *lane, struct blk_req *r, enum block_op op, uint64_t offset,
 		      uint64_t len)
 {
+	struct blk *blk = lane->blk;
+
 	r->br = (struct block_req){
 		.op = op,
 		.iov = r->data,
@@ -108,16 +112,17 @@ static void blk_queue(struct blk *blk, struct blk_req *r, enum block_op op, uint
 			 le32toh(r->ranges[r->range].flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
 		.done = blk_done,
 	};
-	if (blk->saved && r->ndata)
-		memcpy(&blk->saved[(r - blk->pool) * VIRTQ_SEGS_MAX], r->data,
+	if (lane->saved && r->ndata)
+		memcpy(&lane->saved[(r - lane->pool) * VIRTQ_SEGS_MAX], r->data,
 		       r->ndata * sizeof(*r->data));
-	block_queue(blk->block, &r->br);
+	block_queue(lane->block, &r->br);
 }
 
 /* False when these sectors do not exist */
-static bool blk_sectors(const struct blk *blk, uint64_t sector, uint64_t len, uint64_t *ret_offset)
+static bool blk_sectors(const struct blk_lane *lane, uint64_t sector, uint64_t len,
+			uint64_t *ret_offset)
 {
-	uint64_t size = block_info(blk->block)->size;
+	uint64_t size = block_info(lane->block)->size;
 
 	if (sector > size / BLOCK_SECTOR || !range_fits(sector * BLOCK_SECTOR, len, size))
 		return false;
@@ -125,16 +130,16 @@ static bool blk_sectors(const struct blk *blk, uint64_t sector, uint64_t len, ui
 	return true;
 }
 
-static int blk_transfer(struct blk *blk, struct blk_req *r, uint64_t sector)
+static int blk_transfer(struct blk_lane *lane, struct blk_req *r, uint64_t sector)
 {
 	uint64_t offset;
 
-	if (r->type == VIRTIO_BLK_T_OUT && block_info(blk->block)->readonly)
+	if (r->type == VIRTIO_BLK_T_OUT && block_info(lane->block)->readonly)
 		return VIRTIO_BLK_S_IOERR;
 	if (!r->data_len || r->data_len % BLOCK_SECTOR ||
-	    !blk_sectors(blk, sector, r->data_len, &offset))
+	    !blk_sectors(lane, sector, r->data_len, &offset))
 		return VIRTIO_BLK_S_IOERR;
-	blk_queue(blk, r, r->type == VIRTIO_BLK_T_IN ? BLOCK_READ : BLOCK_WRITE, offset,
+	blk_queue(lane, r, r->type == VIRTIO_BLK_T_IN ? BLOCK_READ : BLOCK_WRITE, offset,
 		  r->data_len);
 	return -1;
 }
@@ -149,27 +154,27 @@ static int blk_identify(const struct blk *blk, struct blk_req *r)
 	return VIRTIO_BLK_S_OK;
 }
 
-static bool blk_start_range(struct blk *blk, struct blk_req *r)
+static bool blk_start_range(struct blk_lane *lane, struct blk_req *r)
 {
 	const struct virtio_blk_discard_write_zeroes *s = &r->ranges[r->range];
 	uint64_t len = (uint64_t)le32toh(s->num_sectors) * BLOCK_SECTOR, offset;
 
-	if (!blk_sectors(blk, le64toh(s->sector), len, &offset))
+	if (!blk_sectors(lane, le64toh(s->sector), len, &offset))
 		return false;
-	blk_queue(blk, r, r->type == VIRTIO_BLK_T_DISCARD ? BLOCK_DISCARD : BLOCK_WRITE_ZEROES,
+	blk_queue(lane, r, r->type == VIRTIO_BLK_T_DISCARD ? BLOCK_DISCARD : BLOCK_WRITE_ZEROES,
 		  offset, len);
 	return true;
 }
 
-static int blk_ranges(struct blk *blk, struct blk_req *r)
+static int blk_ranges(struct blk_lane *lane, struct blk_req *r)
 {
 	bool discard = r->type == VIRTIO_BLK_T_DISCARD;
 	uint32_t allowed = discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
 	unsigned int feature = discard ? VIRTIO_BLK_F_DISCARD : VIRTIO_BLK_F_WRITE_ZEROES;
 	unsigned int n = (unsigned int)MIN(r->data_len / sizeof(r->ranges[0]), BLK_RANGES_MAX);
 
-	if (!(blk->v.device_features & BIT64(feature)))
-		return block_info(blk->block)->readonly ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_UNSUPP;
+	if (!(lane->blk->v.device_features & BIT64(feature)))
+		return block_info(lane->block)->readonly ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_UNSUPP;
 	if (!n || n * sizeof(r->ranges[0]) != r->data_len)
 		return VIRTIO_BLK_S_IOERR;
 	iov_read(r->data, r->ndata, 0, r->ranges, r->data_len);
@@ -182,25 +187,25 @@ static int blk_ranges(struct blk *blk, struct blk_req *r)
 			return VIRTIO_BLK_S_IOERR;
 	}
 	r->nranges = n;
-	return blk_start_range(blk, r) ? -1 : VIRTIO_BLK_S_IOERR;
+	return blk_start_range(lane, r) ? -1 : VIRTIO_BLK_S_IOERR;
 }
 
 /* The status to answer with at once, or -1: it will complete */
-static int blk_start(struct blk *blk, struct blk_req *r, uint64_t sector)
+static int blk_start(struct blk_lane *lane, struct blk_req *r, uint64_t sector)
 {
 	switch (r->type) {
 	case VIRTIO_BLK_T_IN:
 	case VIRTIO_BLK_T_OUT:
-		return blk_transfer(blk, r, sector);
+		return blk_transfer(lane, r, sector);
 	case VIRTIO_BLK_T_FLUSH:
 		r->ndata = 0;
-		blk_queue(blk, r, BLOCK_FLUSH, 0, 0);
+		blk_queue(lane, r, BLOCK_FLUSH, 0, 0);
 		return -1;
 	case VIRTIO_BLK_T_GET_ID:
-		return blk_identify(blk, r);
+		return blk_identify(lane->blk, r);
 	case VIRTIO_BLK_T_DISCARD:
 	case VIRTIO_BLK_T_WRITE_ZEROES:
-		return blk_ranges(blk, r);
+		return blk_ranges(lane, r);
 	default:
 		return VIRTIO_BLK_S_UNSUPP;
 	}
@@ -256,132 +261,117 @@ static bool blk_parse(struct blk_req *r, struct virtio_blk_outhdr *ret_hdr)
 	return true;
 }
 
-/* --- limits: what is over them stays in the queue ---------------------------------------------------------- */
+/* --- the queues: what is over a limit stays in them --------------------------------------------------------- */
 
 static void blk_waited(void *arg)
 {
 	blk_look_again(arg);
 }
 
-void blk_go_on(struct blk *blk)
+enum blk_taken { BLK_NOTHING, BLK_TAKEN, BLK_LATER };
+
+static enum blk_taken blk_take(struct blk_lane *lane, unsigned int q, struct blk_req *r,
+			       struct virtio_blk_outhdr *ret_hdr)
 {
-	if (blk->timer)
-		blk_look_again(blk);
+	struct virtio_dev *v = &lane->blk->v;
+	bool taken;
+
+	if (!blk_limit_enter(lane))
+		return BLK_LATER;
+	/* who looks by himself wants no kick */
+	taken = virtio_pop_if(v, q, &r->vr, !lane->poll.ns) > 0;
+	if (taken && !blk_parse(r, ret_hdr)) {
+		virtio_broken(v, "a block request without a header or a status byte");
+		taken = false;
+	}
+	blk_limit_leave(lane, taken ? r : NULL);
+	return taken ? BLK_TAKEN : BLK_NOTHING;
 }
 
-static bool blk_must_wait(struct blk *blk)
+void blk_serve(struct blk_lane *lane, unsigned int q)
 {
-	uint64_t ns = disk_limit_wait(&blk->limit);
-
-	if (ns)
-		worker_timer_arm(blk->timer, ns / 1000000 + 1);
-	return ns;
-}
-
-static void blk_draw(struct blk *blk, const struct blk_req *r)
-{
-	bool transfer = r->type == VIRTIO_BLK_T_IN || r->type == VIRTIO_BLK_T_OUT;
-
-	disk_limit_draw(&blk->limit, transfer ? r->data_len : 0);
-}
-
-void blk_serve(struct blk *blk, unsigned int q)
-{
-	struct virtio_dev *v = &blk->v;
+	enum blk_taken taken = BLK_LATER;
 	struct virtio_blk_outhdr hdr;
 	struct blk_req *r;
 
-	while ((r = blk_get(blk))) {
+	while ((r = blk_get(lane))) {
 		int status;
 
-		if (blk_must_wait(blk)) {
-			blk_put(blk, r);
-			r = NULL;
+		taken = blk_take(lane, q, r, &hdr);
+		if (taken != BLK_TAKEN) {
+			blk_put(lane, r);
 			break;
 		}
-		/* who looks by himself wants no kick */
-		if (virtio_pop_if(v, q, &r->vr, !blk->poll.ns) <= 0) {
-			blk_put(blk, r);
-			break;
-		}
-		r->blk = blk;
+		r->lane = lane;
 		r->q = q;
-		if (!blk_parse(r, &hdr)) {
-			blk_put(blk, r);
-			virtio_broken(v, "a block request without a header or a status byte");
-			break;
-		}
-		blk_draw(blk, r);
-		status = blk_start(blk, r, le64toh(hdr.sector));
+		status = blk_start(lane, r, le64toh(hdr.sector));
 		if (status >= 0)
-			blk_complete(blk, r, (uint8_t)status,
+			blk_complete(lane, r, (uint8_t)status,
 				     r->type == VIRTIO_BLK_T_GET_ID ? r->data_len : 0);
 	}
-	if (!r)
-		blk->starved |= BIT(q);
-	block_submit(blk->block);
-	blk_flush(blk);
+	if (!r || taken == BLK_LATER)
+		lane->starved |= BIT(q);
+	block_submit(lane->block);
+	blk_flush(lane);
 }
 
 void blk_kick(struct virtio_dev *v, unsigned int q)
 {
 	struct blk *blk = container_of(v, struct blk, v);
+	struct blk_lane *lane = &blk->lanes[q % blk->nlanes];
 
-	blk_poll_woken(blk);
-	blk_serve(blk, q);
-	blk_poll_go(blk);
+	blk_poll_woken(lane);
+	blk_serve(lane, q);
+	blk_poll_go(lane);
 }
 
 /* --- from DRIVER_OK to the end ------------------------------------------------------------------------------- */
 
 /* One that was held, as it was before it ran; NULL: there is none. */
-static struct blk_req *blk_unhold(struct blk *blk)
+static struct blk_req *blk_unhold(struct blk_lane *lane)
 {
-	struct blk_req *r = blk->held;
+	struct blk_req *r = lane->held;
 
 	if (!r)
 		return NULL;
-	blk->held = r->next_free;
+	lane->held = r->next_free;
 	if (r->ndata)
-		memcpy(r->data, &blk->saved[(r - blk->pool) * VIRTQ_SEGS_MAX],
+		memcpy(r->data, &lane->saved[(r - lane->pool) * VIRTQ_SEGS_MAX],
 		       r->ndata * sizeof(*r->data));
 	return r;
 }
 
-static void blk_retry(struct blk *blk)
+static void blk_retry(struct blk_lane *lane)
 {
 	struct blk_req *r;
 
-	trouble_over(&blk->disk);
-	while ((r = blk_unhold(blk)))
-		blk_queue(blk, r, r->br.op, r->br.offset, r->br.len);
-	block_submit(blk->block);
-	blk_flush(blk);
+	while ((r = blk_unhold(lane)))
+		blk_queue(lane, r, r->br.op, r->br.offset, r->br.len);
+	block_submit(lane->block);
+	blk_flush(lane);
 }
 
-int blk_begin(struct blk *blk)
+int blk_begin(struct blk_lane *lane)
 {
-	uv_loop_t *loop = worker_loop(blk->v.worker);
-	int ret = worker_timer_new(loop, blk_waited, blk, &blk->timer);
+	uv_loop_t *loop = worker_loop(blk_lane_worker(lane));
+	int ret = worker_timer_new(loop, blk_waited, lane, &lane->timer);
 
-	if (ret >= 0 && blk->disk.stop)
-		ret = trouble_begin(&blk->trouble, loop);
 	if (ret >= 0)
-		ret = blk_poll_begin(blk);
+		ret = blk_poll_begin(lane);
 	if (ret >= 0)
-		ret = block_attach(blk->block, loop, blk_batch_done, blk);
+		ret = block_attach(lane->block, loop, blk_batch_done, lane);
 	if (ret >= 0)
-		blk_retry(blk);
+		blk_retry(lane);
 	return ret;
 }
 
-void blk_end(struct blk *blk)
+void blk_end(struct blk_lane *lane)
 {
-	block_detach(blk->block);
-	blk_poll_end(blk);
-	worker_timer_free(TAKE_PTR(blk->timer));
-	trouble_end(&blk->trouble);
-	blk_flush(blk);
+	block_detach(lane->block);
+	blk_limit_forget(lane);
+	blk_poll_end(lane);
+	worker_timer_free(TAKE_PTR(lane->timer));
+	blk_flush(lane);
 }
 
 void blk_drop_held(struct blk *blk)
@@ -389,6 +379,7 @@ void blk_drop_held(struct blk *blk)
 	struct blk_req *r;
 
 	trouble_over(&blk->disk);
-	while ((r = blk_unhold(blk)))
-		blk_put(blk, r);
+	for (unsigned int i = 0; i < blk->nlanes; i++)
+		while ((r = blk_unhold(&blk->lanes[i])))
+			blk_put(&blk->lanes[i], r);
 }

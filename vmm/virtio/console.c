@@ -38,9 +38,6 @@ enum {
 enum { CONSOLE_BACKEND_CONSOLE, CONSOLE_BACKEND_NONE };
 static const char *const console_backends[] = { "console", "none", NULL };
 
-/* In the order of enum port_kind */
-static const char *const console_port_kinds[] = { "socket", "pty", "file", NULL };
-
 struct virtio_console_port_cfg {
 	char name[PORT_NAME_MAX];
 	int kind;
@@ -390,7 +387,7 @@ static void virtio_console_fini(struct device *d)
 
 static const struct field virtio_console_port_fields[] = {
 	FIELD_STR("name", struct virtio_console_port_cfg, name),
-	FIELD_ENUM("backend", struct virtio_console_port_cfg, kind, console_port_kinds),
+	FIELD_ENUM("backend", struct virtio_console_port_cfg, kind, port_kinds),
 	FIELD_FD("path", struct virtio_console_port_cfg, fd),
 	FIELD_FD("hold", struct virtio_console_port_cfg, hold),
 	FIELD_U64("limit", struct virtio_console_port_cfg, limit),

@@ -4,12 +4,13 @@
  * negotiation, and the hand-over of the queues.
  *
  * A queue has one owner at a time. Until DRIVER_OK, and while the machine is stopped, that is whoever holds
- * machine.lock; in between (v->active) it is the worker. virtio_attach and virtio_detach pass it on by
+ * machine.lock; in between (v->active) it is its worker. virtio_attach and virtio_detach pass it on by
  * worker_call, which also orders the two sides' memory accesses. What may cross at any time is little: the
  * kick_fd of each queue, and needs_reset.
  */
 #include "vmm/virtio/virtio.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/virtio_config.h>
@@ -142,7 +143,7 @@ static int virtio_watch(struct virtio_queue *q)
 
 	if (!poll)
 		return -ENOMEM;
-	ret = uv_poll_init(worker_loop(q->v->worker), poll, q->kick_fd);
+	ret = uv_poll_init(worker_loop(q->worker), poll, q->kick_fd);
 	if (ret < 0) {
 		free(poll);
 		return ret;
@@ -182,22 +183,45 @@ int virtio_take_back(struct virtio_dev *v, unsigned int q)
 	return v->queues[q].kick_poll ? 0 : virtio_watch(&v->queues[q]);
 }
 
-static void virtio_attach_on_worker(void *arg)
+static unsigned int virtio_nworkers(const struct virtio_dev *v)
 {
-	struct virtio_dev *v = arg;
+	return MAX(v->ops->nworkers, 1u);
+}
+
+/* What a worker has of a device: queues w, w + nworkers, … */
+struct virtio_share {
+	struct virtio_dev *v;
+	unsigned int w;
+	int ret;
+};
+
+static int virtio_begin_share(const struct virtio_share *s)
+{
+	struct virtio_dev *v = s->v;
 	int ret = 0;
 
-	for (unsigned int i = 0; i < v->ops->nqueues && ret >= 0; i++)
+	for (unsigned int i = s->w; i < v->ops->nqueues && ret >= 0; i += virtio_nworkers(v))
 		if (v->queues[i].enabled)
 			ret = virtio_watch(&v->queues[i]);
-	if (ret >= 0 && v->ops->activate)
+	if (ret >= 0 && !s->w && v->ops->activate)
 		ret = v->ops->activate(v);
-	if (ret < 0) {
-		virtio_broken(v, strerror(-ret));
+	if (ret >= 0 && v->ops->begin)
+		ret = v->ops->begin(v, s->w);
+	return ret;
+}
+
+static void virtio_attach_on_worker(void *arg)
+{
+	struct virtio_share *s = arg;
+	struct virtio_dev *v = s->v;
+
+	s->ret = virtio_begin_share(s);
+	if (s->ret < 0) {
+		virtio_broken(v, strerror(-s->ret));
 		return;
 	}
 	/* what the driver made available before, or while the machine was stopped */
-	for (unsigned int i = 0; i < v->ops->nqueues; i++)
+	for (unsigned int i = s->w; i < v->ops->nqueues; i += virtio_nworkers(v))
 		if (v->queues[i].enabled) {
 			v->queues[i].own_kick = true;
 			virtio_kick(v, i);
@@ -206,11 +230,14 @@ static void virtio_attach_on_worker(void *arg)
 
 static void virtio_detach_on_worker(void *arg)
 {
-	struct virtio_dev *v = arg;
+	const struct virtio_share *s = arg;
+	struct virtio_dev *v = s->v;
 
-	if (v->ops->deactivate)
+	if (v->ops->end)
+		v->ops->end(v, s->w);
+	if (!s->w && v->ops->deactivate)
 		v->ops->deactivate(v);
-	for (unsigned int i = 0; i < v->ops->nqueues; i++) {
+	for (unsigned int i = s->w; i < v->ops->nqueues; i += virtio_nworkers(v)) {
 		virtio_unwatch(&v->queues[i]);
 		v->queues[i].direct = false;
 	}
@@ -220,17 +247,24 @@ static void virtio_detach_on_worker(void *arg)
 
 static void virtio_attach(struct virtio_dev *v)
 {
+	struct virtio_share s = { .v = v };
+
 	if (!v->started || !v->live || !v->dma || v->active)
 		return;
 	v->active = true;
-	worker_call(v->worker, virtio_attach_on_worker, v);
+	for (; s.w < virtio_nworkers(v) && s.ret >= 0; s.w++)
+		worker_call(v->queues[s.w].worker, virtio_attach_on_worker, &s);
 }
 
+/* The first worker is the last, so that deactivate is. */
 static void virtio_detach(struct virtio_dev *v)
 {
+	struct virtio_share s = { .v = v, .w = virtio_nworkers(v) };
+
 	if (!v->active)
 		return;
-	worker_call(v->worker, virtio_detach_on_worker, v);
+	while (s.w-- > 0)
+		worker_call(v->queues[s.w].worker, virtio_detach_on_worker, &s);
 	v->active = false;
 }
 
@@ -353,6 +387,23 @@ void virtio_reset(struct virtio_dev *v)
 	v->transport->reset(v);
 }
 
+static int virtio_find_workers(struct virtio_dev *v, struct err *e)
+{
+	const struct board *board = v->dev.board;
+	unsigned int n = virtio_nworkers(v);
+
+	assert(n == 1 || (v->ops->dedicated_worker && n <= v->ops->nqueues));
+	for (unsigned int i = 0; i < n; i++) {
+		v->queues[i].worker = board->ops->worker(board->arg, v->ops->dedicated_worker, e);
+		if (!v->queues[i].worker)
+			return -EAGAIN; /* e has the reason */
+	}
+	for (unsigned int i = n; i < v->ops->nqueues; i++)
+		v->queues[i].worker = v->queues[i % n].worker;
+	v->worker = v->queues[0].worker;
+	return 0;
+}
+
 int virtio_core_init(struct virtio_dev *v, const struct virtio_ops *ops, uint64_t extra_features,
 		     struct err *e)
 {
@@ -372,8 +423,7 @@ int virtio_core_init(struct virtio_dev *v, const struct virtio_ops *ops, uint64_
 		if (q->kick_fd < 0)
 			return err_errno(e, "eventfd");
 	}
-	v->worker = board->ops->worker(board->arg, ops->dedicated_worker, e);
-	return v->worker ? 0 : -EAGAIN; /* e has the reason */
+	return virtio_find_workers(v, e);
 }
 
 void virtio_device_start(struct device *d)

@@ -168,6 +168,27 @@ static void PRINTF_LIKE(2, 3) net_tell(struct net *n, const char *fmt, ...)
 	b->ops->notice(b->arg, "device", msg);
 }
 
+static void net_tell_no_vhost(struct net *n)
+{
+	if (n->told_no_vhost)
+		net_tell(n, "the monitor moves its packets, for vhost-net has failed: %s",
+			 strerror(atomic_load(&n->no_vhost)));
+}
+
+static void net_tell_gone(struct net *n)
+{
+	if (n->told_gone)
+		net_tell(n, "its network is gone; the link is down");
+}
+
+static void net_tell_again(struct device *d)
+{
+	struct net *n = container_of(d, struct net, v.dev);
+
+	net_tell_no_vhost(n);
+	net_tell_gone(n);
+}
+
 /* On the control loop. */
 static void net_noted(void *arg)
 {
@@ -179,14 +200,13 @@ static void net_noted(void *arg)
 	net_take_mac(n, atomic_exchange(&n->set_mac, 0));
 	if (atomic_load(&n->no_vhost) && !n->told_no_vhost) {
 		n->told_no_vhost = true;
-		net_tell(n, "the monitor moves its packets, for vhost-net has failed: %s",
-			 strerror(atomic_load(&n->no_vhost)));
+		net_tell_no_vhost(n);
 	}
 	if (!atomic_load(&n->gone) || n->told_gone)
 		return;
 	n->told_gone = true;
 	net_set_link(n, false);
-	net_tell(n, "its network is gone; the link is down");
+	net_tell_gone(n);
 }
 
 /* --- the pairs, on the worker ------------------------------------------------------------------------------------ */
@@ -565,6 +585,7 @@ const struct device_class virtio_net_class = {
 	.stop = virtio_device_stop,
 	.reset = virtio_device_reset,
 	.set = net_set,
+	.tell = net_tell_again,
 	.hotplug = true,
 	.fini = net_fini,
 };

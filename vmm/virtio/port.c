@@ -19,6 +19,9 @@
 #define PORT_TURN (256 * KIB) /* bytes in one turn of the loop: other ports wait */
 #define PORT_AGAIN_MS 1000    /* a file that was full may have been emptied */
 
+const char *const
+	port_kinds[] = { [PORT_SOCKET] = "socket", [PORT_PTY] = "pty", [PORT_FILE] = "file", NULL };
+
 bool port_host_open(const struct port *p)
 {
 	return p->client >= 0;

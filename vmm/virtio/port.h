@@ -19,6 +19,7 @@ enum port_kind {
 	PORT_PTY,    /* a terminal, where somebody always is */
 	PORT_FILE,   /* is appended to, up to a limit; nothing comes of it */
 };
+extern const char *const port_kinds[]; /* for a field table */
 
 struct port {
 	struct virtio_dev *v; /* borrowed */

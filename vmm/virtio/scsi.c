@@ -256,10 +256,8 @@ static int vscsi_activate(struct virtio_dev *v)
 {
 	struct vscsi *s = container_of(v, struct vscsi, v);
 	uv_loop_t *loop = worker_loop(v->worker);
-	int ret = trouble_begin(&s->trouble, loop);
+	int ret;
 
-	if (ret < 0)
-		return ret;
 	for (unsigned int lun = 0; lun < SCSI_UNITS_MAX; lun++)
 		trouble_over(&s->disks[lun]);
 	s->cdb_size = le32toh(vscsi_config(s)->cdb_size);
@@ -274,7 +272,6 @@ static void vscsi_deactivate(struct virtio_dev *v)
 	struct vscsi *s = container_of(v, struct vscsi, v);
 
 	scsi_target_detach(s->target);
-	trouble_end(&s->trouble);
 	vscsi_flush(s);
 }
 

@@ -4,7 +4,7 @@
  * queue.c has the rings; a device (rng.c, blk.c, …) knows requests and its backend; a transport (pci.c)
  * knows registers. core.c holds status, features and the hand-over of queues to I/O workers.
  *
- * From DRIVER_OK until reset (or stop) each queue belongs to the device's worker: ops->kick runs there and
+ * From DRIVER_OK until reset (or stop) each queue belongs to a worker of the device: ops->kick runs there and
  * is the only code that touches the queue. Everything else runs under machine.lock.
  */
 #ifndef VMM_VIRTIO_VIRTIO_H
@@ -29,30 +29,36 @@ struct virtio_ops {
 	uint64_t features;     /* device-specific ones that are always offered */
 	size_t config_size;    /* bytes of v->config that the guest may read */
 	bool dedicated_worker; /* a worker of its own, else the machine's shared one */
+	/* So many of its own, at most nqueues: queue q is that of number q % nworkers. 0: one. */
+	uint16_t nworkers;
 	/* Optional: a guest write to the configuration (section 2.5); default: ignored. */
 	void (*config_write)(struct virtio_dev *v, size_t off, const void *data, size_t len);
 	/*
-	 * Optional, on the worker, at DRIVER_OK and again at each resume: the queues are handed over.
+	 * Optional, on the worker, or the first, at DRIVER_OK and again at each resume: the queues are handed over.
 	 * -errno: the device becomes broken.
 	 */
 	int (*activate)(struct virtio_dev *v);
+	/* The same, after it: on each worker, for its own queues, while others may be served already. */
+	int (*begin)(struct virtio_dev *v, unsigned int w);
 	/*
-	 * On the worker: queue q may have requests. Pop until virtio_pop gives 0, which asks the driver
+	 * On its worker: queue q may have requests. Pop until virtio_pop gives 0, which asks the driver
 	 * for the next kick; who stops earlier must look again by itself (virtio_kick).
 	 */
 	void (*kick)(struct virtio_dev *v, unsigned int q);
 	/*
-	 * Optional, on the worker, before the queues are taken away: on return no request is in flight.
+	 * Optional, on the worker, or the first, before the queues are taken away: on return no request is in flight.
 	 * Also after an activate that failed.
 	 */
 	void (*deactivate)(struct virtio_dev *v);
+	/* The same, before it: on each worker, for its own queues, while others may be served still. */
+	void (*end)(struct virtio_dev *v, unsigned int w);
 	/* Optional, under machine.lock: the driver's settings are void; no queue is with the worker. */
 	void (*reset)(struct virtio_dev *v);
 };
 
 /* Const, the transport's. */
 struct virtio_transport_ops {
-	/* These two may be called from the worker. */
+	/* These two may be called from the workers. */
 	void (*notify_queue)(struct virtio_dev *v, unsigned int q);
 	void (*notify_config)(struct virtio_dev *v);
 	/* On the worker, in activate: an eventfd (borrowed) whose signal is queue q's interrupt; -1: there is none. */
@@ -72,10 +78,11 @@ struct virtio_queue {
 	int kick_fd;	      /* owned eventfd: ioeventfd -> worker; there from init to fini */
 	uv_poll_t *kick_poll; /* on the worker's loop while active; freed by its close callback */
 	struct virtio_dev *v;
-	bool direct;	    /* its interrupts go by the transport's queue_fd while active */
-	bool own_kick;	    /* the core's, when the worker got the queue: not the driver's */
-	bool kicked;	    /* by the driver, once */
-	unsigned int round; /* requests that may still be popped in this one */
+	struct worker *worker; /* borrowed: whose it is while active */
+	bool direct;	       /* its interrupts go by the transport's queue_fd while active */
+	bool own_kick;	       /* the core's, when the worker got the queue: not the driver's */
+	bool kicked;	       /* by the driver, once */
+	unsigned int round;    /* requests that may still be popped in this one */
 };
 
 struct virtio_dev {
@@ -83,14 +90,14 @@ struct virtio_dev {
 	const struct virtio_ops *ops;
 	const struct virtio_transport_ops *transport;
 	void *transport_data;  /* owned by the transport */
-	struct worker *worker; /* borrowed */
+	struct worker *worker; /* borrowed: of queue 0 */
 	uint64_t device_features, driver_features;
 	uint8_t status; /* section 2.1 */
 	atomic_bool needs_reset;
 	bool started; /* the guest runs: between the class's start and stop */
 	bool live;    /* DRIVER_OK with good queues, until reset */
 	bool dma;     /* the transport may reach the guest's memory */
-	bool active;  /* queues are with the worker: started, live and dma */
+	bool active;  /* queues are with their workers: started, live and dma */
 	uint32_t config_generation;
 	uint8_t config[VIRTIO_CONFIG_MAX]; /* little-endian, as the guest reads it */
 	struct virtio_queue queues[VIRTIO_QUEUES_MAX];

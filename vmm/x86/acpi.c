@@ -255,7 +255,7 @@ static uint64_t acpi_ssdt(struct acpi_area *a, const struct acpi_config *c)
 	} devices[] = {
 		{ "HCM1", c->com[0] }, { "HCM2", c->com[1] }, { "HCM3", c->com[2] },
 		{ "HCM4", c->com[3] }, { "HRTC", c->rtc },    { "HKBD", c->i8042 },
-		{ "HECM", c->ecam },
+		{ "HECM", c->ecam },   { "HFDC", c->floppy }, { "HPVP", c->pvpanic },
 	};
 	size_t len = sizeof(struct acpi_header) + ARRAY_SIZE(devices) * ACPI_AML_NAME_SIZE +
 		     4 * ACPI_AML_NAME64_SIZE;
@@ -300,7 +300,7 @@ static uint16_t acpi_boot_arch(const struct acpi_config *c)
 {
 	uint16_t v = ACPI_BOOT_NO_VGA | ACPI_BOOT_NO_ASPM;
 
-	if (c->pic || c->i8042 || c->com[0] || c->com[1] || c->com[2] || c->com[3])
+	if (c->pic || c->i8042 || c->floppy || c->com[0] || c->com[1] || c->com[2] || c->com[3])
 		v |= ACPI_BOOT_LEGACY_DEVICES;
 	if (c->i8042)
 		v |= ACPI_BOOT_8042;

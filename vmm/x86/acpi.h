@@ -16,6 +16,8 @@ struct acpi_config {
 	bool i8042; /* FADT IAPC_BOOT_ARCH bit 1 */
 	bool rtc;   /* else IAPC_BOOT_ARCH bit 5, "CMOS RTC not present" */
 	bool com[4];
+	bool floppy;
+	bool pvpanic;			 /* at its port */
 	bool ecam;			 /* configuration space in memory: an MCFG */
 	struct gmem_window pci32, pci64; /* of the host bridge's _CRS */
 };

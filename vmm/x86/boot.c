@@ -125,17 +125,24 @@ int boot_load_initrd(struct boot_image *im, uint64_t limit, struct err *e)
 	return 0;
 }
 
+int boot_check_cmdline(const struct boot_image *im, uint64_t max, struct err *e)
+{
+	size_t len = im->c->cmdline ? strlen(im->c->cmdline) : 0;
+
+	max = MIN(max, BOOT_CMDLINE_MAX);
+	if (len <= max)
+		return 0;
+	return err_set(e, ERR_INVALID,
+		       "the command line has %zu bytes, this kernel takes at most %llu", len,
+		       (unsigned long long)max);
+}
+
 int boot_write_cmdline(const struct boot_image *im, uint64_t max, struct err *e)
 {
 	const char *cmdline = im->c->cmdline ? im->c->cmdline : "";
-	size_t len = strlen(cmdline);
+	int r = boot_check_cmdline(im, max, e);
 
-	max = MIN(max, BOOT_CMDLINE_MAX);
-	if (len > max)
-		return err_set(e, ERR_INVALID,
-			       "the command line has %zu bytes, this kernel takes at most %llu",
-			       len, (unsigned long long)max);
-	return gmem_write(im->g, MAP_CMDLINE, cmdline, len + 1);
+	return r < 0 ? r : gmem_write(im->g, MAP_CMDLINE, cmdline, strlen(cmdline) + 1);
 }
 
 static int boot_check_memory(const struct gmem *g, struct err *e)
@@ -146,25 +153,36 @@ static int boot_check_memory(const struct gmem *g, struct err *e)
 	return 0;
 }
 
-int boot_load(const struct gmem *g, const struct boot_config *c, struct boot_entry *ret_entry,
-	      struct err *e)
+int boot_image_init(struct boot_image *im, const struct gmem *g, const struct boot_config *c,
+		    struct err *e)
 {
-	struct boot_image im = { .g = g, .c = c };
-	uint8_t head[0x206] = { 0 };
-	struct boot_entry entry = { 0 };
 	struct stat st;
-	ssize_t n;
-	int r;
+	int r = boot_check_memory(g, e);
 
-	r = boot_check_memory(g, e);
 	if (r < 0)
 		return r;
-	im.low_end = MIN(g->regions[0].size, GMEM_HOLE_START);
 	if (fstat(c->kernel_fd, &st) < 0)
 		return err_errno(e, "cannot read the kernel");
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_KERNEL_IMAGE, "not a kernel: not a regular file");
-	im.file_size = (uint64_t)st.st_size;
+	*im = (struct boot_image){ .g = g,
+				   .c = c,
+				   .file_size = (uint64_t)st.st_size,
+				   .low_end = MIN(g->regions[0].size, GMEM_HOLE_START) };
+	return 0;
+}
+
+int boot_load(const struct gmem *g, const struct boot_config *c, struct boot_entry *ret_entry,
+	      struct err *e)
+{
+	uint8_t head[0x206] = { 0 };
+	struct boot_entry entry = { 0 };
+	struct boot_image im;
+	ssize_t n;
+	int r = boot_image_init(&im, g, c, e);
+
+	if (r < 0)
+		return r;
 	n = fdio_pread(c->kernel_fd, head, sizeof(head), 0);
 	if (n < 0)
 		return err_ret(e, (int)n, "cannot read the kernel");

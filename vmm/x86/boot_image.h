@@ -8,6 +8,8 @@
 
 #include "vmm/x86/boot.h"
 
+struct setup_header;
+
 struct boot_image {
 	const struct gmem *g;
 	const struct boot_config *c;
@@ -18,6 +20,9 @@ struct boot_image {
 	uint64_t initrd, initrd_size; /* set by boot_load_initrd; 0: none */
 };
 
+/* -ERR_KERNEL_IMAGE: not a file; -ERR_MEMORY: too little of it for any kernel */
+int boot_image_init(struct boot_image *im, const struct gmem *g, const struct boot_config *c,
+		    struct err *e);
 int boot_load_linux(struct boot_image *im, struct boot_entry *ret_entry, struct err *e);
 int boot_load_elf(struct boot_image *im, struct boot_entry *ret_entry, struct err *e);
 
@@ -29,7 +34,10 @@ int boot_check_range(const struct boot_image *im, uint64_t gpa, uint64_t size, c
 		     struct err *e);
 /* As high as possible below limit and above kernel_end. */
 int boot_load_initrd(struct boot_image *im, uint64_t limit, struct err *e);
+/* The header of a bzImage, whatever its version; what it does not have is 0. */
+int boot_linux_header(const struct boot_image *im, struct setup_header *ret_h, struct err *e);
 /* max: bytes that the kernel takes, without the NUL. */
+int boot_check_cmdline(const struct boot_image *im, uint64_t max, struct err *e);
 int boot_write_cmdline(const struct boot_image *im, uint64_t max, struct err *e);
 
 #endif

@@ -13,8 +13,9 @@
 #include "vmm/x86/boot_image.h"
 #include "vmm/x86/map.h"
 
-#define BOOT_LINUX_HEADER 0x1f1	 /* offset of setup_header, in the file and in boot_params */
-#define BOOT_LINUX_VERSION 0x20c /* 2.12: xloadflags (Linux 3.8) */
+#define BOOT_LINUX_HEADER 0x1f1	    /* offset of setup_header, in the file and in boot_params */
+#define BOOT_LINUX_MAGIC 0x53726448 /* "HdrS" */
+#define BOOT_LINUX_VERSION 0x20c    /* 2.12: xloadflags (Linux 3.8) */
 #define BOOT_LINUX_ENTRY64 0x200
 #define BOOT_LINUX_SECTOR 512ull
 
@@ -22,8 +23,9 @@ static_assert(offsetof(struct boot_params, hdr) == BOOT_LINUX_HEADER, "zero page
 static_assert(offsetof(struct boot_params, e820_table) == 0x2d0, "zero page layout");
 
 /* The header ends where its jump instruction goes: boot.rst, "the setup header ends at". */
-static int boot_linux_header(const struct boot_image *im, struct setup_header *h, struct err *e)
+int boot_linux_header(const struct boot_image *im, struct setup_header *ret_h, struct err *e)
 {
+	struct setup_header h = { 0 };
 	uint8_t jump;
 	size_t len;
 	int r;
@@ -31,14 +33,21 @@ static int boot_linux_header(const struct boot_image *im, struct setup_header *h
 	r = boot_read(im, 0x201, &jump, 1, "the setup header", e);
 	if (r < 0)
 		return r;
-	len = MIN(0x202u + jump - BOOT_LINUX_HEADER, sizeof(*h));
-	memset(h, 0, sizeof(*h));
-	r = boot_read(im, BOOT_LINUX_HEADER, h, len, "the setup header", e);
+	len = MIN(0x202u + jump - BOOT_LINUX_HEADER, sizeof(h));
+	r = boot_read(im, BOOT_LINUX_HEADER, &h, len, "the setup header", e);
 	if (r < 0)
 		return r;
-	if (h->boot_flag != 0xaa55)
+	if (h.header != BOOT_LINUX_MAGIC)
+		return err_set(e, ERR_KERNEL_IMAGE, "not a kernel: no HdrS at 0x202");
+	if (h.boot_flag != 0xaa55)
 		return err_set(e, ERR_KERNEL_IMAGE,
 			       "not a kernel: HdrS at 0x202, but no boot flag at 0x1fe");
+	*ret_h = h;
+	return 0;
+}
+
+static int boot_linux_check(const struct setup_header *h, struct err *e)
+{
 	if (h->version < BOOT_LINUX_VERSION)
 		return err_set(
 			e, ERR_KERNEL_IMAGE,
@@ -132,6 +141,8 @@ int boot_load_linux(struct boot_image *im, struct boot_entry *ret_entry, struct 
 	int r;
 
 	r = boot_linux_header(im, &h, e);
+	if (r >= 0)
+		r = boot_linux_check(&h, e);
 	if (r < 0)
 		return r;
 	r = boot_linux_body(im, &h, &gpa, e);

@@ -48,7 +48,28 @@ static bool bootorder_device(struct json_object *device, const char *id, char *o
 	return false;
 }
 
-/* All disks of a SCSI controller are units of its target 0; IDE has two drives a channel, and is where the chipset has it. */
+/*
+ * All disks of a SCSI controller are units of its target 0; AHCI has one at a port; IDE has two a channel; it and floppy
+ * drives are where the chipset has them.
+ */
+static void bootorder_unit(struct json_object *device, struct json_object *disk, char *out,
+			   size_t size)
+{
+	unsigned int unit = (unsigned int)json_get_int(disk, "unit", 0);
+	const char *type = json_get_str(device, "type", "");
+
+	if (!strcmp(type, "ide"))
+		snprintf(out, size, "/pci@i0cf8/ide@1,1/drive@%x/disk@%x", unit >> 1, unit & 1);
+	else if (!strcmp(type, "floppy"))
+		snprintf(out, size, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%x", unit);
+	else if (!strcmp(type, "ahci"))
+		snprintf(out, size, "/pci@i0cf8/pci8086,2922@%x/drive@%x/disk@0",
+			 bootorder_slot(device), unit);
+	else
+		snprintf(out, size, "/pci@i0cf8/scsi@%x/channel@0/disk@0,%x",
+			 bootorder_slot(device), (unsigned int)json_get_int(disk, "lun", 0));
+}
+
 static bool bootorder_disk(struct json_object *device, const char *id, char *out, size_t size)
 {
 	struct json_object *disks = json_get(device, "disks");
@@ -57,17 +78,9 @@ static bool bootorder_disk(struct json_object *device, const char *id, char *out
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *disk = json_object_array_get_idx(disks, i);
 
-		unsigned int unit = (unsigned int)json_get_int(disk, "unit", 0);
-
 		if (!bootorder_is(disk, id))
 			continue;
-		if (!strcmp(json_get_str(device, "type", ""), "ide"))
-			snprintf(out, size, "/pci@i0cf8/ide@1,1/drive@%x/disk@%x", unit >> 1,
-				 unit & 1);
-		else
-			snprintf(out, size, "/pci@i0cf8/scsi@%x/channel@0/disk@0,%x",
-				 bootorder_slot(device),
-				 (unsigned int)json_get_int(disk, "lun", 0));
+		bootorder_unit(device, disk, out, size);
 		return true;
 	}
 	return false;

@@ -14,6 +14,8 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
     External (HRTC, IntObj)
     External (HKBD, IntObj)
     External (HECM, IntObj)
+    External (HFDC, IntObj)
+    External (HPVP, IntObj)
     External (P32B, IntObj)
     External (P32L, IntObj)
     External (P64B, IntObj)
@@ -559,6 +561,39 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
             })
         }
 
+        // With its DMA controllers: dev/i8237.h
+        Device (DMAC)
+        {
+            Name (_HID, EisaId ("PNP0200"))
+            Method (_STA, 0, NotSerialized)
+            {
+                Return (Multiply (\HFDC, 0x0F))
+            }
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x0000, 0x0000, 1, 0x10)
+                IO (Decode16, 0x0080, 0x0080, 1, 0x10)
+                IO (Decode16, 0x00C0, 0x00C0, 1, 0x20)
+                DMA (Compatibility, NotBusMaster, Transfer8) { 4 }
+            })
+        }
+
+        Device (FDC0)
+        {
+            Name (_HID, EisaId ("PNP0700"))
+            Method (_STA, 0, NotSerialized)
+            {
+                Return (Multiply (\HFDC, 0x0F))
+            }
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x03F2, 0x03F2, 1, 4)
+                IO (Decode16, 0x03F7, 0x03F7, 1, 1)
+                IRQNoFlags () { 6 }
+                DMA (Compatibility, NotBusMaster, Transfer8) { 2 }
+            })
+        }
+
         Device (RTC0)
         {
             Name (_HID, EisaId ("PNP0B00"))
@@ -586,6 +621,33 @@ DefinitionBlock ("", "DSDT", 2, "VMD   ", "VMM     ", 1)
                 IO (Decode16, 0x0064, 0x0064, 1, 1)
                 IRQNoFlags () { 1 }
             })
+        }
+
+        // The panic port: docs/specs/pvpanic of QEMU
+        Device (PEVT)
+        {
+            Name (_HID, "QEMU0001")
+            Method (_STA, 0, NotSerialized)
+            {
+                Return (Multiply (\HPVP, 0x0F))
+            }
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x0505, 0x0505, 1, 1)
+            })
+            OperationRegion (PEOR, SystemIO, 0x0505, 1)
+            Field (PEOR, ByteAcc, NoLock, Preserve)
+            {
+                PEPT, 8
+            }
+            Method (RDPT, 0, NotSerialized)
+            {
+                Return (PEPT)
+            }
+            Method (WRPT, 1, NotSerialized)
+            {
+                PEPT = Arg0
+            }
         }
 
         Device (MOU0)

@@ -163,6 +163,7 @@ static int firmware_tell_bootorder(const struct firmware_config *c, struct err *
 
 /* Where a PC's setup program keeps it: RBIL, CMOS.LST, and SeaBIOS's src/hw/rtc.h */
 enum firmware_cmos {
+	FIRMWARE_CMOS_FLOPPIES = 0x10,
 	FIRMWARE_CMOS_EQUIPMENT = 0x14,
 	FIRMWARE_CMOS_BASE = 0x15,	/* KiB, 2 bytes, as the next */
 	FIRMWARE_CMOS_EXTENDED = 0x17,	/* KiB above 1 MiB */
@@ -174,7 +175,9 @@ enum firmware_cmos {
 	FIRMWARE_CMOS_CPUS = 0x5f,	/* without the first */
 };
 
+#define FIRMWARE_EQUIPMENT_FLOPPY BIT(0)
 #define FIRMWARE_EQUIPMENT_FPU BIT(1)
+#define FIRMWARE_EQUIPMENT_TWO_FLOPPIES BIT(6)
 
 /* kinds of devices, where there is no boot order: SeaBIOS, src/boot.c */
 enum firmware_boot { FIRMWARE_BOOT_FLOPPY = 1, FIRMWARE_BOOT_DISK, FIRMWARE_BOOT_CDROM };
@@ -186,6 +189,19 @@ static void firmware_cmos(const struct firmware_config *c, unsigned int reg, uns
 		rtc_set_cmos(c->rtc, reg + i, (uint8_t)(val >> 8 * i));
 }
 
+/* A kernel that is loaded without firmware looks there, too. */
+void firmware_tell_floppies(struct device *rtc, uint8_t models)
+{
+	uint8_t equipment = FIRMWARE_EQUIPMENT_FPU;
+
+	if (models)
+		equipment |= FIRMWARE_EQUIPMENT_FLOPPY;
+	if (models & 0xf0 && models & 0x0f)
+		equipment |= FIRMWARE_EQUIPMENT_TWO_FLOPPIES;
+	rtc_set_cmos(rtc, FIRMWARE_CMOS_FLOPPIES, models);
+	rtc_set_cmos(rtc, FIRMWARE_CMOS_EQUIPMENT, equipment);
+}
+
 static void firmware_tell_cmos(const struct gmem *g, const struct firmware_config *c)
 {
 	uint64_t low = g->regions[0].size;
@@ -194,7 +210,7 @@ static void firmware_tell_cmos(const struct gmem *g, const struct firmware_confi
 
 	if (!c->rtc)
 		return;
-	firmware_cmos(c, FIRMWARE_CMOS_EQUIPMENT, 1, FIRMWARE_EQUIPMENT_FPU);
+	firmware_tell_floppies(c->rtc, c->floppies);
 	firmware_cmos(c, FIRMWARE_CMOS_BASE, 2, 640);
 	firmware_cmos(c, FIRMWARE_CMOS_BOOT12, 1, FIRMWARE_BOOT_DISK | FIRMWARE_BOOT_CDROM << 4);
 	firmware_cmos(c, FIRMWARE_CMOS_BOOT3, 1, FIRMWARE_BOOT_FLOPPY << 4);

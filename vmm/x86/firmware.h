@@ -26,12 +26,15 @@ struct firmware_config {
 	struct device *fw_cfg; /* of fw_cfg_class */
 	struct device *rtc;    /* of rtc_class; NULL: without CMOS */
 	const struct acpi_config
-		*acpi; /* with the number of vCPUs, and which serial ports there are */
-	bool screen;   /* there is a display */
+		*acpi;	  /* with the number of vCPUs, and which serial ports there are */
+	bool screen;	  /* there is a display */
+	uint8_t floppies; /* models of both drives: floppy_cmos (vmm/dev/floppy.h) */
 	struct smbios_config smbios;
 	const char *bootorder; /* OpenFirmware paths, a line each; "": as the firmware likes */
 };
 
+/* What CMOS says of them, whoever boots. rtc: of rtc_class */
+void firmware_tell_floppies(struct device *rtc, uint8_t models);
 /* Once, before the first start. */
 int firmware_tell(const struct gmem *g, const struct firmware_config *c, struct err *e);
 

@@ -33,6 +33,11 @@
 #define MAP_COM2 0x2f8
 #define MAP_COM3 0x3e8
 #define MAP_COM4 0x2e8
+#define MAP_DMA1 0x00 /* 16 bytes: dev/i8237.h */
+#define MAP_DMA2 0xc0 /* 32 bytes */
+#define MAP_DMA_PAGES 0x80
+#define MAP_FLOPPY 0x3f0     /* 6 bytes */
+#define MAP_FLOPPY_DIR 0x3f7 /* 3F6h is the IDE controller's */
 #define MAP_RTC 0x70
 #define MAP_I8042_DATA 0x60
 #define MAP_I8042_CMD 0x64
@@ -43,6 +48,7 @@
 #define MAP_PCI_ADDR 0xcf8
 #define MAP_PCI_DATA 0xcfc
 #define MAP_DEBUG_CONSOLE 0x402
+#define MAP_PVPANIC 0x505
 #define MAP_FW_CFG 0x510 /* 12 bytes: dev/fw_cfg.h */
 #define MAP_DEBUG_TEXT 0xe9
 #define MAP_DEBUG_EXIT 0xf4
@@ -55,6 +61,7 @@
 #define MAP_GSI_COM1 4
 #define MAP_GSI_COM3 5
 #define MAP_GSI_COM4 7
+#define MAP_GSI_FLOPPY 6
 #define MAP_GSI_RTC 8
 #define MAP_GSI_SCI 9
 #define MAP_GSI_PCI 16	/* the pins of PCI functions: level, active low, shared */

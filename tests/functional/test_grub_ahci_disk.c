@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/* GRUB from a disk at an AHCI controller. */
+#include <stdio.h>
+
+#include "tests/functional/grub.h"
+#include "tests/functional/scene.h"
+
+static int setup(void **state)
+{
+	*state = harness_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	harness_free(*state);
+	return 0;
+}
+
+static void test_disk(void **state)
+{
+	struct harness *h = *state;
+	char more[600];
+
+	snprintf(more, sizeof(more),
+		 "'boot': {'firmware': 'bios'}, 'devices': [{'type': 'ahci',"
+		 " 'disks': [{'readonly': true, 'path': '%s'}]}]",
+		 GRUB_IMAGES "usb.img");
+	grub_boots(h, GRUB_IMAGES "usb.img", more);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_disk, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
