@@ -6,6 +6,7 @@
 #   guest_prompt S          waits for a shell prompt
 #   guest_run S COMMAND     runs it in the guest; $guest_out is its output, the status is the guest's
 #   guest_send TEXT         types it
+#   guest_shows S TEXT      waits until a screen that SeaBIOS sends has a text (without blanks)
 #   guest_eof S             waits until the console closes
 #   guest_close             ends the program
 # All that comes is appended to $guest_log, and shown when guest_show is set. Waiting is reading with a
@@ -70,6 +71,19 @@ guest_expect() {
 		[ $SECONDS -lt $deadline ] || return 1
 		guest_read 1 || case $guest_seen in *$2*) return 0 ;; *) return 1 ;; esac
 	done
+}
+
+# guest_shows S TEXT: SeaBIOS sends the cursor about, between letters too, by sequences and by returns, and blanks or none.
+guest_shows() {
+	local deadline=$((SECONDS + $1)) open=yes plain
+	while :; do
+		plain=$(sed 's/\x1b\[[0-9;?]*[A-Za-z]//g' <<<"$guest_seen" | LC_ALL=C tr -dc '[:graph:]')
+		case $plain in *"$2"*) return 0 ;; esac
+		[ $open ] && [ $SECONDS -lt $deadline ] || break
+		guest_read 1 || open=
+	done
+	why="no '$2'; last output: ${plain: -400}"
+	return 1
 }
 
 # A newline every few seconds: one typed before the guest's driver was there is lost, and a prompt printed
