@@ -100,6 +100,7 @@ struct guest {
 	unsigned int starts;	    /* how often files were opened for one */
 	bool found;		    /* of a vmd before this one, and has not said hello yet */
 	bool lost;		    /* the process lives and cannot be asked */
+	bool ends;		    /* it has said that it ends */
 	uv_timer_t timer;	    /* of the phase */
 	bool closing;
 	struct err start_err; /* why the start fails; code 0: not yet known */

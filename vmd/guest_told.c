@@ -84,7 +84,7 @@ static void guest_proc_hello(void *arg, const char *state)
 	struct guest *g = arg;
 
 	guest_hold(g);
-	g->lost = false;
+	g->lost = g->ends = false;
 	if (vm_state(&g->vm) == VM_STARTING) {
 		timeline_mark(&g->timeline, TIMELINE_HELLO);
 		guest_input(g, VM_IN_HELLO);
@@ -212,6 +212,12 @@ static void guest_balloon(struct guest *g, const char *message)
 	event_emit(g->d->events, "vm.balloon", g->id, json_add_int(data, "target", target));
 }
 
+/* Is it the reason of a monitor's end? A reset is only told as one, too. */
+static bool guest_is_end(const char *type)
+{
+	return strcmp(type, "reset") != 0 && vmproc_known_reason(type);
+}
+
 static void guest_proc_event(void *arg, const char *type, const char *message)
 {
 	struct guest *g = arg;
@@ -243,6 +249,7 @@ static void guest_proc_event(void *arg, const char *type, const char *message)
 		return;
 	}
 	log_info(&g->d->log, "VM '%s': %s%s%s", g->name, type, message[0] ? ": " : "", message);
+	g->ends = guest_is_end(type);
 	if (!strcmp(type, "suspended"))
 		guest_input(g, VM_IN_SLEPT);
 	if (!strcmp(type, "awake"))
@@ -259,7 +266,7 @@ static void guest_proc_lost(void *arg, const struct err *why)
 {
 	struct guest *g = arg;
 
-	if (vm_state(&g->vm) == VM_STOPPING)
+	if (g->ends || vm_state(&g->vm) == VM_STOPPING)
 		log_debug(&g->d->log, "VM '%s': %s", g->name, why->msg);
 	else
 		log_limited(&g->d->log, &g->lost_limit, "VM '%s': %s", g->name, why->msg);

@@ -113,6 +113,8 @@ void vmproc_kill(struct vmproc *p);
  * record is believed beyond its shape.
  */
 void vmproc_last_words(const char *dir, struct state_exit *ret_exit);
+/* Is it one of the reasons of an end that a process may give? */
+bool vmproc_known_reason(const char *reason);
 /*
  * The reading end of what the process says, the caller's then. The kernel keeps 64 KiB of it while nobody
  * reads; the process neither waits nor ends when that is full. -errno: it has none.

@@ -30,7 +30,7 @@ void vmproc_printable(char *text)
 			*text = ' ';
 }
 
-static bool vmproc_known_reason(const char *reason)
+bool vmproc_known_reason(const char *reason)
 {
 	static const char *const known[] = { "shutdown", "reset",      "triple-fault", "watchdog",
 					     "panic",	 "guest-exit", "killed",       "fault" };
