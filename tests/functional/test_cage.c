@@ -19,6 +19,7 @@
 #include <sys/statfs.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/errcat.h"
 #include "lib/fdio.h"
@@ -504,6 +505,48 @@ static void test_ranges_overlap(void **state)
 	harness_free(other);
 }
 
+/* What a program of the cage says of an option, before anything else; and it ends. */
+static void expect_usage(const char *program, const char *option, const char *value,
+			 const char *message)
+{
+	char path[512], a[32], b[32], line[128];
+	char *argv[] = { path, a, b, NULL };
+	struct harness_output got;
+
+	harness_program(program, path, sizeof(path));
+	snprintf(a, sizeof(a), "%s", option);
+	snprintf(b, sizeof(b), "%s", value);
+	assert_int_equal(harness_run(NULL, &got, argv), 2);
+	snprintf(line, sizeof(line), "%s: %s\n", program, message);
+	assert_string_equal(got.err, line);
+}
+
+static void expect_caged_options(const char *program)
+{
+	expect_usage(program, "--control-fd", "-1", "'-1' is no file descriptor");
+	expect_usage(program, "--control-fd", "9x", "'9x' is no file descriptor");
+	expect_usage(program, "--control-fd", "9000", "no file is open at descriptor 9000");
+	expect_usage(program, "--root-fd", "9000", "no file is open at descriptor 9000");
+	expect_usage(program, "--uid", "4294967295", "'4294967295' is no user's number");
+	expect_usage(program, "--seccomp", "no",
+		     "unknown seccomp mode 'no': kill, errno, log or off");
+	expect_usage(program, "--seccomp=off", "more", "unexpected 'more'");
+}
+
+static void test_options_of_caged(void **state)
+{
+	char display[512];
+
+	(void)state;
+	expect_caged_options("vmm");
+	expect_usage("vmm", "--memlock", "1k", "'1k' is no number of bytes");
+	harness_program("vmm-display", display, sizeof(display));
+	if (access(display, X_OK)) /* without its library it is not built */
+		return;
+	expect_caged_options("vmm-display");
+	expect_usage("vmm-display", "--seccomp", "off", "--control-fd is needed; vmd gives it");
+}
+
 static void test_wrong_options(void **state)
 {
 	static const char *const ranges[] = {
@@ -574,6 +617,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_uid_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ranges_overlap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_options, setup, teardown),
+		cmocka_unit_test(test_options_of_caged),
 		cmocka_unit_test_setup_teardown(test_alone, setup, teardown),
 	};
 
