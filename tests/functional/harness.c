@@ -147,6 +147,18 @@ void harness_free(struct harness *h)
 	free(h);
 }
 
+int harness_setup(void **state)
+{
+	*state = harness_new();
+	return 0;
+}
+
+int harness_teardown(void **state)
+{
+	harness_free(*state);
+	return 0;
+}
+
 static void harness_vmd_args(struct harness *h, const char *vmm, char **argv, va_list ap)
 {
 	static char vmd[4096];

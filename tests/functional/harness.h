@@ -42,6 +42,9 @@ struct harness {
 
 struct harness *harness_new(void);
 void harness_free(struct harness *h);
+/* cmocka's setup and teardown, where that is all */
+int harness_setup(void **state);
+int harness_teardown(void **state);
 
 /* A program of the build: "vmd", "vmctl", "vmm". */
 void harness_program(const char *name, char *out, size_t size);

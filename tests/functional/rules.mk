@@ -22,10 +22,12 @@ $(BUILD)/tests/functional/test_follow: | $(BUILD)/tests/guest/count
 $(BUILD)/tests/functional/test_media: | $(BUILD)/tests/guest/media
 $(BUILD)/tests/functional/test_ports: | $(BUILD)/tests/guest/ports
 $(addprefix $(BUILD)/tests/functional/,test_net test_net_crash test_net_user): | $(addprefix $(BUILD)/tests/guest/,hotplug net)
+$(BUILD)/tests/functional/test_screen: | $(BUILD)/tests/guest/screen
 $(BUILD)/tests/functional/test_scsi: | $(addprefix $(BUILD)/tests/guest/,scsi hotplug)
 $(BUILD)/tests/functional/test_memory: | $(BUILD)/tests/guest/balloon
 $(BUILD)/tests/functional/test_sleep: | $(BUILD)/tests/guest/suspend
 $(BUILD)/tests/functional/test_send_key: | $(BUILD)/tests/guest/ps2
+$(BUILD)/tests/functional/test_serial: | $(BUILD)/tests/guest/uarts
 $(BUILD)/tests/functional/test_panic: | $(BUILD)/tests/guest/panic
 $(BUILD)/tests/functional/test_watchdog: | $(BUILD)/tests/guest/watchdog
 $(BUILD)/tests/functional/test_timeline: | $(BUILD)/tests/guest/rng $(BUILD)/tests/guest/serial

@@ -54,7 +54,7 @@ struct client *scene_begin(struct harness *h, const char *fake, const char *step
 struct client *scene_start_guest(struct harness *h, const char *program, const char *cmdline,
 				 const char *members)
 {
-	char name[64], path[512], params[1024];
+	char name[64], path[512], params[2048];
 	struct client *c;
 
 	snprintf(name, sizeof(name), "../tests/guest/%s", program);
@@ -69,6 +69,16 @@ struct client *scene_start_guest(struct harness *h, const char *program, const c
 	json_object_put(client_result(c, "event.subscribe", "{}"));
 	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
 	return c;
+}
+
+void scene_says(struct client *c, const char *regex)
+{
+	char params[200];
+
+	snprintf(params, sizeof(params),
+		 "{'vm': 'one', 'for': 'console', 'regex': '%s', 'timeout_ms': %d}", regex,
+		 HARNESS_WAIT_MS);
+	json_object_put(client_result(c, "vm.wait", params));
 }
 
 struct client *scene_restart(struct harness *h, struct client *c, int signal, const char *fake)

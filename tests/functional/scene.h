@@ -42,6 +42,8 @@ void scene_define(struct client *c, const char *name, const char *kernel);
  */
 struct client *scene_start_guest(struct harness *h, const char *program, const char *cmdline,
 				 const char *members);
+/* Its first console says a line that matches, or has done so. */
+void scene_says(struct client *c, const char *regex);
 /* vmd ends as by `signal`, and another begins with such a monitor; a client of the new one. */
 struct client *scene_restart(struct harness *h, struct client *c, int signal, const char *fake);
 /* vmd ends as by SIGKILL, and then the VM's process, while no vmd is there. */

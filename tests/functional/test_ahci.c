@@ -8,64 +8,16 @@
 #include <string.h>
 
 #include "lib/errcat.h"
+#include "tests/functional/drives.h"
 #include "tests/functional/scene.h"
-
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
-static const char *image(struct harness *h, const char *name)
-{
-	char text[4096 + 1];
-
-	memset(text, '.', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	return harness_file(h, name, text);
-}
-
-/* A disk and an empty drive; a guest that does nothing */
-static struct client *start_guest(struct harness *h)
-{
-	char program[512], params[2048];
-	struct client *c;
-
-	harness_program("vmm", program, sizeof(program));
-	*strstr(program, "bin/vmm") = '\0';
-	harness_vmd(h, NULL, "--cgroup", "none", NULL);
-	c = harness_client(h);
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'memory': '32MiB', 'boot': {'kernel':"
-		 " '%stests/guest/halt'}, 'devices': [{'type': 'ahci', 'disks': ["
-		 "{'path': '%s'}, {'id': 'cd0', 'kind': 'cdrom', 'unit': 2}]}]}}",
-		 program, image(h, "root"));
-	json_object_put(client_result(c, "vm.apply", params));
-	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	return c;
-}
 
 static void test_media(void **state)
 {
 	struct harness *h = *state;
-	struct harness_output got;
 
 	NEEDS_KVM;
-	start_guest(h);
-	assert_int_equal(harness_vmctl(h, NULL, &got, "media", "one", NULL), 0);
-	assert_string_equal(got.out, "DRIVE  MEDIUM  TRAY    LOCKED\ncd0    -       closed  -\n");
-	assert_int_equal(harness_vmctl(h, NULL, &got, "media", "one", "cd0", image(h, "cd"), NULL),
-			 0);
-	assert_string_equal(got.out, "one: cd0 loaded\n");
-	assert_int_equal(harness_vmctl(h, NULL, &got, "media", "one", "cd0", "--eject", NULL), 0);
-	assert_int_equal(harness_vmctl(h, NULL, &got, "media", "one", NULL), 0);
-	assert_string_equal(got.out, "DRIVE  MEDIUM  TRAY  LOCKED\ncd0    -       open  -\n");
+	drives_start_guest(h, "modern", "ahci");
+	drives_expect_change(h);
 }
 
 static void expect_attach(struct harness *h, const char *device, const char *path,
@@ -89,21 +41,20 @@ static void test_come_and_go(void **state)
 	struct client *c;
 
 	NEEDS_KVM;
-	c = start_guest(h);
-	json_object_put(client_result(c, "event.subscribe", NULL));
-	expect_attach(h, "ahci0.1", image(h, "one"), NULL, NULL);
+	c = drives_start_guest(h, "modern", "ahci");
+	expect_attach(h, "ahci0.1", drives_image(h, "one"), NULL, NULL);
 	event = client_event(c, "device.attached", NULL);
 	assert_string_equal(json_get_str(json_at(event, "/data"), "controller", ""), "ahci0");
 	assert_int_equal(json_get_int(json_at(event, "/data"), "unit", -1), 1);
-	expect_attach(h, "ahci0.5", image(h, "far"), "--unit", "5");
-	expect_attach(h, "named", image(h, "named"), "--id", "named");
+	expect_attach(h, "ahci0.5", drives_image(h, "far"), "--unit", "5");
+	expect_attach(h, "named", drives_image(h, "named"), "--id", "named");
 	scene_expect_attachments(c, "one", "ahci0.1 attached, ahci0.5 attached, named attached");
 	assert_int_equal(harness_vmctl(h, NULL, &got, "show", "one", NULL), 0);
 	assert_non_null(strstr(got.out, "ahci0 unit 5"));
 	/* one that came, one of the definition, and a place anew */
 	json_object_put(client_result(c, "vm.detach", "{'vm': 'one', 'device': 'ahci0.1'}"));
 	json_object_put(client_result(c, "vm.detach", "{'vm': 'one', 'device': 'ahci0.0'}"));
-	expect_attach(h, "ahci0.1", image(h, "two"), "--unit", "1");
+	expect_attach(h, "ahci0.1", drives_image(h, "two"), "--unit", "1");
 	scene_expect_attachments(
 		c, "one", "ahci0.5 attached, named attached, ahci0.0 detached, ahci0.1 attached");
 	/* the next start has the drives of the definition */
@@ -119,7 +70,7 @@ static void test_rates(void **state)
 	struct client *c;
 
 	NEEDS_KVM;
-	c = start_guest(h);
+	c = drives_start_guest(h, "modern", "ahci");
 	set = client_result(c, "vm.set_rate",
 			    "{'vm': 'one', 'device': 'ahci0.0', 'ops_per_second': 7}");
 	assert_int_equal(json_get_int(set, "ops_per_second", 0), 7);
@@ -138,11 +89,12 @@ static void test_persist(void **state)
 	struct client *c;
 
 	NEEDS_KVM;
-	c = start_guest(h);
+	c = drives_start_guest(h, "modern", "ahci");
 	assert_int_equal(harness_vmctl(h, NULL, &got, "attach", "one", "cdrom", "--ahci", "ahci0",
 				       "--id", "cd1", "--persist", NULL),
 			 0);
-	assert_int_equal(harness_vmctl(h, NULL, &got, "media", "one", "cd1", image(h, "cd"), NULL),
+	assert_int_equal(harness_vmctl(h, NULL, &got, "media", "one", "cd1", drives_image(h, "cd"),
+				       NULL),
 			 0);
 	json_object_put(
 		client_result(c, "vm.restart", "{'vm': 'one', 'force': true, 'timeout_ms': 0}"));
@@ -175,7 +127,7 @@ static void test_refused(void **state)
 	struct client *c;
 
 	NEEDS_KVM;
-	c = start_guest(h);
+	c = drives_start_guest(h, "modern", "ahci");
 	expect_refused(c, "'kind': 'cdrom', 'unit': 0", ERR_INVALID,
 		       "disk 'ahci0.0' has unit 0 of controller 'ahci0'");
 	expect_refused(c, "'kind': 'cdrom', 'unit': 2", ERR_INVALID,
@@ -206,16 +158,17 @@ static void test_lock(void **state)
 	char params[600];
 
 	NEEDS_KVM;
-	c = start_guest(h);
+	c = drives_start_guest(h, "modern", "ahci");
 	snprintf(params, sizeof(params),
-		 "{'vm': 'one', 'controller': 'ahci0', 'disk': {'path': '%s'}}", image(h, "root"));
+		 "{'vm': 'one', 'controller': 'ahci0', 'disk': {'path': '%s'}}",
+		 drives_image(h, "root"));
 	o = client_error(c, "vm.attach", params);
 	assert_int_equal(json_get_int(o, "code", 0), ERR_FILE_IN_USE);
 }
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 	const struct CMUnitTest tests[] = { T(test_media),   T(test_come_and_go), T(test_rates),
 					    T(test_persist), T(test_refused),	  T(test_lock) };
 #undef T

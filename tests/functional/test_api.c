@@ -23,12 +23,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static void test_read_only_socket(void **state)
 {
 	struct harness *h = *state;
@@ -499,7 +493,7 @@ static void test_two_appliers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, harness_teardown)
 		T(test_read_only_socket),
 		T(test_read_only_socket_elsewhere),
 		T(test_hello),

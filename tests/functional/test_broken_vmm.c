@@ -16,18 +16,6 @@
 #include "tests/lib/skip.h"
 #include "vmm/sandbox.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* %d is the process's number. */
 struct start_row {
 	const char *mode;
@@ -91,8 +79,8 @@ static void each(void **state, void (*check)(struct harness *h, const struct sta
 	if (!harness_has_kvm())
 		SKIP_BECAUSE("no /dev/kvm");
 	for (size_t i = 0; i < n; i++) {
-		teardown(state);
-		setup(state);
+		harness_teardown(state);
+		harness_setup(state);
 		check(*state, &rows[i]);
 	}
 }
@@ -314,7 +302,7 @@ static void test_never_reads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 		T(test_starts_that_fail), T(test_starts_that_succeed), T(test_records),
 		T(test_flood_of_events),  T(test_pins_slowly),	       T(test_pins_no_further),
 		T(test_late_answer),	  T(test_never_reads),

@@ -26,18 +26,6 @@
 #include "tests/lib/skip.h"
 #include "vmm/sandbox.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* Why the cage cannot be looked at here, or NULL. */
 static const char *no_cage(void)
 {
@@ -609,16 +597,21 @@ static void test_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_cage, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_console_in_the_cage, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_forbidden_call_is_named, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_forbidden_call_at_the_start, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_no_uid_is_left, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ranges_overlap, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wrong_options, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cage, harness_setup, harness_teardown),
+		cmocka_unit_test_setup_teardown(test_console_in_the_cage, harness_setup,
+						harness_teardown),
+		cmocka_unit_test_setup_teardown(test_a_forbidden_call_is_named, harness_setup,
+						harness_teardown),
+		cmocka_unit_test_setup_teardown(test_a_forbidden_call_at_the_start, harness_setup,
+						harness_teardown),
+		cmocka_unit_test_setup_teardown(test_no_uid_is_left, harness_setup,
+						harness_teardown),
+		cmocka_unit_test_setup_teardown(test_ranges_overlap, harness_setup,
+						harness_teardown),
+		cmocka_unit_test_setup_teardown(test_wrong_options, harness_setup,
+						harness_teardown),
 		cmocka_unit_test(test_options_of_caged),
-		cmocka_unit_test_setup_teardown(test_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_alone, harness_setup, harness_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,12 +29,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* Words behind "vmctl", the last is the current one; what comes out, names only. */
 static void offers(const char *line, const char *expected)
 {
@@ -324,7 +318,7 @@ static void test_fish(void **state)
 	fish_shows("vmctl completion fish | source", "vmctl stop ", "one\trunning\n");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, harness_teardown)
 
 int main(void)
 {

@@ -49,12 +49,6 @@ static const char *begin(struct harness *h)
 	return path;
 }
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
 /* The database is not one that harness_free could ask for VMs. */
 static int teardown(void **state)
 {
@@ -487,7 +481,7 @@ static void test_failing_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, teardown)
 		T(test_newer),
 		T(test_header),
 		T(test_truncated),

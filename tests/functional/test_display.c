@@ -25,29 +25,7 @@
 
 #define MEMBERS(display) "'profile': 'legacy-pc', 'devices': [{'type': 'vga'}], 'display': " display
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* --- what all begin with ------------------------------------------------------------------------------------------- */
-
-static void says(struct client *c, const char *regex)
-{
-	char params[200];
-
-	snprintf(params, sizeof(params),
-		 "{'vm': 'one', 'for': 'console', 'regex': '%s', 'timeout_ms': %d}", regex,
-		 HARNESS_WAIT_MS);
-	json_object_put(client_result(c, "vm.wait", params));
-}
 
 /* Where it is, once somebody answers there. Valid until the next call. */
 static const char *address(struct client *c)
@@ -69,7 +47,7 @@ static struct client *start(struct harness *h, const char *members)
 {
 	struct client *c = scene_start_guest(h, "look", "", members);
 
-	says(c, "^ready");
+	scene_says(c, "^ready");
 	return c;
 }
 
@@ -142,7 +120,7 @@ static void test_looks(void **state)
 	look(&other, c);
 	expect_same(&r, c);
 	rfb_key(&r, 'a', true);
-	says(c, "^code 1e");
+	scene_says(c, "^code 1e");
 	expect_same(&r, c);
 	expect_same(&other, c);
 	assert_int_equal(rfb_pixel(&other, 7, 0x1e), 0xffffff);
@@ -166,7 +144,7 @@ static void test_text(void **state)
 
 	NEEDS_KVM;
 	c = scene_start_guest(h, "screen", "mode=1 stay=1", MEMBERS("{}"));
-	says(c, "^screen: drawn");
+	scene_says(c, "^screen: drawn");
 	look(&r, c);
 	expect_same(&r, c);
 	assert_int_equal(r.client->width, 720);
@@ -186,7 +164,7 @@ static void test_resize(void **state)
 	expect_same(&r, c);
 	assert_int_equal(r.client->width, 320);
 	rfb_key(&r, 'r', true);
-	says(c, "^code 13");
+	scene_says(c, "^code 13");
 	expect_same(&r, c);
 	assert_int_equal(r.client->width, 400);
 	assert_int_equal(r.client->height, 300);
@@ -258,30 +236,30 @@ static void test_keys(void **state)
 	expect_same(&r, c);
 	rfb_key(&r, 'q', true);
 	rfb_key(&r, 'q', false);
-	says(c, "^code 90");
+	scene_says(c, "^code 90");
 	rfb_key(&r, 0xe4, true); /* no key of a US keyboard: nothing, and what follows comes */
 	/* by scan code, whatever the keysym: what was the key of a Z in Germany */
 	expect_scan_codes(address(c));
 	/* the library's own list has not got it */
 	r.client->supportedMessages.client2server[rfbQemuEvent / 8] |= BIT(rfbQemuEvent % 8);
 	assert_true(SendExtendedKeyEvent(r.client, 'z', 0x15, TRUE));
-	says(c, "^code 15");
+	scene_says(c, "^code 15");
 	assert_true(SendExtendedKeyEvent(r.client, 0xff51, 0xcb, TRUE));
-	says(c, "^code 4b");
+	scene_says(c, "^code 4b");
 	/* the mouse moves by as much as the viewer's pointer did since its last word */
 	assert_true(SendPointerEvent(r.client, 100, 100, 0));
 	assert_true(SendPointerEvent(r.client, 103, 98, rfbButton1Mask));
-	says(c, "^mouse [01]9 03 02");
+	scene_says(c, "^mouse [01]9 03 02");
 	/* what a viewer held when it left is let go */
 	rfb_key(&r, XK_CONTROL, true);
-	says(c, "^code 1d");
+	scene_says(c, "^code 1d");
 	rfb_close(&r);
-	says(c, "^code 9d");
-	says(c, "^mouse [01]8 00 00");
+	scene_says(c, "^code 9d");
+	scene_says(c, "^mouse [01]8 00 00");
 	look(&r, c);
 	rfb_key(&r, XK_ESCAPE, true);
 	rfb_key(&r, XK_ESCAPE, false);
-	says(c, "^code 81");
+	scene_says(c, "^code 81");
 	rfb_close(&r);
 }
 
@@ -321,13 +299,13 @@ static void test_idle(void **state)
 	assert_true(pid > 0);
 	/* its answer to the last request is the next frame: none is on its way any more */
 	rfb_key(&r, 'a', true);
-	says(c, "^code 1e");
+	scene_says(c, "^code 1e");
 	expect_same(&r, c);
 	updates = r.nupdates;
 	woken = switches(pid);
 	/* the guest writes all of it once more, as it is: only the key and one frame to be compared wake it */
 	rfb_key(&r, 't', true);
-	says(c, "^code 14");
+	scene_says(c, "^code 14");
 	assert_int_equal(WaitForMessage(r.client, 1000000), 0);
 	assert_int_equal(r.nupdates, updates);
 	assert_true(switches(pid) - woken <= 8);
@@ -356,7 +334,7 @@ static void test_dies(void **state)
 	expect_same(&r, c);
 	snprintf(path, sizeof(path), "%s", address(c));
 	rfb_key(&r, XK_CONTROL, true);
-	says(c, "^code 1d");
+	scene_says(c, "^code 1d");
 	pid = display_pid(h);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_false(rfb_until(&r, never, NULL));
@@ -371,7 +349,7 @@ static void test_dies(void **state)
 				    "vmm-display ended by signal 9");
 		assert_true(json_get_bool(data, "again", false));
 	}
-	says(c, "^code 9d"); /* the key that was held */
+	scene_says(c, "^code 9d"); /* the key that was held */
 	look(&r, c);
 	expect_same(&r, c);
 	assert_int_not_equal(display_pid(h), pid);
@@ -421,7 +399,7 @@ static void test_vmd_dies(void **state)
 	assert_int_equal(display_pid(h), pid);
 	expect_same(&r, c);
 	rfb_key(&r, 'a', true);
-	says(c, "^code 1e");
+	scene_says(c, "^code 1e");
 	expect_same(&r, c);
 	rfb_close(&r);
 	client_close(h, c);
@@ -532,7 +510,7 @@ static void test_tcp(void **state)
 	assert_true(rfb_connect(&r, "127.0.0.1", port, RAW, "sesame"));
 	expect_same(&r, c);
 	rfb_key(&r, 'a', true);
-	says(c, "^code 1e");
+	scene_says(c, "^code 1e");
 	rfb_close(&r);
 	assert_int_equal(harness_vmctl(h, NULL, &got, "display", "one", "--json", NULL), 0);
 	assert_non_null(strstr(got.out, "\"host\":\"127.0.0.1\""));
@@ -646,7 +624,7 @@ static void test_refused(void **state)
 			    "start it first: vmctl start one");
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 
 int main(void)
 {

@@ -18,12 +18,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* One event each. */
 static void apply(struct client *c, const char *name, int n)
 {
@@ -161,7 +155,7 @@ static void test_actor(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, harness_teardown)
 		T(test_slow_reader),
 		T(test_slow_replay),
 		T(test_filter_by_name),

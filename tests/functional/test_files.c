@@ -18,12 +18,6 @@
 
 #define WWW_DATA 33 /* base-passwd has it on every Debian, with its group */
 
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* --- files: with the rights of the owner --- */
 
 static void expect_start(struct client *c, const char *name, const char *message, const char *hint)
@@ -116,8 +110,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_files_of_an_operator, scene_setup_roles,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_files_by_proc, scene_setup_roles, teardown),
+						harness_teardown),
+		cmocka_unit_test_setup_teardown(test_files_by_proc, scene_setup_roles,
+						harness_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

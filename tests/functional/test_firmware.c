@@ -23,18 +23,6 @@
 			SKIP_BECAUSE("no package seabios"); \
 	} while (0)
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* A VM 'one' of the profile legacy-pc; boot: the keys of that; more: further ones of its definition */
 static struct client *define_boot(struct harness *h, const char *boot, const char *more)
 {
@@ -448,7 +436,7 @@ static void test_no_iso(void **state)
 			    "round it up: truncate --size %512 FILE");
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 
 int main(void)
 {

@@ -8,18 +8,6 @@
 #include "lib/errcat.h"
 #include "tests/functional/scene.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static const char *image(struct harness *h, const char *name, uint64_t kib)
 {
 	const char *path = harness_file(h, name, "");
@@ -145,7 +133,7 @@ static void test_refused(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 	const struct CMUnitTest tests[] = { T(test_media), T(test_readonly), T(test_refused) };
 #undef T
 

@@ -24,18 +24,6 @@ struct follow {
 	size_t len[2];
 };
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static void follow_begin(struct harness *h, struct follow *f, const char *verb, const char *arg)
 {
 	char program[4096];
@@ -214,9 +202,10 @@ static void test_another_database(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_logs, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_events, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_another_database, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_logs, harness_setup, harness_teardown),
+		cmocka_unit_test_setup_teardown(test_events, harness_setup, harness_teardown),
+		cmocka_unit_test_setup_teardown(test_another_database, harness_setup,
+						harness_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

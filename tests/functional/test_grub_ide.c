@@ -5,18 +5,6 @@
 #include "tests/functional/grub.h"
 #include "tests/functional/scene.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static void test_cd(void **state)
 {
 	struct harness *h = *state;
@@ -35,7 +23,7 @@ static void test_cd(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_cd, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cd, harness_setup, harness_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

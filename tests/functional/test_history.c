@@ -19,18 +19,6 @@
 
 #define DEF(more) "{'definition': {'name': 'one'," more " 'boot': {'kernel': '/k'}}}"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static const char *plain(struct json_object *o)
 {
 	return json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
@@ -429,7 +417,7 @@ static void test_two_users(void **state)
 	assert_int_equal(json_get_int(json_at(all, "/revisions/2/actor"), "uid", -1), 0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 
 int main(void)
 {

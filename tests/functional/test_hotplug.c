@@ -56,33 +56,12 @@ static void expect_code(struct world *w, const char *method, const char *params,
 	assert_int_equal(json_get_int(o, "code", 0), code);
 }
 
-static void says(struct world *w, const char *regex)
-{
-	char params[200];
-
-	snprintf(params, sizeof(params),
-		 "{'vm': 'one', 'for': 'console', 'regex': '%s', 'timeout_ms': %d}", regex,
-		 HARNESS_WAIT_MS);
-	json_object_put(client_result(w->c, "vm.wait", params));
-}
-
 /* --- a guest that knows how --------------------------------------------------------------------------- */
 
 static void start_guest(struct world *w, const char *cmdline)
 {
-	char program[512], params[1024];
-
-	harness_program("vmm", program, sizeof(program));
-	*strstr(program, "bin/vmm") = '\0';
-	harness_vmd(w->h, NULL, "--cgroup", "none", NULL);
-	w->c = harness_client(w->h);
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'profile': 'micro', 'memory': '32MiB', 'boot':"
-		 " {'kernel': '%stests/guest/hotplug', 'cmdline': '%s'}}}",
-		 program, cmdline);
-	json_object_put(client_result(w->c, "vm.apply", params));
-	json_object_put(client_result(w->c, "vm.start", "{'vm': 'one'}"));
-	says(w, "^waits for devices");
+	w->c = scene_start_guest(w->h, "hotplug", cmdline, "'profile': 'micro'");
+	scene_says(w->c, "^waits for devices");
 }
 
 static void attach_disk(struct world *w, const char *more)
@@ -107,20 +86,20 @@ static void test_come_and_go(void **state)
 	rng = client_result(w->c, "vm.attach",
 			    "{'vm': 'one', 'device': {'type': 'virtio-rng', 'id': 'rng7'}}");
 	assert_string_equal(json_get_str(rng, "address", ""), "00:02.0");
-	says(w, "^entropy from slot 02");
+	scene_says(w->c, "^entropy from slot 02");
 	attach_disk(w, "");
-	says(w, "^hello from a dis on the disk in slot 03");
+	scene_says(w->c, "^hello from a dis on the disk in slot 03");
 	scene_expect_attachments(w->c, "one", "rng7 attached, disk0 attached");
 	/* an attached one, one of the definition, and the slot anew */
 	went = client_result(w->c, "vm.detach", "{'vm': 'one', 'device': 'rng7'}");
 	assert_true(json_get_bool(went, "changed", false));
-	says(w, "^let go of slot 02");
+	scene_says(w->c, "^let go of slot 02");
 	json_object_put(client_result(w->c, "vm.detach", "{'vm': 'one', 'device': 'rng0'}"));
 	scene_expect_attachments(w->c, "one", "disk0 attached, rng0 detached");
 	json_object_put(client_result(w->c, "vm.attach",
 				      "{'vm': 'one', 'device': {'type': 'virtio-rng', 'id': "
 				      "'rng8', 'address': '00:0a.0'}}"));
-	says(w, "^entropy from slot 10");
+	scene_says(w->c, "^entropy from slot 10");
 	/* the next start has the devices of the definition */
 	json_object_put(client_result(w->c, "vm.restart",
 				      "{'vm': 'one', 'force': true,"
@@ -171,7 +150,7 @@ static void test_deaf_guest(void **state)
 	expect_code(w, "vm.detach", "{'vm': 'one', 'device': 'disk0', 'timeout_ms': 100}",
 		    ERR_TIMEOUT,
 		    "the guest of VM 'one' did not let go of device 'disk0' within 0.1 s");
-	says(w, "^does not hear of slot 02");
+	scene_says(w->c, "^does not hear of slot 02");
 	scene_expect_attachments(w->c, "one", "disk0 detaching");
 	client_close(w->h, w->c);
 	harness_vmd_end(w->h, SIGKILL);

@@ -8,68 +8,20 @@
 #include <string.h>
 
 #include "lib/errcat.h"
+#include "tests/functional/drives.h"
 #include "tests/functional/scene.h"
-
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
-static const char *image(struct harness *h, const char *name)
-{
-	char text[4096 + 1];
-
-	memset(text, '.', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	return harness_file(h, name, text);
-}
-
-/* A disk and an empty drive; a guest that does nothing */
-static struct client *start_guest(struct harness *h)
-{
-	char program[512], params[2048];
-	struct client *c;
-
-	harness_program("vmm", program, sizeof(program));
-	*strstr(program, "bin/vmm") = '\0';
-	harness_vmd(h, NULL, "--cgroup", "none", NULL);
-	c = harness_client(h);
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'profile': 'legacy-pc', 'memory': '32MiB', 'boot':"
-		 " {'kernel': '%stests/guest/halt'}, 'devices': [{'type': 'ide', 'disks': ["
-		 "{'path': '%s'}, {'id': 'cd0', 'kind': 'cdrom', 'unit': 2}]}]}}",
-		 program, image(h, "root"));
-	json_object_put(client_result(c, "vm.apply", params));
-	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	return c;
-}
 
 static void test_media(void **state)
 {
 	struct harness *h = *state;
-	struct harness_output got;
 	struct client *c;
 
 	NEEDS_KVM;
-	c = start_guest(h);
-	assert_int_equal(harness_vmctl(h, NULL, &got, "media", "one", NULL), 0);
-	assert_string_equal(got.out, "DRIVE  MEDIUM  TRAY    LOCKED\ncd0    -       closed  -\n");
-	assert_int_equal(harness_vmctl(h, NULL, &got, "media", "one", "cd0", image(h, "cd"), NULL),
-			 0);
-	assert_string_equal(got.out, "one: cd0 loaded\n");
-	/* the disk's own image is the VM's already, and a disk is no drive */
+	c = drives_start_guest(h, "legacy-pc", "ide");
+	drives_expect_change(h);
+	/* a disk is no drive */
 	json_object_put(
 		client_error(c, "vm.media", "{'vm': 'one', 'drive': 'ide0.0', 'eject': true}"));
-	assert_int_equal(harness_vmctl(h, NULL, &got, "media", "one", "cd0", "--eject", NULL), 0);
-	assert_int_equal(harness_vmctl(h, NULL, &got, "media", "one", NULL), 0);
-	assert_string_equal(got.out, "DRIVE  MEDIUM  TRAY  LOCKED\ncd0    -       open  -\n");
 }
 
 static void test_fixed(void **state)
@@ -78,7 +30,7 @@ static void test_fixed(void **state)
 	struct client *c;
 
 	NEEDS_KVM;
-	c = start_guest(h);
+	c = drives_start_guest(h, "legacy-pc", "ide");
 	client_expect_error(
 		c, "vm.detach", "{'vm': 'one', 'device': 'ide0.0'}", ERR_VM_DEVICE_FIXED,
 		"drive 'ide0.0' of controller 'ide0' cannot be removed from a VM that "
@@ -110,7 +62,7 @@ static void test_completion(void **state)
 	struct harness_output got;
 
 	NEEDS_KVM;
-	start_guest(h);
+	drives_start_guest(h, "legacy-pc", "ide");
 	setenv("VMD_SOCKET", h->socket, 1);
 	complete(&got);
 	assert_string_equal(got.err, "");
@@ -128,12 +80,12 @@ static void test_lock(void **state)
 	char params[600];
 
 	NEEDS_KVM;
-	c = start_guest(h);
+	c = drives_start_guest(h, "legacy-pc", "ide");
 	snprintf(params, sizeof(params),
 		 "{'definition': {'name': 'two', 'profile': 'legacy-pc', 'memory': '32MiB', 'boot':"
 		 " {'kernel': '/bin/true'}, 'devices': [{'type': 'ide', 'disks': ["
 		 "{'path': '%s'}]}]}}",
-		 image(h, "root"));
+		 drives_image(h, "root"));
 	json_object_put(client_result(c, "vm.apply", params));
 	o = client_error(c, "vm.start", "{'vm': 'two'}");
 	assert_int_equal(json_get_int(o, "code", 0), ERR_FILE_IN_USE);
@@ -141,7 +93,7 @@ static void test_lock(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 	const struct CMUnitTest tests[] = { T(test_media), T(test_fixed), T(test_completion),
 					    T(test_lock) };
 #undef T

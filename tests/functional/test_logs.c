@@ -18,18 +18,6 @@
 #include "tests/lib/skip.h"
 #include "tests/lib/tempdir.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static struct client *connect_to(struct harness *h)
 {
 	struct client *c = harness_client(h);
@@ -502,7 +490,7 @@ static void test_disk_full(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 		T(test_counting_over_restarts),
 		T(test_end_while_vmd_is_away),
 		T(test_gaps_and_lies),

@@ -21,18 +21,6 @@
 
 #define FIRST 3 /* where handed descriptors begin */
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* Start vmd as a service manager does, with n descriptors and their names. vmm: its path, or NULL. */
 static void manager_start(struct harness *h, const char *vmm, const int *fds, int n,
 			  const char *names, const char *watchdog_usec)
@@ -338,7 +326,7 @@ static void test_kept_wrong(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
 		T(test_activated),   T(test_activated_read_only),
 		T(test_no_listener), T(test_socket_of_another_name),
 		T(test_watchdog),    T(test_no_watchdog_unasked),

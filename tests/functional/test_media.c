@@ -10,61 +10,19 @@
 #include <unistd.h>
 
 #include "lib/errcat.h"
+#include "tests/functional/drives.h"
 #include "tests/functional/scene.h"
-
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
-static void says(struct client *c, const char *regex)
-{
-	char params[200];
-
-	snprintf(params, sizeof(params),
-		 "{'vm': 'one', 'for': 'console', 'regex': '^drive: %s', 'timeout_ms': %d}", regex,
-		 HARNESS_WAIT_MS);
-	json_object_put(client_result(c, "vm.wait", params));
-}
-
-/* An image of two blocks that begins with its name */
-static const char *image(struct harness *h, const char *name)
-{
-	char text[4096 + 1];
-
-	memset(text, '.', sizeof(text) - 1);
-	memcpy(text, "cd ", 3);
-	memcpy(text + 3, name, strlen(name));
-	text[sizeof(text) - 1] = '\0';
-	return harness_file(h, name, text);
-}
 
 /* A drive cd0 and a disk; medium is a member of the drive, or "" */
 static struct client *start_guest(struct harness *h, const char *cmdline, const char *medium)
 {
-	char program[512], params[2048];
-	struct client *c;
+	char members[800];
 
-	harness_program("vmm", program, sizeof(program));
-	*strstr(program, "bin/vmm") = '\0';
-	harness_vmd(h, NULL, "--cgroup", "none", NULL);
-	c = harness_client(h);
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'profile': 'micro', 'memory': '32MiB', 'boot':"
-		 " {'kernel': '%stests/guest/media', 'cmdline': '%s'}, 'devices': [{'type':"
-		 " 'virtio-scsi', 'disks': [{'id': 'cd0', 'kind': 'cdrom'%s},"
-		 " {'id': 'root', 'path': '%s'}]}]}}",
-		 program, cmdline, medium, image(h, "root"));
-	json_object_put(client_result(c, "vm.apply", params));
-	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	return c;
+	snprintf(members, sizeof(members),
+		 "'profile': 'micro', 'devices': [{'type': 'virtio-scsi', 'disks': [{'id': 'cd0',"
+		 " 'kind': 'cdrom'%s}, {'id': 'root', 'path': '%s'}]}]",
+		 medium, drives_image(h, "root"));
+	return scene_start_guest(h, "media", cmdline, members);
 }
 
 /* "medium open locked" of the one drive */
@@ -109,35 +67,35 @@ static void test_change(void **state)
 
 	NEEDS_KVM;
 	c = start_guest(h, "", "");
-	says(c, "empty");
+	scene_says(c, "^drive: empty");
 	empty = client_result(c, "vm.media", "{'vm': 'one'}");
 	expect_drive(empty, false, false, false);
-	change(c, image(h, "first"), ", 'dry_run': true", false, "would be put in");
-	change(c, image(h, "first"), "", true, "");
-	says(c, "cd first");
-	change(c, image(h, "first"), "", false, "it is in the drive already");
-	change(c, image(h, "second"), "", true, "");
-	says(c, "cd second");
+	change(c, drives_image(h, "first"), ", 'dry_run': true", false, "would be put in");
+	change(c, drives_image(h, "first"), "", true, "");
+	scene_says(c, "^drive: cd first");
+	change(c, drives_image(h, "first"), "", false, "it is in the drive already");
+	change(c, drives_image(h, "second"), "", true, "");
+	scene_says(c, "^drive: cd second");
 	loaded = client_result(c, "vm.media", "{'vm': 'one'}");
 	expect_drive(loaded, true, false, false);
 	change(c, NULL, ", 'dry_run': true", false, "the medium would be taken out");
 	ejected = ask(c, NULL, "");
 	expect_drive(ejected, false, true, false);
-	says(c, "open");
+	scene_says(c, "^drive: open");
 	change(c, NULL, "", false, "there is no medium in it");
 	/* while it is paused, and by another vmd */
 	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
-	change(c, image(h, "third"), "", true, "");
+	change(c, drives_image(h, "third"), "", true, "");
 	json_object_put(client_result(c, "vm.resume", "{'vm': 'one'}"));
-	says(c, "cd third");
+	scene_says(c, "^drive: cd third");
 	c = scene_restart(h, c, SIGKILL, NULL);
-	change(c, image(h, "fourth"), "", true, "");
-	says(c, "cd fourth");
+	change(c, drives_image(h, "fourth"), "", true, "");
+	scene_says(c, "^drive: cd fourth");
 	/* the next start has what the definition says */
 	json_object_put(client_result(c, "vm.restart",
 				      "{'vm': 'one', 'force': true,"
 				      " 'timeout_ms': 0}"));
-	says(c, "empty");
+	scene_says(c, "^drive: empty");
 }
 
 static void test_locked(void **state)
@@ -148,9 +106,9 @@ static void test_locked(void **state)
 	char medium[300];
 
 	NEEDS_KVM;
-	snprintf(medium, sizeof(medium), ", 'path': '%s'", image(h, "first"));
+	snprintf(medium, sizeof(medium), ", 'path': '%s'", drives_image(h, "first"));
 	c = start_guest(h, "lock=1", medium);
-	says(c, "cd first");
+	scene_says(c, "^drive: cd first");
 	do { /* it locks the drive a little later */
 		json_object_put(locked);
 		locked = client_result(c, "vm.media", "{'vm': 'one'}");
@@ -160,8 +118,8 @@ static void test_locked(void **state)
 			    ERR_VM_MEDIUM_LOCKED, "the guest has locked drive 'cd0'",
 			    "the guest was asked for its medium: try again when it has let go, or "
 			    "force it");
-	change(c, image(h, "second"), ", 'force': true", true, "");
-	says(c, "cd second");
+	change(c, drives_image(h, "second"), ", 'force': true", true, "");
+	scene_says(c, "^drive: cd second");
 	do {
 		json_object_put(locked);
 		locked = client_result(c, "vm.media", "{'vm': 'one'}");
@@ -170,7 +128,7 @@ static void test_locked(void **state)
 			    ERR_VM_MEDIUM_LOCKED, "the guest has locked drive 'cd0'",
 			    "the guest was asked for its medium: try again when it has let go, or "
 			    "force it");
-	says(c, "asked for its medium");
+	scene_says(c, "^drive: asked for its medium");
 	do {
 		json_object_put(let_go);
 		let_go = client_result(c, "vm.media", "{'vm': 'one'}");
@@ -195,7 +153,7 @@ static void test_refused(void **state)
 
 	NEEDS_KVM;
 	c = start_guest(h, "", "");
-	says(c, "empty");
+	scene_says(c, "^drive: empty");
 	expect_code(c, "{'vm': 'one', 'drive': 'cd1', 'eject': true}", ERR_VM_NO_DEVICE,
 		    "the VM has no drive 'cd1'");
 	expect_code(c, "{'vm': 'one', 'drive': 'root', 'eject': true}", ERR_VM_NO_DEVICE,
@@ -217,7 +175,8 @@ static void test_refused(void **state)
 	expect_code(c, params, ERR_FILE,
 		    "the disk image's size, 3 bytes, is not a multiple of 512");
 	snprintf(params, sizeof(params),
-		 "{'vm': 'one', 'drive': 'cd0', 'format': 'qcow2', 'path': '%s'}", image(h, "raw"));
+		 "{'vm': 'one', 'drive': 'cd0', 'format': 'qcow2', 'path': '%s'}",
+		 drives_image(h, "raw"));
 	{
 		AUTO_JSON struct json_object *o = client_error(c, "vm.media", params);
 
@@ -249,18 +208,18 @@ static void test_vmctl(void **state)
 
 	NEEDS_KVM;
 	c = start_guest(h, "", "");
-	says(c, "empty");
+	scene_says(c, "^drive: empty");
 	expect_vmctl(h, 0, "DRIVE  MEDIUM  TRAY    LOCKED\ncd0    -       closed  -\n", "", NULL,
 		     NULL, NULL);
-	expect_vmctl(h, 0, "one: cd0 loaded\n", "", "cd0", image(h, "first"), NULL);
-	says(c, "cd first");
-	expect_vmctl(h, 0, "", "one: cd0: it is in the drive already\n", "cd0", image(h, "first"),
-		     NULL);
+	expect_vmctl(h, 0, "one: cd0 loaded\n", "", "cd0", drives_image(h, "first"), NULL);
+	scene_says(c, "^drive: cd first");
+	expect_vmctl(h, 0, "", "one: cd0: it is in the drive already\n", "cd0",
+		     drives_image(h, "first"), NULL);
 	expect_vmctl(h, 4, "",
 		     "vmctl: cannot change the medium in 'cd0' of 'one': it is in the drive "
 		     "already\nhint: without --strict this is no error\ncode: E1202 "
 		     "(vm.wrong_state)\n",
-		     "cd0", image(h, "first"), "--strict");
+		     "cd0", drives_image(h, "first"), "--strict");
 	expect_vmctl(h, 0, "one: cd0 emptied\n", "", "cd0", "--eject", NULL);
 	expect_vmctl(h, 2, "", "vmctl: media VM DRIVE: give the PATH of an image, or --eject\n",
 		     "cd0", NULL, NULL);
@@ -279,7 +238,7 @@ static void test_lies(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_change), T(test_locked), T(test_refused), T(test_vmctl), T(test_lies),
 	};

@@ -9,18 +9,6 @@
 
 #define MIB_64 (64 * MIB)
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* 'one' runs, with 128 MiB, of which it has written to 64. */
 static struct client *begin(struct harness *h, const char *devices)
 {
@@ -290,13 +278,15 @@ static void test_vmctl(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_memory_goes_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_node, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_node_strict, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_without_a_balloon, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lies, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_vmctl, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memory_goes_back, harness_setup,
+						harness_teardown),
+		cmocka_unit_test_setup_teardown(test_node, harness_setup, harness_teardown),
+		cmocka_unit_test_setup_teardown(test_node_strict, harness_setup, harness_teardown),
+		cmocka_unit_test_setup_teardown(test_refusals, harness_setup, harness_teardown),
+		cmocka_unit_test_setup_teardown(test_without_a_balloon, harness_setup,
+						harness_teardown),
+		cmocka_unit_test_setup_teardown(test_lies, harness_setup, harness_teardown),
+		cmocka_unit_test_setup_teardown(test_vmctl, harness_setup, harness_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,12 +17,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* 0 when it is valid, else what the validator says. */
 static int validate(struct harness *h, struct json_object *document, struct harness_output *ret)
 {
@@ -112,8 +106,8 @@ static void test_content(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_valid, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_content, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_valid, setup, harness_teardown),
+		cmocka_unit_test_setup_teardown(test_content, setup, harness_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,18 +23,6 @@
 
 #define FLOOD (1024 * 1024)
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* A socket without a path and one with it, a terminal, a file */
 static void define(struct harness *h, struct client *c, const char *name)
 {
@@ -488,7 +476,7 @@ static void test_each_step(void **state)
 	assert_true(made > 3);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 
 int main(void)
 {

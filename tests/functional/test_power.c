@@ -9,18 +9,6 @@
 #include "tests/functional/scene.h"
 #include "tests/lib/tempdir.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static void test_life(void **state)
 {
 	struct harness *h = *state;
@@ -333,7 +321,7 @@ static void test_killed_during_start(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 		T(test_life),
 		T(test_starts_at_once_join),
 		T(test_stop_during_start),

@@ -18,18 +18,6 @@
 #include "tests/functional/scene.h"
 #include "tests/lib/skip.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* A running 'one', or NULL: skip. */
 static struct client *begin_running(struct harness *h, const char *fake)
 {
@@ -366,7 +354,7 @@ static void test_directory_is_private(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 		T(test_call_is_lost),	   T(test_answer_is_lost),
 		T(test_reset_is_lost),	   T(test_power_button_is_lost),
 		T(test_flapping),	   T(test_newest_wins),

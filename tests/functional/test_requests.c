@@ -13,18 +13,6 @@
 
 #define LOST "it ended meanwhile, or the answer was too long to keep"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static void apply(struct harness *h, struct client *c, const char *more)
 {
 	char params[512];
@@ -342,7 +330,7 @@ static void test_dry_run(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 		T(test_repetition),
 		T(test_start_once),
 		T(test_repetition_while_it_runs),

@@ -16,12 +16,6 @@
 #include "lib/errcat.h"
 #include "tests/functional/scene.h"
 
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static void test_viewer(void **state)
 {
 	struct harness *h = *state;
@@ -221,7 +215,7 @@ static void test_unknown_group(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, scene_setup_roles, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, scene_setup_roles, harness_teardown)
 		T(test_viewer),
 		T(test_operator),
 		T(test_job_of_another),

@@ -20,18 +20,6 @@
 #define WAITS 20
 #define TIMES 6 /* more than may be taken at once: each of them has ended */
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* --- pictures ------------------------------------------------------------------------------------------------ */
 
 struct picture {
@@ -145,20 +133,11 @@ static void wait_line(struct client *c, const char *console, const char *regex)
 
 static struct client *start_guest(struct harness *h, unsigned int mode, const char *devices)
 {
-	char program[512], params[1024];
-	struct client *c;
+	char cmdline[32], members[128];
 
-	harness_program("vmm", program, sizeof(program));
-	*strstr(program, "bin/vmm") = '\0';
-	harness_vmd(h, NULL, "--cgroup", "none", NULL);
-	c = harness_client(h);
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'memory': '32MiB', 'boot': {'kernel':"
-		 " '%stests/guest/screen', 'cmdline': 'mode=%u stay=1'}, 'devices': [%s]}}",
-		 program, mode, devices);
-	json_object_put(client_result(c, "vm.apply", params));
-	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	return c;
+	snprintf(cmdline, sizeof(cmdline), "mode=%u stay=1", mode);
+	snprintf(members, sizeof(members), "'devices': [%s]", devices);
+	return scene_start_guest(h, "screen", cmdline, members);
 }
 
 /* Colour n of the guest's sixteen: (n, 2n, 3n) of 6 bits */
@@ -373,7 +352,7 @@ static void test_firmware(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_text), T(test_vbe),     T(test_refused), T(test_no_place),
 		T(test_lies), T(test_escapes), T(test_busy),	T(test_firmware),

@@ -12,18 +12,6 @@
 
 #define DISKS 256
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static void make_disk(const struct harness *h, unsigned int i)
 {
 	uint8_t block[512] = { (uint8_t)i };
@@ -162,34 +150,19 @@ static void test_come_and_go(void **state)
 
 /* --- disks that come and go -------------------------------------------------------------------------------- */
 
-static void says(struct client *c, const char *regex)
-{
-	char params[200];
-
-	snprintf(params, sizeof(params),
-		 "{'vm': 'one', 'for': 'console', 'regex': '%s', 'timeout_ms': %d}", regex,
-		 HARNESS_WAIT_MS);
-	json_object_put(client_result(c, "vm.wait", params));
-}
-
 /* A guest that says what comes and goes; its controller has one disk, of no name */
 static struct client *follow(struct harness *h)
 {
-	char program[512], params[1024];
+	char members[512];
 	struct client *c;
 
-	harness_program("../tests/guest/scsi", program, sizeof(program));
 	make_disk(h, 0);
-	harness_vmd(h, NULL, "--cgroup", "none", NULL);
-	c = harness_client(h);
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'profile': 'micro', 'memory': '32MiB', 'boot':"
-		 " {'kernel': '%s', 'cmdline': 'follow=1'}, 'devices': [{'type': 'virtio-scsi',"
-		 " 'disks': [{'path': '%s/d0'}]}]}}",
-		 program, h->dir);
-	json_object_put(client_result(c, "vm.apply", params));
-	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	says(c, "^waits for units");
+	snprintf(members, sizeof(members),
+		 "'profile': 'micro', 'devices': [{'type': 'virtio-scsi', 'disks':"
+		 " [{'path': '%s/d0'}]}]",
+		 h->dir);
+	c = scene_start_guest(h, "scsi", "follow=1", members);
+	scene_says(c, "^waits for units");
 	return c;
 }
 
@@ -213,26 +186,25 @@ static void test_disks_come_and_go(void **state)
 	dry = client_result(c, "vm.attach", attach_params(h, "one", "", ", 'dry_run': true"));
 	assert_string_equal(json_get_str(dry, "device", ""), "scsi0.1");
 	assert_string_equal(json_get_str(dry, "note", ""), "would be attached");
-	json_object_put(client_result(c, "event.subscribe", NULL));
 	first = client_result(c, "vm.attach", attach_params(h, "one", "", ""));
 	assert_string_equal(json_get_str(first, "device", ""), "scsi0.1");
 	assert_string_equal(json_get_str(first, "controller", ""), "scsi0");
 	assert_int_equal(json_get_int(first, "lun", -1), 1);
 	event = client_event(c, "device.attached", NULL);
-	says(c, "^LUN 01 one ");
+	scene_says(c, "^LUN 01 one ");
 	json_object_put(
 		client_result(c, "vm.attach", attach_params(h, "two", ", 'id': 'two'", "")));
-	says(c, "^LUN 02 two ");
+	scene_says(c, "^LUN 02 two ");
 	json_object_put(client_result(c, "vm.attach", attach_params(h, "far", ", 'lun': 99", "")));
-	says(c, "^LUN 99 far ");
+	scene_says(c, "^LUN 99 far ");
 	scene_expect_attachments(c, "one", "scsi0.1 attached, two attached, scsi0.99 attached");
 	/* one that was attached, one of the definition, and the place of the first anew */
 	json_object_put(client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.1'}"));
-	says(c, "^LUN 01 is gone");
+	scene_says(c, "^LUN 01 is gone");
 	json_object_put(client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.0'}"));
-	says(c, "^LUN 00 is gone");
+	scene_says(c, "^LUN 00 is gone");
 	json_object_put(client_result(c, "vm.attach", attach_params(h, "three", "", "")));
-	says(c, "^LUN 01 three ");
+	scene_says(c, "^LUN 01 three ");
 	scene_expect_attachments(
 		c, "one", "two attached, scsi0.99 attached, scsi0.0 detached, scsi0.1 attached");
 	/* the next start has the disks of the definition */
@@ -301,7 +273,7 @@ static void test_disks_change(void **state)
 	assert_true(json_get_bool(set, "changed", false));
 	json_object_put(client_result(c, "vm.attach",
 				      attach_params(h, "two", ", 'id': 'two', 'burst_ms': 9", "")));
-	says(c, "^LUN 01 two ");
+	scene_says(c, "^LUN 01 two ");
 	assert_int_equal(harness_vmctl(h, NULL, &out, "set-rate", "-b", "1MiB", "one", "two", NULL),
 			 0);
 	assert_string_equal(out.out, "one: disk 'two' may do 1.0M and any number of requests a "
@@ -359,9 +331,9 @@ static void test_disk_and_another_vmd(void **state)
 	c = harness_client(h);
 	scene_expect_attachments(c, "one", "scsi0.1 attached");
 	json_object_put(client_result(c, "vm.attach", attach_params(h, "two", "", "")));
-	says(c, "^LUN 02 two ");
+	scene_says(c, "^LUN 02 two ");
 	json_object_put(client_result(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.1'}"));
-	says(c, "^LUN 01 is gone");
+	scene_says(c, "^LUN 01 is gone");
 	scene_expect_attachments(c, "one", "scsi0.2 attached");
 }
 
@@ -390,7 +362,7 @@ static void test_disk_of_two_minds(void **state)
 	expect_code(c, "vm.attach", attach_params(h, "two", "", ", 'persist': true"), ERR_INVALID,
 		    "device 'scsi0.2' does not fit into revision 2 of VM 'one'");
 	json_object_put(client_result(c, "vm.attach", attach_params(h, "two", "", "")));
-	says(c, "^LUN 02 two ");
+	scene_says(c, "^LUN 02 two ");
 }
 
 static void test_disks_persist(void **state)
@@ -441,7 +413,7 @@ static void test_lies(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 	const struct CMUnitTest tests[] = { T(test_256),
 					    T(test_too_many),
 					    T(test_come_and_go),

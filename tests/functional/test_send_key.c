@@ -8,45 +8,13 @@
 #include "lib/errcat.h"
 #include "tests/functional/scene.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
-static void says(struct client *c, const char *regex)
-{
-	char params[200];
-
-	snprintf(params, sizeof(params),
-		 "{'vm': 'one', 'for': 'console', 'regex': '%s', 'timeout_ms': %d}", regex,
-		 HARNESS_WAIT_MS);
-	json_object_put(client_result(c, "vm.wait", params));
-}
-
 /* A guest on the modern profile, where the devices are the definition's own. */
 static struct client *start_guest(struct harness *h, const char *devices)
 {
-	char program[512], params[1024];
-	struct client *c;
+	char members[256];
 
-	harness_program("vmm", program, sizeof(program));
-	*strstr(program, "bin/vmm") = '\0';
-	harness_vmd(h, NULL, "--cgroup", "none", NULL);
-	c = harness_client(h);
-	snprintf(params, sizeof(params),
-		 "{'definition': {'name': 'one', 'memory': '32MiB', 'boot': {'kernel':"
-		 " '%stests/guest/ps2', 'cmdline': 'keys=1'}, 'devices': [%s]}}",
-		 program, devices);
-	json_object_put(client_result(c, "vm.apply", params));
-	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
-	return c;
+	snprintf(members, sizeof(members), "'devices': [%s]", devices);
+	return scene_start_guest(h, "ps2", "keys=1", members);
 }
 
 #define BOTH "{'type': 'debug-port'}, {'type': 'ps2-keyboard'}, {'type': 'ps2-mouse'}"
@@ -78,21 +46,21 @@ static void test_keys(void **state)
 
 	NEEDS_KVM;
 	c = start_guest(h, BOTH);
-	says(c, "^ready 1");
+	scene_says(c, "^ready 1");
 	r = client_result(c, "vm.send_key", "{'vm': 'one', 'keys': ['ctrl+alt+delete', 'a']}");
 	assert_int_equal(json_get_int(r, "keys", 0), 2);
 	assert_string_equal(json_get_str(r, "state", ""), "running");
-	says(c, "^code 9e"); /* a goes up */
+	scene_says(c, "^code 9e"); /* a goes up */
 	text = client_result(c, "vm.send_key", "{'vm': 'one', 'text': 'xY\\n', 'hold_ms': 0}");
 	assert_int_equal(json_get_int(text, "keys", 0), 3);
-	says(c, "^code 9c"); /* Enter */
+	scene_says(c, "^code 9c"); /* Enter */
 	assert_int_equal(harness_vmctl(h, NULL, &out, "send-key", "one", "up", "pause", NULL), 0);
 	assert_string_equal(out.out, "one: sent\n");
 	assert_int_equal(harness_vmctl(h, NULL, &out, "send-key", "one", "--text", "!", "--hold",
 				       "100ms", NULL),
 			 0);
 	assert_int_equal(harness_vmctl(h, NULL, &out, "send-key", "one", "esc", NULL), 0);
-	says(c, "^code 81"); /* the guest ends with it */
+	scene_says(c, "^code 81"); /* the guest ends with it */
 	json_object_put(client_result(c, "vm.wait", "{'vm': 'one', 'for': 'stopped'}"));
 	expect_codes(c, "1d 38 e0 53 e0 d3 b8 9d 1e 9e 2d ad 2a 15 95 aa 1c 9c "
 			"e0 48 e0 c8 e1 1d 45 e1 9d c5 2a 02 82 aa 01 81 ");
@@ -106,18 +74,18 @@ static void test_pause(void **state)
 
 	NEEDS_KVM;
 	c = start_guest(h, BOTH);
-	says(c, "^ready 1");
+	scene_says(c, "^ready 1");
 	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
 	json_object_put(client_result(c, "vm.send_key", "{'vm': 'one', 'keys': ['a', 'b', 'c']}"));
 	json_object_put(client_result(c, "vm.resume", "{'vm': 'one'}"));
-	says(c, "^code ae"); /* c goes up */
+	scene_says(c, "^code ae"); /* c goes up */
 	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
 	json_object_put(client_result(c, "vm.send_key", "{'vm': 'one', 'keys': ['x', 'y']}"));
 	json_object_put(client_result(c, "vm.reset", "{'vm': 'one'}"));
 	json_object_put(client_result(c, "vm.resume", "{'vm': 'one'}"));
-	says(c, "^ready 2");
+	scene_says(c, "^ready 2");
 	json_object_put(client_result(c, "vm.send_key", "{'vm': 'one', 'keys': ['z', 'esc']}"));
-	says(c, "^code 81");
+	scene_says(c, "^code 81");
 	json_object_put(client_result(c, "vm.wait", "{'vm': 'one', 'for': 'stopped'}"));
 	expect_codes(c, "2c ac 01 81 ");
 }
@@ -131,7 +99,7 @@ static void test_busy(void **state)
 
 	NEEDS_KVM;
 	c = start_guest(h, BOTH);
-	says(c, "^ready 1");
+	scene_says(c, "^ready 1");
 	json_object_put(client_result(c, "vm.pause", "{'vm': 'one'}"));
 	memset(params + strlen(params), 'q', 1000);
 	strcat(params, "'}");
@@ -181,7 +149,7 @@ static void test_bad_input(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_keys),
 		T(test_pause),

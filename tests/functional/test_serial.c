@@ -17,36 +17,17 @@
 #include "lib/errcat.h"
 #include "tests/functional/scene.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static struct client *start_guest(struct harness *h)
 {
-	char program[512], params[2048];
+	char params[600];
 	struct client *c;
 
-	harness_program("vmm", program, sizeof(program));
-	*strstr(program, "bin/vmm") = '\0';
-	harness_vmd(h, NULL, "--cgroup", "none", NULL);
-	c = harness_client(h);
-	snprintf(
-		params, sizeof(params),
-		"{'definition': {'name': 'one', 'memory': '32MiB', 'boot': {'kernel': "
-		"'%stests/guest/uarts'}, 'devices': [{'type': 'serial', 'port': 'com2', 'backend':"
-		" 'socket'}, {'type': 'serial', 'port': 'com3', 'backend': 'pty'}, {'type':"
-		" 'serial', 'port': 'com4', 'backend': 'file', 'path': '%s/log', 'limit': 4096}]}}",
-		program, h->dir);
-	json_object_put(client_result(c, "vm.apply", params));
-	json_object_put(client_result(c, "vm.start", "{'vm': 'one'}"));
+	snprintf(params, sizeof(params),
+		 "'devices': [{'type': 'serial', 'port': 'com2', 'backend': 'socket'},"
+		 " {'type': 'serial', 'port': 'com3', 'backend': 'pty'}, {'type': 'serial',"
+		 " 'port': 'com4', 'backend': 'file', 'path': '%s/log', 'limit': 4096}]",
+		 h->dir);
+	c = scene_start_guest(h, "uarts", "", params);
 	snprintf(params, sizeof(params),
 		 "{'vm': 'one', 'for': 'console', 'console': 'com1', 'regex': 'uarts: ready', "
 		 "'timeout_ms': %d}",
@@ -173,7 +154,7 @@ static void test_socket(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 	const struct CMUnitTest tests[] = { T(test_backends), T(test_socket) };
 #undef T
 

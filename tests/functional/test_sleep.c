@@ -10,18 +10,6 @@
 #include "lib/errcat.h"
 #include "tests/functional/scene.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* 'one' runs, and is going to sleep. */
 static struct client *start_guest(struct harness *h, const char *cmdline)
 {
@@ -163,7 +151,7 @@ static void test_vmctl(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_wakes), T(test_refused), T(test_stops), T(test_reset), T(test_vmctl),
 	};

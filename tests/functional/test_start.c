@@ -11,18 +11,6 @@
 #include "tests/functional/scene.h"
 #include "tests/lib/tempdir.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* Short where the monitor stays silent, so long that no load reaches it where it answers. */
 static const char *step_timeout(const char *fake)
 {
@@ -275,7 +263,7 @@ static void test_signals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 		T(test_die_hello),	  T(test_signal_hello),
 		T(test_hang_hello),	  T(test_die_configure),
 		T(test_hang_configure),	  T(test_last_words),

@@ -8,18 +8,6 @@
 #include "lib/errcat.h"
 #include "tests/lib/skip.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static void apply(struct client *c, const char *profile, const char *guest)
 {
 	char params[4400], path[4096], name[64];
@@ -146,7 +134,7 @@ static void test_failed_start(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 		T(test_first_console_byte),
 		T(test_first_kick),
 		T(test_started_paused),

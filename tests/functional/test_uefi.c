@@ -51,12 +51,6 @@ static void template_cut(const struct harness *h, off_t size)
 	assert_int_equal(truncate(path, size), 0);
 }
 
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static void define(struct harness *h, struct client *c, const char *name)
 {
 	char params[1024];
@@ -412,7 +406,7 @@ static void the_hosts_firmware(void **state)
 			    "administrator can change: vm.yaml(5), cfi-flash");
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, harness_teardown)
 
 int main(void)
 {

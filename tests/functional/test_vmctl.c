@@ -7,18 +7,6 @@
 
 #define HELLO "name: hello\nmemory: 64MiB\nboot:\n  kernel: %s/kernel\n"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* Run with up to four words, and compare; NULL for what does not matter. */
 static void expect(struct harness *h, const char *line, int status, const char *out,
 		   const char *err)
@@ -176,7 +164,7 @@ static void test_without_vmd(void **state)
 	expect(h, "list", 8, "", err);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 
 int main(void)
 {

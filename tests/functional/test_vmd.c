@@ -28,12 +28,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 static void test_ping_version_host(void **state)
 {
 	struct harness *h = *state;
@@ -436,7 +430,7 @@ static void test_one_turn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, harness_teardown)
 		T(test_ping_version_host),
 		T(test_apply_get_list_delete),
 		T(test_one_turn),

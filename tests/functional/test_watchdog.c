@@ -9,18 +9,6 @@
 #include "lib/errcat.h"
 #include "tests/functional/scene.h"
 
-static int setup(void **state)
-{
-	*state = harness_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	harness_free(*state);
-	return 0;
-}
-
 /* more: keys of the definition */
 static struct client *start_guest(struct harness *h, const char *action, const char *more)
 {
@@ -111,7 +99,7 @@ static void test_event(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_reset), T(test_reset_is_the_end), T(test_stop), T(test_pause), T(test_event),
 	};
