@@ -125,3 +125,12 @@ void grub_expect_screen(struct harness *h, const char *name, const char *words)
 	assert_true(grub_screen_has(c, "GNU GRUB"));
 	assert_true(grub_screen_has(c, words));
 }
+
+int grub_main(const char *name, CMUnitTestFunction test)
+{
+	const struct CMUnitTest tests[] = {
+		{ name, test, harness_setup, harness_teardown, NULL },
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

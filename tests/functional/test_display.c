@@ -72,6 +72,28 @@ static void expect_same(struct rfb *r, struct client *c)
 	close(fd);
 }
 
+static void look_same(struct rfb *r, struct client *c)
+{
+	look(r, c);
+	expect_same(r, c);
+}
+
+/* A guest that draws, and a viewer that sees what its screen shows */
+static struct client *start_looking(struct harness *h, struct rfb *r)
+{
+	struct client *c = start(h, MEMBERS("{}"));
+
+	look_same(r, c);
+	return c;
+}
+
+/* The guest draws something when it has this. */
+static void type_a(struct rfb *r, struct client *c)
+{
+	rfb_key(r, 'a', true);
+	scene_says(c, "^code 1e");
+}
+
 static int64_t viewers(struct client *c)
 {
 	AUTO_JSON struct json_object *r = client_result(c, "vm.display", "{'vm': 'one'}");
@@ -119,8 +141,7 @@ static void test_looks(void **state)
 	look(&r, c);
 	look(&other, c);
 	expect_same(&r, c);
-	rfb_key(&r, 'a', true);
-	scene_says(c, "^code 1e");
+	type_a(&r, c);
 	expect_same(&r, c);
 	expect_same(&other, c);
 	assert_int_equal(rfb_pixel(&other, 7, 0x1e), 0xffffff);
@@ -145,8 +166,7 @@ static void test_text(void **state)
 	NEEDS_KVM;
 	c = scene_start_guest(h, "screen", "mode=1 stay=1", MEMBERS("{}"));
 	scene_says(c, "^screen: drawn");
-	look(&r, c);
-	expect_same(&r, c);
+	look_same(&r, c);
 	assert_int_equal(r.client->width, 720);
 	assert_int_equal(r.client->height, 400);
 	rfb_close(&r);
@@ -159,9 +179,7 @@ static void test_resize(void **state)
 	struct rfb r;
 
 	NEEDS_KVM;
-	c = start(h, MEMBERS("{}"));
-	look(&r, c);
-	expect_same(&r, c);
+	c = start_looking(h, &r);
 	assert_int_equal(r.client->width, 320);
 	rfb_key(&r, 'r', true);
 	scene_says(c, "^code 13");
@@ -170,8 +188,7 @@ static void test_resize(void **state)
 	assert_int_equal(r.client->height, 300);
 	rfb_close(&r);
 	/* one that takes no other size is sent away rather than shown something else */
-	look(&r, c);
-	expect_same(&r, c);
+	look_same(&r, c);
 	rfb_close(&r);
 }
 
@@ -231,9 +248,7 @@ static void test_keys(void **state)
 	struct rfb r;
 
 	NEEDS_KVM;
-	c = start(h, MEMBERS("{}"));
-	look(&r, c);
-	expect_same(&r, c);
+	c = start_looking(h, &r);
 	rfb_key(&r, 'q', true);
 	rfb_key(&r, 'q', false);
 	scene_says(c, "^code 90");
@@ -292,14 +307,11 @@ static void test_idle(void **state)
 	pid_t pid;
 
 	NEEDS_KVM;
-	c = start(h, MEMBERS("{}"));
-	look(&r, c);
-	expect_same(&r, c);
+	c = start_looking(h, &r);
 	pid = display_pid(h);
 	assert_true(pid > 0);
 	/* its answer to the last request is the next frame: none is on its way any more */
-	rfb_key(&r, 'a', true);
-	scene_says(c, "^code 1e");
+	type_a(&r, c);
 	expect_same(&r, c);
 	updates = r.nupdates;
 	woken = switches(pid);
@@ -320,18 +332,28 @@ static bool never(struct rfb *r, const void *arg)
 	return false;
 }
 
+static void expect_killed(struct client *c, bool again)
+{
+	AUTO_JSON struct json_object *event = client_event(c, "vm.display", NULL);
+	struct json_object *data = json_get(event, "data");
+
+	assert_string_equal(json_get_str(data, "name", ""), "one");
+	assert_string_equal(json_get_str(data, "state", ""), "ended");
+	assert_string_equal(json_get_str(data, "message", ""), "vmm-display ended by signal 9");
+	assert_int_equal(json_get_bool(data, "again", !again), again);
+}
+
 static void test_dies(void **state)
 {
 	struct harness *h = *state;
+	AUTO_JSON struct json_object *down = NULL;
 	struct client *c;
 	char path[256];
 	struct rfb r;
 	pid_t pid;
 
 	NEEDS_KVM;
-	c = start(h, MEMBERS("{}"));
-	look(&r, c);
-	expect_same(&r, c);
+	c = start_looking(h, &r);
 	snprintf(path, sizeof(path), "%s", address(c));
 	rfb_key(&r, XK_CONTROL, true);
 	scene_says(c, "^code 1d");
@@ -339,39 +361,21 @@ static void test_dies(void **state)
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_false(rfb_until(&r, never, NULL));
 	rfb_close(&r);
-	{
-		AUTO_JSON struct json_object *event = client_event(c, "vm.display", NULL);
-		struct json_object *data = json_get(event, "data");
-
-		assert_string_equal(json_get_str(data, "name", ""), "one");
-		assert_string_equal(json_get_str(data, "state", ""), "ended");
-		assert_string_equal(json_get_str(data, "message", ""),
-				    "vmm-display ended by signal 9");
-		assert_true(json_get_bool(data, "again", false));
-	}
+	expect_killed(c, true);
 	scene_says(c, "^code 9d"); /* the key that was held */
-	look(&r, c);
-	expect_same(&r, c);
+	look_same(&r, c);
 	assert_int_not_equal(display_pid(h), pid);
 	rfb_close(&r);
 	/* each of its successors ends at once: it is left at that, and the VM runs on */
 	for (unsigned int i = 0; i < 2; i++) {
 		assert_int_equal(kill(display_pid(h), SIGKILL), 0);
-		{
-			AUTO_JSON struct json_object *event = client_event(c, "vm.display", NULL);
-
-			assert_int_equal(json_get_bool(json_get(event, "data"), "again", i), !i);
-		}
+		expect_killed(c, !i);
 		if (!i)
 			address(c);
 	}
-	{
-		AUTO_JSON struct json_object *down =
-			client_result(c, "vm.display", "{'vm': 'one'}");
-
-		assert_string_equal(json_get_str(down, "state", ""), "down");
-		assert_null(json_get(down, "viewers"));
-	}
+	down = client_result(c, "vm.display", "{'vm': 'one'}");
+	assert_string_equal(json_get_str(down, "state", ""), "down");
+	assert_null(json_get(down, "viewers"));
 	scene_expect_state(c, "one", "running");
 	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
 	/* a worker removes it */
@@ -390,16 +394,13 @@ static void test_vmd_dies(void **state)
 	int pidfd;
 
 	NEEDS_KVM;
-	c = start(h, MEMBERS("{}"));
-	look(&r, c);
-	expect_same(&r, c);
+	c = start_looking(h, &r);
 	pid = display_pid(h);
 	c = scene_restart(h, c, SIGKILL, NULL);
 	assert_int_equal(viewers(c) < 0 ? 1 : viewers(c), 1);
 	assert_int_equal(display_pid(h), pid);
 	expect_same(&r, c);
-	rfb_key(&r, 'a', true);
-	scene_says(c, "^code 1e");
+	type_a(&r, c);
 	expect_same(&r, c);
 	rfb_close(&r);
 	client_close(h, c);
@@ -409,8 +410,7 @@ static void test_vmd_dies(void **state)
 	harness_wait_pidfd(pidfd);
 	harness_vmd(h, NULL, NULL);
 	c = harness_client(h);
-	look(&r, c);
-	expect_same(&r, c);
+	look_same(&r, c);
 	rfb_close(&r);
 	/* and a VM that ends takes it along, also while no vmd is there */
 	pidfd = harness_pidfd(display_pid(h));
@@ -438,9 +438,7 @@ static void test_hostile(void **state)
 	pid_t pid;
 
 	NEEDS_KVM;
-	c = start(h, MEMBERS("{}"));
-	look(&r, c);
-	expect_same(&r, c);
+	c = start_looking(h, &r);
 	pid = display_pid(h);
 	for (unsigned int i = 0; i < 40; i++) {
 		char bytes[512];
@@ -509,8 +507,7 @@ static void test_tcp(void **state)
 	assert_false(rfb_connect(&r, "127.0.0.1", port, RAW, NULL));
 	assert_true(rfb_connect(&r, "127.0.0.1", port, RAW, "sesame"));
 	expect_same(&r, c);
-	rfb_key(&r, 'a', true);
-	scene_says(c, "^code 1e");
+	type_a(&r, c);
 	rfb_close(&r);
 	assert_int_equal(harness_vmctl(h, NULL, &got, "display", "one", "--json", NULL), 0);
 	assert_non_null(strstr(got.out, "\"host\":\"127.0.0.1\""));

@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* GRUB from a disk at an AHCI controller. */
-#include <stdio.h>
-
 #include "tests/functional/grub.h"
-#include "tests/functional/scene.h"
 
 static void test_disk(void **state)
 {
-	struct harness *h = *state;
-	char more[600];
-
-	snprintf(more, sizeof(more),
-		 "'boot': {'firmware': 'bios'}, 'devices': [{'type': 'ahci',"
-		 " 'disks': [{'readonly': true, 'path': '%s'}]}]",
-		 GRUB_IMAGES "usb.img");
-	grub_boots(h, GRUB_IMAGES "usb.img", more);
+	grub_boots(*state, GRUB_DISK,
+		   "'boot': {'firmware': 'bios'}, 'devices': [{'type': 'ahci', 'disks':"
+		   " [{'readonly': true, 'path': '" GRUB_DISK "'}]}]");
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_disk, harness_setup, harness_teardown),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return grub_main("test_disk", test_disk);
 }

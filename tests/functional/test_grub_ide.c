@@ -1,30 +1,21 @@
 // SPDX-License-Identifier: MIT
-/* GRUB from its CD, in a drive at the IDE controller, by the boot order; SeaBIOS and GRUB read it by PIO. By serial port and on the screen. */
-#include <stdio.h>
-
+/*
+ * GRUB from its CD, in a drive at the IDE controller, by the boot order; SeaBIOS and GRUB read it by PIO. By serial port and on
+ * the screen.
+ */
 #include "tests/functional/grub.h"
-#include "tests/functional/scene.h"
 
 static void test_cd(void **state)
 {
-	struct harness *h = *state;
-	char more[600];
-
-	snprintf(more, sizeof(more),
-		 "'boot': {'firmware': 'bios', 'order': ['cd']}, 'devices': [{'type': 'vga'}, "
-		 "{'type': 'ide',"
-		 " 'disks': [{'readonly': true, 'share': true, 'path': '%s'},"
-		 " {'id': 'cd', 'kind': 'cdrom', 'unit': 2, 'path': '%s'}]}]",
-		 GRUB_IMAGES "usb.img", GRUB_IMAGES "cdrom.iso");
-	grub_boots(h, GRUB_IMAGES "cdrom.iso", more);
-	grub_expect_screen(h, "grub-ide-cd", "grub>");
+	grub_boots(
+		*state, GRUB_CD,
+		"'boot': {'firmware': 'bios', 'order': ['cd']}, 'devices': [{'type': 'vga'},"
+		" {'type': 'ide', 'disks': [{'readonly': true, 'share': true, 'path': '" GRUB_DISK
+		"'}, {'id': 'cd', 'kind': 'cdrom', 'unit': 2, 'path': '" GRUB_CD "'}]}]");
+	grub_expect_screen(*state, "grub-ide-cd", "grub>");
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_cd, harness_setup, harness_teardown),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return grub_main("test_cd", test_cd);
 }
