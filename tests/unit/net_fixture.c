@@ -6,12 +6,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
+#include "lib/errcat.h"
 #include "lib/json.h"
 #include "tests/lib/test.h"
 #include "vmm/devices.h"
@@ -246,4 +248,73 @@ uint8_t net_ctrl(struct net_fixture *f, unsigned int q, uint8_t class, uint8_t c
 	net_kick(f, q);
 	net_expect_used(f, q, 0, 1);
 	return at[4096];
+}
+
+void net_start_one(struct net_fixture *f, uint64_t features)
+{
+	net_plug_taps(f, 1, false, "");
+	net_start(f, features, 3);
+	net_give(f, RX, 0, 0, 1526);
+	net_kick(f, RX);
+}
+
+int net_set_link(struct net_fixture *f, const char *link, struct err *e)
+{
+	struct json_object *change = json_add_str(json_new(), "link", link);
+	int r = f->dev->class->set(f->dev, change, e);
+
+	json_object_put(change);
+	fake_board_run(&f->fb);
+	fake_board_run(&f->fb);
+	return r;
+}
+
+uint16_t net_link_status(struct net_fixture *f)
+{
+	return (uint16_t)fake_mmio_read(&f->fb, f->g.device + 6, 2);
+}
+
+void net_expect_gone(struct net_fixture *f)
+{
+	uint8_t frame[60];
+	struct err e = { 0 };
+
+	fake_board_run(&f->fb);
+	fake_board_watched(&f->fb);
+	assert_int_equal(net_link_status(f), 0);
+	assert_string_equal(f->fb.notice, "device: net0: its network is gone; the link is down");
+	assert_int_equal(f->fb.nnotices, 1);
+	assert_false(net_busy(f));
+	/* the guest goes on */
+	net_frame(frame, NET_OTHER, NET_OWN, 60);
+	net_queue_frame(f, TX, 9, 2, frame, 60, 1);
+	net_kick(f, TX);
+	assert_int_equal(net_used(f, TX), 1);
+	fake_board_watched(&f->fb);
+	assert_int_equal(f->fb.nnotices, 1);
+	assert_int_equal(net_set_link(f, "down", &e), 1);
+	assert_int_equal(net_set_link(f, "up", &e), -ERR_INVALID);
+}
+
+int net_setup(void **state)
+{
+	struct net_fixture *f = calloc(1, sizeof(*f));
+
+	net_fixture_init(f);
+	*state = f;
+	return 0;
+}
+
+int net_teardown(void **state)
+{
+	struct net_fixture *f = *state;
+
+	net_fixture_fini(f);
+	free(f);
+	return 0;
+}
+
+uint8_t net_rx_mode(struct net_fixture *f, uint8_t cmd, uint8_t on)
+{
+	return net_ctrl(f, CTRL, VIRTIO_NET_CTRL_RX, cmd, &on, 1);
 }

@@ -17,6 +17,13 @@
 #define NET_MAC "52:54:00:00:00:01"
 #define NET_BASE (BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_NET_F_MAC) | BIT64(VIRTIO_NET_F_STATUS))
 
+#define NET_CTRL_FEATURES                                            \
+	(BIT64(VIRTIO_NET_F_CTRL_VQ) | BIT64(VIRTIO_NET_F_CTRL_RX) | \
+	 BIT64(VIRTIO_NET_F_CTRL_RX_EXTRA) | BIT64(VIRTIO_NET_F_CTRL_MAC_ADDR))
+/* ends of addresses, for net_frame */
+#define NET_OWN 1
+#define NET_OTHER 2
+
 enum { RX, TX, CTRL };
 
 struct net_fixture {
@@ -32,6 +39,9 @@ struct net_fixture {
 
 void net_fixture_init(struct net_fixture *f);
 void net_fixture_fini(struct net_fixture *f);
+/* cmocka's setup and teardown, where that is all */
+int net_setup(void **state);
+int net_teardown(void **state);
 /* Plug a card: members of its configuration, `"queues":2` or "". What device_new returned. */
 int net_plug(struct net_fixture *f, const char *members, struct err *e);
 /* The same with descriptors: taps of so many pairs (and vhost), or a stream. It has to work. */
@@ -40,6 +50,15 @@ void net_plug_stream(struct net_fixture *f, const char *members);
 /* A stream for the next card, as descriptor 0; its other end is f->peer. */
 void net_stream(struct net_fixture *f);
 void net_start(struct net_fixture *f, uint64_t features, unsigned int nqueues);
+/* A card with one tap, and a buffer for one frame */
+void net_start_one(struct net_fixture *f, uint64_t features);
+/* VIRTIO_NET_CTRL_RX: its answer */
+uint8_t net_rx_mode(struct net_fixture *f, uint8_t cmd, uint8_t on);
+/* device.set; what it returns */
+int net_set_link(struct net_fixture *f, const char *link, struct err *e);
+uint16_t net_link_status(struct net_fixture *f);
+/* What was behind it has ended: it has said so, once, and the guest goes on. */
+void net_expect_gone(struct net_fixture *f);
 
 /* A frame of size bytes to `to` from `from` (the last bytes of 52:54:00:00:00:xx), with a pattern behind that. */
 size_t net_frame(uint8_t *out, uint8_t to, uint8_t from, size_t size);

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The virtio network card between its queues and a fake tap: what moves frames. (test_virtio_net_ctrl.c: the rest) */
-#include <errno.h>
-#include <linux/if_tun.h>
+/* The virtio network card between its queues and a fake tap: what moves frames. (test_virtio_net_{ctrl,link,vhost}.c: the rest) */
 #include <linux/pci_regs.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,28 +9,8 @@
 #include "tests/unit/net_fixture.h"
 
 #define ALL_PARTS 3
-#define OWN 1
-#define OTHER 2
 
 static uint8_t frames[4][70000];
-
-static int setup(void **state)
-{
-	struct net_fixture *f = calloc(1, sizeof(*f));
-
-	net_fixture_init(f);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct net_fixture *f = *state;
-
-	net_fixture_fini(f);
-	free(f);
-	return 0;
-}
 
 static void test_identity(void **state)
 {
@@ -66,7 +44,7 @@ static void test_transmit(void **state)
 	net_plug_taps(f, 1, false, "");
 	net_start(f, 0, 3);
 	for (unsigned int i = 0; i < 3; i++) {
-		net_frame(frames[i], OTHER, OWN, 60 + 500 * i);
+		net_frame(frames[i], NET_OTHER, NET_OWN, 60 + 500 * i);
 		net_queue_frame(f, TX, (uint16_t)(4 * i), i, frames[i], 60 + 500 * i, i + 1);
 	}
 	net_kick(f, TX);
@@ -82,7 +60,7 @@ static void test_transmit(void **state)
 static void test_transmit_cut(void **state)
 {
 	struct net_fixture *f = *state;
-	size_t size = net_frame(frames[0], OTHER, OWN, 14);
+	size_t size = net_frame(frames[0], NET_OTHER, NET_OWN, 14);
 
 	net_plug_taps(f, 1, false, "");
 	net_start(f, 0, 3);
@@ -100,8 +78,8 @@ static void test_spoofing(void **state)
 
 	net_plug_taps(f, 1, false, "");
 	net_start(f, 0, 3);
-	net_frame(frames[0], OWN, OTHER, 64);
-	net_frame(frames[1], OTHER, OWN, 64);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 64);
+	net_frame(frames[1], NET_OTHER, NET_OWN, 64);
 	net_queue_frame(f, TX, 0, 0, frames[0], 64, 1);
 	net_queue_frame(f, TX, 1, 1, frames[1], 13, 1); /* not even both addresses and a type */
 	net_queue_frame(f, TX, 2, 2, frames[1], 64, 1);
@@ -117,7 +95,7 @@ static void test_spoofing_allowed(void **state)
 
 	net_plug_taps(f, 1, false, "\"spoofing\":true");
 	net_start(f, 0, 3);
-	net_frame(frames[0], OWN, OTHER, 1514);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 1514);
 	net_queue_frame(f, TX, 0, 0, frames[0], 1514, ALL_PARTS);
 	net_kick(f, TX);
 	net_expect_sent(f, 0, frames[0], 1514);
@@ -129,8 +107,8 @@ static void test_huge_frame_is_lost(void **state)
 
 	net_plug_taps(f, 1, false, "");
 	net_start(f, 0, 3);
-	net_frame(frames[0], OTHER, OWN, 65553);
-	net_frame(frames[1], OTHER, OWN, 65554);
+	net_frame(frames[0], NET_OTHER, NET_OWN, 65553);
+	net_frame(frames[1], NET_OTHER, NET_OWN, 65554);
 	net_queue_frame(f, TX, 0, 0, frames[1], 65554, 2);
 	net_queue_frame(f, TX, 2, 1, frames[0], 65553, 2);
 	net_kick(f, TX);
@@ -150,7 +128,7 @@ static void test_tap_full(void **state)
 	assert_int_equal(setsockopt(f->net.ours[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	net_start(f, 0, 3);
 	for (unsigned int i = 0; i < GUEST_VIRTIO_RING_SIZE; i++) {
-		net_frame(frames[0], OTHER, OWN, 1000 + i);
+		net_frame(frames[0], NET_OTHER, NET_OWN, 1000 + i);
 		net_queue_frame(f, TX, (uint16_t)i, i, frames[0], 1000 + i, 1);
 	}
 	net_kick(f, TX);
@@ -158,7 +136,7 @@ static void test_tap_full(void **state)
 	assert_in_range(taken, 1, GUEST_VIRTIO_RING_SIZE - 1);
 	assert_false(net_busy(f));
 	for (unsigned int i = 0; i < GUEST_VIRTIO_RING_SIZE; i++) {
-		net_frame(frames[0], OTHER, OWN, 1000 + i);
+		net_frame(frames[0], NET_OTHER, NET_OWN, 1000 + i);
 		net_expect_sent(f, 0, frames[0], 1000 + i);
 		fake_board_run(&f->fb);
 		fake_board_run(&f->fb);
@@ -177,7 +155,7 @@ static void test_tap_full_and_gone(void **state)
 	net_plug_taps(f, 1, false, "");
 	assert_int_equal(setsockopt(f->net.ours[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	net_start(f, 0, 3);
-	net_frame(frames[0], OTHER, OWN, 2000);
+	net_frame(frames[0], NET_OTHER, NET_OWN, 2000);
 	for (unsigned int i = 0; i < GUEST_VIRTIO_RING_SIZE; i++)
 		net_queue_frame(f, TX, (uint16_t)i, i, frames[0], 2000, 1);
 	net_kick(f, TX);
@@ -201,7 +179,7 @@ static void test_tap_full_and_pause(void **state)
 	net_plug_taps(f, 1, false, "");
 	assert_int_equal(setsockopt(f->net.ours[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	net_start(f, 0, 3);
-	net_frame(frames[0], OTHER, OWN, 2000);
+	net_frame(frames[0], NET_OTHER, NET_OWN, 2000);
 	for (; n < GUEST_VIRTIO_RING_SIZE; n++)
 		net_queue_frame(f, TX, (uint16_t)n, n, frames[0], 2000, 1);
 	net_kick(f, TX);
@@ -227,7 +205,7 @@ static void test_receive(void **state)
 	net_kick(f, RX);
 	net_expect_none(f, RX);
 	for (unsigned int i = 0; i < 3; i++) {
-		net_frame(frames[i], OWN, OTHER, 60 + 727 * i);
+		net_frame(frames[i], NET_OWN, NET_OTHER, 60 + 727 * i);
 		net_arrive(f, 0, frames[i], 60 + 727 * i);
 		net_expect_received(f, RX, (uint16_t)i, i, frames[i], 60 + 727 * i);
 		assert_int_equal(guest_virtio_irqs(&f->g, RX + 1), 1);
@@ -247,7 +225,7 @@ static void test_receive_batch(void **state)
 	for (uint16_t i = 0; i < 8; i++)
 		net_give(f, RX, i, i, 1526);
 	net_kick(f, RX);
-	net_frame(frames[0], OWN, OTHER, 60);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 60);
 	memcpy(frames[1], hdr, NET_HDR);
 	memcpy(frames[1] + NET_HDR, frames[0], 60);
 	for (unsigned int i = 0; i < 8; i++)
@@ -268,8 +246,8 @@ static void test_receive_too_long(void **state)
 	net_give(f, RX, 0, 0, NET_HDR + 100);
 	net_give(f, RX, 1, 1, NET_HDR + 100);
 	net_kick(f, RX);
-	net_frame(frames[0], OWN, OTHER, 101);
-	net_frame(frames[1], OWN, OTHER, 100);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 101);
+	net_frame(frames[1], NET_OWN, NET_OTHER, 100);
 	net_arrive(f, 0, frames[0], 101);
 	net_expect_none(f, RX);
 	net_arrive(f, 0, frames[1], 100);
@@ -284,7 +262,7 @@ static void test_receive_without_buffers(void **state)
 
 	net_plug_taps(f, 1, false, "");
 	net_start(f, 0, 3);
-	net_frame(frames[0], OWN, OTHER, 60);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 60);
 	net_arrive(f, 0, frames[0], 60);
 	assert_false(net_busy(f));
 	net_give(f, RX, 3, 0, 1526);
@@ -329,7 +307,7 @@ static void test_mergeable(void **state)
 		net_give(f, RX, i, i, 500);
 	net_kick(f, RX);
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
-		net_frame(frames[0], OWN, OTHER, sizes[i]);
+		net_frame(frames[0], NET_OWN, NET_OTHER, sizes[i]);
 		net_arrive(f, 0, frames[0], sizes[i]);
 		expect_merged(f, first, frames[0], sizes[i], 500);
 		first += (unsigned int)((NET_HDR + sizes[i] + 499) / 500);
@@ -345,7 +323,7 @@ static void test_mergeable_tiny(void **state)
 
 	net_plug_taps(f, 1, false, "");
 	net_start(f, BIT64(VIRTIO_NET_F_MRG_RXBUF), 3);
-	net_frame(frames[0], OWN, OTHER, 100);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 100);
 	net_give(f, RX, 0, 0, NET_HDR);
 	net_kick(f, RX);
 	net_arrive(f, 0, frames[0], 100);
@@ -370,8 +348,8 @@ static void test_mergeable_waits(void **state)
 	for (uint16_t i = 0; i < 2; i++)
 		net_give(f, RX, i, i, 10000);
 	net_kick(f, RX);
-	net_frame(frames[0], OWN, OTHER, 65000);
-	net_frame(frames[1], OWN, OTHER, 60);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 65000);
+	net_frame(frames[1], NET_OWN, NET_OTHER, 60);
 	net_arrive(f, 0, frames[0], 65000);
 	net_arrive(f, 0, frames[1], 60);
 	net_expect_none(f, RX);
@@ -406,7 +384,7 @@ static void test_mergeable_long(void **state)
 		unsigned int parts = i < 3 || i == 50 ? 5 : 1;
 
 		size = parts > 1 ? 20000 + i : 60;
-		net_frame(frames[0], OWN, OTHER, size);
+		net_frame(frames[0], NET_OWN, NET_OTHER, size);
 		net_arrive(f, 0, frames[0], size);
 		fake_board_run(&f->fb);
 		for (unsigned int n = 0, left = (unsigned int)size + NET_HDR; n < parts; n++) {
@@ -436,8 +414,8 @@ static void test_mergeable_never_fits(void **state)
 	for (uint16_t i = 0; i < GUEST_VIRTIO_RING_SIZE; i++)
 		net_give(f, RX, i, i, 100);
 	net_kick(f, RX);
-	net_frame(frames[0], OWN, OTHER, 100 * GUEST_VIRTIO_RING_SIZE);
-	net_frame(frames[1], OWN, OTHER, 60);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 100 * GUEST_VIRTIO_RING_SIZE);
+	net_frame(frames[1], NET_OWN, NET_OTHER, 60);
 	net_arrive(f, 0, frames[0], 100 * GUEST_VIRTIO_RING_SIZE);
 	net_arrive(f, 0, frames[1], 60);
 	expect_merged(f, 0, frames[1], 60, 100);
@@ -458,11 +436,11 @@ static void test_receive_asks_for_kicks(void **state)
 	net_give(f, RX, 1, 1, 200);
 	net_kick(f, RX);
 	assert_int_equal(used->flags, VRING_USED_F_NO_NOTIFY);
-	net_frame(frames[0], OWN, OTHER, 60);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 60);
 	net_arrive(f, 0, frames[0], 60);
 	expect_merged(f, 0, frames[0], 60, 200);
 	assert_int_equal(used->flags, VRING_USED_F_NO_NOTIFY);
-	net_frame(frames[0], OWN, OTHER, 300); /* one buffer is too short */
+	net_frame(frames[0], NET_OWN, NET_OTHER, 300); /* one buffer is too short */
 	net_arrive(f, 0, frames[0], 300);
 	assert_int_equal(used->flags, 0);
 	net_give(f, RX, 2, 2, 200);
@@ -484,7 +462,7 @@ static void test_receive_flags(void **state)
 		net_start(f, known ? BIT64(VIRTIO_NET_F_GUEST_CSUM) : 0, 3);
 		net_give(f, RX, 0, 0, 1526);
 		net_kick(f, RX);
-		net_frame(message + NET_HDR, OWN, OTHER, 60);
+		net_frame(message + NET_HDR, NET_OWN, NET_OTHER, 60);
 		assert_int_equal(send(f->net.taps[0], message, sizeof(message), 0),
 				 sizeof(message));
 		fake_board_run(&f->fb);
@@ -504,7 +482,7 @@ static void test_pause(void **state)
 		net_give(f, RX, i, i, 600);
 	net_kick(f, RX);
 	f->dev->class->stop(f->dev);
-	net_frame(frames[0], OWN, OTHER, 1514);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 1514);
 	net_arrive(f, 0, frames[0], 1514);
 	net_expect_none(f, RX);
 	f->dev->class->start(f->dev);
@@ -525,13 +503,13 @@ static void test_reset(void **state)
 		net_give(f, RX, i, i, 600);
 	net_kick(f, RX);
 	net_start(f, 0, 3); /* the driver begins anew */
-	net_frame(frames[0], OWN, OTHER, 700);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 700);
 	net_arrive(f, 0, frames[0], 700);
 	net_expect_none(f, RX);
 	net_give(f, RX, 5, 5, 1526);
 	net_kick(f, RX);
 	net_expect_received(f, RX, 5, 5, frames[0], 700);
-	net_frame(frames[0], OTHER, OWN, 70);
+	net_frame(frames[0], NET_OTHER, NET_OWN, 70);
 	net_queue_frame(f, TX, 0, 0, frames[0], 70, 2);
 	net_kick(f, TX);
 	net_expect_sent(f, 0, frames[0], 70);
@@ -606,7 +584,7 @@ static void test_receive_in_parts(void **state)
 		guest_ring_add(r, i);
 	}
 	net_kick(f, RX);
-	net_frame(frames[0], OWN, OTHER, 9000);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 9000);
 	for (uint16_t i = 0; i < 8; i++) {
 		net_arrive(f, 0, frames[0], 9000);
 		fake_board_run(&f->fb);
@@ -616,7 +594,7 @@ static void test_receive_in_parts(void **state)
 	for (uint16_t i = 0; i < 8; i++)
 		guest_ring_add(r, i);
 	net_kick(f, RX);
-	net_frame(frames[1], OWN, OTHER, 65000);
+	net_frame(frames[1], NET_OWN, NET_OTHER, 65000);
 	net_arrive(f, 0, frames[1], 65000);
 	net_arrive(f, 0, frames[0], 9000);
 	fake_board_run(&f->fb);
@@ -630,7 +608,7 @@ static void test_rounds(void **state)
 
 	net_plug_taps(f, 1, false, "");
 	net_start(f, BIT64(VIRTIO_RING_F_EVENT_IDX), 3);
-	net_frame(frames[0], OWN, OTHER, 60);
+	net_frame(frames[0], NET_OWN, NET_OTHER, 60);
 	for (uint16_t i = 0; i < 700; i++) {
 		uint16_t d = i % GUEST_VIRTIO_RING_SIZE;
 
@@ -645,7 +623,7 @@ static void test_rounds(void **state)
 	assert_false(net_busy(f));
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, net_setup, net_teardown)
 
 int main(void)
 {
