@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,24 +22,18 @@
 #define HOST_TIMEOUT_MS 60000
 #define HOST_MAX_BYTES (512 * KIB) /* where the kernel does not say */
 
-/* The handle lives on in its loop until its close callback. */
-struct scsi_host_bell {
-	uv_async_t async;
-	struct scsi_host *host;
-};
-
 struct scsi_host_list {
 	struct scsi_task *first, **end;
 };
 
 struct scsi_host {
-	int fd;		       /* owned */
-	struct worker *worker; /* borrowed: whose thread waits for the device */
+	int fd; /* owned */
 	uint32_t max_bytes, block_size;
 	int (*io)(void *arg, struct sg_io_hdr *hdr);
 	void *io_arg;
-	struct scsi_host_bell *work; /* owned by the worker's loop */
-	struct scsi_host_bell *back; /* while attached: owned by the attached loop */
+	struct worker_bell *work; /* owned: wakes the thread that waits for the device */
+	int back_fd; /* owned eventfd: wakes the attached loop; in a cage that could not make one */
+	uv_poll_t *back; /* while attached: freed by its close callback */
 	void (*ended_cb)(void *arg, struct scsi_task *t);
 	void (*batch_done)(void *arg);
 	void *arg;
@@ -193,9 +188,17 @@ static void scsi_host_io(struct scsi_host *h, struct scsi_task *t)
 		t->host_error = -EIO;
 }
 
-static void scsi_host_work(uv_async_t *async)
+static void scsi_host_ring_back(struct scsi_host *h)
 {
-	struct scsi_host *h = container_of(async, struct scsi_host_bell, async)->host;
+	uint64_t one = 1;
+
+	if (write(h->back_fd, &one, sizeof(one)) < 0)
+		return; /* a full counter rings too */
+}
+
+static void scsi_host_work(void *arg)
+{
+	struct scsi_host *h = arg;
 	struct scsi_task *t;
 
 	pthread_mutex_lock(&h->lock);
@@ -204,9 +207,10 @@ static void scsi_host_work(uv_async_t *async)
 		pthread_mutex_unlock(&h->lock);
 		scsi_host_io(h, t);
 		pthread_mutex_lock(&h->lock);
+		if (!h->ended.first) /* else it was rung for those before */
+			scsi_host_ring_back(h);
 		scsi_host_list_add(&h->ended, t);
 		h->busy = false;
-		uv_async_send(&h->back->async);
 		pthread_cond_signal(&h->idle);
 	}
 	pthread_mutex_unlock(&h->lock);
@@ -248,23 +252,31 @@ static void scsi_host_ended(struct scsi_host *h)
 	h->batch_done(h->arg);
 }
 
-static void scsi_host_back(uv_async_t *async)
+static void scsi_host_back(uv_poll_t *poll, int status, int events)
 {
-	scsi_host_ended(container_of(async, struct scsi_host_bell, async)->host);
+	struct scsi_host *h = poll->data;
+	uint64_t rings;
+
+	(void)events;
+	if (status >= 0 && read(h->back_fd, &rings, sizeof(rings)) >= 0)
+		scsi_host_ended(h);
 }
 
 bool scsi_host_start(struct scsi_host *h, struct scsi_task *t)
 {
 	enum scsi_sense sense = scsi_host_check(h, t);
+	bool wake;
 
 	if (sense) {
 		scsi_fail(t, sense);
 		return false;
 	}
 	pthread_mutex_lock(&h->lock);
+	wake = !h->busy && !h->todo.first; /* else its thread looks for more before it sleeps */
 	scsi_host_list_add(&h->todo, t);
 	pthread_mutex_unlock(&h->lock);
-	uv_async_send(&h->work->async);
+	if (wake)
+		worker_bell_ring(h->work);
 	return true;
 }
 
@@ -280,34 +292,26 @@ bool scsi_host_take_back(struct scsi_host *h, struct scsi_task *t)
 
 /* --- life -------------------------------------------------------------------------------------------------- */
 
-static void scsi_host_bell_closed(uv_handle_t *handle)
+static void scsi_host_closed(uv_handle_t *handle)
 {
-	free(container_of((uv_async_t *)handle, struct scsi_host_bell, async));
-}
-
-static int scsi_host_bell_new(struct scsi_host *h, uv_loop_t *loop, uv_async_cb cb,
-			      struct scsi_host_bell **ret)
-{
-	AUTO_FREE struct scsi_host_bell *b = calloc(1, sizeof(*b));
-	int r;
-
-	if (!b)
-		return -ENOMEM;
-	b->host = h;
-	r = uv_async_init(loop, &b->async, cb);
-	if (r >= 0)
-		*ret = TAKE_PTR(b);
-	return r;
+	free((uv_poll_t *)handle);
 }
 
 int scsi_host_attach(struct scsi_host *h, uv_loop_t *loop,
 		     void (*ended)(void *arg, struct scsi_task *t), void (*batch_done)(void *arg),
 		     void *arg)
 {
+	AUTO_FREE uv_poll_t *poll = calloc(1, sizeof(*poll));
+	int r = poll ? uv_poll_init(loop, poll, h->back_fd) : -ENOMEM;
+
+	if (r < 0)
+		return r;
 	h->ended_cb = ended;
 	h->batch_done = batch_done;
 	h->arg = arg;
-	return scsi_host_bell_new(h, loop, scsi_host_back, &h->back);
+	poll->data = h;
+	h->back = TAKE_PTR(poll);
+	return uv_poll_start(h->back, UV_READABLE, scsi_host_back);
 }
 
 void scsi_host_detach(struct scsi_host *h, struct scsi_task **ret_left)
@@ -322,8 +326,7 @@ void scsi_host_detach(struct scsi_host *h, struct scsi_task **ret_left)
 		pthread_cond_wait(&h->idle, &h->lock);
 	pthread_mutex_unlock(&h->lock);
 	scsi_host_ended(h);
-	uv_close((uv_handle_t *)&h->back->async, scsi_host_bell_closed);
-	h->back = NULL;
+	uv_close((uv_handle_t *)TAKE_PTR(h->back), scsi_host_closed);
 }
 
 /* As much as the kernel takes: of a block device in sectors, of a generic one in bytes. */
@@ -345,36 +348,16 @@ static void scsi_host_limits(struct scsi_host *h)
 		h->block_size = (uint32_t)value;
 }
 
-struct scsi_host_making {
-	struct scsi_host *h;
-	int ret;
-};
-
-static void scsi_host_make_on_worker(void *arg)
-{
-	struct scsi_host_making *m = arg;
-
-	m->ret = scsi_host_bell_new(m->h, worker_loop(m->h->worker), scsi_host_work, &m->h->work);
-}
-
-static void scsi_host_end_on_worker(void *arg)
-{
-	struct scsi_host *h = arg;
-
-	uv_close((uv_handle_t *)&h->work->async, scsi_host_bell_closed);
-}
-
 int scsi_host_new(int take_fd, struct worker *worker, struct scsi_host **ret_host, struct err *e)
 {
-	struct scsi_host_making m = { .h = calloc(1, sizeof(*m.h)) };
-	struct scsi_host *h = m.h;
+	struct scsi_host *h = calloc(1, sizeof(*h));
+	int r;
 
 	if (!h) {
 		close(take_fd);
 		return err_set(e, ENOMEM, "a SCSI device of the host: no memory");
 	}
 	h->fd = take_fd;
-	h->worker = worker;
 	h->io = scsi_host_ioctl;
 	h->io_arg = h;
 	scsi_host_list_init(&h->todo);
@@ -382,10 +365,14 @@ int scsi_host_new(int take_fd, struct worker *worker, struct scsi_host **ret_hos
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->idle, NULL);
 	scsi_host_limits(h);
-	worker_call(worker, scsi_host_make_on_worker, &m);
-	if (m.ret < 0) {
+	h->back_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (h->back_fd < 0)
+		r = err_errno(e, "a SCSI device of the host");
+	else
+		r = worker_bell_new(worker, scsi_host_work, h, &h->work, e);
+	if (r < 0) {
 		scsi_host_free(h);
-		return err_ret(e, m.ret, "a SCSI device of the host");
+		return r;
 	}
 	*ret_host = h;
 	return 0;
@@ -395,10 +382,11 @@ void scsi_host_free(struct scsi_host *h)
 {
 	if (!h)
 		return;
-	if (h->work)
-		worker_call(h->worker, scsi_host_end_on_worker, h);
+	worker_bell_free(h->work);
 	pthread_cond_destroy(&h->idle);
 	pthread_mutex_destroy(&h->lock);
+	if (h->back_fd >= 0)
+		close(h->back_fd);
 	close(h->fd);
 	free(h);
 }
