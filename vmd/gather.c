@@ -197,7 +197,7 @@ static int gather_ports_late(struct gather *g, struct err *e)
 {
 	struct pollfd before = { .fd = g->before_fd, .events = POLLIN };
 
-	if (g->before_fd >= 0 && poll(&before, 1, GATHER_BEFORE_MS) < 0)
+	if (g->before_fd >= 0 && poll(&before, 1, GATHER_BEFORE_MS) < 0 && errno != EINTR)
 		return err_errno(e, "the display of the start before");
 	return gather_ports(g, e);
 }

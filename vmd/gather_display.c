@@ -52,26 +52,32 @@ static int gather_password_open(const struct gather *g, const char *path, struct
 	return fd;
 }
 
-static int gather_password(struct gather *g, const char *path, struct err *e)
+/* The first line of text is the password. */
+static int gather_password_take(struct gather *g, const char *path, char *text, struct err *e)
 {
-	AUTO_CLOSE int fd = gather_password_open(g, path, e);
-	char text[GATHER_PASSWORD_MAX + 3];
-	ssize_t n;
-
-	if (fd < 0)
-		return e ? (e->code = ERR_FILE, -ERR_FILE) : -ERR_FILE;
-	n = fdio_read(fd, text, sizeof(text) - 1);
-	if (n < 0)
-		return gather_password_refuse(path, strerror((int)-n), e);
-	text[n] = '\0';
 	text[strcspn(text, "\r\n")] = '\0';
 	if (!*text)
 		return gather_password_refuse(path, "it is empty", e);
 	if (strlen(text) > GATHER_PASSWORD_MAX)
 		return gather_password_refuse(path, "a password of more than 8 characters", e);
 	snprintf(g->display.password, sizeof(g->display.password), "%s", text);
-	explicit_bzero(text, sizeof(text));
 	return 0;
+}
+
+static int gather_password(struct gather *g, const char *path, struct err *e)
+{
+	AUTO_CLOSE int fd = gather_password_open(g, path, e);
+	char text[GATHER_PASSWORD_MAX + 3] = "";
+	ssize_t n;
+	int ret;
+
+	if (fd < 0)
+		return e ? (e->code = ERR_FILE, -ERR_FILE) : -ERR_FILE;
+	n = fdio_read(fd, text, sizeof(text) - 1);
+	ret = n < 0 ? gather_password_refuse(path, strerror((int)-n), e)
+		    : gather_password_take(g, path, text, e);
+	explicit_bzero(text, sizeof(text)); /* whatever it was */
+	return ret;
 }
 
 /* --- where they connect ---------------------------------------------------------------------------------------- */
