@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/auto.h"
 #include "lib/errcat.h"
+#include "lib/fdio.h"
 #include "vmm/display/link.h"
 
 struct monitor {
@@ -144,40 +144,22 @@ static int monitor_frame(struct monitor *m, const struct link_frame *f, size_t s
 	return 0;
 }
 
-/* A message, with the descriptor that came with it; < 0 is an errno, or none is there. */
-static ssize_t monitor_receive(struct monitor *m, struct link_frame *f, int *ret_fd)
-{
-	struct iovec iov = { .iov_base = f, .iov_len = sizeof(*f) };
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control.buf,
-			      .msg_controllen = sizeof(control.buf) };
-	ssize_t n = recvmsg(m->fd, &msg, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
-
-	*ret_fd = -1;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
-	return n < 0 ? -errno : n;
-}
-
 static void monitor_readable(uv_poll_t *poll, int status, int events)
 {
 	struct monitor *m = poll->data;
 	AUTO_CLOSE int fd = -1;
 	struct link_frame f;
+	struct fdset fds;
 	struct err e;
 	ssize_t n;
 	int r;
 
 	(void)events;
-	n = status < 0 ? status : monitor_receive(m, &f, &fd);
-	if (n == -EAGAIN || n == -EINTR)
+	fdset_init(&fds);
+	n = status < 0 ? status : fdio_recv(m->fd, &f, sizeof(f), &fds);
+	fd = fdset_take(&fds, 0);
+	fdset_fini(&fds); /* one is all that there can be */
+	if (n == -EAGAIN)
 		return;
 	if (n <= 0) {
 		monitor_end(m, NULL);

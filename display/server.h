@@ -4,7 +4,7 @@
  * connects; the newest connection wins. JSON-RPC 2.0:
  *
  *	<- vmm.hello {version, pid, state}	notification, first: "empty", or "running"
- *	-> display.serve {name, link: {fd}, listen: {fd}, password?}	-> {}: once; viewers connect to listen from now on,
+ *	-> display.serve {name, link: {fd}, listen: {fd}, password?}	-> {viewers}: once; viewers connect to listen from now on,
  *		their screen and keys go over link (vmm/display/link.h). The process ends when that does.
  *	-> display.status {}	-> {viewers}: that look now
  */

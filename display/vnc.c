@@ -429,7 +429,7 @@ static int vnc_screen(struct vnc *v, struct err *e)
 	v->rfb->kbdAddEvent = vnc_keysym;
 	v->rfb->ptrAddEvent = vnc_pointer;
 	rfbSetCursor(v->rfb, NULL); /* the guest draws its own */
-	return v->rfb->desktopName ? vnc_password(v, v->o.password, e) : -ENOMEM;
+	return v->rfb->desktopName ? vnc_password(v, v->o.password, e) : err_ret(e, -ENOMEM, "VNC");
 }
 
 static void vnc_extension(void)

@@ -47,6 +47,14 @@ static void display_run(const char *viewer, const char *format, struct json_obje
 
 	if (display_argument(format, r, argument, sizeof(argument)) >= 0)
 		execvp(viewer, argv);
+	else
+		errno = ENAMETOOLONG;
+}
+
+static void display_warn(struct json_object *r)
+{
+	if (strcmp(json_get_str(r, "state", ""), "up") != 0)
+		fprintf(stderr, "vmctl: nobody answers there now: vmctl events tells why\n");
 }
 
 static int display_open(struct vmctl *v, struct json_object *r)
@@ -56,9 +64,11 @@ static int display_open(struct vmctl *v, struct json_object *r)
 	struct err e;
 
 	fflush(v->out.out);
+	display_warn(r);
 	if (chosen && *chosen) {
 		display_run(chosen, "%s", r);
 		err_set(&e, ERR_FAILED, "'%s': %s", chosen, strerror(errno));
+		err_hint(&e, DISPLAY_VIEWER " names a program, by its path or in PATH");
 		return vmctl_fail(v, &e, NULL, "start a viewer");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(display_viewers); i++) {
@@ -84,8 +94,7 @@ static void display_print(struct vmctl *v, struct json_object *r)
 	snprintf(address, sizeof(address), "%s", json_get_str(r, "address", "?"));
 	output_clean(address);
 	fprintf(v->out.out, "%s\n", address);
-	if (strcmp(json_get_str(r, "state", ""), "up") != 0)
-		fprintf(stderr, "vmctl: nobody answers there now: vmctl events tells why\n");
+	display_warn(r);
 }
 
 int cmd_display(struct vmctl *v)
