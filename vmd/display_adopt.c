@@ -72,7 +72,7 @@ static void display_adopt_row(struct daemon *d, const struct state_process *p)
 		snprintf(w->dir, sizeof(w->dir), "%.*s", (int)(strrchr(p->socket, '/') - p->socket),
 			 p->socket);
 		w->files.listen_fd = -1;
-		display_timer_init(w);
+		uv_timer_init(&d->loop, &w->timer);
 		d->displays = w;
 	}
 	display_options(w, &options);
@@ -86,6 +86,8 @@ static void display_adopt_row(struct daemon *d, const struct state_process *p)
 			display_fallen(w, "it ended while no vmd was there");
 	} else if (!runs) {
 		vmproc_kill(w->proc);
+	} else {
+		display_await(w);
 	}
 	if (!runs)
 		display_drop(w);

@@ -68,6 +68,11 @@ static int options_vmm(struct options *o, const char *value)
 	return options_text(&o->daemon.vmm, value);
 }
 
+static int options_display(struct options *o, const char *value)
+{
+	return options_text(&o->daemon.display, value);
+}
+
 static int options_cgroup(struct options *o, const char *value)
 {
 	if (value[0] != '/' && strcmp(value, "none") && strcmp(value, "systemd"))
@@ -177,6 +182,7 @@ static const struct {
 	{ "check", "FILE", "check a VM file, and end", options_check },
 	{ "foreground", NULL, "stay attached; log to standard error", options_foreground },
 	{ "vmm", "PATH", "the monitor to run", options_vmm },
+	{ "display", "PATH", "what shows a screen to viewers", options_display },
 	{ "step-timeout", "SECONDS", "for a monitor to answer (30; short calls at most 10)",
 	  options_step_timeout },
 	{ "console-log-size", "SIZE", "of each log of a VM: 128KiB to 1GiB (1MiB)",
@@ -262,7 +268,9 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 		return err_set(e, EINVAL, "unexpected argument '%s'", argv[optind]);
 	if (!o->daemon.vmm)
 		o->daemon.vmm = options_find("vmm", o->vmm_path, sizeof(o->vmm_path));
-	o->daemon.display = options_find("vmm-display", o->display_path, sizeof(o->display_path));
+	if (!o->daemon.display)
+		o->daemon.display =
+			options_find("vmm-display", o->display_path, sizeof(o->display_path));
 	o->daemon.hostio = options_find_hostio(o);
 	return 0;
 }

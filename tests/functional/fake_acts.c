@@ -117,6 +117,38 @@ static bool fake_act_memory_lie(struct fake *f, const struct rpc_msg *m)
 	return true;
 }
 
+/* Another one each time: too many, fewer than none, a word, nothing */
+static bool fake_act_viewers_lie(struct fake *f, const struct rpc_msg *m)
+{
+	static const char *const lies[] = { "65", "-1", "\"some\"", "{}" };
+	char text[100];
+
+	snprintf(text, sizeof(text),
+		 "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"viewers\":%s}}\n",
+		 (long long)json_object_get_int64(m->id), lies[f->presses++ % ARRAY_SIZE(lies)]);
+	fake_write(f, text);
+	return true;
+}
+
+static bool fake_act_refuse_serve(struct fake *f, const struct rpc_msg *m)
+{
+	struct err e;
+
+	err_set(&e, ERR_FAILED, "it shows nothing");
+	fake_send(f, rpc_error(m->id, &e, NULL));
+	return true;
+}
+
+/* To the first vmd: the next one hears nothing. */
+static bool fake_act_hello_once(struct fake *f, const struct rpc_msg *m)
+{
+	(void)m;
+	if (f->acted)
+		return true;
+	f->acted = true;
+	return false;
+}
+
 /* A drive whose name is none */
 static bool fake_act_drive_lie(struct fake *f, const struct rpc_msg *m)
 {
@@ -450,6 +482,11 @@ static const struct fake_act {
 	{ "screen-hang", "screen.capture", fake_act_silent },
 	{ "screen-escape", "screen.capture", fake_act_screen_lie },
 	{ "rate-lie", "device.set", fake_act_rate_lie },
+	{ "hello-once", "hello", fake_act_hello_once },
+	{ "serve-silent", "display.serve", fake_act_silent },
+	{ "serve-close", "display.serve", fake_act_close },
+	{ "serve-refuse", "display.serve", fake_act_refuse_serve },
+	{ "viewers-lie", "display.status", fake_act_viewers_lie },
 	{ "disk-lie", "disk.add", fake_act_refuse_disk },
 	{ "disk-lie", "machine.status", fake_act_disk_lie },
 	{ "drop-pause", "machine.pause", fake_act_drop_once },

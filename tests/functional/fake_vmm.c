@@ -25,6 +25,7 @@
  * wanted-fixed  the same, and it cannot be removed
  * wanted-errors the same, and they have errors, and it says so of what it has not, and that it was reset
  * broken        the devices that it has have errors, again and again; broken-fixed: and cannot be removed
+ * shows         says that it runs when it has just begun, as a vmm-display that shows a screen
  * many          starts threads once it runs until it may not, and ends with their number as the code
  *
  * and those of fake_acts.c, which do something else than answer, at a request or at hello.
@@ -465,6 +466,8 @@ int main(int argc, char **argv)
 	const char *mode = strrchr(argv[0], '.');
 
 	f.mode = mode ? mode + 1 : "ok";
+	if (fake_is(&f, "shows"))
+		f.state = "running";
 	/* the options of its cage follow */
 	if (argc < 3 || strcmp(argv[1], "--control-fd"))
 		return 2;

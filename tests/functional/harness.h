@@ -58,6 +58,8 @@ bool harness_has_kvm(void);
 void harness_vmd(struct harness *h, const char *fake, ...) __attribute__((sentinel));
 /* The same, but it is expected to end: its exit status, and its standard error. */
 int harness_vmd_fails(struct harness *h, char *err, size_t err_size, ...) __attribute__((sentinel));
+/* The path of a fake that misbehaves so, for an option of vmd's. */
+void harness_fake(struct harness *h, const char *mode, char *out, size_t size);
 /* Send a signal to vmd, and wait for its end. Its exit status, or 128 + signal. */
 int harness_vmd_end(struct harness *h, int signal);
 
