@@ -109,6 +109,8 @@ static void display_serve(struct display *w, struct guest *g)
 	if (w->files.password[0])
 		json_add_str(params, "password", w->files.password);
 	gather_display_fini(&w->files);
+	w->message[0] = '\0';
+	display_await(w);
 	vmproc_call(w->proc, "display.serve", params, &fds, w->d->options->step_timeout_ms,
 		    display_served, w);
 	vmproc_call(g->proc, "screen.view", link, &monitor_fds, DISPLAY_LINK_MS, display_linked,
@@ -116,6 +118,19 @@ static void display_serve(struct display *w, struct guest *g)
 }
 
 /* --- what its process tells ------------------------------------------------------------------------------------------ */
+
+static void display_hello(void *arg, const char *state);
+
+/* Its monitor's connection is made anew meanwhile, or is not. */
+static void display_greet_again(uv_timer_t *timer)
+{
+	struct display *w = container_of(timer, struct display, timer);
+
+	if (uv_now(&w->d->loop) - w->since_ms < w->d->options->step_timeout_ms)
+		display_hello(w, "empty");
+	else
+		display_late(timer);
+}
 
 static void display_hello(void *arg, const char *state)
 {
@@ -131,8 +146,8 @@ static void display_hello(void *arg, const char *state)
 	} else if (w->files.listen_fd >= 0 && g && vmproc_connected(g->proc)) {
 		display_serve(w, g);
 	} else if (w->files.listen_fd >= 0 && g) {
-		err_set(&e, ERR_VMM_PROTOCOL, "its monitor cannot be asked now");
-		display_kill(w, &e);
+		snprintf(w->message, sizeof(w->message), "its monitor cannot be asked");
+		uv_timer_start(&w->timer, display_greet_again, DISPLAY_AGAIN_MS, 0);
 	} else {
 		/* the vmd that had its socket has died */
 		err_set(&e, ERR_CANCELLED, "it was never given a screen");
