@@ -156,6 +156,56 @@ static void test_silent_later(void **state)
 	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
 }
 
+/* vmd's child that is not the monitor */
+static pid_t display_pid(struct harness *h, struct client *c)
+{
+	pid_t monitor = scene_pid(c, "one"), pid = 0;
+	char path[64];
+	FILE *f;
+	int one;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)h->vmd, (int)h->vmd);
+	f = fopen(path, "re");
+	if (!f)
+		SKIP_BECAUSE("a kernel without CONFIG_PROC_CHILDREN");
+	while (fscanf(f, "%d", &one) == 1)
+		pid = one == monitor ? pid : one;
+	fclose(f);
+	assert_true(pid > 0);
+	return pid;
+}
+
+/* A monitor that does not answer to the next vmd for a while: it is waited for. */
+static void test_monitor_away(void **state)
+{
+	struct harness *h = *state;
+	char path[256];
+	pid_t monitor, display;
+	struct client *c;
+	int pidfd;
+
+	NEEDS_KVM;
+	c = begin(h, "ok", SCENE_LONG);
+	start(c);
+	wait_until_up(c);
+	monitor = scene_pid(c, "one");
+	display = display_pid(h, c);
+	client_close(h, c);
+	harness_vmd_end(h, SIGKILL);
+	assert_int_equal(kill(monitor, SIGSTOP), 0);
+	pidfd = harness_pidfd(display);
+	assert_int_equal(kill(display, SIGKILL), 0);
+	harness_wait_pidfd(pidfd);
+	harness_fake(h, "ok", path, sizeof(path));
+	harness_vmd(h, "ok", "--step-timeout", SCENE_LONG, "--display", path, NULL);
+	/* it has waited for the monitor's hello; three displays without it would have had their chance */
+	c = harness_client(h);
+	expect_state(c, "down");
+	assert_int_equal(kill(monitor, SIGCONT), 0);
+	wait_until_up(c);
+	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
+}
+
 /* Numbers of viewers that cannot be are nobody's. */
 static void test_lies(void **state)
 {
@@ -226,8 +276,10 @@ static void test_vmctl(void **state)
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, harness_setup, harness_teardown)
-	const struct CMUnitTest tests[] = { T(test_each), T(test_given_up), T(test_silent_later),
-					    T(test_lies), T(test_noise),    T(test_vmctl) };
+	const struct CMUnitTest tests[] = { T(test_each),	  T(test_given_up),
+					    T(test_silent_later), T(test_lies),
+					    T(test_noise),	  T(test_vmctl),
+					    T(test_monitor_away) };
 #undef T
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
