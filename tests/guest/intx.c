@@ -55,6 +55,18 @@ static void rng_wait(unsigned int i)
 		__asm__ volatile("pause");
 }
 
+/*
+ * Until this one's ISR byte was seen n times. Interrupts are not counted: a host that ends one when it delivers it, not
+ * when the guest does, delivers a line that is still active once more, and then nobody's byte is set.
+ */
+static void seen_wait(unsigned int i, unsigned int n)
+{
+	__asm__ volatile("cli");
+	while (seen[i] < n)
+		__asm__ volatile("sti; hlt; cli" : : : "memory");
+	CHECK_EQ(seen[i], n);
+}
+
 /* Package () { slot << 16 | 0xffff, 0, 0, gsi } in AML: ACPI 6.4, section 20.2.5.4 */
 static void check_prt(const struct start_info *si, unsigned int slot, unsigned int gsi)
 {
@@ -87,16 +99,15 @@ int guest_main(const struct start_info *si)
 	check_prt(si, rngs[0].slot, gsi);
 	check_prt(si, rngs[1].slot, gsi);
 
-	/* both wait before the line is let through: one interrupt for each, as the line stays active */
+	/* both wait before the line is let through: it stays active after the first */
 	rng_ask(0);
 	rng_ask(1);
 	rng_wait(0);
 	rng_wait(1);
 	interrupt_hook = acknowledge;
 	ioapic_route(gsi, VECTOR, true);
-	interrupt_wait(VECTOR, 2);
-	CHECK_EQ(seen[0], 1);
-	CHECK_EQ(seen[1], 1);
+	seen_wait(0, 1);
+	seen_wait(1, 1);
 	CHECK(!rng_pending(0) && !rng_pending(1));
 
 	/* kept quiet it says so, and interrupts when it may again */
@@ -106,13 +117,11 @@ int guest_main(const struct start_info *si)
 	rng_wait(0);
 	first = 1;
 	rng_ask(1);
-	interrupt_wait(VECTOR, 3);
-	CHECK_EQ(seen[1], 2);
+	seen_wait(1, 2);
 	CHECK(rng_pending(0));
 	first = 0;
 	pci_write(rngs[0].slot, 4, command);
-	interrupt_wait(VECTOR, 4);
-	CHECK_EQ(seen[0], 2);
+	seen_wait(0, 2);
 	CHECK(!rng_pending(0));
 	return 0;
 }
