@@ -40,6 +40,36 @@ debian_keeps() {
 	ctl screenshot debian "$work/$1.png" && cp "$work/$1.png" "$LAB_RUN/debian-$1.png"
 }
 
+# debian_reads: the screen's text into $said, also where a kernel has drawn it in its own font
+debian_reads() {
+	ctl screenshot debian --text && return
+	ctl screenshot debian "$work/screen.png" && said=$("$BUILD/tests/screentext" "$lab/font" "$work/screen.png" 2>&1)
+}
+
+# debian_shows S TEXT: until the screen has it, within limits that a busy machine needs. The fifo, which nobody writes, is the timer.
+debian_shows() {
+	local deadline=$((SECONDS + $1))
+	while :; do
+		debian_reads && case $said in *"$2"*) return 0 ;; esac
+		[ $SECONDS -lt $deadline ] || break
+		read -rt 1 -u 8
+	done
+	echo "$said" >"$LAB_RUN/screen.txt"
+	why="no '$2' on the screen in $1 s: $why$said"
+	return 1
+}
+
+# debian_answers S COMMAND ANSWER: at the shell. The answer is not in what is typed.
+debian_answers() {
+	debian_types "clear; $2"$'\n' && debian_shows "$1" "$3"
+}
+
+# debian_login PICTURE: by the keyboard, where the screen asks for it
+debian_login() {
+	debian_types $'root\n' && debian_shows 100 "Password:" && debian_types $'lab\n' && debian_shows 150 'root@lab:~#' &&
+		debian_keeps "$1"
+}
+
 debian_powers_off() {
 	debian_types $'poweroff\n' && ctl wait debian --for stopped --timeout 150 && ends debian shutdown
 }

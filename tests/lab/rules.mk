@@ -17,3 +17,9 @@ $(BUILD)/tests/fdtrack: $(BUILD)/obj/tests/lab/fdtrack.c.o
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^
 check-build: $(BUILD)/tests/fdtrack
+
+# what tests/lab/install-uefi reads the screen with
+$(BUILD)/tests/screentext: $(BUILD)/obj/tests/lab/screentext.c.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpng
+check-build: $(BUILD)/tests/screentext
