@@ -16,7 +16,7 @@ debian_host() {
 
 # debian_starts FIRMWARE CONTROLLER: the system's disk stays as it is; what the guest writes is thrown away.
 debian_starts() {
-	qemu-img create -q -f qcow2 -b "$cache/debian-1/disk.raw" -F raw "$work/disk.qcow2" >/dev/null
+	qemu-img create -q -f qcow2 -b "$cache/debian-2/disk.raw" -F raw "$work/disk.qcow2" >/dev/null
 	cat >"$work/debian.yaml" <<-VM
 		name: debian
 		profile: legacy-pc
@@ -24,7 +24,7 @@ debian_starts() {
 		boot: {firmware: $1}
 		devices:
 		  - {type: vga}
-		  - {type: $2, disks: [{path: $work/disk.qcow2, format: qcow2, backing: [$cache/debian-1/disk.raw]}]}
+		  - {type: $2, disks: [{path: $work/disk.qcow2, format: qcow2, backing: [$cache/debian-2/disk.raw]}]}
 		  - {type: e1000, network: {bridge: br0}}
 	VM
 	ctl apply -f "$work/debian.yaml" && ctl start debian
