@@ -435,21 +435,16 @@ static int machine_make_vcpus(struct machine *m, const struct cpu_support *suppo
 }
 
 /* What KVM's CPUs can decides where devices may be, too. */
-static int machine_make_parts(struct machine *m, struct fdset *fds, struct err *e)
+static int machine_make_parts(struct machine *m, const struct cpu_support *support,
+			      struct fdset *fds, struct err *e)
 {
-	struct cpu_support support = { 0 };
-	int r = cpu_support_get(&support, m->kvm.fd, TAKE_FD(m->config.cpuid_fd), e);
+	int r;
 
-	if (r >= 0) {
-		m->board.pci64 = gmem_pci64(&m->gmem, cpu_phys_bits(&support));
-		r = machine_devices_new(m, fds, e);
-	}
+	m->board.pci64 = gmem_pci64(&m->gmem, cpu_phys_bits(support));
+	r = machine_devices_new(m, fds, e);
 	if (r >= 0 && m->board.vfio)
 		machine_mark(m, MACHINE_MARK_PINNED);
-	if (r >= 0)
-		r = machine_make_vcpus(m, &support, e);
-	cpu_support_fini(&support);
-	return r;
+	return r < 0 ? r : machine_make_vcpus(m, support, e);
 }
 
 /* Is a device of this type in the configuration? None is made yet. */
@@ -465,7 +460,7 @@ static bool machine_lists(const struct machine *m, const char *type)
 	return false;
 }
 
-static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, struct err *e)
+static int machine_make_kvm(struct machine *m, int take_kvm_fd, struct err *e)
 {
 	bool split = m->config.irqchip == CONFIG_IRQCHIP_SPLIT;
 	int r = machine_make_memory(m, e);
@@ -479,10 +474,24 @@ static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, s
 	m->gmem.vga = machine_lists(m, vga_class.type);
 	machine_mark(m, MACHINE_MARK_MEMORY);
 	r = kvm_init(&m->kvm, take_kvm_fd, &m->gmem, split, m->log, e);
-	if (r < 0)
-		return r;
-	m->kvm_made = true;
-	return machine_make_parts(m, fds, e);
+	m->kvm_made = r >= 0;
+	return r;
+}
+
+static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, struct err *e)
+{
+	struct cpu_support support;
+	struct cpu_asking asking;
+	int r, asked;
+
+	cpu_asking_begin(&asking, take_kvm_fd, TAKE_FD(m->config.cpuid_fd));
+	r = machine_make_kvm(m, take_kvm_fd, e);
+	asked = cpu_asking_end(&asking, &support, r < 0 ? NULL : e);
+	if (r >= 0)
+		r = asked < 0 ? asked : machine_make_parts(m, &support, fds, e);
+	if (asked >= 0)
+		cpu_support_fini(&support);
+	return r;
 }
 
 int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdset *fds,
