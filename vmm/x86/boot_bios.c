@@ -28,7 +28,8 @@
 #define BIOS_ROM_SIZE 512u
 #define BIOS_ROM_SUM 6 /* where nothing else is */
 
-extern const uint8_t boot_rom[BIOS_ROM_SIZE], boot_rom_items[];
+extern const uint8_t boot_rom[BIOS_ROM_SIZE];
+extern const uint16_t boot_rom_items_at; /* the items' offset in it */
 
 struct bios_item {
 	uint32_t control, length; /* docs/specs/fw_cfg, "DMA Interface", all big endian */
@@ -116,7 +117,7 @@ static int bios_tell_rom(const struct setup_header *h, const char *cmdline, stru
 	uint8_t rom[BIOS_ROM_SIZE], sum = 0;
 
 	memcpy(rom, boot_rom, sizeof(rom));
-	memcpy(rom + (boot_rom_items - boot_rom), items, sizeof(items));
+	memcpy(rom + boot_rom_items_at, items, sizeof(items));
 	for (unsigned int i = 0; i < sizeof(rom); i++)
 		sum += rom[i];
 	rom[BIOS_ROM_SUM] = (uint8_t)-sum;

@@ -40,7 +40,6 @@ name:
 	.asciz "kernel"
 
 	.balign 16
-	.globl boot_rom_items
 boot_rom_items:			/* as the device takes them */
 	.zero 32
 
@@ -84,4 +83,11 @@ failed:
 	int $0x18		/* what the BIOS would start from next */
 
 	.org boot_rom + 512
+
+	/* for boot_bios.c, behind what is the guest's */
+	.balign 2
+	.globl boot_rom_items_at
+boot_rom_items_at:
+	.short boot_rom_items - boot_rom
+
 	.section .note.GNU-stack, "", @progbits
