@@ -114,6 +114,7 @@ struct vga_regs {
 	uint8_t dac[3 * 256], dac_mask;
 	uint8_t dac_index, dac_part; /* the colour, and which of its three bytes is next */
 	bool dac_reads;
+	uint8_t unused; /* there is no byte between: they are compared, and handed on, whole */
 	uint32_t latch; /* a byte a plane */
 	uint16_t dispi_index, dispi[VGA_DISPI_N];
 };

@@ -136,7 +136,7 @@ static void boot_linux_zero_page(const struct boot_image *im, const struct setup
 
 int boot_load_linux(struct boot_image *im, struct boot_entry *ret_entry, struct err *e)
 {
-	struct setup_header h;
+	struct setup_header h = { 0 };
 	uint64_t gpa = 0;
 	int r;
 
