@@ -114,11 +114,11 @@ static void test_flapping(void **state)
 
 	if (!c)
 		SKIP_BECAUSE("no /dev/kvm");
-	fds = harness_count_fds(h->vmd);
+	fds = scene_fds(h, c);
 	o = client_error(c, "vm.pause", "{'vm': 'one'}");
 	assert_int_equal(json_get_int(o, "code", 0), ERR_VMM_PROTOCOL);
 	scene_expect_state(c, "one", "running");
-	assert_in_range(harness_count_fds(h->vmd), fds - 1, fds);
+	assert_in_range(scene_fds(h, c), fds - 1, fds);
 	json_object_put(client_result(c, "vm.kill", "{'vm': 'one'}"));
 	scene_expect_exit(c, "one", "killed", NULL);
 }
