@@ -10,5 +10,10 @@
 
 /* run(arg) in a thread of its own, which somebody has to join. pthread_create's error, negative. */
 int thread_spawn(pthread_t *ret_thread, void *(*run)(void *arg), void *arg);
+/*
+ * The same on any CPU but the caller's, for what is to run beside it: some kernels begin a thread on its maker's CPU though
+ * others idle. -EAGAIN when there is no other.
+ */
+int thread_spawn_beside(pthread_t *ret_thread, void *(*run)(void *arg), void *arg);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Workers: calls run on their thread and are waited for; several callers; the inline one. */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #include "lib/errcat.h"
+#include "vmm/thread.h"
 #include "vmm/worker.h"
 
 struct note {
@@ -194,6 +196,34 @@ static void runs_where_it_is_placed(void **state)
 	worker_free(w);
 }
 
+static void *may_run_on(void *arg)
+{
+	assert_int_equal(sched_getaffinity(0, sizeof(cpu_set_t), arg), 0);
+	return NULL;
+}
+
+/* Anywhere but here; and nowhere, when there is but one CPU. */
+static void a_thread_beside(void **state)
+{
+	cpu_set_t all, here, there;
+	pthread_t thread;
+	int r;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	r = thread_spawn_beside(&thread, may_run_on, &there);
+	if (CPU_COUNT(&all) > 1) {
+		assert_int_equal(r, 0);
+		pthread_join(thread, NULL);
+		assert_int_equal(CPU_COUNT(&there), CPU_COUNT(&all) - 1);
+	}
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	assert_int_equal(sched_setaffinity(0, sizeof(here), &here), 0);
+	assert_int_equal(thread_spawn_beside(&thread, may_run_on, &there), -EAGAIN);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +233,7 @@ int main(void)
 		cmocka_unit_test(bell_is_heard_over_there),
 		cmocka_unit_test(runs_where_it_is_placed),
 		cmocka_unit_test(an_inline_one_calls_at_once),
+		cmocka_unit_test(a_thread_beside),
 	};
 
 	return cmocka_run_group_tests_name("worker", tests, NULL, NULL);

@@ -286,7 +286,7 @@ void cpu_asking_begin(struct cpu_asking *a, int kvm_fd, int take_list_fd)
 	if (a->kvm_fd < 0)
 		a->ret = err_errno(&a->err, "a descriptor of KVM");
 	else
-		a->has_thread = !thread_spawn(&a->thread, cpu_asking_run, a);
+		a->has_thread = !thread_spawn_beside(&a->thread, cpu_asking_run, a);
 	if (a->kvm_fd >= 0 && !a->has_thread)
 		cpu_asking_run(a);
 }
