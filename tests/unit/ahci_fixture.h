@@ -69,4 +69,10 @@ uint32_t fahci_bytes(struct fahci *f, unsigned int port, unsigned int slot); /* 
 void fahci_expect_sector(struct fahci *f, uint64_t addr, uint32_t n);
 void fahci_stop_start(struct fahci *f); /* a pause */
 
+#define READ_EXT(sector, n) \
+	(&(struct fahci_cmd){ .command = 0x25, .device = 0x40, .lba = (sector), .count = (n) })
+#define READ_ONE(sector) READ_EXT(sector, 1)
+#define LINK_UP 0x123
+#define LINK_BITS (AHCI_DIAG_X | AHCI_DIAG_N)
+
 #endif

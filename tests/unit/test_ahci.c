@@ -16,11 +16,6 @@
 #include "tests/unit/ahci_fixture.h"
 
 #define SLOT 3
-#define READ_EXT(sector, n) \
-	(&(struct fahci_cmd){ .command = 0x25, .device = 0x40, .lba = (sector), .count = (n) })
-#define READ_ONE(sector) READ_EXT(sector, 1)
-#define LINK_UP 0x123
-#define LINK_BITS (AHCI_DIAG_X | AHCI_DIAG_N)
 
 static int setup(void **state)
 {
