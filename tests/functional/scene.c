@@ -3,6 +3,7 @@
 #include "tests/functional/scene.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -187,6 +188,24 @@ void scene_expect_fds(struct harness *h, struct client *c, unsigned int expected
 	if (n != expected)
 		scene_show_fds(h->vmd);
 	assert_int_equal(n, expected);
+}
+
+void scene_hear(int fd, const char *text)
+{
+	size_t len = strlen(text), have = 0;
+	char got[8192] = "";
+
+	assert_true(len < sizeof(got));
+	while (have < len) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		assert_int_equal(poll(&p, 1, HARNESS_WAIT_MS), 1);
+		n = read(fd, got + have, len - have);
+		assert_true(n > 0);
+		have += (size_t)n;
+	}
+	assert_string_equal(got, text);
 }
 
 unsigned int scene_count_files(const char *path)

@@ -55,6 +55,8 @@ const char *scene_path(struct harness *h, struct client *c, const char *vm, cons
 void scene_expect_state(struct client *c, const char *vm, const char *state);
 /* What observed.exit says: reason, and message unless NULL. */
 void scene_expect_exit(struct client *c, const char *vm, const char *reason, const char *message);
+/* The next bytes that come over fd are these. */
+void scene_hear(int fd, const char *text);
 /* How many descriptors vmd keeps open: the least in some turns of its loop, since its workers open and close others. */
 unsigned int scene_fds(struct harness *h, struct client *c);
 /* Of a VM that runs: the connection, the pidfd, what its two consoles and the monitor itself say. */

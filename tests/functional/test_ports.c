@@ -88,27 +88,10 @@ static int dial(const char *path)
 	return fd;
 }
 
-static void hear(int fd, const char *text)
-{
-	size_t len = strlen(text), have = 0;
-	char got[256] = "";
-
-	while (have < len) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		ssize_t n;
-
-		assert_int_equal(poll(&p, 1, HARNESS_WAIT_MS), 1);
-		n = read(fd, got + have, len - have);
-		assert_true(n > 0);
-		have += (size_t)n;
-	}
-	assert_string_equal(got, text);
-}
-
 static void echo(int fd, const char *text)
 {
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	hear(fd, text);
+	scene_hear(fd, text);
 }
 
 /* It goes a moment after the VM has stopped. */
@@ -157,8 +140,8 @@ static void check_sockets(struct client *c)
 	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
 	a = dial(automatic);
 	b = dial(given);
-	hear(a, "auto is here\n");
-	hear(b, "given is here\n");
+	scene_hear(a, "auto is here\n");
+	scene_hear(b, "given is here\n");
 	says(c, "^given: connected");
 	echo(a, "one");
 	echo(b, "two");
@@ -181,7 +164,7 @@ static void check_others(struct harness *h, struct client *c)
 	assert_true(fd >= 0);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_mode, S_IFCHR | 0600);
-	hear(fd, "tty is here\n");
+	scene_hear(fd, "tty is here\n");
 	echo(fd, "typed\n");
 	close(fd);
 	says(c, "^log: connected");
@@ -189,7 +172,7 @@ static void check_others(struct harness *h, struct client *c)
 	snprintf(text, sizeof(text), "%s/log", h->dir);
 	assert_string_equal(path, text);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	hear(fd, "log is here\n");
+	scene_hear(fd, "log is here\n");
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_mode, S_IFREG | 0600);
 	close(fd);
@@ -224,7 +207,7 @@ static void test_life(void **state)
 	says(c, "^log: connected");
 	snprintf(given, sizeof(given), "%s/log", h->dir);
 	fd = open(given, O_RDONLY | O_CLOEXEC);
-	hear(fd, "log is here\nlog is here\n");
+	scene_hear(fd, "log is here\nlog is here\n");
 	close(fd);
 }
 
@@ -240,10 +223,10 @@ static void test_slow_reader(void **state)
 	c = start_guest(h);
 	where(c, 1, "given", "socket", path, sizeof(path));
 	slow = dial(path);
-	hear(slow, "given is here\n");
+	scene_hear(slow, "given is here\n");
 	where(c, 0, "auto", "socket", path, sizeof(path));
 	other = dial(path);
-	hear(other, "auto is here\n");
+	scene_hear(other, "auto is here\n");
 	assert_int_equal(write(slow, "flood\n", 6), 6);
 	for (int i = 0; i < 20; i++)
 		echo(other, "still here");
@@ -277,7 +260,7 @@ static void test_without_vmd(void **state)
 	client_close(h, c);
 	harness_vmd_end(h, SIGKILL);
 	fd = dial(given);
-	hear(fd, "given is here\n");
+	scene_hear(fd, "given is here\n");
 	harness_vmd(h, NULL, "--cgroup", "none", NULL);
 	c = harness_client(h);
 	echo(fd, "nobody has noticed");
@@ -333,7 +316,7 @@ static void test_taken(void **state)
 		assert_int_equal(json_get_int(e, "code", 0), ERR_FILE_IN_USE);
 	}
 	fd = dial(path);
-	hear(fd, "given is here\n");
+	scene_hear(fd, "given is here\n");
 	echo(fd, "still one's");
 	close(fd);
 }
