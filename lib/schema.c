@@ -395,6 +395,27 @@ static void schema_check_branches(struct schema_run *run, const struct schema_no
 		schema_fail_type(run, n, v, res);
 }
 
+static const struct schema_node *schema_choose(const struct schema_node *n, struct json_object *v)
+{
+	const char *name = json_get_str(v, n->chooser, NULL);
+
+	for (size_t i = 0; name && i < n->nchoices; i++)
+		if (!strcmp(n->choices[i].name, name))
+			return n->choices[i].node;
+	return NULL;
+}
+
+static void schema_check_one(struct schema_run *run, const struct schema_node *n,
+			     struct json_object *v, struct schema_result *res)
+{
+	const struct schema_node *chosen = n->chooser ? schema_choose(n, v) : NULL;
+
+	if (chosen)
+		schema_check(run, chosen, v, res);
+	else if (!n->chooser || !res->failed) /* or the member itself was refused */
+		schema_check_branches(run, n, &n->one, true, v, res);
+}
+
 static void schema_check_condition(struct schema_run *run, const struct schema_node *n,
 				   struct json_object *v, struct schema_result *res)
 {
@@ -430,7 +451,7 @@ static void schema_check_combined(struct schema_run *run, const struct schema_no
 	if (n->any.n)
 		schema_check_branches(run, n, &n->any, false, v, res);
 	if (n->one.n)
-		schema_check_branches(run, n, &n->one, true, v, res);
+		schema_check_one(run, n, v, res);
 	if (n->cond)
 		schema_check_condition(run, n, v, res);
 	if (n->not ) {

@@ -6,7 +6,8 @@
  * Keywords: $schema $id $defs $ref (to "#/…" or to another embedded file) $comment title description
  * default examples, type enum const, properties required additionalProperties minProperties
  * maxProperties, items minItems maxItems uniqueItems, minimum maximum exclusiveMinimum exclusiveMaximum
- * multipleOf, minLength maxLength, allOf anyOf oneOf not, if then else, format (asserted: size, name,
+ * multipleOf, minLength maxLength, allOf anyOf oneOf not, if then else, discriminator (of OpenAPI 3.1:
+ * behind a oneOf of references), format (asserted: size, name,
  * path, pci-address, pci-function, pci-id, mac, ifname, forward, cpu-list; others are refused).
  */
 #ifndef LIB_SCHEMA_H

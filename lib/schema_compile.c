@@ -4,7 +4,7 @@
  * that a schema never says more than is checked. A node is registered before its keywords are read:
  * schemas may refer to themselves. JSON Schema 2020-12: Core sections 8 to 10, Validation section 6.
  */
-#include "lib/schema_node.h"
+#include "lib/schema_compiler.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -17,30 +17,9 @@
 
 #define SCHEMA_DIALECT "https://json-schema.org/draft/2020-12/schema"
 
-struct schema_compiler {
-	struct schema *s;
-	schema_loader loader;
-	void *arg;
-	struct schema_set *set; /* borrowed; NULL: files come from the loader */
-	struct err *e;
-	struct schema_doc *doc; /* that is being read */
-	char at[256];		/* where in it */
-};
-
-struct schema_keyword {
-	const char *name;
-	int (*read)(struct schema_compiler *c, struct schema_node *n,
-		    const struct schema_keyword *k, struct json_object *v);
-	size_t offset; /* of the member of struct schema_node */
-};
-
 #define SCHEMA_MEMBER(type, n, k) ((type *)((char *)(n) + (k)->offset))
 
-static int schema_sub(struct schema_compiler *c, struct json_object *v,
-		      struct schema_node **ret_node);
-
-PRINTF_LIKE(2, 3)
-static int schema_refuse(struct schema_compiler *c, const char *fmt, ...)
+int schema_refuse(struct schema_compiler *c, const char *fmt, ...)
 {
 	char what[256];
 	va_list ap;
@@ -260,95 +239,6 @@ static int schema_read_defs(struct schema_compiler *c, struct schema_node *n,
 	return ret;
 }
 
-/* --- references ----------------------------------------------------------------------------------- */
-
-static struct schema_doc *schema_doc_add(struct schema *s, const char *name,
-					 struct json_object *root)
-{
-	struct schema_doc **docs = realloc(s->docs, (s->ndocs + 1) * sizeof(*docs));
-	struct schema_doc *doc = calloc(1, sizeof(*doc));
-
-	if (docs)
-		s->docs = docs;
-	if (!docs || !doc || !(doc->name = strdup(name))) {
-		free(doc);
-		return NULL;
-	}
-	doc->root = json_object_get(root);
-	s->docs[s->ndocs++] = doc;
-	return doc;
-}
-
-static struct schema_doc *schema_doc_find(struct schema_compiler *c, const char *name)
-{
-	struct json_object *root;
-
-	for (size_t i = 0; i < c->s->ndocs; i++)
-		if (!strcmp(c->s->docs[i]->name, name))
-			return c->s->docs[i];
-	root = c->loader ? c->loader(c->arg, name) : NULL;
-	return root ? schema_doc_add(c->s, name, root) : NULL;
-}
-
-/* RFC 3986 section 2.1, in place */
-static bool schema_percent_decode(char *text)
-{
-	char *out = text;
-
-	for (const char *p = text; *p; p++) {
-		char hex[3] = "";
-
-		if (*p != '%') {
-			*out++ = *p;
-			continue;
-		}
-		if (!isxdigit((unsigned char)p[1]) || !isxdigit((unsigned char)p[2]))
-			return false;
-		memcpy(hex, p + 1, 2);
-		*out++ = (char)strtoul(hex, NULL, 16);
-		p += 2;
-	}
-	*out = '\0';
-	return true;
-}
-
-static int schema_read_ref(struct schema_compiler *c, struct schema_node *n,
-			   const struct schema_keyword *k, struct json_object *v)
-{
-	const char *text =
-		json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
-	AUTO_FREE char *name = strdup(text);
-	struct schema_doc *doc = c->doc, *back = c->doc;
-	char *fragment = name ? strchr(name, '#') : NULL, at[sizeof(c->at)];
-	struct json_object *target = NULL;
-	int ret;
-
-	if (fragment)
-		*fragment++ = '\0';
-	if (name && *name && c->set && !fragment) {
-		n->file = schema_set_find(c->set, name);
-		return n->file ? 0
-			       : schema_refuse(c, "keyword '%s': nothing at '%s'", k->name, text);
-	}
-	if (name && *name)
-		doc = schema_doc_find(c, name);
-	if (doc && fragment && *fragment)
-		target = *fragment == '/' && schema_percent_decode(fragment)
-				 ? json_at(doc->root, fragment)
-				 : NULL;
-	else if (doc && name && (*name || fragment))
-		target = doc->root;
-	if (!target)
-		return schema_refuse(c, "keyword '%s': nothing at '%s'", k->name, text);
-	memcpy(at, c->at, sizeof(at));
-	c->doc = doc;
-	snprintf(c->at, sizeof(c->at), "%s", fragment ? fragment : "");
-	ret = schema_sub(c, target, &n->ref);
-	c->doc = back;
-	memcpy(c->at, at, sizeof(at));
-	return ret;
-}
-
 /* --- the table ------------------------------------------------------------------------------------ */
 
 #define SCHEMA_AT(member) offsetof(struct schema_node, member)
@@ -385,6 +275,7 @@ static const struct schema_keyword schema_keywords[] = {
 	{ "allOf", schema_read_schemas, SCHEMA_AT(all) },
 	{ "anyOf", schema_read_schemas, SCHEMA_AT(any) },
 	{ "oneOf", schema_read_schemas, SCHEMA_AT(one) },
+	{ "discriminator", schema_read_chooser, 0 },
 	{ "not", schema_read_schema, SCHEMA_AT(not ) },
 	{ "if", schema_read_schema, SCHEMA_AT(cond) },
 	{ "then", schema_read_schema, SCHEMA_AT(then) },
@@ -417,8 +308,7 @@ static struct schema_node *schema_node_add(struct schema *s, const struct json_o
 	return n;
 }
 
-static int schema_sub(struct schema_compiler *c, struct json_object *v,
-		      struct schema_node **ret_node)
+int schema_sub(struct schema_compiler *c, struct json_object *v, struct schema_node **ret_node)
 {
 	bool flag = json_object_is_type(v, json_type_boolean);
 	struct schema_node *n;
@@ -484,6 +374,7 @@ int schema_compile_file(struct schema_file *file, struct err *e)
 static void schema_node_free(struct schema_node *n)
 {
 	free(n->props);
+	free(n->choices);
 	free(n->all.nodes);
 	free(n->any.nodes);
 	free(n->one.nodes);

@@ -56,17 +56,23 @@ static struct json_object *field_resolve(struct field_walk *w, struct json_objec
 	return all;
 }
 
-/* The branch of a device's schema that is for one type: "then" of the rule whose "if" names it. */
-static struct json_object *field_branch(struct json_object *device, const char *type)
+/* The types that an object may be of, each with a schema of its own: {TYPE: REFERENCE}, or NULL. */
+static struct json_object *field_mapping(struct json_object *node)
 {
-	struct json_object *rules = json_get(device, "allOf");
+	return json_get(json_get(node, "discriminator"), "mapping");
+}
 
-	for (size_t i = 0; rules && i < json_object_array_length(rules); i++) {
-		struct json_object *rule = json_object_array_get_idx(rules, i);
-		struct json_object *is = json_at(rule, "/if/properties/type");
+/* The branch of oneOf that is for one type. */
+static struct json_object *field_branch(struct json_object *node, const char *type)
+{
+	const char *ref = json_get_str(field_mapping(node), type, NULL);
+	struct json_object *one = json_get(node, "oneOf");
 
-		if (!strcmp(json_get_str(is, "const", ""), type))
-			return json_get(rule, "then");
+	for (size_t i = 0; ref && one && i < json_object_array_length(one); i++) {
+		struct json_object *branch = json_object_array_get_idx(one, i);
+
+		if (!strcmp(json_get_str(branch, "$ref", ""), ref))
+			return branch;
 	}
 	return NULL;
 }
@@ -119,7 +125,7 @@ static void field_collect(struct field_walk *w, struct json_object *take_node,
 	struct json_object *properties = json_get(take_node, "properties");
 	struct json_object *any = json_get(take_node, "anyOf"),
 			   *items = json_get(take_node, "items");
-	struct json_object *rules = json_get(take_node, "allOf");
+	struct json_object *types = field_mapping(take_node);
 
 	if (f->nobjects == ARRAY_SIZE(f->objects)) {
 		json_object_put(take_node);
@@ -133,13 +139,11 @@ static void field_collect(struct field_walk *w, struct json_object *take_node,
 	}
 	for (size_t i = 0; any && i < json_object_array_length(any); i++)
 		field_collect(w, field_resolve(w, json_object_array_get_idx(any, i)), f);
-	for (size_t i = 0; rules && i < json_object_array_length(rules); i++) {
-		struct json_object *rule = json_object_array_get_idx(rules, i);
-		const char *type =
-			json_get_str(json_at(rule, "/if/properties/type"), "const", NULL);
-
-		if (type)
-			field_add_name(f, type, json_get(rule, "then"));
+	if (types) {
+		json_object_object_foreach(types, type, ref) {
+			(void)ref;
+			field_add_name(f, type, field_branch(take_node, type));
+		}
 	}
 	if (items)
 		field_collect(w, field_resolve(w, items), f);

@@ -192,19 +192,20 @@ static void test_profiles(void **state)
 	assert_int_equal(bytes, VMDEF_MEMORY_DEFAULT);
 }
 
-/* A type that has a schema is in vm.json: in the list of types, and with a rule of its own. */
+/* A type that has a schema is in vm.json: in the list of types, and with a branch of its own. */
 static void test_every_type_is_known(void **state)
 {
 	AUTO_JSON struct json_object *schema = NULL;
-	struct json_object *types, *rules;
+	struct json_object *types, *branches, *mapping;
 	unsigned int n = 0, files = 0;
 
 	(void)state;
 	assert_int_equal(schema_json("vm.json", &schema, NULL), 0);
 	types = json_at(schema, "/$defs/device/properties/type/enum");
-	rules = json_at(schema, "/$defs/device/allOf");
+	branches = json_at(schema, "/$defs/device/oneOf");
+	mapping = json_at(schema, "/$defs/device/discriminator/mapping");
 	for (const struct embed *f = embed_schemas; f->name; f++) {
-		struct json_object *type, *rule;
+		struct json_object *type, *branch;
 		char name[96];
 
 		if (strncmp(f->name, "device/", 7) != 0)
@@ -216,18 +217,17 @@ static void test_every_type_is_known(void **state)
 			if (strcmp(name, f->name) != 0)
 				continue;
 			type = json_object_array_get_idx(types, i);
-			rule = json_object_array_get_idx(rules, i);
-			assert_string_equal(
-				json_object_get_string(type),
-				json_object_get_string(json_at(rule, "/if/properties/type/const")));
-			assert_string_equal(json_object_get_string(json_at(rule, "/then/$ref")),
+			branch = json_object_array_get_idx(branches, i);
+			assert_string_equal(json_get_str(branch, "$ref", ""), f->name);
+			assert_string_equal(json_get_str(mapping, json_object_get_string(type), ""),
 					    f->name);
 			n++;
 		}
 	}
 	assert_int_equal(n, files);
 	assert_int_equal(n, json_object_array_length(types));
-	assert_int_equal(n, json_object_array_length(rules));
+	assert_int_equal(n, json_object_array_length(branches));
+	assert_int_equal(n, json_object_object_length(mapping));
 }
 
 static void test_addresses_stay(void **state)
