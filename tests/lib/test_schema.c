@@ -231,6 +231,34 @@ static void test_combined(void **state)
 	check_rows(rows, ARRAY_SIZE(rows));
 }
 
+/* The branch that is named is the one that is checked; without a name it is a oneOf as any. */
+static void test_discriminator(void **state)
+{
+	static const char s[] =
+		"{\"$defs\":{\"a\":{\"type\":\"object\",\"properties\":{\"type\":{\"const\":\"a\"},"
+		"\"x\":{\"maximum\":"
+		"1}},"
+		"\"required\":[\"type\"]},\"b\":{\"type\":\"object\",\"properties\":{\"type\":{"
+		"\"const\":\"b\"}},"
+		"\"required\":[\"type\",\"y\"]},\"n\":{\"type\":\"null\"}},"
+		"\"oneOf\":[{\"$ref\":\"#/$defs/a\"},{\"$ref\":\"#/$defs/b\"},{\"$ref\":\"#/$defs/"
+		"n\"}],"
+		"\"discriminator\":{\"propertyName\":\"type\","
+		"\"mapping\":{\"a\":\"#/$defs/a\",\"b\":\"#/$defs/b\"}}}";
+	const struct row rows[] = {
+		{ s, "{\"type\":\"a\"}", NULL },
+		{ s, "{\"type\":\"a\",\"x\":2}", "/x: expected at most 1, got 2" },
+		{ s, "{\"type\":\"b\",\"y\":2}", NULL },
+		{ s, "{\"type\":\"b\"}", ": missing key 'y'" },
+		{ s, "null", NULL },
+		{ s, "{\"type\":\"c\",\"y\":1}", "/type: expected \"a\", got \"c\"" },
+		{ s, "{}", ": missing key 'type'" },
+	};
+
+	(void)state;
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
 static void test_document_order(void **state)
 {
 	static const char s[] = "{\"required\":[\"z\"],\"maxProperties\":1,\"properties\":{\"a\":{"
@@ -281,6 +309,11 @@ static void test_refused_schemas(void **state)
 		  "https://json-schema.org/draft/2020-12/schema" },
 		{ "{\"items\":{\"$id\":\"x\"}}",
 		  "schema #/items: keyword '$id' is supported at the root only" },
+		{ "{\"discriminator\":{\"propertyName\":\"type\"}}",
+		  "schema #: keyword 'discriminator': expected propertyName and mapping" },
+		{ "{\"oneOf\":[{\"$ref\":\"#\"}],\"discriminator\":{\"propertyName\":\"type\","
+		  "\"mapping\":{\"a\":\"other.json\"}}}",
+		  "schema #: keyword 'discriminator': 'a' is none of the oneOf before it" },
 		{ "3", "schema #: expected a schema, got a number" },
 		{ "null", "schema #: expected a schema, got null" },
 	};
@@ -435,11 +468,12 @@ static void test_set_refs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_messages),	cmocka_unit_test(test_unknown_keys),
-		cmocka_unit_test(test_combined),	cmocka_unit_test(test_document_order),
-		cmocka_unit_test(test_refused_schemas), cmocka_unit_test(test_circles),
-		cmocka_unit_test(test_deep_values),	cmocka_unit_test(test_visit),
-		cmocka_unit_test(test_builtin),		cmocka_unit_test(test_set_refs),
+		cmocka_unit_test(test_messages),      cmocka_unit_test(test_unknown_keys),
+		cmocka_unit_test(test_combined),      cmocka_unit_test(test_document_order),
+		cmocka_unit_test(test_discriminator), cmocka_unit_test(test_refused_schemas),
+		cmocka_unit_test(test_circles),	      cmocka_unit_test(test_deep_values),
+		cmocka_unit_test(test_visit),	      cmocka_unit_test(test_builtin),
+		cmocka_unit_test(test_set_refs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
