@@ -184,7 +184,7 @@ static void test_no_memory(void **state)
 {
 	struct dma *t = *state;
 	char data[2] = "ab";
-	bool tc;
+	bool tc = false;
 
 	program(t, 0x44, 0xff0000, 0x10000);
 	for (int i = 0; i < 0x8000; i++)
