@@ -170,11 +170,12 @@ static void disk_rate_set(void *arg, struct json_object *said, const struct err 
 void method_vm_set_rate(struct daemon *d, struct call *call)
 {
 	struct guest *g = method_running_guest(d, call);
-	struct disk_call *c = g ? disk_call_new(g, call) : NULL;
-	bool dry_run = json_get_bool(call->params, "dry_run", false);
+	struct disk_call *c = g ? disk_call_new(g, call) : NULL; /* without it the call has ended */
 	struct json_object *params;
 
 	if (c) {
+		bool dry_run = json_get_bool(call->params, "dry_run", false);
+
 		params = json_add_str(json_new(), "id", disk_device(call));
 		json_add(params, "change", dry_run ? json_new() : disk_change(call));
 		vmproc_call(g->proc, "device.set", params, NULL, guest_call_ms(g), disk_rate_set,
