@@ -251,7 +251,7 @@ static void vital_product_data(void **state)
 	assert_int_equal(f->data[5], 0x01); /* SIMPSUP alone */
 	good(f, CDB(0x12, 1, 0xb0, 0, 255), 0, 255, 64);
 	assert_memory_equal(f->data, "\0\xb0\0\x3c\x01\0\0\x08", 8); /* WSNZ; 8 blocks are a page */
-	assert_memory_equal(f->data + 20, "\0\x40\0\0\0\0\0\x20\0\0\0\x08", 12); /* 2 GiB, 32 */
+	assert_memory_equal(f->data + 20, "\0\x40\0\0\0\0\0\x40\0\0\0\x08", 12); /* 2 GiB, 64 */
 	assert_memory_equal(f->data + 32, "\x80\0\0\0", 4);
 	assert_memory_equal(f->data + 36, "\0\0\0\0\0\x04\0\0", 8); /* 128 MiB */
 	good(f, CDB(0x12, 1, 0xb1, 0, 255), 0, 255, 64);
@@ -461,9 +461,9 @@ static void unmap(void **state)
 	put_range(f, 1, 255, 0xffff); /* over the end: nothing of the list is done */
 	fails(f, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 8 + 48), 56, 0, 0x052100);
 	assert_int_equal(allocated(f->disk), BLOCKS - 24);
-	f->send[2] = 2; /* more descriptors than it takes */
+	f->send[2] = 4; /* more descriptors than it takes */
 	f->send[3] = 16;
-	fails(f, CDB(0x42, 0, 0, 0, 0, 0, 0, 0x02, 24), 600, 0, 0x052600);
+	fails(f, CDB(0x42, 0, 0, 0, 0, 0, 0, 0x04, 24), 1100, 0, 0x052600);
 	fails(f, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 7), 8, 0, 0x051a00);
 	fails(f, CDB(0x42, 1, 0, 0, 0, 0, 0, 0, 24), 24, 0, 0x052400); /* ANCHOR */
 	overruns(f, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 24), 23, 0);

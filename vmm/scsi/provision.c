@@ -10,7 +10,6 @@
 #include "vmm/scsi/unit.h"
 #include "vmm/virtio/iov.h"
 
-#define SCSI_RANGE_MAX (2 * GIB)  /* what takes too long cannot be drained */
 #define SCSI_SAME_MAX (128 * MIB) /* it may have to be written */
 #define SCSI_WS_UNMAP 0x08
 #define SCSI_WS_ANCHOR 0x10
@@ -24,7 +23,7 @@ bool scsi_unit_thin(const struct scsi_unit *u)
 
 uint32_t scsi_unmap_max(const struct scsi_unit *u)
 {
-	return (uint32_t)(SCSI_RANGE_MAX / u->block_size);
+	return (uint32_t)(SCSI_UNMAP_BYTES / u->block_size);
 }
 
 uint32_t scsi_write_same_max(const struct scsi_unit *u)

@@ -24,7 +24,8 @@
 #define SCSI_SENSE_MAX 96  /* what a device of the host has to say */
 #define SCSI_UNITS_MAX 256 /* LUN 0 to 255: peripheral device addressing, SAM-5, section 4.7.7.2 */
 #define SCSI_SERIAL_MAX 36
-#define SCSI_UNMAP_RANGES 32 /* of one command */
+#define SCSI_UNMAP_RANGES 64	   /* of one command */
+#define SCSI_UNMAP_BYTES (2 * GIB) /* of one of them: what takes too long cannot be drained */
 #define SCSI_PATTERN (64 * KIB)
 
 /* SAM-5, section 5.3.1 */
