@@ -74,8 +74,8 @@ static void fuzz_register(struct fuzz *z)
 
 static void fuzz_command(struct fuzz *z)
 {
-	static const uint8_t usual[] = { 0x60, 0x61, 0x25, 0x35, 0x24, 0x34, 0xec, 0xa1, 0xa0,
-					 0xea, 0x2f, 0xef, 0x29, 0x39, 0xc6, 0x90, 0x08, 0x42 };
+	static const uint8_t usual[] = { 0x60, 0x61, 0x25, 0x35, 0x24, 0x34, 0xec, 0xa1, 0xa0, 0xea,
+					 0x2f, 0xef, 0x29, 0x39, 0xc6, 0x90, 0x08, 0x42, 0x06 };
 	unsigned int port = fuzz_port(z), slot = fuzz_take(z, 1) % AHCI_SLOTS;
 	uint8_t which = (uint8_t)fuzz_take(z, 1), cdb[ATA_CDB];
 	struct fahci_cmd c = { .device = 0x40 };
@@ -108,6 +108,20 @@ static void fuzz_region(struct fuzz *z)
 	if (how & 4)
 		addr <<= 20;
 	fahci_region(z->f, port, slot, i, addr, len);
+}
+
+/* LBA Range Entries, for DATA SET MANAGEMENT: mostly of sectors that are there */
+static void fuzz_ranges(struct fuzz *z)
+{
+	uint32_t at = AHCI_DATA + fuzz_take(z, 2), n = fuzz_take(z, 1) % 65;
+
+	for (uint32_t i = 0; i < n; i++, at += 8) {
+		uint64_t lba = fuzz_take(z, 2), far = fuzz_take(z, 1);
+		uint64_t entry =
+			lba | (far & 0x80 ? far << 40 : 0) | (uint64_t)fuzz_take(z, 2) << 48;
+
+		memcpy(z->f->fb.mem + at, &entry, sizeof(entry));
+	}
 }
 
 static void fuzz_issue(struct fuzz *z)
@@ -201,7 +215,7 @@ static void fuzz_reset(struct fuzz *z)
 
 static void (*const fuzz_ops[])(struct fuzz *z) = {
 	fuzz_register, fuzz_command, fuzz_region, fuzz_issue,  fuzz_memory, fuzz_rest,	fuzz_up,
-	fuzz_pause,    fuzz_master,  fuzz_drive,  fuzz_medium, fuzz_fail,   fuzz_reset,
+	fuzz_pause,    fuzz_master,  fuzz_drive,  fuzz_medium, fuzz_fail,   fuzz_reset, fuzz_ranges,
 };
 
 /* As after power-on: a driver comes, and reads. */

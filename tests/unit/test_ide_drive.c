@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "tests/unit/ide_fixture.h"
 #include "vmm/block/engine.h"
@@ -196,6 +197,36 @@ static void test_held(void **state)
 	fide_teardown((void **)&f);
 }
 
+/* ACS-2, section 7.10 (DATA SET MANAGEMENT): by DMA, its ranges in the memory that the table names */
+static void test_trim(void **state)
+{
+	const uint64_t ranges[2] = { 8 | 8ull << 48, (SECTORS - 1) | 1ull << 48 };
+	struct fide *f = *state;
+	uint8_t id[ATA_ID];
+	uint32_t got[2];
+
+	fide_identify(f, P, 0xec, id);
+	assert_int_equal(fide_word(id, 105), 1);
+	assert_int_equal(fide_word(id, 169), 1);
+	memcpy(f->fb.mem + DATA, ranges, sizeof(ranges));
+	for (unsigned int i = 0; i < 3; i++) {
+		fide_prd(f, 0, DATA, 512, true);
+		fide_out(f, P + 1, 0);
+		fide_out(f, P + 1, i < 2 ? 1 : 0); /* TRIM; no function that there is */
+		fide_command_ext(f, P, 0x06, 0, 1);
+		fide_master(f, BM, 1);
+		if (i)
+			fide_expect_error(f, P, ATA_ABRT);
+		else
+			assert_int_equal(fide_status(f, P), READY);
+		fide_out(f, BM, 0);
+		f->fb.mem[DATA + 8 + 6] = 2; /* over the end */
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(pread(f->disk, &got[i], 4, (off_t)(i ? SECTORS - 1 : 8) * 512), 4);
+	assert_int_equal(got[0] | got[1], 0);
+}
+
 static void test_readonly(void **state)
 {
 	struct fide *f =
@@ -224,6 +255,7 @@ int main(void)
 		T(test_refused),
 		T(test_errors),
 		T(test_error_in_the_middle),
+		T(test_trim),
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_readonly),
 	};

@@ -36,6 +36,7 @@
 #define ATA_PACKET_COMMAND 0xa0
 #define ATA_ID 512	  /* bytes of IDENTIFY DEVICE */
 #define ATA_SERIAL_MAX 20 /* IDENTIFY DEVICE, words 10 to 19 */
+#define ATA_TRIM_RANGES (ATA_SECTOR / 8)
 
 /* The Status, Error and Device registers */
 enum {
@@ -114,6 +115,7 @@ struct ata_cmd {
 	struct ata_cmd *next;
 	struct scsi_task task;
 	struct iovec saved[ATA_SEGS_MAX];
+	uint8_t unmap[8 + 16 * ATA_TRIM_RANGES]; /* a parameter list of the target's */
 };
 
 struct ata_set;
@@ -127,6 +129,7 @@ struct ata_drive {
 	uint64_t sectors;
 	uint8_t physical_exp; /* a physical sector is that power of two of logical ones */
 	bool writethrough;
+	bool trims;    /* its image can give space back */
 	bool sata;     /* as its set is */
 	bool keeps;    /* software settings preservation: what is set survives a COMRESET */
 	bool q_failed; /* a queued command did: until log 10h is read, or a reset, no other is taken */
@@ -232,14 +235,20 @@ void ata_task_ended(struct ata_cmd *c);
  */
 void ata_signature(const struct ata_drive *d, struct ata_regs *ret);
 void ata_drive_reset(struct ata_drive *d, bool power_on);
-/* Ends of a command, for packet.c and queued.c */
+/* Ends of a command, for packet.c, queued.c and trim.c */
 enum ata_next ata_good(struct ata_cmd *c);
 enum ata_next ata_fail(struct ata_cmd *c, uint8_t error);
+/* … and its task: a CDB of 16 bytes, without data */
+void ata_task(struct ata_cmd *c, uint8_t opcode, uint64_t lba, uint32_t blocks);
 
 /* queued.c: commands */
 enum ata_next ata_queued(struct ata_cmd *c);
 enum ata_next ata_read_log(struct ata_cmd *c);
 void ata_queued_failed(const struct ata_cmd *c); /* after ata_fail */
+
+/* trim.c: a command; and it has its ranges, a block of them, in c->iov */
+enum ata_next ata_trim(struct ata_cmd *c);
+void ata_trim_move(struct ata_cmd *c, unsigned int niov);
 
 /*
  * packet.c. answer: of ATA_ANSWER_MAX bytes, for what is no reading of blocks: c->moved of them

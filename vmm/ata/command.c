@@ -83,7 +83,7 @@ static void ata_put_lba(struct ata_cmd *c)
 
 /* --- to the target ---------------------------------------------------------------------------- */
 
-static void ata_task(struct ata_cmd *c, uint8_t opcode, uint64_t lba, uint32_t blocks)
+void ata_task(struct ata_cmd *c, uint8_t opcode, uint64_t lba, uint32_t blocks)
 {
 	struct scsi_task *t = &c->task;
 
@@ -138,6 +138,8 @@ void ata_move(struct ata_cmd *c, unsigned int niov, uint32_t bytes)
 		c->task.in = c->iov;
 		c->task.nin = niov;
 		ata_packet_move(c);
+	} else if (c->command->run == ata_trim) {
+		ata_trim_move(c, niov);
 	} else if (c->fill) {
 		ata_move_filled(c, niov, bytes);
 	} else {
@@ -389,6 +391,7 @@ static const struct ata_command ata_commands[] = {
 	{ 0x60, 0x60, ATA_ON_DISK | ATA_EXT | ATA_SATA, ATA_DMA_IN, ata_queued },  /* READ … */
 	{ 0x61, 0x61, ATA_ON_DISK | ATA_EXT | ATA_SATA, ATA_DMA_OUT, ata_queued }, /* WRITE FPDMA */
 	{ 0x2f, 0x2f, ATA_ON_DISK | ATA_EXT | ATA_SATA, ATA_PIO_IN, ata_read_log },
+	{ 0x06, 0x06, ATA_ON_DISK | ATA_EXT, ATA_DMA_OUT, ata_trim }, /* DATA SET MANAGEMENT */
 	{ 0xef, 0xef, ATA_ON_BOTH, ATA_NO_DATA, ata_set_features },
 	{ 0xc6, 0xc6, ATA_ON_DISK, ATA_NO_DATA, ata_set_multiple },
 	{ 0x91, 0x91, ATA_ON_DISK, ATA_NO_DATA,

@@ -300,8 +300,10 @@ static void ata_fill_drive(struct ata_set *s, const struct ata_drive_cfg *cfg,
 				 .kind = (enum scsi_kind)cfg->kind,
 				 .writethrough = cfg->disk.cache == DISK_WRITETHROUGH };
 	snprintf(d->serial, sizeof(d->serial), "%.20s", cfg->serial[0] ? cfg->serial : cfg->id);
-	if (cfg->kind == SCSI_DISK)
+	if (cfg->kind == SCSI_DISK) {
 		d->sectors = block_info(block)->size / ATA_SECTOR;
+		d->trims = block_info(block)->discard && !block_info(block)->readonly;
+	}
 	if (cfg->kind == SCSI_DISK && is_power_of_two(per_block))
 		d->physical_exp = (uint8_t)MIN(__builtin_ctz(per_block), 15);
 	snprintf(s->names[cfg->unit], DEVICE_ID_MAX, "%s", cfg->id);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * IDENTIFY DEVICE and IDENTIFY PACKET DEVICE: ATA/ATAPI-7 volume 1, chapter 6; of Serial ATA:
- * ATA8-ACS, section 7.16. Under machine.lock.
+ * ATA8-ACS, section 7.16; of TRIM: ACS-2, section 7.12. Under machine.lock.
  */
 #include <stdio.h>
 #include <string.h>
@@ -119,6 +119,11 @@ static void ata_identify_disk(const struct ata_drive *d, uint8_t *id)
 	ata_put32(id, 102, (uint32_t)(d->sectors >> 32));
 	if (d->physical_exp)
 		ata_put(id, 106, 0x6000u | d->physical_exp);
+	/* ACS-2; word 69: what is read of sectors that were trimmed is not promised */
+	if (d->trims) {
+		ata_put(id, 105, 1); /* block of ranges at a time */
+		ata_put(id, 169, 0x0001);
+	}
 }
 
 static void ata_identify_cdrom(uint8_t *id)
