@@ -386,6 +386,25 @@ static void test_nobody(void **state)
 	assert_int_equal(fahci_get(f, 1, AHCI_CMD) & BIT(15), 0);
 }
 
+/* Nor does one whose link is off, section 10.4.2, or being made */
+static void test_no_link(void **state)
+{
+	static const uint32_t dets[] = { 1, 4 };
+	struct fahci *f = *state;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		fahci_set(f, 0, AHCI_SCTL, dets[i]);
+		fahci_do(f, 0, READ_ONE(1), 512);
+		assert_int_equal(fahci_get(f, 0, AHCI_CI), 1);
+		assert_int_equal(fahci_get(f, 0, AHCI_TFD), 0x7f);
+		fahci_set(f, 0, AHCI_SCTL, 0);
+		assert_int_equal(fahci_get(f, 0, AHCI_CI), 0);
+		assert_int_equal(fahci_get(f, 0, AHCI_TFD), 0x150);
+	}
+	assert_int_equal(f->fb.mem[AHCI_DATA], 0);
+	assert_int_equal(fahci_do(f, 0, READ_ONE(1), 512), AHCI_READY);
+}
+
 /* PCI 3.0, section 6.2.2: without bus mastering nothing moves */
 static void test_master(void **state)
 {
@@ -421,7 +440,7 @@ int main(void)
 		D(test_first_fis),  T(test_comreset),	T(test_comreset_under_way),
 		T(test_soft_reset), T(test_host_reset), T(test_pin),
 		T(test_message),    T(test_bad_memory), T(test_bad_table),
-		T(test_nobody),	    T(test_master),
+		T(test_nobody),	    T(test_no_link),	T(test_master),
 	};
 #undef T
 #undef D

@@ -118,6 +118,7 @@ void ahci_port_settle(struct ahci_port *p);
 void ahci_port_halt(struct ahci_port *p, uint32_t cause);
 /* Nobody waits for what is under way. */
 void ahci_port_drop(struct ahci_port *p);
+bool ahci_link_is_up(const struct ahci_port *p); /* … and there is a drive behind it */
 
 /* ahci_command.c: issue what can be, and go on with what may now */
 void ahci_go(struct ahci_port *p);

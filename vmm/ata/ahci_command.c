@@ -370,8 +370,9 @@ static void ahci_issue(struct ahci_slot *s, uint16_t header, const struct ahci_h
 
 static bool ahci_may_issue(const struct ahci_port *p)
 {
-	return p->cmd & AHCI_ST && p->ata && !p->halted && !p->reset_due && !p->dropped &&
-	       !p->waiting && pci_is_master(&p->ahci->pci) && (p->queue || !p->running);
+	return p->cmd & AHCI_ST && ahci_link_is_up(p) && !p->halted && !p->reset_due &&
+	       !p->dropped && !p->waiting && pci_is_master(&p->ahci->pci) &&
+	       (p->queue || !p->running);
 }
 
 /* In turn, from the one behind the last */

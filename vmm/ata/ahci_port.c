@@ -44,6 +44,11 @@ static bool ahci_link_off(const struct ahci_port *p)
 	return p->sctl & AHCI_DET;
 }
 
+bool ahci_link_is_up(const struct ahci_port *p)
+{
+	return (p->ssts & AHCI_DET) == AHCI_DET_UP;
+}
+
 /* Section 3.3.9: of the first FIS behind a reset */
 static void ahci_show_signature(struct ahci_port *p)
 {
@@ -61,7 +66,7 @@ static void ahci_show_signature(struct ahci_port *p)
 /* What is told of a link that has come, or gone: PhyRdy has changed, and a drive has said so. */
 static void ahci_link_changed(struct ahci_port *p)
 {
-	bool up = p->ata && !ahci_link_off(p), was = (p->ssts & AHCI_DET) == AHCI_DET_UP;
+	bool up = p->ata && !ahci_link_off(p), was = ahci_link_is_up(p);
 
 	p->ssts = (p->sctl & AHCI_DET) == AHCI_DET_OFF ? AHCI_DET_OFF : 0;
 	p->sig = AHCI_SIG_NONE;
