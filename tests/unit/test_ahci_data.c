@@ -240,7 +240,7 @@ static void test_identify(void **state)
 	assert_int_equal(command(f, 0xec, 0, 0, 512), AHCI_READY);
 	assert_int_equal(fahci_causes(f, 0), AHCI_PSS);
 	assert_int_equal(word(f, 75), 31);
-	assert_int_equal(word(f, 76), 0x0106);
+	assert_int_equal(word(f, 76), 0x0306);
 	assert_int_equal(word(f, 78), 0x0040);
 	assert_int_equal(word(f, 79), 0x0040);
 	assert_int_equal(word(f, 80), 0x01f0);
@@ -255,7 +255,7 @@ static void test_identify(void **state)
 	assert_int_equal(fahci_do(f, CD, &(struct fahci_cmd){ .command = 0xa1 }, 512), AHCI_READY);
 	assert_int_equal(word(f, 0), 0x85c0);
 	assert_int_equal(word(f, 75), 0);
-	assert_int_equal(word(f, 76), 0x0006);
+	assert_int_equal(word(f, 76), 0x0206);
 	assert_int_equal(word(f, 93), 0);
 }
 

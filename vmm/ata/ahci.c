@@ -2,9 +2,8 @@
 /*
  * An AHCI controller with six ports (type "ahci"): Serial ATA AHCI 1.3.1, as the function 8086:2922
  * of the ICH9 is (Intel ICH9 data sheet 316972, chapter 15), of which it has the identity, MAP and
- * PCS. No port multipliers, no enclosure management, no power states of the link, no command
- * completion coalescing; no legacy mode. It interrupts by its pin or by one message. Under
- * machine.lock.
+ * PCS. No port multipliers, no enclosure management, no command completion coalescing; no legacy
+ * mode. It interrupts by its pin or by one message. Under machine.lock.
  */
 #include "vmm/ata/ahci.h"
 
@@ -35,16 +34,20 @@ enum ahci_host_register {
 	AHCI_VS = 0x10,
 };
 
-#define AHCI_CAP_SAM BIT(18)	  /* no legacy mode: so GHC.AE is always 1 */
+#define AHCI_CAP_PSC BIT(13)	  /* the link may be partial, */
+#define AHCI_CAP_SSC BIT(14)	  /* or slumber, */
+#define AHCI_CAP_SALP BIT(26)	  /* also without being told each time */
 #define AHCI_CAP_PMD BIT(15)	  /* several blocks of PIO */
+#define AHCI_CAP_SAM BIT(18)	  /* no legacy mode: so GHC.AE is always 1 */
 #define AHCI_CAP_SPEED (2u << 20) /* 3 Gb/s */
 #define AHCI_CAP_SCLO BIT(24)	  /* PxCMD.CLO */
 #define AHCI_CAP_NCQ BIT(30)	  /* queued commands */
 #define AHCI_CAP_64 BIT(31)	  /* addresses of 64 bits */
 #define AHCI_CAP_SLOTS ((AHCI_SLOTS - 1u) << 8)
-#define AHCI_CAP_BITS                                                                 \
-	(AHCI_CAP_64 | AHCI_CAP_NCQ | AHCI_CAP_SCLO | AHCI_CAP_SPEED | AHCI_CAP_SAM | \
-	 AHCI_CAP_PMD | AHCI_CAP_SLOTS | (AHCI_PORTS - 1u))
+#define AHCI_CAP_BITS                                                                  \
+	(AHCI_CAP_64 | AHCI_CAP_NCQ | AHCI_CAP_SCLO | AHCI_CAP_SPEED | AHCI_CAP_SAM |  \
+	 AHCI_CAP_PMD | AHCI_CAP_PSC | AHCI_CAP_SSC | AHCI_CAP_SALP | AHCI_CAP_SLOTS | \
+	 (AHCI_PORTS - 1u))
 
 #define AHCI_GHC_HR BIT(0)
 #define AHCI_GHC_IE BIT(1)

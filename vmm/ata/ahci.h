@@ -51,6 +51,16 @@ enum ahci_register {
 #define AHCI_ST BIT(0)
 #define AHCI_CLO BIT(3)
 #define AHCI_FRE BIT(4)
+#define AHCI_ALPE BIT(26)
+#define AHCI_ASP BIT(27)
+#define AHCI_ICC_SHIFT 28
+
+/* … its ICC, and PxSSTS.IPM: sections 3.3.7 and 3.3.10 */
+enum ahci_power {
+	AHCI_ACTIVE = 1,
+	AHCI_PARTIAL = 2,
+	AHCI_SLUMBER = 6,
+};
 
 /* PxSERR: section 3.3.12 */
 #define AHCI_DIAG_N BIT(16)
@@ -85,6 +95,7 @@ struct ahci_port {
 	uint32_t waiting;  /* slots that go on as soon as the function may master the bus */
 	uint32_t dropped;  /* of those that run: nobody waits for them any more */
 	bool queue;	   /* what runs is queued */
+	bool used;	   /* a command was issued since the link slept: section 8.3.1.3 */
 	bool halted;	   /* by an error, until PxCMD.ST is 0 */
 	bool going;
 	bool srst;	      /* a software reset has begun */
@@ -119,6 +130,9 @@ void ahci_port_halt(struct ahci_port *p, uint32_t cause);
 /* Nobody waits for what is under way. */
 void ahci_port_drop(struct ahci_port *p);
 bool ahci_link_is_up(const struct ahci_port *p); /* … and there is a drive behind it */
+/* The link is needed; and the list may have been done, so that it is not, any more. */
+void ahci_link_wake(struct ahci_port *p);
+void ahci_link_rest(struct ahci_port *p);
 
 /* ahci_command.c: issue what can be, and go on with what may now */
 void ahci_go(struct ahci_port *p);

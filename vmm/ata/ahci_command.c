@@ -358,6 +358,8 @@ static void ahci_issue(struct ahci_slot *s, uint16_t header, const struct ahci_h
 
 	p->slot = ahci_number(s);
 	p->fis_due = false;
+	ahci_link_wake(p);
+	p->used = true;
 	if (h->type != AHCI_H2D)
 		ahci_port_halt(p, AHCI_IFS); /* the drive has no use for it: section 6.1.2 */
 	else if (!(h->flags & AHCI_H2D_COMMAND))
@@ -439,6 +441,7 @@ void ahci_go(struct ahci_port *p)
 		ahci_go_on(p);
 		while (ahci_may_issue(p) && (s = ahci_next(p)) && ahci_try(s))
 			;
+		ahci_link_rest(p);
 		p->going = false;
 	}
 	ahci_sync_irq(p->ahci);

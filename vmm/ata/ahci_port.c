@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The registers of an AHCI port and its link: AHCI 1.3.1, sections 3.3 and 10.4 (resets). What the
- * host's kernel has of a drive cannot be called back, and reaches into the guest's memory: PxCMD.CR
- * is 1 until it has ended, and so is BSY of a drive that was reset. Under machine.lock.
+ * The registers of an AHCI port and its link: AHCI 1.3.1, sections 3.3, 8.3 (power states of the
+ * link) and 10.4 (resets). What the host's kernel has of a drive cannot be called back, and reaches
+ * into the guest's memory: PxCMD.CR is 1 until it has ended, and so is BSY of a drive that was
+ * reset. Under machine.lock.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #define AHCI_HPCP BIT(18) /* drives may come and go */
 #define AHCI_ATAPI BIT(24)
 #define AHCI_CMD_FIXED (AHCI_SUD | AHCI_POD | AHCI_HPCP)
-#define AHCI_CMD_KEPT (AHCI_ST | AHCI_FRE | AHCI_ATAPI)
+#define AHCI_CMD_KEPT (AHCI_ST | AHCI_FRE | AHCI_ATAPI | AHCI_ALPE | AHCI_ASP)
 #define AHCI_CCS_SHIFT 8
 
 #define AHCI_PIE_BITS 0xfdc000ffu
@@ -34,6 +35,10 @@
 #define AHCI_LINK_UP 0x123 /* active, 3 Gb/s, there is a drive */
 #define AHCI_LINK_SLOW 0x113
 #define AHCI_SPEED(sctl) ((sctl) >> 4 & 0xf)
+#define AHCI_IPM_SHIFT 8 /* of both */
+#define AHCI_IPM (0xfu << AHCI_IPM_SHIFT)
+#define AHCI_NO_PARTIAL BIT(8) /* PxSCTL.IPM */
+#define AHCI_NO_SLUMBER BIT(9)
 
 #define AHCI_PASSED 1
 
@@ -84,12 +89,62 @@ static void ahci_link_reset(struct ahci_port *p)
 {
 	ahci_port_drop(p);
 	p->ci = p->sact = 0;
-	p->srst = p->reset_due = p->fis_due = false;
+	p->srst = p->reset_due = p->fis_due = p->used = false;
 	if (p->ata)
 		ata_drive_reset(p->ata, !p->ata->keeps);
 	ahci_link_changed(p);
 	ahci_port_settle(p);
 }
+
+/* --- its power states: section 8.3 ------------------------------------------------------------------ */
+
+/* PhyRdy is 0 in both of the lower ones, and each change of it is told: section 3.3.12. */
+static void ahci_link_set(struct ahci_port *p, enum ahci_power power)
+{
+	if (!ahci_link_is_up(p) || p->ssts >> AHCI_IPM_SHIFT == power)
+		return;
+	p->ssts = (p->ssts & ~AHCI_IPM) | (uint32_t)power << AHCI_IPM_SHIFT;
+	p->serr |= AHCI_DIAG_N;
+}
+
+void ahci_link_wake(struct ahci_port *p)
+{
+	ahci_link_set(p, AHCI_ACTIVE);
+}
+
+/*
+ * The drive takes each request, if PxSCTL.IPM lets it be made: section 3.3.11. As long as it has
+ * a command, the link is not idle; and from one lower state to the other there is no way.
+ */
+static void ahci_link_lower(struct ahci_port *p, enum ahci_power power)
+{
+	uint32_t no = power == AHCI_SLUMBER ? AHCI_NO_SLUMBER : AHCI_NO_PARTIAL;
+
+	if (p->ssts >> AHCI_IPM_SHIFT == AHCI_ACTIVE && !(p->sctl & no) && !p->running &&
+	    !p->waiting)
+		ahci_link_set(p, power);
+}
+
+/* Section 8.3.1.3: when the last command of the list has ended */
+void ahci_link_rest(struct ahci_port *p)
+{
+	if (!p->used || p->ci || p->sact || p->running)
+		return;
+	p->used = false;
+	if (p->cmd & AHCI_ALPE)
+		ahci_link_lower(p, p->cmd & AHCI_ASP ? AHCI_SLUMBER : AHCI_PARTIAL);
+}
+
+/* PxCMD.ICC: what else there is is reserved, and it reads as 0. */
+static void ahci_link_control(struct ahci_port *p, uint32_t icc)
+{
+	if (icc == AHCI_ACTIVE)
+		ahci_link_wake(p);
+	else if (icc == AHCI_PARTIAL || icc == AHCI_SLUMBER)
+		ahci_link_lower(p, (enum ahci_power)icc);
+}
+
+/* --- a drive ------------------------------------------------------------------------------------------ */
 
 int ahci_port_plug(struct ahci_port *p, struct ata_drive *ata, struct err *e)
 {
@@ -223,7 +278,7 @@ uint32_t ahci_port_read(const struct ahci_port *p, unsigned int reg)
 static void ahci_stop_list(struct ahci_port *p)
 {
 	p->ci = p->sact = 0;
-	p->halted = false;
+	p->halted = p->used = false;
 	ahci_port_drop(p);
 	ahci_port_settle(p);
 }
@@ -240,6 +295,7 @@ static void ahci_write_cmd(struct ahci_port *p, uint32_t val)
 	ahci_fis_late(p);
 	if (before & AHCI_ST && !(val & AHCI_ST))
 		ahci_stop_list(p);
+	ahci_link_control(p, val >> AHCI_ICC_SHIFT);
 	if (!(before & AHCI_ST) && val & AHCI_ST)
 		p->slot = AHCI_SLOTS - 1; /* the first one is 0 */
 }

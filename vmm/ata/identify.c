@@ -86,8 +86,9 @@ static void ata_identify_serial(const struct ata_drive *d, uint8_t *id)
 	bool disk = d->kind == SCSI_DISK;
 
 	ata_put(id, 75, disk ? ATA_QUEUE - 1 : 0);
-	ata_put(id, 76, 0x0006 | (disk ? 0x0100 : 0)); /* 1.5 and 3 Gb/s, queue */
-	ata_put(id, 78, 0x0040);		       /* software settings preservation */
+	/* 1.5 and 3 Gb/s, the host's requests for power states of the link; queue */
+	ata_put(id, 76, 0x0206 | (disk ? 0x0100 : 0));
+	ata_put(id, 78, 0x0040); /* software settings preservation */
 	ata_put(id, 79, d->keeps ? 0x0040 : 0);
 	ata_put(id, 80, 0x01f0); /* to ATA8-ACS */
 	ata_put(id, 88, id[2 * 88] | (uint32_t)id[2 * 88 + 1] << 8 | 0x0040);
