@@ -2,9 +2,9 @@
 /*
  * Inside of the floppy controller (type "floppy"): Intel 82077AA data sheet (290166), which the 82078
  * (290475) goes on from; named below are its sections. floppy.c has the registers and the class,
- * floppy_command.c the commands, floppy_data.c those that move data, floppy_drive.c drives and media,
- * floppy_io.c what goes to an image. Nobody else includes it, but who tells firmware of the drives.
- * Under machine.lock, but for the worker's part of floppy_io.c.
+ * floppy_command.c the commands, floppy_data.c those that move data, floppy_scan.c what some of them
+ * compare, floppy_drive.c drives and media, floppy_io.c what goes to an image. Nobody else includes it, but
+ * who tells firmware of the drives. Under machine.lock, but for the worker's part of floppy_io.c.
  *
  * A command that moves data works on the cylinder that its drive is at: reading gets the sectors of the
  * image first, writing gathers them and hands them over at its end, so that a guest waits for the host
@@ -112,7 +112,9 @@ enum floppy_phase {
 	FLOPPY_RESULT,
 };
 
-enum floppy_op { FLOPPY_READ, FLOPPY_WRITE, FLOPPY_VERIFY, FLOPPY_FORMAT };
+enum floppy_op { FLOPPY_READ, FLOPPY_WRITE, FLOPPY_VERIFY, FLOPPY_FORMAT, FLOPPY_SCAN };
+/* The codes of its commands: each byte of the disk is equal, or it may be lower, or higher */
+enum floppy_scan { FLOPPY_SCAN_EQUAL = 0x11, FLOPPY_SCAN_LOW = 0x19, FLOPPY_SCAN_HIGH = 0x1d };
 
 /* Status registers 0 to 3: "Status register encoding" */
 enum {
@@ -131,6 +133,8 @@ enum {
 	FLOPPY_ST2_CONTROL_MARK = 0x40,
 	FLOPPY_ST2_DATA = 0x20,
 	FLOPPY_ST2_WRONG_CYLINDER = 0x10,
+	FLOPPY_ST2_EQUAL = 0x08,	 /* SH */
+	FLOPPY_ST2_NOT_SATISFIED = 0x04, /* SN */
 
 	FLOPPY_ST3_PROTECTED = 0x40,
 	FLOPPY_ST3_TRACK0 = 0x10,
@@ -147,9 +151,10 @@ struct floppy_run {
 	uint8_t side;	    /* the head that is used */
 	bool multi;	    /* MT: both sides */
 	bool any;	    /* READ TRACK: sectors as they come */
-	bool one;	    /* ends with this sector: it is not of the kind that was asked for */
+	bool one;	    /* ends with this sector: not what was asked for; SCAN: what was */
 	bool skip;	    /* none is: all are skipped */
 	bool tc;	    /* the host has what it wants */
+	bool part;	    /* … in the middle of a sector */
 	unsigned int count; /* VERIFY: as many sectors; 0: all */
 	uint32_t pos;	    /* bytes of this sector that were moved; FORMAT: of the IDs */
 	uint8_t st0, st1, st2;
@@ -158,6 +163,9 @@ struct floppy_run {
 	} sides[2];
 	uint8_t fill; /* FORMAT */
 	uint8_t ids[FLOPPY_SECTORS_MAX * 4];
+	enum floppy_scan scan;	     /* SCAN: which */
+	uint8_t step;		     /* from one sector to the next; STP */
+	uint8_t host[FLOPPY_SECTOR]; /* SCAN: the host's */
 };
 
 struct floppy {
@@ -227,6 +235,9 @@ void floppy_data_write(struct floppy *f, uint8_t byte);
 void floppy_abandon(struct floppy *f);
 /* Another disk is in this drive, or none, and the image of the old one is done with */
 void floppy_medium_gone(struct floppy *f, unsigned int unit);
+
+/* floppy_scan.c: a sector that the host has sent, and this one: one, and ST2 */
+void floppy_scan_sector(struct floppy_run *run, const uint8_t *disk);
 
 /* floppy_drive.c */
 extern const struct field floppy_drive_fields[];

@@ -189,6 +189,9 @@ static const struct floppy_command floppy_commands[] = {
 	{ 0x9f, 0x02, 9, floppy_transfer }, /* READ TRACK */
 	{ 0x1f, 0x16, 9, floppy_transfer }, /* VERIFY */
 	{ 0xbf, 0x0d, 6, floppy_transfer }, /* FORMAT TRACK */
+	{ 0x1f, 0x11, 9, floppy_transfer }, /* SCAN EQUAL */
+	{ 0x1f, 0x19, 9, floppy_transfer }, /* SCAN LOW OR EQUAL */
+	{ 0x1f, 0x1d, 9, floppy_transfer }, /* SCAN HIGH OR EQUAL */
 	{ 0xbf, 0x0a, 2, floppy_read_id },  /* READ ID */
 	{ 0xff, 0x07, 2, floppy_recalibrate },	 { 0xff, 0x0f, 3, floppy_seek },
 	{ 0xbf, 0x8f, 3, floppy_relative_seek }, { 0xff, 0x08, 1, floppy_sense_interrupt },

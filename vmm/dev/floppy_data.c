@@ -24,6 +24,7 @@ enum {
 	FLOPPY_MFM = 0x40,
 	FLOPPY_SKIP = 0x20,
 	FLOPPY_VERIFY_COUNT = 0x80, /* EC, of the second byte */
+	FLOPPY_ALTERNATE = 2,	    /* STP; 1: contiguous sectors */
 };
 
 #define FLOPPY_ID 4 /* bytes: C, H, R, N */
@@ -146,7 +147,7 @@ static void floppy_data_end(struct floppy *f)
 static bool floppy_advance(struct floppy_run *run)
 {
 	if (run->r != run->eot) {
-		run->r++;
+		run->r += run->step;
 		return false;
 	}
 	run->r = 1;
@@ -185,8 +186,8 @@ static bool floppy_sector_done(struct floppy *f)
 	end = floppy_advance_side(run);
 	if (run->tc || (run->count && !--run->count))
 		return false;
-	if (end) {
-		bool all = run->op == FLOPPY_VERIFY && !run->count;
+	if (end) { /* VERIFY of all sectors, and SCAN without success, are meant to come here */
+		bool all = run->op == FLOPPY_SCAN || (run->op == FLOPPY_VERIFY && !run->count);
 
 		run->st1 |= all ? 0 : FLOPPY_ST1_END;
 		run->st0 |= all ? 0 : FLOPPY_ST0_ABNORMAL;
@@ -205,14 +206,26 @@ static uint32_t floppy_unit_size(const struct floppy_run *run)
 	return run->op == FLOPPY_FORMAT ? ids : FLOPPY_SECTOR;
 }
 
+/* Where the bytes of a sector are, or go */
+static uint8_t *floppy_place(struct floppy *f)
+{
+	if (f->run.op == FLOPPY_FORMAT)
+		return f->run.ids;
+	return f->run.op == FLOPPY_SCAN ? f->run.host : floppy_sector(f);
+}
+
 static void floppy_format_ids(struct floppy *f);
 
 /* All bytes of a sector were moved, or of the IDs */
 static void floppy_moved(struct floppy *f)
 {
-	if (f->run.op == FLOPPY_FORMAT)
+	if (f->run.op == FLOPPY_FORMAT) {
 		floppy_format_ids(f);
-	else if (!floppy_sector_done(f))
+		return;
+	}
+	if (f->run.op == FLOPPY_SCAN)
+		floppy_scan_sector(&f->run, floppy_sector(f));
+	if (!floppy_sector_done(f))
 		floppy_data_end(f);
 }
 
@@ -223,7 +236,7 @@ static void floppy_dma_some(struct floppy *f)
 {
 	struct floppy_run *run = &f->run;
 	uint32_t size = floppy_unit_size(run);
-	uint8_t *data = run->op == FLOPPY_FORMAT ? run->ids : floppy_sector(f);
+	uint8_t *data = floppy_place(f);
 	bool tc;
 
 	if (f->phase == FLOPPY_TO_HOST)
@@ -234,6 +247,7 @@ static void floppy_dma_some(struct floppy *f)
 							size - run->pos, &tc);
 	if (tc) {
 		run->tc = true;
+		run->part = run->pos < size;
 		if (f->phase == FLOPPY_FROM_HOST)
 			memset(data + run->pos, 0, size - run->pos);
 		run->pos = size;
@@ -285,9 +299,7 @@ uint8_t floppy_data_read(struct floppy *f)
 
 void floppy_data_write(struct floppy *f, uint8_t byte)
 {
-	uint8_t *data = f->run.op == FLOPPY_FORMAT ? f->run.ids : floppy_sector(f);
-
-	data[f->run.pos] = byte;
+	floppy_place(f)[f->run.pos] = byte;
 	floppy_fifo_moved(f);
 }
 
@@ -431,6 +443,7 @@ static void floppy_parse(struct floppy *f)
 	run->n = b[5];
 	run->eot = b[6];
 	run->multi = b[0] & FLOPPY_MULTI;
+	run->step = 1;
 	f->eot = run->eot;
 }
 
@@ -450,6 +463,11 @@ void floppy_transfer(struct floppy *f)
 	if (code == FLOPPY_VERIFY_DATA) {
 		run->op = FLOPPY_VERIFY;
 		run->count = f->bytes[1] & FLOPPY_VERIFY_COUNT ? f->bytes[8] : 0;
+	}
+	if (code == FLOPPY_SCAN_EQUAL || code == FLOPPY_SCAN_LOW || code == FLOPPY_SCAN_HIGH) {
+		run->op = FLOPPY_SCAN;
+		run->scan = (enum floppy_scan)code;
+		run->step = f->bytes[8] == FLOPPY_ALTERNATE ? FLOPPY_ALTERNATE : 1;
 	}
 	if (code == FLOPPY_READ_TRACK) {
 		run->any = true;
@@ -487,7 +505,7 @@ void floppy_ended(void *arg, int ret)
 	} else if (run->op == FLOPPY_VERIFY || run->skip) {
 		floppy_pass(f);
 	} else {
-		f->phase = FLOPPY_TO_HOST;
+		f->phase = run->op == FLOPPY_SCAN ? FLOPPY_FROM_HOST : FLOPPY_TO_HOST;
 		floppy_offer(f);
 	}
 }
