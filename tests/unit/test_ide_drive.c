@@ -62,6 +62,7 @@ static void test_features(void **state)
 	assert_int_equal(fide_status(f, P), READY);
 	fide_identify(f, P, 0xec, id);
 	assert_int_equal(fide_word(id, 63), 0x0407);
+	assert_int_equal(fide_word(id, 217), 1);
 	assert_int_equal(fide_word(id, 85) & 0x60, 0);
 	assert_int_equal(fide_word(id, 82) & 0x60, 0x60);
 	fide_features(f, 0x02, 0);

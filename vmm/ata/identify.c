@@ -125,6 +125,7 @@ static void ata_identify_disk(const struct ata_drive *d, uint8_t *id)
 		ata_put(id, 105, 1); /* block of ranges at a time */
 		ata_put(id, 169, 0x0001);
 	}
+	ata_put(id, 217, 0x0001); /* it does not rotate */
 }
 
 static void ata_identify_cdrom(uint8_t *id)
