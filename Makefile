@@ -138,14 +138,14 @@ $(eval $(call embed_rule,completions,completions,$(COMPLETION_FILES)))
 $(eval $(call embed_rule,migrations,state/migrations,$(MIGRATION_FILES)))
 
 # --- vmm's seccomp filters, from their tables: compiled here, not at each start of a vmm -------------
-SECCOMP_TABLES := control vcpu worker display
+SECCOMP_TABLES := control vcpu worker waiter display
 $(BUILD)/gen/seccomp_gen: $(call obj,vmm/seccomp_gen.c vmm/seccomp_calls.c)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lseccomp
 $(BUILD)/gen/seccomp/control: $(BUILD)/gen/seccomp_gen
 	@mkdir -p $(@D)
 	$(call say,BPF,$(@D))$< $(@D)
-$(BUILD)/gen/seccomp/vcpu $(BUILD)/gen/seccomp/worker $(BUILD)/gen/seccomp/display: $(BUILD)/gen/seccomp/control
+$(BUILD)/gen/seccomp/vcpu $(BUILD)/gen/seccomp/worker $(BUILD)/gen/seccomp/waiter $(BUILD)/gen/seccomp/display: $(BUILD)/gen/seccomp/control
 $(eval $(call embed_rule,seccomp,$(BUILD)/gen/seccomp,$(SECCOMP_TABLES)))
 
 # --- the DSDT, from its source ------------------------------------------------------------------

@@ -210,6 +210,22 @@ static int attach_cdrom(struct vmctl *v, const char *what, struct json_object *p
 	return what ? vmctl_add_path(v, json_get(params, "disk"), what, "attach") : EXIT_OK;
 }
 
+/* A SCSI device of the host, as it is */
+static int attach_scsi(struct vmctl *v, const char *what, struct json_object *params)
+{
+	struct json_object *o = json_add_str(json_new(), "kind", "passthrough");
+
+	json_add(params, "device", o);
+	if (!what)
+		return vmctl_usage(v, "attach VM scsi: give the PATH of a SCSI device of the host: "
+				      "/dev/sg2");
+	if (!args_flag(&v->args, "scsi"))
+		return vmctl_usage(v, "attach VM scsi: give its controller: --scsi ID");
+	attach_str(v, o, "id");
+	attach_to_controller(v, params);
+	return vmctl_add_path(v, o, what, "attach");
+}
+
 static int attach_rng(struct vmctl *v, const char *what, struct json_object *params)
 {
 	struct json_object *o = json_add_str(json_new(), "type", "virtio-rng");
@@ -264,6 +280,7 @@ static const struct {
 	  { "serial", "read-only", "format", "backing", "cache", "on-error", "share", "queues",
 	    "bytes", "ops", "burst", "scsi", "lun", "ahci", "unit" } },
 	{ "cdrom", attach_cdrom, { "serial", "scsi", "lun", "ahci", "unit" } },
+	{ "scsi", attach_scsi, { "scsi", "lun" } },
 	{ "nic", attach_nic, { "type", "mac", "vlan" } },
 	{ "rng", attach_rng, { NULL } },
 };
@@ -294,7 +311,8 @@ static int attach_params(struct vmctl *v, struct json_object *params)
 		if (!strcmp(attach_kinds[i].name, kind))
 			of = i;
 	if (of == ARRAY_SIZE(attach_kinds))
-		return vmctl_usage(v, "attach: '%s' is not pci, disk, cdrom, nic or rng", kind);
+		return vmctl_usage(v, "attach: '%s' is not pci, scsi, disk, cdrom, nic or rng",
+				   kind);
 	for (size_t i = 0; i < ARRAY_SIZE(attach_kinds); i++)
 		for (const char *const *o = attach_kinds[i].options; i != of && *o; o++)
 			if (attach_given(v, *o) && !attach_has_option(of, *o))

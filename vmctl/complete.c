@@ -298,6 +298,7 @@ static void complete_keys(struct complete *c)
 static void complete_attach_kinds(struct complete *c)
 {
 	complete_offer(c, "pci", "a device of the host");
+	complete_offer(c, "scsi", "a SCSI device of the host, at a SCSI controller");
 	complete_offer(c, "disk", "an image, by virtio-blk, or at a SCSI or AHCI controller");
 	complete_offer(c, "cdrom", "a drive at a SCSI or AHCI controller");
 	complete_offer(c, "nic", "a network card: user, bridge:NAME, private:NAME, tap:NAME");

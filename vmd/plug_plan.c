@@ -269,11 +269,6 @@ static int plug_take_disk(struct json_object *with, struct plug_pair *running,
 	if (!plug_disk_last(with, controller, &at))
 		return err_set(e, ERR_VM_NO_DEVICE, "the VM has no SCSI or AHCI controller '%.60s'",
 			       controller);
-	if (!strcmp(json_get_str(at.disk, "kind", ""), "passthrough")) {
-		err_set(e, ERR_VM_DEVICE_FIXED,
-			"a SCSI device of the host cannot come to a VM that runs");
-		return err_hint(e, "add it to the definition, and restart the VM");
-	}
 	snprintf(ret->device, sizeof(ret->device), "%s", json_get_str(at.disk, "id", ""));
 	if (plug_device(running->config, ret->device) ||
 	    plug_disk_find(running->config, ret->device, &other))

@@ -21,6 +21,7 @@ struct pci_host;
 struct ps2;
 struct vfio_dma;
 struct vfio_sys;
+struct waiters;
 struct worker;
 
 /* What a guest, or the monitor on its behalf, asks of the machine. */
@@ -90,6 +91,8 @@ struct board_ops {
 	void (*event)(void *arg, enum board_event event, int code, const char *msg);
 	/* An I/O worker: a thread with a libuv loop. dedicated: one of its own, else the shared one. */
 	struct worker *(*worker)(void *arg, bool dedicated, struct err *e);
+	/* The threads that wait for devices of the host (vmm/waiter.h). In the cage there are those from before, or none. */
+	struct waiters *(*waiters)(void *arg, struct err *e);
 	/* A console that clients can attach to (vmm/console.h), by the device's id. Owned by the machine. */
 	struct console *(*console)(void *arg, const char *id, struct err *e);
 	/* Nanoseconds of the guest's running time (stops while paused): for the devices' timers. */

@@ -13,6 +13,7 @@
 #include "lib/errcat.h"
 #include "vmm/console.h"
 #include "vmm/dev/ioapic.h"
+#include "vmm/waiter.h"
 #include "vmm/worker.h"
 
 /* --- interrupts -------------------------------------------------------------------------------------- */
@@ -417,6 +418,30 @@ static struct worker *machine_worker(void *arg, bool dedicated, struct err *e)
 	return w;
 }
 
+static void machine_waiter_begin(void *arg)
+{
+	struct machine *m = arg;
+
+	if (m->ops->thread)
+		m->ops->thread(m->arg, SECCOMP_WAITER);
+}
+
+static struct waiters *machine_waiters(void *arg, struct err *e)
+{
+	struct machine *m = arg;
+
+	if (m->waiters)
+		return m->waiters;
+	if (m->board.caged) {
+		err_set(e, ERR_VM_DEVICE_FIXED,
+			"the VM has no thread that waits for devices of the host: its definition "
+			"has no virtio-scsi controller");
+		err_hint(e, "add one to the definition, and restart the VM");
+		return NULL;
+	}
+	return waiters_new(machine_waiter_begin, m, &m->waiters, e) < 0 ? NULL : m->waiters;
+}
+
 static struct console *machine_make_console(void *arg, const char *id, struct err *e)
 {
 	struct machine *m = arg;
@@ -446,6 +471,7 @@ const struct board_ops machine_board_ops = {
 	.ioapic_route = machine_ioapic_route,
 	.event = machine_event,
 	.worker = machine_worker,
+	.waiters = machine_waiters,
 	.console = machine_make_console,
 	.now_ns = machine_now_ns,
 	.timer_arm = machine_timer_arm,
@@ -511,9 +537,11 @@ void machine_board_fini(struct machine *m)
 	input_fini(&m->input);
 	for (unsigned int i = 0; i < m->nworkers; i++)
 		worker_free(m->workers[i]);
+	waiters_free(m->waiters);
 	for (unsigned int i = 0; i < m->nconsoles; i++)
 		console_close(m->consoles[i]);
 	m->nworkers = 0;
+	m->waiters = NULL;
 	m->nconsoles = 0;
 	if (!m->handles) {
 		free(m);

@@ -76,6 +76,7 @@ struct machine {
 	struct worker *workers[MACHINE_WORKERS_MAX]; /* owned */
 	struct worker *shared_worker;		     /* one of them */
 	unsigned int nworkers;
+	struct waiters *waiters; /* owned; NULL: no device needed one */
 	struct vcpus vcpus;
 	struct guestclock guestclock;
 	atomic_bool slots_gone; /* the guest has let functions go: machine_unplug_gone */

@@ -18,10 +18,11 @@
 #define CONTROL BIT(SECCOMP_CONTROL)
 #define VCPU BIT(SECCOMP_VCPU)
 #define WORKER BIT(SECCOMP_WORKER)
+#define WAITER BIT(SECCOMP_WAITER)
 #define LOOPS (CONTROL | WORKER)
 #define DISPLAY BIT(SECCOMP_DISPLAY)
 #define ALL (CONTROL | VCPU | WORKER)
-#define EVERY (ALL | DISPLAY)
+#define EVERY (ALL | WAITER | DISPLAY)
 
 static const struct seccomp_call seccomp_calls[] = {
 	{ "read", EVERY, "eventfds, wake-up pipes, a console's client" },
@@ -174,7 +175,9 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 	{ "FIONBIO", FIONBIO, LOOPS | DISPLAY, "libuv: what it polls does not block" },
 	{ "TCGETS", TCGETS, CONTROL, "is a console's client a terminal?" },
 	{ "TCSETS", TCSETS, CONTROL, "the terminal as it was" },
-	{ "SG_IO", SG_IO, WORKER, "a SCSI device of the host: what scsi/host.c lets pass" },
+	{ "SG_IO", SG_IO, WAITER, "a SCSI device of the host: what scsi/host.c lets pass" },
+	{ "BLKSECTGET", BLKSECTGET, CONTROL,
+	  "hot-plug: what one command of such a device may move" },
 	{ "BLKDISCARD", BLKDISCARD, WORKER, "discard on a block device" },
 	{ "BLKGETSIZE64", BLKGETSIZE64, CONTROL, "hot-plug: a block device's size" },
 	{ "BLKSSZGET", BLKSSZGET, CONTROL, "hot-plug: its sectors" },
@@ -184,7 +187,7 @@ static const struct seccomp_ioctl seccomp_ioctls[] = {
 
 const char *seccomp_table_name(enum seccomp_table table)
 {
-	static const char *const names[] = { "control", "vcpu", "worker", "display" };
+	static const char *const names[] = { "control", "vcpu", "worker", "waiter", "display" };
 
 	return names[table];
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Makes the filters of vmm's seccomp tables, at build time: to compile them anew in each vmm costs more than
- * the rest of its cage. Usage: seccomp_gen DIR; writes DIR/control, DIR/vcpu, DIR/worker, each an array of
+ * the rest of its cage. Usage: seccomp_gen DIR; writes a file for each table, DIR/control and so on: an array of
  * struct sock_filter (seccomp(2)). What is not in a table is SECCOMP_RET_KILL_PROCESS, which vmm/seccomp.c
  * replaces for the other modes.
  */

@@ -242,8 +242,13 @@ static void test_disks_refused(void **state)
 		    ERR_VM_DEVICE_EXISTS, "the VM has a device 'scsi0.0' already");
 	expect_code(c, "vm.attach",
 		    "{'vm': 'one', 'controller': 'scsi0', 'disk': {'kind': 'passthrough', 'path': "
-		    "'/dev/sg0'}}",
-		    ERR_VM_DEVICE_FIXED, "a SCSI device of the host cannot come to a VM that runs");
+		    "'/dev/null'}}",
+		    ERR_FILE, "disk 'scsi0.1' '/dev/null' is no SCSI device");
+	expect_code(c, "vm.attach",
+		    "{'vm': 'one', 'controller': 'scsi0', 'disk': {'kind': 'passthrough', 'path': "
+		    "'/dev/sg0', 'readonly': true}}",
+		    ERR_INVALID,
+		    "/devices/0/disks/1/readonly: does not go with `kind: passthrough`");
 	expect_code(c, "vm.detach", "{'vm': 'one', 'device': 'scsi0.7'}", ERR_VM_NO_DEVICE,
 		    "VM 'one' has no device 'scsi0.7'");
 	scene_expect_attachments(c, "one", "");

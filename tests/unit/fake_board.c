@@ -164,6 +164,17 @@ static struct worker *fake_worker(void *arg, bool dedicated, struct err *e)
 	return fb->threads[fb->nthreads++];
 }
 
+static struct waiters *fake_waiters(void *arg, struct err *e)
+{
+	struct fake_board *fb = arg;
+
+	if (!fb->waiters && fb->fail_waiters)
+		err_set(e, EAGAIN, "no threads");
+	else if (!fb->waiters)
+		waiters_new(NULL, NULL, &fb->waiters, e);
+	return fb->waiters;
+}
+
 void fake_board_threads(struct fake_board *fb)
 {
 	fb->threaded = true;
@@ -377,6 +388,7 @@ static const struct board_ops fake_board_ops = {
 	.ioapic_route = fake_ioapic_route,
 	.event = fake_event,
 	.worker = fake_worker,
+	.waiters = fake_waiters,
 	.console = fake_console_op,
 	.now_ns = fake_now_ns,
 	.timer_arm = fake_timer_arm,
@@ -446,6 +458,7 @@ void fake_board_fini(struct fake_board *fb)
 	worker_free(fb->worker);
 	for (unsigned int i = 0; i < fb->nthreads; i++)
 		worker_free(fb->threads[i]);
+	waiters_free(fb->waiters);
 	assert_null(fb->timers);
 	uv_run(&fb->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&fb->loop), 0);

@@ -21,6 +21,7 @@
 #include "vmm/device.h"
 #include "vmm/input.h"
 #include "vmm/irq.h"
+#include "vmm/waiter.h"
 #include "vmm/worker.h"
 
 #define FAKE_GSIS 32
@@ -91,6 +92,8 @@ struct fake_board {
 	bool threaded;
 	struct worker *threads[FAKE_THREADS]; /* owned */
 	unsigned int nthreads;
+	struct waiters *waiters; /* owned; real ones */
+	bool fail_waiters;	 /* where there are none yet */
 
 	bool irq[FAKE_GSIS];		    /* level now */
 	unsigned int irq_raised[FAKE_GSIS]; /* changes from low to high */

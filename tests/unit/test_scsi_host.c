@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/auto.h"
+#include "lib/errcat.h"
+#include "lib/json.h"
 #include "tests/unit/guest_scsi.h"
 #include "vmm/scsi/host.h"
 #include "vmm/scsi/unit.h"
@@ -185,19 +188,151 @@ static void limits_are_the_hosts(void **state)
 	assert_int_equal(scsi_get32(f->fb.mem + DATA + 8), 0x10000);
 }
 
-/* As the worker does when it is kicked, without its loop: so the device's thread does not get to it. */
-static void serve(struct gscsi *f, unsigned int q)
-{
-	struct virtio_dev *v = &gscsi_vscsi(f)->v;
+/* --- one that comes to a machine that runs ------------------------------------------------------------------ */
 
-	virtio_begin(v, q);
-	v->ops->kick(v, q);
+/* Who shares the thread, and has it as long as it wants */
+struct occupier {
+	struct waiter_bell *bell;
+	int begun[2], go[2];
+};
+
+static bool occupy(void *arg)
+{
+	struct occupier *o = arg;
+	char c = 0;
+
+	return write(o->begun[1], &c, 1) != 1 || read(o->go[0], &c, 1) != 1;
+}
+
+static void occupier_begin(struct occupier *o, struct gscsi *f)
+{
+	char c;
+
+	assert_int_equal(pipe(o->begun) | pipe(o->go), 0);
+	assert_int_equal(waiter_bell_new(f->fb.waiters, false, occupy, o, &o->bell, NULL), 0);
+	waiter_bell_ring(o->bell);
+	assert_int_equal(read(o->begun[0], &c, 1), 1);
+}
+
+static void occupier_end(struct occupier *o)
+{
+	assert_int_equal(write(o->go[1], "g", 1), 1);
+	waiter_bell_free(o->bell);
+	for (int i = 0; i < 2; i++) {
+		close(o->begun[i]);
+		close(o->go[i]);
+	}
+}
+
+/* In the cage, as all that comes */
+static int attach(struct gscsi *f, const char *json, struct err *e)
+{
+	AUTO_JSON struct json_object *o = NULL;
+	struct device_unit *unit = NULL;
+	struct fdset fds;
+	int ret;
+
+	f->fb.board.caged = true;
+	fdset_init(&fds);
+	fdset_add(&fds, dup(f->fd));
+	assert_int_equal(json_parse(json, strlen(json), &o, e), 0);
+	ret = f->dev->class->unit_new(f->dev, o, &fds, &unit, e);
+	fdset_fini(&fds);
+	return ret < 0 ? ret : f->dev->class->unit_add(f->dev, unit, e);
+}
+
+#define NEW(lun) \
+	"{\"id\":\"new" #lun "\",\"lun\":" #lun ",\"kind\":\"passthrough\",\"path\":{\"fd\":0}}"
+
+static struct scsi_unit *attach_fake(struct gscsi *f, const char *json, uint32_t lun)
+{
+	struct scsi_unit *u;
+	struct err e = { 0 };
+
+	assert_int_equal(attach(f, json, &e), 0);
+	u = gscsi_vscsi(f)->target->units[lun];
+	scsi_host_set_io(u->host, fake_io, &fake);
+	return u;
+}
+
+static void comes_and_goes(void **state)
+{
+	struct gscsi *f = *state;
+	static const uint8_t text[36] = "\0\0\6\2\37\0\0\0ACME    disk";
+	struct err e = { 0 };
+
+	for (int round = 0; round < 3; round++) {
+		fake.calls = 0;
+		gscsi_add_event_buffer(f, 16);
+		attach_fake(f, NEW(4), 4);
+		gscsi_expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 4,
+				   VIRTIO_SCSI_EVT_RESET_RESCAN);
+		assert_string_equal(f->dev->class->unit(f->dev, 1), "new4");
+		fake.in = text;
+		fake.in_len = 36;
+		gscsi_good(f, LUN(4), CDB(0x12, 0, 0, 0, 96), 0, 96, 60);
+		assert_memory_equal(f->fb.mem + DATA, text, 36);
+		gscsi_fails(f, LUN(4), CDB(0), 0x062900);
+		gscsi_fails(f, LUN(4), CDB(0), 0x063f0e);
+		gscsi_good(f, LUN(4), CDB(0x2a, 0, 0, 0, 0, 3, 0, 0, 2), 1024, 0, 0);
+		assert_int_equal(fake.calls, 2);
+		gscsi_add_event_buffer(f, 16);
+		assert_int_equal(f->dev->class->unit_remove(f->dev, "new4", &e), 0);
+		gscsi_expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 4,
+				   VIRTIO_SCSI_EVT_RESET_REMOVED);
+		gscsi_fails(f, LUN(4), CDB(0), 0x052500);
+	}
+	/* a driver that comes later is told of what it may move, too */
+	assert_int_equal(gscsi_vscsi(f)->max_sectors, 1024);
+}
+
+/* Those that share hold up each other, and not the device that was there before. */
+static void shares_a_thread(void **state)
+{
+	struct gscsi *f = *state;
+	struct occupier o;
+
+	attach_fake(f, NEW(4), 4);
+	gscsi_fails(f, LUN(4), CDB(0), 0x062900);
+	gscsi_fails(f, LUN(4), CDB(0), 0x063f0e);
+	fake.calls = 0;
+	occupier_begin(&o, f);
+	gscsi_add_request(f, LUN(4), CDB(0x35), 0, 0);
+	fake_board_run(&f->fb);
+	assert_int_equal(gscsi_response(f).response, 0xee);
+	occupier_end(&o);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	assert_int_equal(gscsi_response(f).status, 0);
+	occupier_begin(&o, f);
+	gscsi_good(f, LUN(0), CDB(0x35), 0, 0, 0);
+	assert_int_equal(fake.calls, 2);
+	occupier_end(&o);
+}
+
+/* There was no controller, so there is no thread; and what does not come leaves nothing behind. */
+static void cannot_come(void **state)
+{
+	struct gscsi *f = *state;
+	struct waiters *waiters = f->fb.waiters;
+	struct err e = { 0 };
+
+	assert_int_equal(attach(f, "{\"id\":\"a\",\"lun\":4,\"kind\":\"passthrough\"}", &e),
+			 -ERR_INVALID);
+	assert_string_equal(e.msg, "no device");
+	assert_int_equal(attach(f, NEW(0), &e), -ERR_INVALID);
+	assert_string_equal(e.msg, "LUN 0 is taken");
+	f->fb.waiters = NULL;
+	f->fb.fail_waiters = true;
+	assert_true(attach(f, NEW(4), &e) < 0);
+	assert_string_equal(e.msg, "no threads");
+	f->fb.waiters = waiters;
+	assert_null(f->dev->class->unit(f->dev, 2));
 }
 
 static void add_not_begun(struct gscsi *f)
 {
-	gscsi_add_request(f, LUN(0), CDB(0), 0, 0);
-	serve(f, VSCSI_REQUESTS);
+	gscsi_add_request(f, LUN(4), CDB(0), 0, 0);
+	fake_board_run(&f->fb);
 	assert_int_equal(gscsi_response(f).response, 0xee);
 }
 
@@ -205,32 +340,39 @@ static void add_not_begun(struct gscsi *f)
 static void not_yet_begun(void **state)
 {
 	struct gscsi *f = *state;
-	struct scsi_unit *u = gscsi_vscsi(f)->target->units[0];
+	struct scsi_unit *u = attach_fake(f, NEW(4), 4);
+	struct occupier o;
 	struct err e;
 
+	gscsi_fails(f, LUN(4), CDB(0), 0x062900);
+	gscsi_fails(f, LUN(4), CDB(0), 0x063f0e);
 	fake.calls = 0;
+	occupier_begin(&o, f);
 	add_not_begun(f);
 	f->dev->class->stop(f->dev);
 	assert_non_null(u->held.first);
 	f->dev->class->start(f->dev);
+	occupier_end(&o);
 	gscsi_collect(f, VSCSI_REQUESTS, 0);
 	assert_int_equal(gscsi_response(f).status, 0);
 	assert_int_equal(fake.calls, 1);
+	occupier_begin(&o, f);
 	add_not_begun(f);
-	gscsi_add_tmf(f, VIRTIO_SCSI_T_TMF_ABORT_TASK, LUN(0), 42);
-	serve(f, VSCSI_CONTROL);
-	assert_int_equal(gscsi_response(f).response, VIRTIO_SCSI_S_ABORTED);
-	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	gscsi_add_tmf(f, VIRTIO_SCSI_T_TMF_ABORT_TASK, LUN(4), 42);
 	gscsi_collect(f, VSCSI_CONTROL, 0);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	assert_int_equal(gscsi_response(f).response, VIRTIO_SCSI_S_ABORTED);
 	add_not_begun(f);
 	assert_true(guest_virtio_start(&f->g, FEATURES, 3));
 	fake_board_run(&f->fb);
 	assert_int_equal(gscsi_response(f).response, 0xee);
 	assert_null(u->held.first);
 	add_not_begun(f);
-	assert_int_equal(f->dev->class->unit_remove(f->dev, "tape", &e), 0);
+	/* it waits for no device but its own */
+	assert_int_equal(f->dev->class->unit_remove(f->dev, "new4", &e), 0);
 	gscsi_collect(f, VSCSI_REQUESTS, 0);
 	assert_int_equal(gscsi_response(f).sense[12], 0x25);
+	occupier_end(&o);
 	assert_int_equal(fake.calls, 1);
 }
 
@@ -238,7 +380,7 @@ static void not_yet_begun(void **state)
 
 struct thread_test {
 	uv_loop_t loop;
-	struct worker *worker;
+	struct waiters *waiters;
 	struct scsi_host *host;
 	int go[2]; /* a byte lets the device end a command */
 	int begun[2];
@@ -286,8 +428,8 @@ static void a_thread_waits(void **state)
 
 	(void)state;
 	assert_int_equal(pipe(t.go) | pipe(t.begun) | uv_loop_init(&t.loop), 0);
-	assert_int_equal(worker_new("scsi", NULL, NULL, &t.worker, &e), 0);
-	assert_int_equal(scsi_host_new(dup(t.go[0]), t.worker, &t.host, &e), 0);
+	assert_int_equal(waiters_new(NULL, NULL, &t.waiters, &e), 0);
+	assert_int_equal(scsi_host_new(dup(t.go[0]), t.waiters, true, &t.host, &e), 0);
 	scsi_host_set_io(t.host, slow_io, &t);
 	assert_int_equal(scsi_host_attach(t.host, &t.loop, task_ended, batch_done, &t), 0);
 	for (int i = 0; i < 3; i++)
@@ -309,7 +451,7 @@ static void a_thread_waits(void **state)
 	assert_int_equal(t.ended, left ? 2 : 3);
 	assert_true(!left || (left == &t.tasks[2] && !left->next));
 	scsi_host_free(t.host);
-	worker_free(t.worker);
+	waiters_free(t.waiters);
 	uv_run(&t.loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&t.loop), 0);
 	for (int i = 0; i < 2; i++) {
@@ -322,8 +464,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, gscsi_teardown)
 	const struct CMUnitTest tests[] = {
-		T(passes_and_comes_back), T(does_not_pass), T(what_the_host_cannot_do),
-		T(limits_are_the_hosts),  T(not_yet_begun), cmocka_unit_test(a_thread_waits),
+		T(passes_and_comes_back), T(does_not_pass),  T(what_the_host_cannot_do),
+		T(limits_are_the_hosts),  T(comes_and_goes), T(shares_a_thread),
+		T(cannot_come),		  T(not_yet_begun),  cmocka_unit_test(a_thread_waits),
 	};
 #undef T
 

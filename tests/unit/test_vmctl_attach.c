@@ -128,7 +128,18 @@ static void test_disk_and_rng(void **state)
 		{ 0 }
 	};
 
+	static const struct peer_row real[] = {
+		{ "vm.attach",
+		  "{\"disk\":{\"kind\":\"passthrough\",\"id\":\"tape\",\"lun\":2,\"path\":"
+		  "\"/dev/sg2\"},\"controller\":\"scsi0\",\"vm\":\"web\",\"persist\":true}",
+		  .result = "{\"name\":\"web\",\"device\":\"tape\",\"revision\":4,\"changed\":"
+			    "true}" },
+		{ 0 }
+	};
+
 	(void)state;
+	peer_check(real, "attach web scsi /dev/sg2 --scsi scsi0 --lun 2 --id tape --persist", NULL,
+		   0, "web: tape attached\n", "written into the definition: revision 4\n");
 	peer_check(scsi, "attach web disk /d.img --scsi scsi0 --lun 7", NULL, 0,
 		   "web: scsi0.7 attached\n", "");
 	peer_check(ahci, "attach web disk /d.img --ahci ahci0 --unit 3", NULL, 0,
@@ -169,7 +180,7 @@ static void test_usage(void **state)
 
 	(void)state;
 	peer_check(none, "attach web usb", NULL, 2, "",
-		   "vmctl: attach: 'usb' is not pci, disk, cdrom, nic or rng\n");
+		   "vmctl: attach: 'usb' is not pci, scsi, disk, cdrom, nic or rng\n");
 	peer_check(none, "attach web pci", NULL, 2, "",
 		   "vmctl: attach VM pci: give the ADDRESS of a device, or --pool\n");
 	peer_check(none, "attach web pci 3b:10.2 --pool p", NULL, 2, "",
@@ -184,6 +195,12 @@ static void test_usage(void **state)
 		   "vmctl: attach VM disk: --unit goes with --ahci\n");
 	peer_check(none, "attach web cdrom --scsi scsi0 --ahci ahci0", NULL, 2, "",
 		   "vmctl: attach VM cdrom: --scsi and --ahci are two controllers\n");
+	peer_check(none, "attach web scsi", NULL, 2, "",
+		   "vmctl: attach VM scsi: give the PATH of a SCSI device of the host: /dev/sg2\n");
+	peer_check(none, "attach web scsi /dev/sg2 --lun 1", NULL, 2, "",
+		   "vmctl: attach VM scsi: give its controller: --scsi ID\n");
+	peer_check(none, "attach web scsi /dev/sg2 --ahci ahci0", NULL, 2, "",
+		   "vmctl: attach VM scsi: --ahci goes with disk\n");
 	peer_check(none, "attach web disk /d --mac 1", NULL, 2, "",
 		   "vmctl: attach VM disk: --mac goes with pci\n");
 	peer_check(none, "attach web rng x", NULL, 2, "", "vmctl: attach VM rng: what is 'x'?\n");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * See host.h. Two threads: the one of the attached loop, and the device's own, which takes tasks off a list and puts them
- * on another; a lock that no vCPU takes is for the lists alone.
+ * See host.h. Two threads: the one of the attached loop, and that which waits for the device, which takes tasks off a list
+ * and puts them on another; a lock that no vCPU takes is for the lists alone.
  */
 #include "vmm/scsi/host.h"
 
@@ -31,7 +31,7 @@ struct scsi_host {
 	uint32_t max_bytes, block_size;
 	int (*io)(void *arg, struct sg_io_hdr *hdr);
 	void *io_arg;
-	struct worker_bell *work; /* owned: wakes the thread that waits for the device */
+	struct waiter_bell *work; /* owned */
 	int back_fd; /* owned eventfd: wakes the attached loop; in a cage that could not make one */
 	uv_poll_t *back; /* while attached: freed by its close callback */
 	void (*ended_cb)(void *arg, struct scsi_task *t);
@@ -146,7 +146,7 @@ static enum scsi_sense scsi_host_check(const struct scsi_host *h, const struct s
 	return SCSI_NO_SENSE;
 }
 
-/* --- the device's thread ----------------------------------------------------------------------------------- */
+/* --- the thread that waits ---------------------------------------------------------------------------------- */
 
 static int scsi_host_ioctl(void *arg, struct sg_io_hdr *hdr)
 {
@@ -196,13 +196,15 @@ static void scsi_host_ring_back(struct scsi_host *h)
 		return; /* a full counter rings too */
 }
 
-static void scsi_host_work(void *arg)
+static bool scsi_host_work(void *arg)
 {
 	struct scsi_host *h = arg;
 	struct scsi_task *t;
+	bool more = false;
 
 	pthread_mutex_lock(&h->lock);
-	while ((t = scsi_host_list_take(&h->todo))) {
+	t = scsi_host_list_take(&h->todo);
+	if (t) {
 		h->busy = true;
 		pthread_mutex_unlock(&h->lock);
 		scsi_host_io(h, t);
@@ -212,8 +214,10 @@ static void scsi_host_work(void *arg)
 		scsi_host_list_add(&h->ended, t);
 		h->busy = false;
 		pthread_cond_signal(&h->idle);
+		more = h->todo.first;
 	}
 	pthread_mutex_unlock(&h->lock);
+	return more;
 }
 
 /* --- the attached loop's ----------------------------------------------------------------------------------- */
@@ -272,11 +276,11 @@ bool scsi_host_start(struct scsi_host *h, struct scsi_task *t)
 		return false;
 	}
 	pthread_mutex_lock(&h->lock);
-	wake = !h->busy && !h->todo.first; /* else its thread looks for more before it sleeps */
+	wake = !h->busy && !h->todo.first; /* else its turn comes anyway */
 	scsi_host_list_add(&h->todo, t);
 	pthread_mutex_unlock(&h->lock);
 	if (wake)
-		worker_bell_ring(h->work);
+		waiter_bell_ring(h->work);
 	return true;
 }
 
@@ -348,7 +352,8 @@ static void scsi_host_limits(struct scsi_host *h)
 		h->block_size = (uint32_t)value;
 }
 
-int scsi_host_new(int take_fd, struct worker *worker, struct scsi_host **ret_host, struct err *e)
+int scsi_host_new(int take_fd, struct waiters *waiters, bool own, struct scsi_host **ret_host,
+		  struct err *e)
 {
 	struct scsi_host *h = calloc(1, sizeof(*h));
 	int r;
@@ -369,7 +374,7 @@ int scsi_host_new(int take_fd, struct worker *worker, struct scsi_host **ret_hos
 	if (h->back_fd < 0)
 		r = err_errno(e, "a SCSI device of the host");
 	else
-		r = worker_bell_new(worker, scsi_host_work, h, &h->work, e);
+		r = waiter_bell_new(waiters, own, scsi_host_work, h, &h->work, e);
 	if (r < 0) {
 		scsi_host_free(h);
 		return r;
@@ -382,7 +387,7 @@ void scsi_host_free(struct scsi_host *h)
 {
 	if (!h)
 		return;
-	worker_bell_free(h->work);
+	waiter_bell_free(h->work);
 	pthread_cond_destroy(&h->idle);
 	pthread_mutex_destroy(&h->lock);
 	if (h->back_fd >= 0)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A SCSI device of the host as a unit: its commands are the device's to carry out, by SG_IO (the kernel's
- * scsi/sg.h), which blocks: so one thread each does nothing else, one command after the other. What passes is a table.
+ * scsi/sg.h), which blocks: so threads do that which do nothing else (vmm/waiter.h), one command of a device after the
+ * other. What passes is a table.
  *
- *	scsi_host_new(fd, worker, &h, e);
+ *	scsi_host_new(fd, waiters, own, &h, e);
  *	scsi_host_attach(h, loop, ended, unit);		to detach, on the loop's thread
  *	scsi_host_start(h, &task);			-> ended(unit, &task), with its status and sense data
  */
@@ -11,13 +12,15 @@
 #define VMM_SCSI_HOST_H
 
 #include <scsi/sg.h>
+#include <uv.h>
 #include "vmm/scsi/scsi.h"
-#include "vmm/worker.h"
+#include "vmm/waiter.h"
 
 struct scsi_host;
 
-/* fd: a SCSI block or generic device, open for writing; taken, also after a failure. worker: of its own; borrowed. */
-int scsi_host_new(int take_fd, struct worker *worker, struct scsi_host **ret_host, struct err *e);
+/* fd: a SCSI block or generic device, open for writing; taken, also after a failure. own: as for waiter_bell_new. */
+int scsi_host_new(int take_fd, struct waiters *waiters, bool own, struct scsi_host **ret_host,
+		  struct err *e);
 void scsi_host_free(struct scsi_host *h); /* detached; NULL is fine */
 /* Instead of ioctl(2), for tests: 0 or -errno. */
 void scsi_host_set_io(struct scsi_host *h, int (*io)(void *arg, struct sg_io_hdr *hdr), void *arg);

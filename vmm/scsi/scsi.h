@@ -86,9 +86,9 @@ struct scsi_unit_cfg {
 	const struct disk_limit *limit; /* copied; NULL: none */
 	bool writethrough;		/* each write is stable when it is done */
 	bool silent;			/* tells of no unit attention condition: an ATA disk */
-	struct scsi_host *host;		/* of SCSI_PASSTHROUGH: likewise, and no block */
-	struct block *
-		block; /* the unit's from now on, also after a failure; NULL: a drive without a medium */
+	/* One of the two is the unit's from now on, also after a failure; neither: a drive without a medium */
+	struct block *block;
+	struct scsi_host *host; /* of SCSI_PASSTHROUGH */
 };
 
 struct scsi_target_ops {
@@ -103,7 +103,7 @@ struct scsi_target_ops {
 int scsi_target_new(const struct scsi_target_ops *ops, void *arg, struct scsi_target **ret_target,
 		    struct err *e);
 void scsi_target_free(struct scsi_target *t); /* detached; NULL is fine */
-/* Also while attached, but for a device of the host. -ERR_FILE: what cannot be a medium; -ENOMEM */
+/* Also while attached. -ERR_FILE: what cannot be a medium; -ENOMEM */
 int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, struct err *e);
 /* What runs on it ends first: the disk is waited for. */
 void scsi_target_remove(struct scsi_target *t, uint32_t lun);

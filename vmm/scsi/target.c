@@ -235,7 +235,6 @@ int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, stru
 
 	assert(cfg->lun < SCSI_UNITS_MAX && !t->units[cfg->lun]);
 	assert(cfg->block || cfg->host || cfg->kind == SCSI_CDROM);
-	assert(!cfg->host || !t->loop);
 	if (ret < 0)
 		return ret;
 	u = calloc(1, sizeof(*u));
@@ -259,10 +258,13 @@ int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, stru
 	if (cfg->limit)
 		u->limit = *cfg->limit;
 	t->units[u->lun] = u;
-	ret = t->loop ? scsi_target_need_timer(t) : 0;
+	if (t->loop && u->host)
+		ret = scsi_pass_attach(u);
+	if (t->loop && ret >= 0)
+		ret = scsi_target_need_timer(t);
 	if (ret < 0) {
 		scsi_target_remove(t, u->lun);
-		return err_ret(e, ret, "a timer");
+		return err_ret(e, ret, "a SCSI unit");
 	}
 	return 0;
 }

@@ -357,6 +357,8 @@ static int vscsi_init(struct device *d, struct err *e)
 	s->max_sectors = 0xffff;
 	if (ret >= 0)
 		ret = vscsi_add_disks(s, &cfg->disks, e);
+	if (ret >= 0)
+		ret = vscsi_make_spare(d->board, e);
 	if (ret < 0)
 		return ret;
 	s->pool = calloc(VSCSI_QUEUE_MAX, sizeof(*s->pool));

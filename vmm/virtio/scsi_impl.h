@@ -93,6 +93,8 @@ void vscsi_tell(struct vscsi *s, uint16_t lun, uint32_t event, uint32_t reason);
 /* scsi_units.c, on the control loop: see device.h */
 extern const struct field vscsi_disk_fields[];
 int vscsi_add_disks(struct vscsi *s, const struct field_list *list, struct err *e);
+/* Before the cage: a thread for devices of the host that come later. */
+int vscsi_make_spare(const struct board *board, struct err *e);
 const char *vscsi_unit(const struct device *d, unsigned int index);
 int vscsi_unit_new(struct device *d, struct json_object *json, struct fdset *fds,
 		   struct device_unit **ret_unit, struct err *e);

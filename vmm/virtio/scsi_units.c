@@ -46,26 +46,34 @@ static int vscsi_open_image(const struct device *d, struct vscsi_disk_cfg *cfg,
 	return disk_open(&cfg->disk, d->board->caged, NULL, ret_block, e);
 }
 
-/* A thread of its own waits for it. */
-static int vscsi_open_host(struct vscsi *s, struct vscsi_disk_cfg *cfg, struct scsi_host **ret_host,
-			   struct err *e)
+/* A thread of its own waits for one of the definition; those that come later have what is left. */
+static int vscsi_open_host(const struct board *board, struct vscsi_disk_cfg *cfg,
+			   struct scsi_host **ret_host, struct err *e)
 {
-	const struct board *board = s->v.dev.board;
-	struct worker *worker;
-	int ret;
+	struct waiters *waiters;
 
 	if (cfg->disk.fd < 0)
 		return err_set(e, ERR_INVALID, "no device");
-	if (board->caged) /* a controller that comes to a VM brings none, either */
-		return err_set(e, ERR_VM_DEVICE_FIXED,
-			       "a SCSI device of the host cannot come to a VM that runs");
-	worker = board->ops->worker(board->arg, true, e);
-	if (!worker)
+	waiters = board->ops->waiters(board->arg, e);
+	if (!waiters)
 		return -EAGAIN; /* e has the reason */
-	ret = scsi_host_new(TAKE_FD(cfg->disk.fd), worker, ret_host, e);
-	if (ret >= 0)
-		s->max_sectors = MIN(s->max_sectors, scsi_host_max_bytes(*ret_host) / BLOCK_SECTOR);
-	return ret;
+	return scsi_host_new(TAKE_FD(cfg->disk.fd), waiters, !board->caged, ret_host, e);
+}
+
+/* Of one that comes later, a driver is told when it begins anew. */
+static void vscsi_limit(struct vscsi *s, const struct scsi_host *host)
+{
+	if (host)
+		s->max_sectors = MIN(s->max_sectors, scsi_host_max_bytes(host) / BLOCK_SECTOR);
+}
+
+int vscsi_make_spare(const struct board *board, struct err *e)
+{
+	struct waiters *waiters = board->caged ? NULL : board->ops->waiters(board->arg, e);
+
+	if (board->caged)
+		return 0;
+	return waiters ? waiters_spare(waiters, e) : -EAGAIN;
 }
 
 /* Where tasks of a disk are kept that may be held; never taken back. */
@@ -102,7 +110,8 @@ static int vscsi_check_lun(const struct vscsi *s, uint32_t lun, struct err *e)
 
 /* limit: what ret refers to */
 static void vscsi_fill_unit(struct scsi_unit_cfg *ret, const struct vscsi_disk_cfg *cfg,
-			    struct disk_limit *limit, struct block *take_block)
+			    struct disk_limit *limit, struct block *take_block,
+			    struct scsi_host *take_host)
 {
 	disk_limit_set(limit, &cfg->disk.rates);
 	*ret = (struct scsi_unit_cfg){
@@ -112,6 +121,7 @@ static void vscsi_fill_unit(struct scsi_unit_cfg *ret, const struct vscsi_disk_c
 		.limit = limit,
 		.writethrough = cfg->disk.cache == DISK_WRITETHROUGH,
 		.block = take_block,
+		.host = take_host,
 	};
 }
 
@@ -130,14 +140,14 @@ static int vscsi_add_disk(struct vscsi *s, struct vscsi_disk_cfg *cfg, struct er
 	if (saved)
 		s->saved = saved;
 	if (ret >= 0 && cfg->kind == SCSI_PASSTHROUGH)
-		ret = vscsi_open_host(s, cfg, &host, e);
+		ret = vscsi_open_host(s->v.dev.board, cfg, &host, e);
 	else if (ret >= 0)
 		ret = vscsi_open_image(&s->v.dev, cfg, &block, &file, e);
 	if (ret < 0)
 		return ret;
+	vscsi_limit(s, host);
 	vscsi_name_unit(s, cfg, &file);
-	vscsi_fill_unit(&unit, cfg, &limit, block);
-	unit.host = host;
+	vscsi_fill_unit(&unit, cfg, &limit, block, host);
 	return scsi_target_add(s->target, &unit, e);
 }
 
@@ -183,14 +193,16 @@ static void vscsi_call(struct vscsi_change *c, void (*fn)(void *arg))
 struct device_unit {
 	struct vscsi_disk_cfg cfg;
 	struct disk_limit limit;
-	struct iovec *saved; /* owned: for struct vscsi, if it needs it; else NULL */
-	struct block *block; /* owned; NULL: an empty drive */
+	struct iovec *saved;	/* owned: for struct vscsi, if it needs it; else NULL */
+	struct block *block;	/* owned; or … */
+	struct scsi_host *host; /* … this one; neither: an empty drive */
 	struct stat file;
 };
 
 static void vscsi_unit_free(struct device_unit *u)
 {
 	block_free(u->block);
+	scsi_host_free(u->host);
 	field_fini(vscsi_disk_fields, &u->cfg);
 	free(u->saved);
 	free(u);
@@ -216,12 +228,11 @@ int vscsi_unit_new(struct device *d, struct json_object *json, struct fdset *fds
 		return err_set(e, ENOMEM, "a disk: no memory");
 	field_init(vscsi_disk_fields, &u->cfg);
 	ret = field_bind(vscsi_disk_fields, json, &u->cfg, fds, NULL, e);
-	if (ret >= 0 && u->cfg.kind == SCSI_PASSTHROUGH) /* no thread can be made for it */
-		ret = err_set(e, ERR_VM_DEVICE_FIXED,
-			      "a SCSI device of the host cannot come to a VM that runs");
 	if (ret >= 0)
 		ret = vscsi_make_saved(container_of(d, struct vscsi, v.dev), &u->cfg, &u->saved, e);
-	if (ret >= 0)
+	if (ret >= 0 && u->cfg.kind == SCSI_PASSTHROUGH)
+		ret = vscsi_open_host(d->board, &u->cfg, &u->host, e);
+	else if (ret >= 0)
 		ret = vscsi_open_image(d, &u->cfg, &u->block, &u->file, e);
 	if (ret < 0)
 		vscsi_unit_free(u);
@@ -249,7 +260,10 @@ static void vscsi_add_on_worker(void *arg)
 		return;
 	}
 	c->ret = scsi_target_add(s->target, &c->unit, c->e);
+	if (c->ret >= 0)
+		vscsi_limit(s, c->unit.host);
 	c->unit.block = NULL;
+	c->unit.host = NULL;
 	if (c->ret < 0)
 		return;
 	vscsi_name_unit(s, &c->of->cfg, &c->of->file);
@@ -267,9 +281,10 @@ int vscsi_unit_add(struct device *d, struct device_unit *take_unit, struct err *
 
 	c.ret = vscsi_check_lun(s, u->cfg.lun, e);
 	if (c.ret >= 0) {
-		vscsi_fill_unit(&c.unit, &u->cfg, &u->limit, TAKE_PTR(u->block));
+		vscsi_fill_unit(&c.unit, &u->cfg, &u->limit, TAKE_PTR(u->block), TAKE_PTR(u->host));
 		vscsi_call(&c, vscsi_add_on_worker);
 		block_free(c.unit.block);
+		scsi_host_free(c.unit.host);
 	}
 	vscsi_unit_free(u);
 	return c.ret;
