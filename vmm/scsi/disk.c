@@ -30,6 +30,28 @@ struct scsi_range scsi_cdb_range(const uint8_t *cdb)
 	}
 }
 
+void scsi_cdb_set_range(uint8_t *cdb, struct scsi_range r)
+{
+	switch (cdb[0] >> 5) {
+	case 0:
+		cdb[1] = (uint8_t)((cdb[1] & 0xe0) | (r.lba >> 16 & 0x1f));
+		scsi_put16(cdb + 2, r.lba & 0xffff);
+		cdb[4] = (uint8_t)r.blocks;
+		break;
+	case 4:
+		scsi_put64(cdb + 2, r.lba);
+		scsi_put32(cdb + 10, r.blocks);
+		break;
+	case 5:
+		scsi_put32(cdb + 2, (uint32_t)r.lba);
+		scsi_put32(cdb + 6, r.blocks);
+		break;
+	default:
+		scsi_put32(cdb + 2, (uint32_t)r.lba);
+		scsi_put16(cdb + 7, r.blocks & 0xffff);
+	}
+}
+
 bool scsi_range_there(const struct scsi_unit *u, uint64_t lba, uint64_t blocks)
 {
 	return range_fits(lba, blocks, u->blocks);

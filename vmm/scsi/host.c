@@ -29,6 +29,7 @@ struct scsi_host_list {
 struct scsi_host {
 	int fd; /* owned */
 	uint32_t max_bytes, block_size;
+	bool blocks; /* a disk or CD-ROM drive, of block_size */
 	int (*io)(void *arg, struct sg_io_hdr *hdr);
 	void *io_arg;
 	struct waiter_bell *work; /* owned */
@@ -132,6 +133,20 @@ static uint8_t scsi_host_cdb_len(uint8_t opcode)
 	return lens[opcode >> 5];
 }
 
+/*
+ * READ and WRITE of any length, and WRITE AND VERIFY (SBC-3, chapter 5) can be done in pieces: who sends them may not have
+ * heard what the host takes, as that is told before a device comes.
+ */
+static bool scsi_host_divides(const struct scsi_host *h, const struct scsi_task *t, uint64_t size)
+{
+	static const uint8_t opcodes[] = { 0x08, 0x0a, 0x28, 0x2a, 0x2e, 0x88,
+					   0x8a, 0x8e, 0xa8, 0xaa, 0xae };
+
+	return h->blocks && h->max_bytes >= h->block_size &&
+	       memchr(opcodes, t->cdb[0], sizeof(opcodes)) &&
+	       (uint64_t)scsi_cdb_range(t->cdb).blocks * h->block_size == size;
+}
+
 static enum scsi_sense scsi_host_check(const struct scsi_host *h, const struct scsi_task *t)
 {
 	int ways = scsi_host_ways(t->cdb[0]);
@@ -141,7 +156,9 @@ static enum scsi_sense scsi_host_check(const struct scsi_host *h, const struct s
 		return SCSI_INVALID_OPCODE;
 	if (t->cdb[scsi_host_cdb_len(t->cdb[0]) - 1] & 0x04) /* NACA */
 		return SCSI_INVALID_FIELD;
-	if ((out && !(ways & HOST_OUT)) || (in && !(ways & HOST_IN)) || MAX(out, in) > h->max_bytes)
+	if ((out && !(ways & HOST_OUT)) || (in && !(ways & HOST_IN)))
+		return SCSI_INVALID_FIELD;
+	if (MAX(out, in) > h->max_bytes && !scsi_host_divides(h, t, MAX(out, in)))
 		return SCSI_INVALID_FIELD;
 	return SCSI_NO_SENSE;
 }
@@ -155,25 +172,23 @@ static int scsi_host_ioctl(void *arg, struct sg_io_hdr *hdr)
 	return ioctl(h->fd, SG_IO, hdr) < 0 ? -errno : 0;
 }
 
-static void scsi_host_io(struct scsi_host *h, struct scsi_task *t)
+static void scsi_host_do(struct scsi_host *h, struct scsi_task *t, uint8_t *cdb, int direction,
+			 struct iovec *iov, unsigned int n)
 {
-	bool out = iov_size(t->out, t->nout), in = iov_size(t->in, t->nin);
 	struct sg_io_hdr hdr = {
 		.interface_id = 'S',
-		.dxfer_direction = out	? SG_DXFER_TO_DEV
-				   : in ? SG_DXFER_FROM_DEV
-					: SG_DXFER_NONE,
-		.cmd_len = scsi_host_cdb_len(t->cdb[0]),
-		.cmdp = t->cdb,
+		.dxfer_direction = direction,
+		.cmd_len = scsi_host_cdb_len(cdb[0]),
+		.cmdp = cdb,
 		.mx_sb_len = sizeof(t->sense),
 		.sbp = t->sense,
 		.timeout = HOST_TIMEOUT_MS,
 	};
 
-	if (out || in) {
-		hdr.iovec_count = (unsigned short)(out ? t->nout : t->nin);
-		hdr.dxferp = out ? t->out : t->in;
-		hdr.dxfer_len = (unsigned int)iov_size(out ? t->out : t->in, hdr.iovec_count);
+	if (direction != SG_DXFER_NONE) {
+		hdr.iovec_count = (unsigned short)n;
+		hdr.dxferp = iov;
+		hdr.dxfer_len = (unsigned int)iov_size(iov, n);
 	}
 	t->host_error = h->io(h->io_arg, &hdr);
 	if (t->host_error < 0)
@@ -182,10 +197,63 @@ static void scsi_host_io(struct scsi_host *h, struct scsi_task *t)
 	t->sense_len = t->status == SCSI_CHECK_CONDITION
 			       ? (uint8_t)MIN(hdr.sb_len_wr, sizeof(t->sense))
 			       : 0;
-	t->moved = hdr.dxfer_len - (unsigned int)MIN(MAX(hdr.resid, 0), (int)hdr.dxfer_len);
+	t->moved += hdr.dxfer_len - (unsigned int)MIN(MAX(hdr.resid, 0), (int)hdr.dxfer_len);
 	if (hdr.host_status &&
 	    !t->status) /* it did not come so far: a timeout, a device that is gone */
 		t->host_error = -EIO;
+}
+
+/* SPC-4, section 4.5: the device has done it, with some effort. */
+static bool scsi_host_recovered(const struct scsi_task *t)
+{
+	bool descriptors = (t->sense[0] & 0x7f) >= 0x72;
+
+	return t->sense_len > 2 && (t->sense[descriptors ? 1 : 2] & 0x0f) == 1;
+}
+
+/* As much of it as the host takes, again and again; the first that does not end well is the end of it. */
+static void scsi_host_divide(struct scsi_host *h, struct scsi_task *t, int direction,
+			     struct iovec *iov)
+{
+	struct scsi_range all = scsi_cdb_range(t->cdb), r = { .lba = all.lba };
+	uint32_t most = h->max_bytes / h->block_size;
+	uint64_t done = 0;
+
+	for (; all.blocks && !t->host_error && t->moved == done; all.blocks -= r.blocks) {
+		uint8_t cdb[SCSI_CDB_MAX];
+		unsigned int last = 0;
+		struct iovec rest;
+		size_t left;
+
+		r.blocks = MIN(all.blocks, most);
+		memcpy(cdb, t->cdb, sizeof(cdb));
+		scsi_cdb_set_range(cdb, r);
+		for (left = (size_t)r.blocks * h->block_size; left > iov[last].iov_len; last++)
+			left -= iov[last].iov_len;
+		rest = (struct iovec){ .iov_base = (uint8_t *)iov[last].iov_base + left,
+				       .iov_len = iov[last].iov_len - left };
+		iov[last].iov_len = left;
+		scsi_host_do(h, t, cdb, direction, iov, last + 1);
+		if (t->status && !scsi_host_recovered(t))
+			return;
+		iov[last] = rest;
+		iov += last + !rest.iov_len;
+		r.lba += r.blocks;
+		done += (uint64_t)r.blocks * h->block_size;
+	}
+}
+
+static void scsi_host_io(struct scsi_host *h, struct scsi_task *t)
+{
+	size_t out = iov_size(t->out, t->nout), in = iov_size(t->in, t->nin);
+	struct iovec *iov = out ? t->out : t->in;
+	unsigned int n = out ? t->nout : t->nin;
+	int direction = out ? SG_DXFER_TO_DEV : in ? SG_DXFER_FROM_DEV : SG_DXFER_NONE;
+
+	if (MAX(out, in) > h->max_bytes)
+		scsi_host_divide(h, t, direction, iov);
+	else
+		scsi_host_do(h, t, t->cdb, direction, iov, n);
 }
 
 static void scsi_host_ring_back(struct scsi_host *h)
@@ -348,7 +416,8 @@ static void scsi_host_limits(struct scsi_host *h)
 		h->max_bytes = sectors * 512u;
 	else if (S_ISCHR(st.st_mode) && !ioctl(h->fd, BLKSECTGET, &value) && value > 0)
 		h->max_bytes = (uint32_t)value;
-	if (S_ISBLK(st.st_mode) && !ioctl(h->fd, BLKSSZGET, &value) && value >= 512)
+	h->blocks = S_ISBLK(st.st_mode);
+	if (h->blocks && !ioctl(h->fd, BLKSSZGET, &value) && value >= 512)
 		h->block_size = (uint32_t)value;
 }
 
@@ -400,6 +469,13 @@ void scsi_host_set_io(struct scsi_host *h, int (*io)(void *arg, struct sg_io_hdr
 {
 	h->io = io;
 	h->io_arg = arg;
+}
+
+void scsi_host_set_limits(struct scsi_host *h, uint32_t max_bytes, uint32_t block_size)
+{
+	h->max_bytes = max_bytes;
+	h->block_size = block_size;
+	h->blocks = true;
 }
 
 uint32_t scsi_host_max_bytes(const struct scsi_host *h)

@@ -24,7 +24,10 @@ int scsi_host_new(int take_fd, struct waiters *waiters, bool own, struct scsi_ho
 void scsi_host_free(struct scsi_host *h); /* detached; NULL is fine */
 /* Instead of ioctl(2), for tests: 0 or -errno. */
 void scsi_host_set_io(struct scsi_host *h, int (*io)(void *arg, struct sg_io_hdr *hdr), void *arg);
-uint32_t scsi_host_max_bytes(const struct scsi_host *h); /* that one command may move */
+/* Instead of what the kernel says, for tests: of a disk. */
+void scsi_host_set_limits(struct scsi_host *h, uint32_t max_bytes, uint32_t block_size);
+uint32_t scsi_host_max_bytes(
+	const struct scsi_host *h); /* in one piece: more only of reads and writes of a disk */
 
 /* ended: t->host_error is 0, or -errno where the host could not have it done at all. */
 int scsi_host_attach(struct scsi_host *h, uv_loop_t *loop,

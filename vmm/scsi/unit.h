@@ -167,6 +167,7 @@ void scsi_mechanism_status(struct scsi_unit *u, struct scsi_task *t);  /* MMC-6 
 
 /* disk.c: LBA and number of blocks of the CDBs of 6, 10, 12 and 16 bytes that have both */
 struct scsi_range scsi_cdb_range(const uint8_t *cdb);
+void scsi_cdb_set_range(uint8_t *cdb, struct scsi_range r); /* which has place for it */
 bool scsi_range_there(const struct scsi_unit *u, uint64_t lba, uint64_t blocks);
 /* disk.c: how an error of the block is told */
 void scsi_fail_io(struct scsi_task *t, int error);
