@@ -445,6 +445,10 @@ static void a_thread_waits(void **state)
 	wait_begun(&t);
 	assert_true(scsi_host_take_back(t.host, &t.tasks[2]));
 	assert_true(scsi_host_start(t.host, &t.tasks[2]));
+	scsi_host_recall(t.host, &left); /* and does not wait for the second */
+	assert_ptr_equal(left, &t.tasks[2]);
+	assert_null(left->next);
+	assert_true(scsi_host_start(t.host, &t.tasks[2]));
 	assert_int_equal(write(t.go[1], "gg", 2), 2);
 	scsi_host_detach(t.host, &left);
 	/* the second has ended; the third was begun, too, or is given back */

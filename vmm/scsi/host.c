@@ -386,14 +386,21 @@ int scsi_host_attach(struct scsi_host *h, uv_loop_t *loop,
 	return uv_poll_start(h->back, UV_READABLE, scsi_host_back);
 }
 
+void scsi_host_recall(struct scsi_host *h, struct scsi_task **ret_left)
+{
+	pthread_mutex_lock(&h->lock);
+	*ret_left = h->todo.first;
+	scsi_host_list_init(&h->todo);
+	pthread_mutex_unlock(&h->lock);
+}
+
 void scsi_host_detach(struct scsi_host *h, struct scsi_task **ret_left)
 {
 	*ret_left = NULL;
 	if (!h->back)
 		return;
+	scsi_host_recall(h, ret_left);
 	pthread_mutex_lock(&h->lock);
-	*ret_left = h->todo.first;
-	scsi_host_list_init(&h->todo);
 	while (h->busy)
 		pthread_cond_wait(&h->idle, &h->lock);
 	pthread_mutex_unlock(&h->lock);

@@ -33,7 +33,9 @@ uint32_t scsi_host_max_bytes(
 int scsi_host_attach(struct scsi_host *h, uv_loop_t *loop,
 		     void (*ended)(void *arg, struct scsi_task *t), void (*batch_done)(void *arg),
 		     void *arg);
-/* What the device has begun ends first; *ret_left: a list, by next, of what it has not. */
+/* *ret_left: a list, by next, of what the device has not begun. Nothing is waited for. */
+void scsi_host_recall(struct scsi_host *h, struct scsi_task **ret_left);
+/* The same; what it has begun ends first. */
 void scsi_host_detach(struct scsi_host *h, struct scsi_task **ret_left);
 /* False: the command does not pass; the task is the caller's, and has its sense data. */
 bool scsi_host_start(struct scsi_host *h, struct scsi_task *t);

@@ -31,15 +31,30 @@ int scsi_pass_attach(struct scsi_unit *u)
 	return scsi_host_attach(u->host, t->loop, scsi_pass_ended, scsi_batch_done, t);
 }
 
-void scsi_pass_detach(struct scsi_unit *u)
+static void scsi_pass_hold(struct scsi_unit *u, struct scsi_task *t)
 {
-	struct scsi_task *t, *next;
+	struct scsi_task *next;
 
-	scsi_host_detach(u->host, &t);
 	for (; t; t = next) {
 		next = t->next;
 		scsi_park(&u->held, t);
 	}
+}
+
+void scsi_pass_recall(struct scsi_unit *u)
+{
+	struct scsi_task *t;
+
+	scsi_host_recall(u->host, &t);
+	scsi_pass_hold(u, t);
+}
+
+void scsi_pass_detach(struct scsi_unit *u)
+{
+	struct scsi_task *t;
+
+	scsi_host_detach(u->host, &t);
+	scsi_pass_hold(u, t);
 }
 
 void scsi_pass_go_on(struct scsi_unit *u)

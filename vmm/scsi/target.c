@@ -542,6 +542,10 @@ int scsi_target_attach(struct scsi_target *t, uv_loop_t *loop, void (*batch_done
 
 void scsi_target_detach(struct scsi_target *t)
 {
+	/* of those that share a thread none begins anything while another one is waited for */
+	for (unsigned int i = 0; i < SCSI_UNITS_MAX; i++)
+		if (t->units[i] && t->units[i]->host)
+			scsi_pass_recall(t->units[i]);
 	for (unsigned int i = 0; i < SCSI_UNITS_MAX; i++)
 		if (t->units[i])
 			scsi_unit_detach(t->units[i]);

@@ -132,6 +132,7 @@ void scsi_unit_go_on(struct scsi_unit *u);	      /* attached, and nothing runs y
 void scsi_unit_abort(struct scsi_unit *u, int error); /* what waits or is held */
 /* passthrough.c: of a unit that is a device of the host */
 int scsi_pass_attach(struct scsi_unit *u);
+void scsi_pass_recall(struct scsi_unit *u); /* what it has not begun is held */
 void scsi_pass_detach(struct scsi_unit *u);
 void scsi_pass_start(struct scsi_unit *u, struct scsi_task *t);
 void scsi_pass_go_on(struct scsi_unit *u);
