@@ -56,7 +56,7 @@ VMCTL_SRC := $(sort $(wildcard vmctl/*.c))
 VMM_SRC := $(sort $(wildcard vmm/*.c vmm/*/*.c))
 HOSTIO_SRC := $(sort $(wildcard hostio/*.c))
 # what needs no library of viewers is there in any case: its tests are
-DISPLAY_SRC := $(if $(VNC),$(sort $(wildcard display/*.c)),display/keymap.c display/screen.c)
+DISPLAY_SRC := $(if $(VNC),$(sort $(wildcard display/*.c)),$(addprefix display/,bridge.c edge.c gate.c keymap.c screen.c ws.c))
 
 # the archives $(1) by their paths if the compiler finds them all
 archive_path = $(filter /%,$(shell $(CC) -print-file-name=$(1) 2>/dev/null))
