@@ -77,10 +77,12 @@ static const struct seccomp_call seccomp_calls[] = {
 
 	{ "fcntl", DISPLAY, "that the screen's memory does not shrink", SECCOMP_EQUAL, 1,
 	  F_GET_SEALS },
-	{ "recvfrom", DISPLAY, "what a new viewer says first: is it a browser?" },
-	{ "select", DISPLAY, "the rest of what a viewer has begun to say, or to take" },
+	{ "recvfrom", DISPLAY, "what a viewer says: is a message whole?" },
+	{ "select", DISPLAY, "the rest of what a viewer has begun to take" },
 	{ "pselect6", DISPLAY, "the same, in newer C libraries" },
-	{ "setsockopt", DISPLAY, "TCP_NODELAY of a viewer's connection" },
+	{ "setsockopt", DISPLAY, "TCP_NODELAY and the buffer of a viewer's connection" },
+	{ "socketpair", DISPLAY, "a new viewer: the library's end; a browser's without frames" },
+	{ "dup3", DISPLAY, "a new viewer: its socket is the library's" },
 	{ "getpeername", DISPLAY, "where a viewer is" },
 	{ "shutdown", DISPLAY, "the end of a viewer's connection" },
 };

@@ -33,12 +33,11 @@ static rfbBool rfb_resized(rfbClient *client)
 	struct rfb *r = rfb_of(client);
 	size_t size = (size_t)client->width * (size_t)client->height * 4;
 
-	free(client->frameBuffer);
-	client->frameBuffer = calloc(1, size);
+	free(r->pixels);
+	client->frameBuffer = r->pixels = calloc(1, size);
 	client->updateRect =
 		(typeof(client->updateRect)){ .w = client->width, .h = client->height };
-	if (r)
-		r->nresized++;
+	r->nresized++;
 	return client->frameBuffer != NULL;
 }
 
@@ -61,7 +60,8 @@ bool rfb_connect(struct rfb *r, const char *host, int port, const char *encoding
 	r->client->serverPort = port;
 	if (rfbInitClient(r->client, NULL, NULL))
 		return true;
-	r->client = NULL; /* it has freed it */
+	r->client = NULL; /* it has freed it, but not what was allocated here */
+	free(r->pixels);
 	return false;
 }
 
@@ -69,9 +69,9 @@ void rfb_close(struct rfb *r)
 {
 	if (!r->client)
 		return;
-	free(r->client->frameBuffer);
 	r->client->frameBuffer = NULL;
 	rfbClientCleanup(r->client);
+	free(r->pixels);
 	r->client = NULL;
 }
 

@@ -12,6 +12,7 @@
 
 struct rfb {
 	rfbClient *client;     /* owned */
+	uint8_t *pixels;       /* owned: its frameBuffer */
 	unsigned int nupdates; /* that came */
 	unsigned int nresized;
 };

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Functional tests: test_*.c, each a program with the harness; they run the programs of $(BUILD)/bin.
 # viewers: where their library is there
-FUNCTIONAL_VNC := $(addprefix tests/functional/,test_display.c test_display_life.c viewing.c rfb.c)
+FUNCTIONAL_VNC := $(addprefix tests/functional/,test_display.c test_display_life.c test_display_slow.c viewing.c rfb.c)
 FUNCTIONAL_SRC := $(filter-out $(if $(VNC),,$(FUNCTIONAL_VNC)),$(sort $(wildcard tests/functional/test_*.c)))
 FUNCTIONAL_BIN := $(patsubst %.c,$(BUILD)/%,$(FUNCTIONAL_SRC))
 FUNCTIONAL_HELPERS := $(call obj,$(filter-out $(FUNCTIONAL_VNC) %/fake_vmm.c %/fake_acts.c %/clock_shim.c $(FUNCTIONAL_SRC),$(wildcard tests/functional/*.c)) \
@@ -12,10 +12,10 @@ $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
 		$(BUILD)/lib/state.a $(BUILD)/lib/common.a \
 		| $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(addprefix $(BUILD)/tests/,functional/fake_vmm functional/clock_shim.so guest/ticks guest/halt)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml -lpng $(if $(findstring test_display,$@),-lvncclient)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml -lpng $(if $(findstring test_display,$@),-lvncclient -lvncserver)
 
 # real guests
-$(addprefix $(BUILD)/tests/functional/,test_display test_display_life): $(call obj,tests/functional/rfb.c tests/functional/viewing.c) | $(BUILD)/tests/guest/look $(BUILD)/tests/guest/screen
+$(addprefix $(BUILD)/tests/functional/,test_display test_display_life test_display_slow): $(call obj,tests/functional/rfb.c tests/functional/viewing.c) | $(BUILD)/tests/guest/look $(BUILD)/tests/guest/screen
 $(BUILD)/tests/functional/test_hotplug: | $(BUILD)/tests/guest/hotplug
 $(BUILD)/tests/functional/test_disk: | $(BUILD)/tests/guest/idle $(BUILD)/tests/guest/grow $(BUILD)/tests/guest/blkload
 $(BUILD)/tests/functional/test_follow: | $(BUILD)/tests/guest/count
