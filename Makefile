@@ -56,7 +56,7 @@ VMCTL_SRC := $(sort $(wildcard vmctl/*.c))
 VMM_SRC := $(sort $(wildcard vmm/*.c vmm/*/*.c))
 HOSTIO_SRC := $(sort $(wildcard hostio/*.c))
 # what needs no library of viewers is there in any case: its tests are
-DISPLAY_SRC := $(if $(VNC),$(sort $(wildcard display/*.c)),$(addprefix display/,bridge.c edge.c gate.c keymap.c screen.c ws.c))
+DISPLAY_SRC := $(if $(VNC),$(sort $(wildcard display/*.c)),$(addprefix display/,bridge.c edge.c gate.c keymap.c screen.c slice.c ws.c))
 
 # the archives $(1) by their paths if the compiler finds them all
 archive_path = $(filter /%,$(shell $(CC) -print-file-name=$(1) 2>/dev/null))
@@ -167,15 +167,16 @@ $(BUILD)/man/vmd-errors.7: $(BUILD)/gen/vmd-errors
 
 # --- tests: each folder of tests/ adds its own rules, its programs to TESTS -----------------------
 TESTS :=
-UNIT_SRC := $(sort $(wildcard tests/lib/test_*.c tests/unit/test_*.c))
+UNIT_VNC := tests/unit/test_display_hold.c
+UNIT_SRC := $(filter-out $(if $(VNC),,$(UNIT_VNC)),$(sort $(wildcard tests/lib/test_*.c tests/unit/test_*.c)))
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
-UNIT_HELPERS := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard tests/lib/*.c tests/unit/*.c)))
+UNIT_HELPERS := $(call obj,$(filter-out $(UNIT_VNC) $(UNIT_SRC),$(wildcard tests/lib/*.c tests/unit/*.c)))
 ARCHIVES := $(addprefix $(BUILD)/lib/,vmctl.a vmd.a state.a display.a vmm.a hostio.a common.a)
 TESTS += $(UNIT_BIN)
 
 $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(UNIT_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lz -lpci -lmnl -lpng $(SYSTEMD_LIBS)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lz -lpci -lmnl -lpng $(SYSTEMD_LIBS) $(if $(findstring test_display_hold,$@),-lvncserver)
 
 # it has helpers
 $(BUILD)/tests/unit/test_hostio: | $(BUILD)/bin/vmd-hostsim

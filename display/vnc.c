@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * See vnc.h: the screen's side. libvncserver has no loop here: it is called when somebody has said something whole (vnc_door.c), or
- * takes what there is to send. It waits for who takes an update half, which VNC_SLICE is to spare it.
+ * takes what there is to send. It waits for who takes an update half, 5 s at least: so none is larger than what fits.
  */
 #include "display/vnc_impl.h"
 
@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "display/slice.h"
 #include "lib/errcat.h"
 
 #define VNC_WAIT_MS 2000
-#define VNC_SLICE_RAW (96 * 1024) /* bytes of pixels in one update */
-#define VNC_SLICE (1024 * 1024)
+#define VNC_SLICE (1024 * 1024) /* bytes of pixels in an update, at most */
 
 /* --- viewers ---------------------------------------------------------------------------------------------- */
 
@@ -75,18 +75,36 @@ static void vnc_sweep(struct vnc *v)
 	}
 }
 
+static bool vnc_packs(const struct vnc_viewer *w)
+{
+	switch (w->client->preferredEncoding) {
+	case rfbEncodingZlib:
+	case rfbEncodingTight:
+	case (int)rfbEncodingTightPng:
+	case rfbEncodingUltra:
+	case rfbEncodingZRLE:
+	case rfbEncodingZYWRLE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /*
  * A part of the picture that a socket with room takes whole, so that nobody waits for who does not read; each is asked for by
- * the viewer. What is compressed is a fraction of that; nobody empties a bridge meanwhile.
+ * the viewer. The library begins where it ended, if something is new there, else with the first row that has.
  */
 static int vnc_slice(const struct vnc_viewer *w)
 {
-	int raw = w->bridged || w->client->preferredEncoding == rfbEncodingRaw ||
-		  w->client->preferredEncoding == rfbEncodingHextile ||
-		  w->client->preferredEncoding < 0;
-	int bytes = raw ? VNC_SLICE_RAW : VNC_SLICE;
+	sraRegionPtr box = sraRgnBBox(w->client->modifiedRegion);
+	int from = w->client->progressiveSliceY;
+	sraRect at;
 
-	return MAX(bytes / (w->client->screen->width * SCREEN_PIXEL), 1);
+	if (sraRgnPopRect(box, &at, 0) && (from < at.y1 || from >= at.y2))
+		from = at.y1;
+	sraRgnDestroy(box);
+	return (int)slice_rows(w->vnc->o.screen, (unsigned int)from, vnc_packs(w), w->room,
+			       VNC_SLICE);
 }
 
 /* What is new for it, unless it still has to take what was. */

@@ -17,13 +17,13 @@ struct vnc_viewer {
 	rfbClientPtr client; /* owned; NULL: nobody knows yet how it speaks */
 	uv_timer_t timer;    /* until that is known; then until it has logged in */
 	bool browser;	     /* it has begun a WebSocket handshake */
-	bool bridged;
-	bool in;       /* it has logged in */
-	bool hung;     /* it will say no more than what is there */
-	uint64_t skip; /* bytes that it says and nobody reads */
-	bool waits;    /* until it takes more */
-	bool resized;  /* the screen has another size than it was told, or knows by an update */
-	bool ext_due;  /* it is to be told of the extended key event */
+	bool in;	     /* it has logged in */
+	bool hung;	     /* it will say no more than what is there */
+	uint64_t skip;	     /* bytes that it says and nobody reads */
+	size_t room;	     /* bytes that its socket takes when it has room */
+	bool waits;	     /* until it takes more */
+	bool resized; /* the screen has another size than it was told, or knows by an update */
+	bool ext_due; /* it is to be told of the extended key event */
 	uint64_t down[(KEY_CNT + 63) / 64];
 	bool moved; /* x and y are known */
 	int x, y, mask;

@@ -81,6 +81,7 @@ static const struct seccomp_call seccomp_calls[] = {
 	{ "select", DISPLAY, "the rest of what a viewer has begun to take" },
 	{ "pselect6", DISPLAY, "the same, in newer C libraries" },
 	{ "setsockopt", DISPLAY, "TCP_NODELAY and the buffer of a viewer's connection" },
+	{ "getsockopt", DISPLAY, "how large that buffer is" },
 	{ "socketpair", DISPLAY, "a new viewer: the library's end; a browser's without frames" },
 	{ "dup3", DISPLAY, "a new viewer: its socket is the library's" },
 	{ "getpeername", DISPLAY, "where a viewer is" },

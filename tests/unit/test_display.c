@@ -11,6 +11,7 @@
 
 #include "display/keymap.h"
 #include "display/screen.h"
+#include "display/slice.h"
 
 #define WIDTH 1024
 #define HEIGHT 768
@@ -177,6 +178,27 @@ static void test_any_registers(void **state)
 	}
 }
 
+/* Rows for an update: what is flat is a fraction of its pixels, what is not is never more than they are. */
+static void test_slices(void **state)
+{
+	struct fixture *f = *state;
+	const size_t row = (size_t)WIDTH * SCREEN_PIXEL;
+	unsigned int seed = 1;
+
+	draw(f);
+	assert_int_equal(slice_rows(&f->s, 0, true, 65536, 1 << 20), (1 << 20) / row);
+	assert_int_equal(slice_rows(&f->s, HEIGHT - 10, true, 65536, 1 << 20), 10);
+	assert_int_equal(slice_rows(&f->s, HEIGHT, true, 65536, 1 << 20), 1);
+	assert_int_equal(slice_rows(&f->s, 0, false, 65536, 1 << 20), 65536 / row);
+	assert_int_equal(slice_rows(&f->s, 0, false, 1, 1 << 20), 1);
+	for (size_t i = 20 * row; i < 60 * row; i++)
+		f->s.pixels[i] = (uint8_t)rand_r(&seed);
+	assert_int_equal(slice_rows(&f->s, 20, true, 65536, 1 << 20), 65536 / row);
+	/* 20 flat rows are nearly for nothing */
+	assert_int_equal(slice_rows(&f->s, 0, true, 65536, 1 << 20), 20 + 65536 / row - 1);
+	assert_int_equal(slice_rows(&f->s, 20, true, 1, 1), 1);
+}
+
 /* --- keys ------------------------------------------------------------------------------------------------------- */
 
 static void test_keysyms(void **state)
@@ -229,6 +251,7 @@ int main(void)
 		T(test_rows),
 		T(test_registers),
 		T(test_any_registers),
+		T(test_slices),
 		cmocka_unit_test(test_keysyms),
 		cmocka_unit_test(test_scancodes),
 	};
