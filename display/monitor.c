@@ -22,15 +22,34 @@ struct monitor {
 	struct screen screen;
 	struct vnc *vnc;  /* owned */
 	bool met, wanted; /* hello has come; somebody looks */
+	bool gone, freed; /* nothing of the loop knows it; nobody else does */
 };
+
+static void monitor_fini(struct monitor *m)
+{
+	if (m->screen.memory)
+		munmap((void *)m->screen.memory, VGA_VRAM_SIZE);
+	screen_fini(&m->screen);
+	free(m);
+}
+
+static void monitor_gone(uv_handle_t *h)
+{
+	struct monitor *m = h->data;
+
+	m->gone = true;
+	if (m->freed)
+		monitor_fini(m);
+}
 
 static void monitor_end(struct monitor *m, const struct err *why)
 {
 	if (m->fd < 0)
 		return;
-	uv_close((uv_handle_t *)&m->poll, NULL);
+	uv_close((uv_handle_t *)&m->poll, monitor_gone);
 	close(TAKE_FD(m->fd));
-	m->o.ended(m->o.arg, why);
+	if (!m->freed)
+		m->o.ended(m->o.arg, why);
 }
 
 /* --- out -------------------------------------------------------------------------------------------------- */
@@ -148,7 +167,10 @@ static void monitor_readable(uv_poll_t *poll, int status, int events)
 {
 	struct monitor *m = poll->data;
 	AUTO_CLOSE int fd = -1;
-	struct link_frame f;
+	struct {
+		struct link_frame f;
+		char more; /* of a message that is longer than any there is */
+	} msg;
 	struct fdset fds;
 	struct err e;
 	ssize_t n;
@@ -156,7 +178,7 @@ static void monitor_readable(uv_poll_t *poll, int status, int events)
 
 	(void)events;
 	fdset_init(&fds);
-	n = status < 0 ? status : fdio_recv(m->fd, &f, sizeof(f), &fds);
+	n = status < 0 ? status : fdio_recv(m->fd, &msg, sizeof(msg), &fds);
 	fd = fdset_take(&fds, 0);
 	fdset_fini(&fds); /* one is all that there can be */
 	if (n == -EAGAIN)
@@ -166,9 +188,9 @@ static void monitor_readable(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	if (m->met)
-		r = monitor_frame(m, &f, (size_t)n, &e);
+		r = monitor_frame(m, &msg.f, (size_t)n, &e);
 	else
-		r = monitor_hello(m, (const struct link_hello *)&f, (size_t)n, fd, &e);
+		r = monitor_hello(m, (const struct link_hello *)&msg.f, (size_t)n, fd, &e);
 	if (r < 0)
 		monitor_end(m, &e);
 }
@@ -201,6 +223,7 @@ int monitor_new(const struct monitor_options *o, int take_link_fd, int take_list
 			err_ret(e, r, "a screen");
 	}
 	if (r < 0) {
+		vnc_free(m->vnc);
 		screen_fini(&m->screen);
 		close(m->fd);
 		free(m);
@@ -210,6 +233,18 @@ int monitor_new(const struct monitor_options *o, int take_link_fd, int take_list
 	uv_poll_start(&m->poll, UV_READABLE, monitor_readable);
 	*ret = m;
 	return 0;
+}
+
+void monitor_free(struct monitor *m)
+{
+	if (!m)
+		return;
+	m->freed = true;
+	vnc_free(m->vnc);
+	if (m->fd >= 0)
+		monitor_end(m, NULL);
+	else if (m->gone)
+		monitor_fini(m);
 }
 
 unsigned int monitor_viewers(const struct monitor *m)

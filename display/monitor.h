@@ -23,6 +23,8 @@ struct monitor_options {
 /* Viewers connect to listen_fd from now on. On failure both are closed. */
 int monitor_new(const struct monitor_options *o, int take_link_fd, int take_listen_fd,
 		struct monitor **ret, struct err *e);
+/* Its viewers are sent away; `ended` is not called any more. The memory is there until the loop has run once more. */
+void monitor_free(struct monitor *m);
 /* Viewers that look now. */
 unsigned int monitor_viewers(const struct monitor *m);
 

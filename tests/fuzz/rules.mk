@@ -3,7 +3,8 @@
 # `make fuzz` runs them with libFuzzer (FUZZ_SECONDS each, FUZZ_TARGETS to choose); `make check` replays
 # the corpora through the same code with an ordinary build.
 
-FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+# viewers: where their library is there
+FUZZ_SRC := $(filter-out $(if $(VNC),,tests/fuzz/fuzz_display_%.c),$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC))
 FUZZ_TARGETS ?= $(FUZZ_NAMES)
 FUZZ_SECONDS ?= 60
@@ -16,11 +17,11 @@ TESTS += $(REPLAY_BIN)
 
 $(BUILD)/tests/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.c.o $(BUILD)/obj/tests/fuzz/replay.c.o $(FUZZ_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS) $(if $(findstring _display_,$@),-lvncserver)
 
 $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.c.o $(FUZZ_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -pie -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(FUZZ_LIBS)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -pie -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(FUZZ_LIBS) $(if $(findstring _display_,$@),-lvncserver)
 
 fuzz-build: $(addprefix $(BUILD)/tests/fuzz/fuzz_,$(FUZZ_TARGETS))
 
