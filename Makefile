@@ -48,6 +48,7 @@ ALL_LDFLAGS = $(LDFLAGS) $(LDHARDEN) -pthread
 # --- programs ---------------------------------------------------------------------------------
 # viewers of a VM's screen, where their library is there
 VNC := $(shell pkg-config --exists libvncserver 2>/dev/null && echo 1)
+VNC_LIBS := -lvncserver -lgcrypt
 PROGRAMS := vmd vmctl vmm vmd-hostio vmd-hostsim $(if $(VNC),vmm-display)
 LIB_SRC := $(sort $(wildcard lib/*.c))
 STATE_SRC := $(sort $(wildcard state/*.c))
@@ -56,7 +57,7 @@ VMCTL_SRC := $(sort $(wildcard vmctl/*.c))
 VMM_SRC := $(sort $(wildcard vmm/*.c vmm/*/*.c))
 HOSTIO_SRC := $(sort $(wildcard hostio/*.c))
 # what needs no library of viewers is there in any case: its tests are
-DISPLAY_SRC := $(if $(VNC),$(sort $(wildcard display/*.c)),$(addprefix display/,bridge.c edge.c gate.c keymap.c screen.c slice.c ws.c))
+DISPLAY_SRC := $(if $(VNC),$(sort $(wildcard display/*.c)),$(addprefix display/,edge.c gate.c keymap.c screen.c slice.c))
 
 # the archives $(1) by their paths if the compiler finds them all
 archive_path = $(filter /%,$(shell $(CC) -print-file-name=$(1) 2>/dev/null))
@@ -84,7 +85,7 @@ $(BUILD)/bin/vmctl: LIBS := -luv -ljson-c -lyaml -lpng
 $(BUILD)/bin/vmd-hostio: $(call obj,hostio/main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmd-hostsim: $(call obj,hostio/sim_main.c) $(BUILD)/lib/hostio.a $(BUILD)/lib/common.a
 $(BUILD)/bin/vmm-display: $(call obj,display/main.c) $(BUILD)/lib/display.a $(BUILD)/lib/vmm.a $(BUILD)/lib/common.a
-$(BUILD)/bin/vmm-display: LIBS := -lvncserver -luv -ljson-c
+$(BUILD)/bin/vmm-display: LIBS := $(VNC_LIBS) -luv -ljson-c
 $(BUILD)/bin/vmd-hostio $(BUILD)/bin/vmd-hostsim: LIBS := -lmnl -ljson-c -lyaml
 # vmm is linked statically where the archives are there: each shared library costs every VM a tenth of a
 # millisecond and private pages, and would have to be in its empty root. VMM_STATIC=0: shared ones, for
@@ -167,7 +168,7 @@ $(BUILD)/man/vmd-errors.7: $(BUILD)/gen/vmd-errors
 
 # --- tests: each folder of tests/ adds its own rules, its programs to TESTS -----------------------
 TESTS :=
-UNIT_VNC := tests/unit/test_display_hold.c
+UNIT_VNC := tests/unit/test_display_hold.c tests/unit/test_display_ws.c
 UNIT_SRC := $(filter-out $(if $(VNC),,$(UNIT_VNC)),$(sort $(wildcard tests/lib/test_*.c tests/unit/test_*.c)))
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 UNIT_HELPERS := $(call obj,$(filter-out $(UNIT_VNC) $(UNIT_SRC),$(wildcard tests/lib/*.c tests/unit/*.c)))
@@ -176,7 +177,7 @@ TESTS += $(UNIT_BIN)
 
 $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(UNIT_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lz -lpci -lmnl -lpng $(SYSTEMD_LIBS) $(if $(findstring test_display_hold,$@),-lvncserver)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -luring -lsqlite3 -ljson-c -lyaml -lz -lpci -lmnl -lpng $(SYSTEMD_LIBS) $(if $(filter $(UNIT_VNC:%.c=$(BUILD)/%),$@),$(VNC_LIBS))
 
 # it has helpers
 $(BUILD)/tests/unit/test_hostio: | $(BUILD)/bin/vmd-hostsim

@@ -3,17 +3,18 @@
 #include "display/ws.h"
 
 #include <errno.h>
+#include <gcrypt.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "lib/base64.h"
-#include "lib/sha1.h"
 #include "lib/util.h"
 
 #define WS_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* section 1.3 */
 #define WS_KEY_LEN 24				       /* of 16 bytes in base64 */
 #define WS_VALUE_MAX 256
+#define WS_DIGEST 20 /* of SHA-1, which the protocol asks for */
 
 enum ws_opcode { WS_CONTINUATION = 0, WS_BINARY = 2, WS_CLOSE = 8, WS_PONG = 10 };
 
@@ -68,10 +69,11 @@ static bool ws_key(const char *request, char key[WS_VALUE_MAX])
 
 static void ws_answer(const char *key, bool binary, char *answer)
 {
-	char text[WS_VALUE_MAX + sizeof(WS_GUID)], accept[BASE64_SIZE(SHA1_SIZE)];
-	uint8_t digest[SHA1_SIZE];
+	char text[WS_VALUE_MAX + sizeof(WS_GUID)], accept[BASE64_SIZE(WS_DIGEST)];
+	uint8_t digest[WS_DIGEST];
 
-	sha1(text, (size_t)snprintf(text, sizeof(text), "%s" WS_GUID, key), digest);
+	snprintf(text, sizeof(text), "%s" WS_GUID, key);
+	gcry_md_hash_buffer(GCRY_MD_SHA1, digest, text, strlen(text));
 	base64_encode(digest, sizeof(digest), accept);
 	snprintf(answer, WS_ANSWER_MAX,
 		 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -12,7 +12,7 @@ $(FUNCTIONAL_BIN): $(BUILD)/%: $(BUILD)/obj/%.c.o $(FUNCTIONAL_HELPERS) \
 		$(BUILD)/lib/state.a $(BUILD)/lib/common.a \
 		| $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(addprefix $(BUILD)/tests/,functional/fake_vmm functional/clock_shim.so guest/ticks guest/halt)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml -lpng $(if $(findstring test_display,$@),-lvncclient -lvncserver)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka -luv -lsqlite3 -ljson-c -lyaml -lpng $(if $(findstring test_display,$@),-lvncclient $(VNC_LIBS))
 
 # real guests
 $(addprefix $(BUILD)/tests/functional/,test_display test_display_life test_display_slow): $(call obj,tests/functional/rfb.c tests/functional/viewing.c) | $(BUILD)/tests/guest/look $(BUILD)/tests/guest/screen

@@ -17,11 +17,11 @@ TESTS += $(REPLAY_BIN)
 
 $(BUILD)/tests/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.c.o $(BUILD)/obj/tests/fuzz/replay.c.o $(FUZZ_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS) $(if $(findstring _display_,$@),-lvncserver)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS) $(if $(findstring _display_,$@),$(VNC_LIBS))
 
 $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.c.o $(FUZZ_HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -pie -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(FUZZ_LIBS) $(if $(findstring _display_,$@),-lvncserver)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -pie -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(FUZZ_LIBS) $(if $(findstring _display_,$@),$(VNC_LIBS))
 
 fuzz-build: $(addprefix $(BUILD)/tests/fuzz/fuzz_,$(FUZZ_TARGETS))
 
