@@ -27,8 +27,9 @@ static void test_request(void **state)
 	static const char *const asked[] = {
 		ASK "\r\n",
 		ASK "Sec-WebSocket-Protocol: chat, binary \r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: x\r\nupgrade:\t WebSocket \r\nsec-websocket-version:13\r\n"
-		"SEC-WEBSOCKET-KEY: dGhlIHNhbXBsZSBub25jZQ==\t\r\n\r\n",
+		("GET / HTTP/1.1\r\nHost: x\r\nupgrade:\t WebSocket "
+		 "\r\nsec-websocket-version:13\r\n"
+		 "SEC-WEBSOCKET-KEY: dGhlIHNhbXBsZSBub25jZQ==\t\r\n\r\n"),
 	};
 	char answer[WS_ANSWER_MAX];
 
