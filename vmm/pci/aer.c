@@ -166,7 +166,7 @@ int pci_aer_collect(struct pci_dev *p, struct err *e)
 				   "from its next start on");
 	}
 	r = h->aer ? 0 : pci_aer_new(h, e);
-	if (r < 0)
+	if (!h->aer)
 		return r;
 	h->aer->slots |= BIT(p->slot) | BIT(h->aer->pci.slot);
 	pci_set32(&h->aer->pci, AER_RCEC_AT + PCI_RCEC_RCIEP_BITMAP, h->aer->slots);
