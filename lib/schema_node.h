@@ -55,8 +55,7 @@ struct schema_node {
 	int64_t min_length, max_length, min_items, max_items, min_props, max_props;
 	struct schema_prop *props; /* owned */
 	size_t nprops;
-	const char *
-		chooser; /* the member whose value says which branch of oneOf is meant; NULL: none does */
+	const char *chooser; /* the member that says which branch of oneOf is meant; or NULL */
 	struct schema_prop *choices; /* owned: by that value */
 	size_t nchoices;
 	struct schema_node *additional, *items, *ref, *not, *cond, *then, *otherwise;

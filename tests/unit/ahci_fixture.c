@@ -242,3 +242,24 @@ void fahci_stop_start(struct fahci *f)
 	f->dev->class->stop(f->dev);
 	f->dev->class->start(f->dev);
 }
+
+int fahci_setup(void **state)
+{
+	*state = fahci_begin(NULL);
+	fahci_up(*state, 0);
+	return 0;
+}
+
+int fahci_setup_stop(void **state)
+{
+	*state = fahci_begin(
+		"{\"id\":\"root\",\"unit\":0,\"path\":{\"fd\":0},\"on_error\":\"stop\"}");
+	fahci_up(*state, 0);
+	return 0;
+}
+
+int fahci_teardown(void **state)
+{
+	fahci_end(*state);
+	return 0;
+}

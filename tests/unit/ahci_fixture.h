@@ -41,6 +41,10 @@ struct fahci_cmd {
 /* disks: JSON, with image 0, the disk's, and 1, the CD's; NULL: as above. It runs. */
 struct fahci *fahci_begin(const char *disks);
 void fahci_end(struct fahci *f);
+/* For cmocka: one disk, its port running; of the second, errors stop the VM. */
+int fahci_setup(void **state);
+int fahci_setup_stop(void **state);
+int fahci_teardown(void **state);
 /* One that is not made: its message */
 void fahci_expect_bad(const char *disks, const char *message);
 

@@ -17,22 +17,9 @@
 
 #define SLOT 3
 
-static int setup(void **state)
-{
-	*state = fahci_begin(NULL);
-	fahci_up(*state, 0);
-	return 0;
-}
-
 static int setup_down(void **state)
 {
 	*state = fahci_begin(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fahci_end(*state);
 	return 0;
 }
 
@@ -433,8 +420,8 @@ static void test_master(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-#define D(fn) cmocka_unit_test_setup_teardown(fn, setup_down, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fahci_setup, fahci_teardown)
+#define D(fn) cmocka_unit_test_setup_teardown(fn, setup_down, fahci_teardown)
 	const struct CMUnitTest tests[] = {
 		D(test_function),   D(test_host),	D(test_port),
 		D(test_first_fis),  T(test_comreset),	T(test_comreset_under_way),

@@ -28,12 +28,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	fahci_end(*state);
-	return 0;
-}
-
 static uint32_t command(struct fahci *f, uint8_t command, uint64_t lba, uint16_t count,
 			uint32_t len)
 {
@@ -385,7 +379,7 @@ static void test_media(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, fahci_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_dma_in),	  T(test_regions),  T(test_long),   T(test_dma_out),
 		T(test_pio),	  T(test_multiple), T(test_errors), T(test_many),

@@ -20,19 +20,6 @@
 #include "vmm/block/engine.h"
 #include "vmm/scsi/unit.h"
 
-static int setup(void **state)
-{
-	*state = fahci_begin(NULL);
-	fahci_up(*state, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fahci_end(*state);
-	return 0;
-}
-
 static bool pin(struct fahci *f)
 {
 	return f->fb.irq[pci_intx_gsi(&f->ahci->pci)];
@@ -225,7 +212,7 @@ static void test_bad_configurations(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fahci_setup, fahci_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_reset),
 		T(test_pause),

@@ -20,19 +20,6 @@
 #define SLUMBER 0x623
 #define NO_IPM(bits) ((uint32_t)(bits) << 8) /* PxSCTL */
 
-static int setup(void **state)
-{
-	*state = fahci_begin(NULL);
-	fahci_up(*state, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fahci_end(*state);
-	return 0;
-}
-
 /* PxSSTS; and whether PhyRdy has changed since the last time */
 static uint32_t link_of(struct fahci *f, bool *ret_changed)
 {
@@ -318,7 +305,7 @@ static void test_interrupt(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fahci_setup, fahci_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_control), T(test_command),    T(test_busy),	T(test_waiting),
 		T(test_limits),	 T(test_aggressive), T(test_last),	T(test_cut_off),

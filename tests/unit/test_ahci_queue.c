@@ -23,27 +23,6 @@
 #define FUA 0x80
 #define FAILED (AHCI_READY | ATA_ERR)
 
-static int setup(void **state)
-{
-	*state = fahci_begin(NULL);
-	fahci_up(*state, 0);
-	return 0;
-}
-
-static int setup_stop(void **state)
-{
-	*state = fahci_begin(
-		"{\"id\":\"root\",\"unit\":0,\"path\":{\"fd\":0},\"on_error\":\"stop\"}");
-	fahci_up(*state, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fahci_end(*state);
-	return 0;
-}
-
 static void put(struct fahci *f, unsigned int slot, uint8_t command, uint64_t lba, uint16_t sectors,
 		uint8_t device)
 {
@@ -406,8 +385,8 @@ static void test_no_queue(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-#define S(fn) cmocka_unit_test_setup_teardown(fn, setup_stop, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fahci_setup, fahci_teardown)
+#define S(fn) cmocka_unit_test_setup_teardown(fn, fahci_setup_stop, fahci_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_one),	     T(test_all),	T(test_fua),   S(test_out_of_order),
 		S(test_alone),	     S(test_used_slot), T(test_error), T(test_host_error),

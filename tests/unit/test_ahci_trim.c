@@ -22,31 +22,10 @@
 #define DSM 0x06
 #define ABORTED (ATA_ABRT << 8 | AHCI_READY | ATA_ERR)
 
-static int setup(void **state)
-{
-	*state = fahci_begin(NULL);
-	fahci_up(*state, 0);
-	return 0;
-}
-
 static int setup_readonly(void **state)
 {
 	*state = fahci_begin("{\"id\":\"root\",\"unit\":0,\"path\":{\"fd\":0},\"readonly\":true}");
 	fahci_up(*state, 0);
-	return 0;
-}
-
-static int setup_stop(void **state)
-{
-	*state = fahci_begin(
-		"{\"id\":\"root\",\"unit\":0,\"path\":{\"fd\":0},\"on_error\":\"stop\"}");
-	fahci_up(*state, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fahci_end(*state);
 	return 0;
 }
 
@@ -329,10 +308,10 @@ static void test_reset(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fahci_setup, fahci_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_identify),
-		cmocka_unit_test_setup_teardown(test_readonly, setup_readonly, teardown),
+		cmocka_unit_test_setup_teardown(test_readonly, setup_readonly, fahci_teardown),
 		T(test_ranges),
 		T(test_full),
 		T(test_pieces),
@@ -340,7 +319,7 @@ int main(void)
 		T(test_refused),
 		T(test_short_table),
 		T(test_host_error),
-		cmocka_unit_test_setup_teardown(test_held, setup_stop, teardown),
+		cmocka_unit_test_setup_teardown(test_held, fahci_setup_stop, fahci_teardown),
 		T(test_reset),
 	};
 #undef T

@@ -33,6 +33,15 @@ static void scan(struct fdc *t, uint8_t code, uint8_t r, uint8_t eot, uint8_t st
 	SEND(t, code, 0, 0, 0, r, 2, eot, 0x1b, stp);
 }
 
+/* The host has this number in each sector; those from r to last of side 0 are compared with it, and it ends so. */
+static void ends(struct fdc *t, uint32_t number, uint8_t code, uint8_t r, uint8_t last, uint8_t st2,
+		 uint8_t cylinder, uint8_t at)
+{
+	host(t, 18, number, 0);
+	scan(t, code, r, last, 1);
+	fdc_ends(t, 0x00, 0, st2, cylinder, 0, at);
+}
+
 static void test_equal(void **state)
 {
 	struct fdc *t = *state;
@@ -58,12 +67,8 @@ static void test_not_satisfied(void **state)
 {
 	struct fdc *t = *state;
 
-	host(t, 18, 100, 0);
-	scan(t, EQUAL, 1, 18, 1);
-	fdc_ends(t, 0x00, 0, SN, 1, 0, 1);
-	host(t, 18, 100, 0);
-	scan(t, EQUAL, 2, 4, 1);
-	fdc_ends(t, 0x00, 0, SN, 1, 0, 1);
+	ends(t, 100, EQUAL, 1, 18, SN, 1, 1);
+	ends(t, 100, EQUAL, 2, 4, SN, 1, 1);
 	assert_int_equal(t->f->dma.chips[0].channels[2].count, 15 * FLOPPY_SECTOR - 1);
 }
 
@@ -72,15 +77,9 @@ static void test_low(void **state)
 {
 	struct fdc *t = *state;
 
-	host(t, 18, 5, 0);
-	scan(t, LOW, 6, 18, 1);
-	fdc_ends(t, 0x00, 0, SH, 0, 0, 6);
-	host(t, 18, 5, 0);
-	scan(t, LOW, 2, 18, 1);
-	fdc_ends(t, 0x00, 0, 0, 0, 0, 2);
-	host(t, 18, 5, 0);
-	scan(t, LOW, 7, 18, 1);
-	fdc_ends(t, 0x00, 0, SN, 1, 0, 1);
+	ends(t, 5, LOW, 6, 18, SH, 0, 6);
+	ends(t, 5, LOW, 2, 18, 0, 0, 2);
+	ends(t, 5, LOW, 7, 18, SN, 1, 1);
 }
 
 /* … at least */
@@ -88,15 +87,9 @@ static void test_high(void **state)
 {
 	struct fdc *t = *state;
 
-	host(t, 18, 5, 0);
-	scan(t, HIGH, 1, 18, 1);
-	fdc_ends(t, 0x00, 0, SH, 0, 0, 6);
-	host(t, 18, 5, 0);
-	scan(t, HIGH, 7, 18, 1);
-	fdc_ends(t, 0x00, 0, 0, 0, 0, 7);
-	host(t, 18, 5, 0);
-	scan(t, HIGH, 1, 5, 1);
-	fdc_ends(t, 0x00, 0, SN, 1, 0, 1);
+	ends(t, 5, HIGH, 1, 18, SH, 0, 6);
+	ends(t, 5, HIGH, 7, 18, 0, 0, 7);
+	ends(t, 5, HIGH, 1, 5, SN, 1, 1);
 }
 
 /* Not of the sector as a number: a byte that is larger and another one that is smaller */
