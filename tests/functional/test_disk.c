@@ -415,7 +415,7 @@ static void test_limits_are_changed(void **state)
 			 0);
 	assert_string_equal(out.out, "one: disk 'disk0' may do any number of bytes and 1000000 "
 				     "requests a second, those of 1000 ms at once\n");
-	says(w, "E$");
+	says(w, "ED$");
 	assert_int_equal(harness_vmctl(w->h, NULL, &out, "set-rate", "--strict", "-b", "0", "one",
 				       "disk0", NULL),
 			 4);

@@ -15,7 +15,6 @@
 #define F_EVENT_IDX (1ull << 29)
 #define NET_F_GUEST_CSUM (1ull << 1)
 #define NET_F_MAC (1ull << 5)
-#define NET_F_GUEST_TSO4 (1ull << 7)
 #define NET_F_MRG_RXBUF (1ull << 15)
 
 enum { RX, TX };
@@ -137,9 +136,10 @@ int guest_main(const struct start_info *si)
 	CHECK(frame_size <= FRAME_MAX - HEADER);
 	interrupts_init();
 	virtio_init(&card, VIRTIO_NET, 0,
-		    F_EVENT_IDX | NET_F_MAC | NET_F_MRG_RXBUF | NET_F_GUEST_CSUM |
-			    NET_F_GUEST_TSO4);
+		    F_EVENT_IDX | NET_F_MAC | NET_F_MRG_RXBUF | NET_F_GUEST_CSUM);
 	virtio_msix(&card, 2, VECTOR);
+	interrupt_only_wakes(VECTOR);
+	interrupt_only_wakes(VECTOR + 1);
 	for (unsigned int q = 0; q < 2; q++) {
 		const struct vring_areas areas = { rings[q].desc, &rings[q].avail, &rings[q].used,
 						   SIZE };

@@ -119,7 +119,7 @@ struct idt_gate {
 	uint32_t offset2, reserved;
 };
 
-extern char interrupt_stubs[];
+extern char interrupt_stubs[], interrupt_wakes[];
 void interrupt(uint64_t vector, const uint64_t *frame);
 
 volatile uint32_t interrupt_count[256];
@@ -145,6 +145,19 @@ void interrupt(uint64_t vector, const uint64_t *frame)
 	mmio_write32(LAPIC + LAPIC_EOI, 0);
 }
 
+static void interrupt_set(unsigned int vector, uint64_t handler)
+{
+	idt[vector] = (struct idt_gate){ .offset0 = (uint16_t)handler,
+					 .selector = 8,
+					 .type = 0x8e,
+					 .offset1 = (uint16_t)(handler >> 16) };
+}
+
+void interrupt_only_wakes(unsigned int vector)
+{
+	interrupt_set(vector, (uint64_t)interrupt_wakes);
+}
+
 void interrupts_init(void)
 {
 	struct {
@@ -152,14 +165,8 @@ void interrupts_init(void)
 		uint64_t base;
 	} __attribute__((packed)) desc = { sizeof(idt) - 1, (uint64_t)idt };
 
-	for (unsigned int i = 0; i < 256; i++) {
-		uint64_t stub = (uint64_t)interrupt_stubs + 16ull * i;
-
-		idt[i] = (struct idt_gate){ .offset0 = (uint16_t)stub,
-					    .selector = 8,
-					    .type = 0x8e,
-					    .offset1 = (uint16_t)(stub >> 16) };
-	}
+	for (unsigned int i = 0; i < 256; i++)
+		interrupt_set(i, (uint64_t)interrupt_stubs + 16ull * i);
 	outb(0x21, 0xff); /* an 8259 would send its timer's interrupt as vector 0 */
 	outb(0xa1, 0xff);
 	__asm__ volatile("lidt %0" : : "m"(desc));

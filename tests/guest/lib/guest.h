@@ -171,6 +171,8 @@ extern volatile uint32_t interrupt_count[256];
 extern void (*interrupt_hook)(unsigned int vector);
 /* IDT and LAPIC on; every interrupt is counted and ended. An exception ends the guest. */
 void interrupts_init(void);
+/* This one is only ended, in as few instructions as that takes: for figures, where KVM may emulate them. */
+void interrupt_only_wakes(unsigned int vector);
 /* Halts until the vector has come n times altogether. */
 void interrupt_wait(unsigned int vector, uint32_t n);
 void ioapic_route(unsigned int pin, unsigned int vector, bool level);

@@ -101,6 +101,14 @@ interrupt_common:
 	add $8, %rsp
 	iretq
 
+	.globl interrupt_wakes
+interrupt_wakes:
+	push %rax
+	mov $0xfee000b0, %eax	/* LAPIC_EOI */
+	movl $0, (%rax)
+	pop %rax
+	iretq
+
 	.globl trampoline, trampoline_end
 	.code16
 trampoline:
