@@ -376,6 +376,97 @@ static void not_yet_begun(void **state)
 	assert_int_equal(fake.calls, 1);
 }
 
+/* --- one that is at something when it goes --------------------------------------------------------------------- */
+
+/* A device that says when it has begun, and ends when it is told */
+struct slow_fake {
+	int begun[2], go[2];
+};
+
+static int slow_fake_io(void *arg, struct sg_io_hdr *hdr)
+{
+	struct slow_fake *d = arg;
+	char c = 0;
+
+	(void)hdr;
+	if (write(d->begun[1], &c, 1) != 1 || read(d->go[0], &c, 1) != 1)
+		return -EIO;
+	return c == 'e' ? -EIO : 0;
+}
+
+/* It has begun with a command, and is then taken away. */
+static void slow_fake_leave(struct slow_fake *d, struct gscsi *f)
+{
+	struct scsi_unit *u;
+	struct err e = { 0 };
+	char c;
+
+	gscsi_add_event_buffer(f, 16);
+	u = attach_fake(f, NEW(4), 4);
+	gscsi_expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 4, VIRTIO_SCSI_EVT_RESET_RESCAN);
+	assert_int_equal(pipe(d->begun) | pipe(d->go), 0);
+	gscsi_fails(f, LUN(4), CDB(0), 0x062900);
+	gscsi_fails(f, LUN(4), CDB(0), 0x063f0e);
+	scsi_host_set_io(u->host, slow_fake_io, d);
+	gscsi_add_request(f, LUN(4), CDB(0x35), 0, 0);
+	fake_board_run(&f->fb);
+	assert_int_equal(read(d->begun[0], &c, 1), 1);
+	gscsi_add_event_buffer(f, 16);
+	assert_int_equal(f->dev->class->unit_remove(f->dev, "new4", &e), 0);
+	gscsi_expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 4, VIRTIO_SCSI_EVT_RESET_REMOVED);
+	assert_int_equal(gscsi_response(f).response, 0xee);
+	assert_false(scsi_target_has(gscsi_vscsi(f)->target, 4));
+	assert_ptr_equal(gscsi_vscsi(f)->target->leaving, u);
+}
+
+static void slow_fake_end(struct slow_fake *d)
+{
+	for (int i = 0; i < 2; i++) {
+		close(d->begun[i]);
+		close(d->go[i]);
+	}
+}
+
+/* Nobody waits for it, others go on, its LUN is free; then it ends for its driver, and is gone. */
+static void leaves_while_busy(void **state)
+{
+	struct gscsi *f = *state;
+	struct slow_fake slow;
+
+	slow_fake_leave(&slow, f);
+	assert_int_equal(write(slow.go[1], "g", 1), 1);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	assert_int_equal(gscsi_response(f).response, VIRTIO_SCSI_S_OK);
+	assert_int_equal(gscsi_response(f).status, 0);
+	assert_null(gscsi_vscsi(f)->target->leaving);
+	slow_fake_end(&slow);
+	gscsi_fails(f, LUN(0), CDB(0), 0x063f0e);
+	gscsi_fails(f, LUN(4), CDB(0), 0x052500);
+	/* an error of what is no longer there is nobody's trouble */
+	slow_fake_leave(&slow, f);
+	assert_int_equal(write(slow.go[1], "e", 1), 1);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	assert_int_equal(gscsi_response(f).sense[12], 0x25);
+	assert_null(gscsi_vscsi(f)->target->leaving);
+	slow_fake_end(&slow);
+}
+
+/* A stop waits for it, and it is gone then. */
+static void leaves_with_a_stop(void **state)
+{
+	struct gscsi *f = *state;
+	struct slow_fake slow;
+
+	slow_fake_leave(&slow, f);
+	assert_int_equal(write(slow.go[1], "g", 1), 1);
+	f->dev->class->stop(f->dev);
+	assert_null(gscsi_vscsi(f)->target->leaving);
+	f->dev->class->start(f->dev);
+	gscsi_collect(f, VSCSI_REQUESTS, 0);
+	assert_int_equal(gscsi_response(f).status, 0);
+	slow_fake_end(&slow);
+}
+
 /* --- the thread -------------------------------------------------------------------------------------------- */
 
 struct thread_test {
@@ -468,9 +559,17 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, gscsi_teardown)
 	const struct CMUnitTest tests[] = {
-		T(passes_and_comes_back), T(does_not_pass),  T(what_the_host_cannot_do),
-		T(limits_are_the_hosts),  T(comes_and_goes), T(shares_a_thread),
-		T(cannot_come),		  T(not_yet_begun),  cmocka_unit_test(a_thread_waits),
+		T(passes_and_comes_back),
+		T(does_not_pass),
+		T(what_the_host_cannot_do),
+		T(limits_are_the_hosts),
+		T(comes_and_goes),
+		T(shares_a_thread),
+		T(cannot_come),
+		T(not_yet_begun),
+		T(leaves_while_busy),
+		T(leaves_with_a_stop),
+		cmocka_unit_test(a_thread_waits),
 	};
 #undef T
 

@@ -321,7 +321,7 @@ static void scsi_host_ended(struct scsi_host *h)
 			scsi_host_fix_limits(h, t);
 		h->ended_cb(h->arg, t);
 	}
-	h->batch_done(h->arg);
+	h->batch_done(h->arg); /* which may have freed us */
 }
 
 static void scsi_host_back(uv_poll_t *poll, int status, int events)
@@ -392,6 +392,16 @@ void scsi_host_recall(struct scsi_host *h, struct scsi_task **ret_left)
 	*ret_left = h->todo.first;
 	scsi_host_list_init(&h->todo);
 	pthread_mutex_unlock(&h->lock);
+}
+
+bool scsi_host_runs(struct scsi_host *h)
+{
+	bool runs;
+
+	pthread_mutex_lock(&h->lock);
+	runs = h->busy || h->ended.first;
+	pthread_mutex_unlock(&h->lock);
+	return runs;
 }
 
 void scsi_host_detach(struct scsi_host *h, struct scsi_task **ret_left)

@@ -35,7 +35,9 @@ int scsi_host_attach(struct scsi_host *h, uv_loop_t *loop,
 		     void *arg);
 /* *ret_left: a list, by next, of what the device has not begun. Nothing is waited for. */
 void scsi_host_recall(struct scsi_host *h, struct scsi_task **ret_left);
-/* The same; what it has begun ends first. */
+/* There is something that it has begun, or whose end has not yet been told. */
+bool scsi_host_runs(struct scsi_host *h);
+/* As recall; what it has begun ends first. */
 void scsi_host_detach(struct scsi_host *h, struct scsi_task **ret_left);
 /* False: the command does not pass; the task is the caller's, and has its sense data. */
 bool scsi_host_start(struct scsi_host *h, struct scsi_task *t);

@@ -4,6 +4,7 @@
  * which units there are, and what became of them, the target tells. On the thread of the attached loop.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "vmm/scsi/host.h"
 #include "vmm/scsi/unit.h"
@@ -14,6 +15,8 @@ static void scsi_pass_ended(void *arg, struct scsi_task *t)
 
 	if (!t->host_error) {
 		t->done(t);
+	} else if (target->units[t->unit->lun] != t->unit) { /* it is leaving */
+		scsi_fail(t, SCSI_NO_UNIT);
 	} else if (t->host_error == -EPERM) { /* the kernel lets it pass from nobody like us */
 		scsi_fail(t, SCSI_INVALID_OPCODE);
 	} else {
@@ -56,6 +59,50 @@ void scsi_pass_detach(struct scsi_unit *u)
 	scsi_host_detach(u->host, &t);
 	scsi_pass_hold(u, t);
 }
+
+/* --- those that leave -------------------------------------------------------------------------------------- */
+
+static void scsi_pass_let_go(struct scsi_unit **link)
+{
+	struct scsi_unit *u = *link;
+
+	*link = u->next_leaving;
+	scsi_pass_detach(u);
+	scsi_host_free(u->host);
+	free(u);
+}
+
+void scsi_pass_part(struct scsi_target *t)
+{
+	struct scsi_unit **link = &t->leaving;
+
+	while (*link)
+		if (scsi_host_runs((*link)->host))
+			link = &(*link)->next_leaving;
+		else
+			scsi_pass_let_go(link);
+}
+
+void scsi_pass_part_all(struct scsi_target *t)
+{
+	while (t->leaving)
+		scsi_pass_let_go(&t->leaving);
+}
+
+/* Its device may be at a command for a minute, for which nobody waits but who sent it. */
+void scsi_pass_leave(struct scsi_unit *u)
+{
+	struct scsi_target *t = u->target;
+
+	scsi_pass_recall(u);
+	scsi_unit_abort(u, -ESHUTDOWN);
+	t->units[u->lun] = NULL;
+	u->next_leaving = t->leaving;
+	t->leaving = u;
+	scsi_pass_part(t);
+}
+
+/* --- its tasks ----------------------------------------------------------------------------------------------- */
 
 void scsi_pass_go_on(struct scsi_unit *u)
 {

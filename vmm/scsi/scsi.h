@@ -105,7 +105,7 @@ int scsi_target_new(const struct scsi_target_ops *ops, void *arg, struct scsi_ta
 void scsi_target_free(struct scsi_target *t); /* detached; NULL is fine */
 /* Also while attached. -ERR_FILE: what cannot be a medium; -ENOMEM */
 int scsi_target_add(struct scsi_target *t, const struct scsi_unit_cfg *cfg, struct err *e);
-/* What runs on it ends first: the disk is waited for. */
+/* What runs on it ends first: an image is waited for; a device of the host ends it, and is let go, when it has. */
 void scsi_target_remove(struct scsi_target *t, uint32_t lun);
 /* The initiator is told, once, by the unit that it asks next (SPC-4, section 6.33): REPORTED LUNS DATA HAS CHANGED. */
 void scsi_target_luns_changed(struct scsi_target *t);

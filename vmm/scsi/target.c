@@ -173,14 +173,6 @@ static int scsi_medium_check(enum scsi_kind kind, const struct block *b, struct 
 	return 0;
 }
 
-void scsi_batch_done(void *arg)
-{
-	struct scsi_target *t = arg;
-
-	if (t->batch_done)
-		t->batch_done(t->arg);
-}
-
 static int scsi_unit_attach(struct scsi_unit *u)
 {
 	struct scsi_target *t = u->target;
@@ -203,6 +195,15 @@ static void scsi_unit_free(struct scsi_unit *u)
 	scsi_host_free(u->host);
 	block_free(u->block);
 	free(u);
+}
+
+void scsi_batch_done(void *arg)
+{
+	struct scsi_target *t = arg;
+
+	if (t->batch_done)
+		t->batch_done(t->arg);
+	scsi_pass_part(t);
 }
 
 /* What runs on it ends by itself, what does not, here. */
@@ -285,6 +286,10 @@ void scsi_target_remove(struct scsi_target *t, uint32_t lun)
 
 	if (!u)
 		return;
+	if (u->host) {
+		scsi_pass_leave(u);
+		return;
+	}
 	scsi_unit_end(u, -ESHUTDOWN);
 	scsi_undirty(t, u); /* after all that its tasks have queued */
 	t->units[lun] = NULL;
@@ -549,6 +554,7 @@ void scsi_target_detach(struct scsi_target *t)
 	for (unsigned int i = 0; i < SCSI_UNITS_MAX; i++)
 		if (t->units[i])
 			scsi_unit_detach(t->units[i]);
+	scsi_pass_part_all(t);
 	worker_timer_free(TAKE_PTR(t->timer));
 	t->loop = NULL;
 }

@@ -70,6 +70,7 @@ struct scsi_unit {
 	enum scsi_media_event media_event;
 	struct scsi_unit *next_dirty; /* commands wait for a submit */
 	bool dirty;
+	struct scsi_unit *next_leaving;
 };
 
 struct scsi_target {
@@ -79,6 +80,8 @@ struct scsi_target {
 	uv_loop_t *loop;			 /* borrowed; NULL: detached */
 	struct scsi_unit *units[SCSI_UNITS_MAX]; /* owned */
 	struct scsi_unit *dirty;
+	struct scsi_unit
+		*leaving; /* owned: removed, but their devices have not ended what they are at */
 	struct worker_timer *timer; /* while attached, if a unit has limits: owned by the loop */
 	bool luns_changed;	    /* to be told, by whichever unit */
 	uint8_t *pattern;	    /* owned: SCSI_PATTERN bytes that a WRITE SAME repeats … */
@@ -135,6 +138,10 @@ int scsi_pass_attach(struct scsi_unit *u);
 void scsi_pass_recall(struct scsi_unit *u); /* what it has not begun is held */
 void scsi_pass_detach(struct scsi_unit *u);
 void scsi_pass_start(struct scsi_unit *u, struct scsi_task *t);
+void scsi_pass_leave(
+	struct scsi_unit *u); /* it is no unit any more, and freed when its device is idle */
+void scsi_pass_part(struct scsi_target *t);	/* with those that leave and are idle */
+void scsi_pass_part_all(struct scsi_target *t); /* what they have begun ends first */
 void scsi_pass_go_on(struct scsi_unit *u);
 /* Attached: there is a timer where a unit needs one. */
 int scsi_target_need_timer(struct scsi_target *t);

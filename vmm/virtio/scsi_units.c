@@ -290,7 +290,7 @@ int vscsi_unit_add(struct device *d, struct device_unit *take_unit, struct err *
 	return c.ret;
 }
 
-/* What is under way ends first, as at a stop. */
+/* What is under way in an image ends first, as at a stop. */
 static void vscsi_remove_on_worker(void *arg)
 {
 	struct vscsi_change *c = arg;
