@@ -54,9 +54,12 @@ int edge_new(uv_loop_t *loop, edge_cb cb, struct edge **ret)
 		return r;
 	}
 	e->poll.data = e;
-	uv_poll_start(&e->poll, UV_READABLE, edge_ready);
-	*ret = e;
-	return 0;
+	r = uv_poll_start(&e->poll, UV_READABLE, edge_ready);
+	if (r < 0)
+		edge_free(e);
+	else
+		*ret = e;
+	return r;
 }
 
 void edge_free(struct edge *e)
