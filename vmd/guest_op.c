@@ -466,8 +466,8 @@ static void guest_op_resume_off(struct guest_op *op)
 {
 	struct guest *g = op->g;
 
-	if (op->kind == GUEST_RESTART) {
-		/* its stop has come about: the other half is ours */
+	if (op->kind == GUEST_RESTART && !g->start_err.code) {
+		/* its stop has come about: the other half is ours, unless it was begun and is undone */
 		guest_input(g, VM_IN_RESTART);
 		return;
 	}
@@ -528,6 +528,8 @@ static void guest_op_resume(struct daemon *d, const struct state_job *row)
 
 	if (state_vm_get(d->state, row->vm, &vm, &e) >= 0)
 		g = guest_get(d, &vm);
+	if (g)
+		guest_save_first(g); /* what it came to before is not this job's end */
 	for (size_t i = 0; g && i < ARRAY_SIZE(guest_op_names); i++)
 		if (!strcmp(guest_op_names[i], row->op))
 			op = guest_op_new(g, (enum guest_op_kind)i);

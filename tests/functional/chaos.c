@@ -302,8 +302,13 @@ struct json_object *chaos_check(struct chaos *w)
 	struct json_object *observed = json_get(one, "observed");
 	bool running = one && !strcmp(chaos_state(one), "running");
 
-	if (one && !running && strcmp(chaos_state(one), "stopped"))
-		fail_msg("VM 'one' is %s", chaos_state(one));
+	if (one && !running && strcmp(chaos_state(one), "stopped")) {
+		AUTO_JSON struct json_object *jobs =
+			client_result(w->c, "job.list", "{'vm': 'one'}");
+
+		fail_msg("VM 'one' is %s; its jobs: %s", chaos_state(one),
+			 json_object_to_json_string(jobs));
+	}
 	if (one)
 		chaos_job_is_true(w, one);
 	/* a process that a vmd has written down ends with what it says, not unseen */
