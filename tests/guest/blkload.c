@@ -170,7 +170,7 @@ static inline bool load_all_done(unsigned int n)
 	return true;
 }
 
-/* Depth, group and n are known at compile time where there is one queue: no instruction is for the others then. */
+/* Group and n are known at compile time where there is one queue: no instruction is for the others then. */
 static inline __attribute__((always_inline)) void load_rings(uint16_t depth, uint16_t group,
 							     unsigned int n)
 {
@@ -225,7 +225,7 @@ static void load_run(uint64_t ops)
 	__asm__ volatile("sti" : : : "memory");
 }
 
-/* What is left of a run has its status, and the next begins with free entries. */
+/* The statuses that no later request has looked at. */
 static void load_collect(void)
 {
 	for (unsigned int q = 0; q < l.n; q++)

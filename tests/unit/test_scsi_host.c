@@ -190,38 +190,77 @@ static void limits_are_the_hosts(void **state)
 
 /* --- one that comes to a machine that runs ------------------------------------------------------------------ */
 
+/* A thread that says when it has begun, and goes on when it is told */
+struct steps {
+	int begun[2], go[2];
+};
+
+static void steps_open(struct steps *s)
+{
+	assert_int_equal(pipe(s->begun) | pipe(s->go), 0);
+}
+
+static void steps_close(struct steps *s)
+{
+	for (int i = 0; i < 2; i++) {
+		close(s->begun[i]);
+		close(s->go[i]);
+	}
+}
+
+/* What it was told; 0: the pipes are broken */
+static char steps_take(struct steps *s)
+{
+	char c = 0;
+
+	return write(s->begun[1], "b", 1) == 1 && read(s->go[0], &c, 1) == 1 ? c : 0;
+}
+
+static void steps_wait(struct steps *s)
+{
+	char c;
+
+	assert_int_equal(read(s->begun[0], &c, 1), 1);
+}
+
+static void steps_tell(struct steps *s, const char *what)
+{
+	assert_int_equal(write(s->go[1], what, strlen(what)), strlen(what));
+}
+
+/* The device: 'g' lets it end a command, anything else is an error. */
+static int slow_io(void *arg, struct sg_io_hdr *hdr)
+{
+	(void)hdr;
+	return steps_take(arg) == 'g' ? 0 : -EIO;
+}
+
 /* Who shares the thread, and has it as long as it wants */
 struct occupier {
 	struct waiter_bell *bell;
-	int begun[2], go[2];
+	struct steps steps;
 };
 
 static bool occupy(void *arg)
 {
 	struct occupier *o = arg;
-	char c = 0;
 
-	return write(o->begun[1], &c, 1) != 1 || read(o->go[0], &c, 1) != 1;
+	return !steps_take(&o->steps);
 }
 
 static void occupier_begin(struct occupier *o, struct gscsi *f)
 {
-	char c;
-
-	assert_int_equal(pipe(o->begun) | pipe(o->go), 0);
+	steps_open(&o->steps);
 	assert_int_equal(waiter_bell_new(f->fb.waiters, false, occupy, o, &o->bell, NULL), 0);
 	waiter_bell_ring(o->bell);
-	assert_int_equal(read(o->begun[0], &c, 1), 1);
+	steps_wait(&o->steps);
 }
 
 static void occupier_end(struct occupier *o)
 {
-	assert_int_equal(write(o->go[1], "g", 1), 1);
+	steps_tell(&o->steps, "g");
 	waiter_bell_free(o->bell);
-	for (int i = 0; i < 2; i++) {
-		close(o->begun[i]);
-		close(o->go[i]);
-	}
+	steps_close(&o->steps);
 }
 
 /* In the cage, as all that comes */
@@ -378,39 +417,22 @@ static void not_yet_begun(void **state)
 
 /* --- one that is at something when it goes --------------------------------------------------------------------- */
 
-/* A device that says when it has begun, and ends when it is told */
-struct slow_fake {
-	int begun[2], go[2];
-};
-
-static int slow_fake_io(void *arg, struct sg_io_hdr *hdr)
-{
-	struct slow_fake *d = arg;
-	char c = 0;
-
-	(void)hdr;
-	if (write(d->begun[1], &c, 1) != 1 || read(d->go[0], &c, 1) != 1)
-		return -EIO;
-	return c == 'e' ? -EIO : 0;
-}
-
 /* It has begun with a command, and is then taken away. */
-static void slow_fake_leave(struct slow_fake *d, struct gscsi *f)
+static void leave_busy(struct gscsi *f, struct steps *slow)
 {
 	struct scsi_unit *u;
 	struct err e = { 0 };
-	char c;
 
 	gscsi_add_event_buffer(f, 16);
 	u = attach_fake(f, NEW(4), 4);
 	gscsi_expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 4, VIRTIO_SCSI_EVT_RESET_RESCAN);
-	assert_int_equal(pipe(d->begun) | pipe(d->go), 0);
+	steps_open(slow);
 	gscsi_fails(f, LUN(4), CDB(0), 0x062900);
 	gscsi_fails(f, LUN(4), CDB(0), 0x063f0e);
-	scsi_host_set_io(u->host, slow_fake_io, d);
+	scsi_host_set_io(u->host, slow_io, slow);
 	gscsi_add_request(f, LUN(4), CDB(0x35), 0, 0);
 	fake_board_run(&f->fb);
-	assert_int_equal(read(d->begun[0], &c, 1), 1);
+	steps_wait(slow);
 	gscsi_add_event_buffer(f, 16);
 	assert_int_equal(f->dev->class->unit_remove(f->dev, "new4", &e), 0);
 	gscsi_expect_event(f, VIRTIO_SCSI_T_TRANSPORT_RESET, 4, VIRTIO_SCSI_EVT_RESET_REMOVED);
@@ -419,52 +441,44 @@ static void slow_fake_leave(struct slow_fake *d, struct gscsi *f)
 	assert_ptr_equal(gscsi_vscsi(f)->target->leaving, u);
 }
 
-static void slow_fake_end(struct slow_fake *d)
-{
-	for (int i = 0; i < 2; i++) {
-		close(d->begun[i]);
-		close(d->go[i]);
-	}
-}
-
 /* Nobody waits for it, others go on, its LUN is free; then it ends for its driver, and is gone. */
 static void leaves_while_busy(void **state)
 {
 	struct gscsi *f = *state;
-	struct slow_fake slow;
+	struct steps slow;
 
-	slow_fake_leave(&slow, f);
-	assert_int_equal(write(slow.go[1], "g", 1), 1);
+	leave_busy(f, &slow);
+	steps_tell(&slow, "g");
 	gscsi_collect(f, VSCSI_REQUESTS, 0);
 	assert_int_equal(gscsi_response(f).response, VIRTIO_SCSI_S_OK);
 	assert_int_equal(gscsi_response(f).status, 0);
 	assert_null(gscsi_vscsi(f)->target->leaving);
-	slow_fake_end(&slow);
+	steps_close(&slow);
 	gscsi_fails(f, LUN(0), CDB(0), 0x063f0e);
 	gscsi_fails(f, LUN(4), CDB(0), 0x052500);
 	/* an error of what is no longer there is nobody's trouble */
-	slow_fake_leave(&slow, f);
-	assert_int_equal(write(slow.go[1], "e", 1), 1);
+	leave_busy(f, &slow);
+	steps_tell(&slow, "e");
 	gscsi_collect(f, VSCSI_REQUESTS, 0);
 	assert_int_equal(gscsi_response(f).sense[12], 0x25);
 	assert_null(gscsi_vscsi(f)->target->leaving);
-	slow_fake_end(&slow);
+	steps_close(&slow);
 }
 
 /* A stop waits for it, and it is gone then. */
 static void leaves_with_a_stop(void **state)
 {
 	struct gscsi *f = *state;
-	struct slow_fake slow;
+	struct steps slow;
 
-	slow_fake_leave(&slow, f);
-	assert_int_equal(write(slow.go[1], "g", 1), 1);
+	leave_busy(f, &slow);
+	steps_tell(&slow, "g");
 	f->dev->class->stop(f->dev);
 	assert_null(gscsi_vscsi(f)->target->leaving);
 	f->dev->class->start(f->dev);
 	gscsi_collect(f, VSCSI_REQUESTS, 0);
 	assert_int_equal(gscsi_response(f).status, 0);
-	slow_fake_end(&slow);
+	steps_close(&slow);
 }
 
 /* --- the thread -------------------------------------------------------------------------------------------- */
@@ -473,22 +487,10 @@ struct thread_test {
 	uv_loop_t loop;
 	struct waiters *waiters;
 	struct scsi_host *host;
-	int go[2]; /* a byte lets the device end a command */
-	int begun[2];
+	struct steps steps;
 	unsigned int ended, batches;
 	struct scsi_task tasks[3];
 };
-
-static int slow_io(void *arg, struct sg_io_hdr *hdr)
-{
-	struct thread_test *t = arg;
-	char c = 0;
-
-	(void)hdr;
-	if (write(t->begun[1], &c, 1) != 1 || read(t->go[0], &c, 1) != 1)
-		return -EIO;
-	return 0;
-}
 
 static void task_ended(void *arg, struct scsi_task *task)
 {
@@ -503,13 +505,6 @@ static void batch_done(void *arg)
 	((struct thread_test *)arg)->batches++;
 }
 
-static void wait_begun(struct thread_test *t)
-{
-	char c;
-
-	assert_int_equal(read(t->begun[0], &c, 1), 1);
-}
-
 /* The loop goes on while the device takes its time; a stop waits for what has begun, and gives the rest back. */
 static void a_thread_waits(void **state)
 {
@@ -518,29 +513,30 @@ static void a_thread_waits(void **state)
 	struct err e;
 
 	(void)state;
-	assert_int_equal(pipe(t.go) | pipe(t.begun) | uv_loop_init(&t.loop), 0);
+	steps_open(&t.steps);
+	assert_int_equal(uv_loop_init(&t.loop), 0);
 	assert_int_equal(waiters_new(NULL, NULL, &t.waiters, &e), 0);
-	assert_int_equal(scsi_host_new(dup(t.go[0]), t.waiters, true, &t.host, &e), 0);
-	scsi_host_set_io(t.host, slow_io, &t);
+	assert_int_equal(scsi_host_new(dup(t.steps.go[0]), t.waiters, true, &t.host, &e), 0);
+	scsi_host_set_io(t.host, slow_io, &t.steps);
 	assert_int_equal(scsi_host_attach(t.host, &t.loop, task_ended, batch_done, &t), 0);
 	for (int i = 0; i < 3; i++)
 		assert_true(scsi_host_start(t.host, &t.tasks[i]));
-	wait_begun(&t);
+	steps_wait(&t.steps);
 	uv_run(&t.loop, UV_RUN_NOWAIT);
 	assert_int_equal(t.ended, 0);
 	assert_false(scsi_host_take_back(t.host, &t.tasks[0])); /* it has begun */
-	assert_int_equal(write(t.go[1], "g", 1), 1);
+	steps_tell(&t.steps, "g");
 	while (!t.ended)
 		uv_run(&t.loop, UV_RUN_ONCE);
 	assert_int_equal(t.batches, 1);
-	wait_begun(&t);
+	steps_wait(&t.steps);
 	assert_true(scsi_host_take_back(t.host, &t.tasks[2]));
 	assert_true(scsi_host_start(t.host, &t.tasks[2]));
 	scsi_host_recall(t.host, &left); /* and does not wait for the second */
 	assert_ptr_equal(left, &t.tasks[2]);
 	assert_null(left->next);
 	assert_true(scsi_host_start(t.host, &t.tasks[2]));
-	assert_int_equal(write(t.go[1], "gg", 2), 2);
+	steps_tell(&t.steps, "gg");
 	scsi_host_detach(t.host, &left);
 	/* the second has ended; the third was begun, too, or is given back */
 	assert_int_equal(t.ended, left ? 2 : 3);
@@ -549,10 +545,7 @@ static void a_thread_waits(void **state)
 	waiters_free(t.waiters);
 	uv_run(&t.loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&t.loop), 0);
-	for (int i = 0; i < 2; i++) {
-		close(t.go[i]);
-		close(t.begun[i]);
-	}
+	steps_close(&t.steps);
 }
 
 int main(void)
