@@ -26,6 +26,7 @@
 #define BLK_MIB 64u
 #define BLK_SMOKE_OPS 128u
 #define BLK_POLL_US 200u
+#define BLK_POLL_DEFAULT_US 200u /* of ours: schemas/device/virtio-blk.json */
 #define BLK_MARK_MS 120000
 
 struct blk_load {
@@ -174,7 +175,7 @@ static void blk_vmm(const struct blk_load *load, const char *cmdline, const char
 			   "\"worker\": \"%s\", \"poll_us\": %u}]}\n",
 			   bench_path("tests/guest/blkload"), cmdline, blk_disk(),
 			   MAX(load->queues, 1u), load->worker ? load->worker : "own",
-			   load->poll_us);
+			   load->poll_us ? load->poll_us : BLK_POLL_DEFAULT_US);
 	argv[5] = NULL;
 }
 

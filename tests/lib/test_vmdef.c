@@ -338,7 +338,7 @@ static void test_files(void **state)
 			    "{\"type\":\"virtio-blk\",\"id\":\"disk0\",\"address\":\"00:02.0\","
 			    "\"path\":{\"fd\":4},\"readonly\":false,\"cache\":\"writeback\","
 			    "\"on_error\":\"report\",\"share\":false,"
-			    "\"queues\":1,\"pin_memory\":false,\"worker\":\"own\",\"poll_us\":0,"
+			    "\"queues\":1,\"pin_memory\":false,\"worker\":\"own\",\"poll_us\":200,"
 			    "\"bytes_per_second\":0,\"ops_per_"
 			    "second\":0,\"burst_ms\":1000}");
 	json_add(json_at(config, "/devices/5"), "backing", json_object_new_array());

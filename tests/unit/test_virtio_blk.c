@@ -621,6 +621,41 @@ static void polling_adapts(void **state)
 	}
 }
 
+/* What it looks in vain is to be less than what it spares: else it rests for some kicks, and tries again. */
+static void polling_rests(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_poll *p = &container_of(f->dev, struct blk, v.dev)->lanes[0].poll;
+	struct vring_used_elem u;
+
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+	for (int rest = 64; rest <= 256; rest *= 2) {
+		p->ns = 0;
+		p->credit_ns = 4000;
+		assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+		assert_int_equal(p->ns, 8000);
+		fake_board_run_until(&f->fb, kicks_wanted, f);
+		for (int i = 0; i < rest; i++) {
+			assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL),
+					 VIRTIO_BLK_S_OK);
+			assert_int_equal(p->ns, 0);
+		}
+	}
+	assert_int_equal(p->rested, 256);
+	/* once it has paid for long, the next rest is short again */
+	p->ns = p->bound_ns;
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512, NULL), VIRTIO_BLK_S_OK);
+	for (unsigned int rested = 256;; rested = 0) {
+		guest_ring_add(&f->g.rings[0], 0);
+		fake_board_run_until(&f->fb, one_used, f);
+		assert_true(guest_ring_get(&f->g.rings[0], &u));
+		assert_int_equal(p->rested, rested);
+		if (!rested)
+			break;
+		p->credit_ns *= 2;
+	}
+}
+
 /* While it looks no kick is needed; a stop ends it. */
 static void polls(void **state)
 {
@@ -844,6 +879,7 @@ int main(void)
 		T(grows),
 		T(limits_are_changed),
 		cmocka_unit_test_setup_teardown(polling_adapts, setup_polling, teardown),
+		cmocka_unit_test_setup_teardown(polling_rests, setup_polling, teardown),
 		cmocka_unit_test_setup_teardown(polls, setup_polling, teardown),
 		cmocka_unit_test_setup_teardown(polls_no_longer_than_it_may, setup_polling_shortly,
 						teardown),

@@ -37,6 +37,9 @@ struct blk_req {
 struct blk_poll {
 	uint64_t bound_ns, ns; /* at most, and now; 0: not */
 	uint64_t since_ns;     /* when something came last */
+	int64_t credit_ns;     /* how long it may look in vain until it rests */
+	unsigned int rest;     /* kicks after which it does not look */
+	unsigned int rested;   /* how many these were the last time */
 	struct blk_idle *idle; /* while active, with a bound: owned by the loop */
 };
 
