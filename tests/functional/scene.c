@@ -78,7 +78,7 @@ void scene_says(struct client *c, const char *regex)
 
 	snprintf(params, sizeof(params),
 		 "{'vm': 'one', 'for': 'console', 'regex': '%s', 'timeout_ms': %d}", regex,
-		 HARNESS_WAIT_MS);
+		 HARNESS_WAIT_MS * 3 / 4);
 	json_object_put(client_result(c, "vm.wait", params));
 }
 
