@@ -61,9 +61,27 @@ vm_up() {
 vm_prompt() {
 	guest_open vmctl console "$1"
 	guest_prompt $boot && return
-	why="no prompt after $boot s; last output: ${guest_seen: -300} state: $(vm_show "$1" .observed)"
+	why="no prompt of $1 after $boot s; last output: $(last_of 300 "$guest_seen") state: $(vm_show "$1" .observed) $(vm_looks "$1")"
+	# a driver that has given its device up after a minute lets the guest go on
+	guest_prompt 75 && guest_run 20 'dmesg | tail -n 20' && why+=$'\n'"later: $guest_out"
 	return 1
 }
+
+# vm_looks NAME: what its monitor's threads wait for, and where its processors leave the guest, within a second.
+vm_looks() {
+	local pid t trace=/sys/kernel/tracing
+	pid=$(vm_show "$1" .observed.pid)
+	echo "threads of $pid:"
+	for t in /proc/"$pid"/task/*; do
+		echo "$(cat "$t"/{comm,wchan,syscall} | tr '\0\n' '  '): $(awk '{ print $2 }' "$t/stack" | head -n 6 | tr '\n' ' ')"
+	done
+	mountpoint -q $trace || mount -t tracefs tracefs $trace || return
+	echo >$trace/trace
+	echo 1 >$trace/events/kvm/enable
+	guest_read 1
+	echo 0 >$trace/events/kvm/enable
+	grep -v '^#' $trace/trace | tail -n 12
+} 2>&1
 
 # in_guest COMMAND EXPECTED: runs it and compares its output.
 in_guest() {
@@ -127,7 +145,7 @@ sleeps() {
 
 says_back() {
 	guest_expect 40 back && return
-	why="the guest does not come back; last output: ${guest_seen: -300}"
+	why="the guest does not come back; last output: $(last_of 300 "$guest_seen")"
 	return 1
 }
 

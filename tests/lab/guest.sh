@@ -9,6 +9,7 @@
 #   guest_shows S TEXT      waits until a screen that SeaBIOS sends has a text (without blanks)
 #   guest_eof S             waits until the console closes
 #   guest_close             ends the program
+#   last_of N TEXT          the end of it, for a message
 # All that comes is appended to $guest_log, and shown when guest_show is set. Waiting is reading with a
 # deadline.
 guest_log=${guest_log:-/dev/null}
@@ -17,6 +18,11 @@ guest_out=
 guest_seen= # what came since guest_open or the last guest_run
 guest_count=0
 guest_pid=
+
+# last_of N TEXT: its last N characters, or all of it.
+last_of() {
+	printf '%s' "${2:$((${#2} > $1 ? ${#2} - $1 : 0))}"
+}
 
 guest_open() {
 	guest_close
@@ -82,7 +88,7 @@ guest_shows() {
 		[ $open ] && [ $SECONDS -lt $deadline ] || break
 		guest_read 1 || open=
 	done
-	why="no '$2'; last output: ${plain: -400}"
+	why="no '$2'; last output: $(last_of 400 "$plain")"
 	return 1
 }
 
