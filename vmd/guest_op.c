@@ -465,13 +465,14 @@ int guest_op_cancel(struct guest_op *op, struct call *call, struct err *e)
 static void guest_op_resume_off(struct guest_op *op)
 {
 	struct guest *g = op->g;
+	bool second_half = op->kind == GUEST_RESTART && op->job->row.total;
 
-	if (op->kind == GUEST_RESTART && !g->start_err.code) {
+	if (op->kind == GUEST_RESTART && !second_half && !g->start_err.code) {
 		/* its stop has come about: the other half is ours, unless it was begun and is undone */
 		guest_input(g, VM_IN_RESTART);
 		return;
 	}
-	if (op->kind == GUEST_START && !g->start_err.code)
+	if ((op->kind == GUEST_START || second_half) && !g->start_err.code)
 		err_set(&g->start_err, ERR_CANCELLED, "vmd ended during its start");
 	guest_ops_settle(g);
 }

@@ -472,6 +472,40 @@ static void test_start_is_undone_after_a_crash(void **state)
 	assert_vm(f, "stopped", "stopped");
 }
 
+/* So is that of a restart, which is not begun for a third time: with the process there, and with none. */
+static void restart_is_undone(struct fixture *f, void (*dies)(struct fixture *f))
+{
+	AUTO_JSON struct json_object *job = NULL;
+
+	begin(f, "ok");
+	json_object_put(client_result(f->c, "vm.start", "{'vm': 'one'}"));
+	crash(f, "slow-start");
+	json_object_put(client_result(f->c, "event.subscribe", NULL));
+	begin_job(f, "vm.restart", "{'vm': 'one', 'wait': false}");
+	wait_progress(f, "boot");
+	dies(f);
+	job = job_end(f, "restart", "cancelled");
+	assert_string_equal(job_why(job), "vmd ended during its start");
+	assert_vm(f, "stopped", "stopped");
+}
+
+static void crash_of_vmd(struct fixture *f)
+{
+	crash(f, "ok");
+}
+
+static void test_restart_is_undone_after_a_crash(void **state)
+{
+	NEEDS_KVM;
+	restart_is_undone(*state, crash_of_vmd);
+}
+
+static void test_restart_is_undone_without_its_vmm(void **state)
+{
+	NEEDS_KVM;
+	restart_is_undone(*state, crash_with_vm);
+}
+
 /* An orderly end leaves a stop to the next vmd, too. */
 static void test_stop_goes_on_after_sigterm(void **state)
 {
@@ -579,6 +613,8 @@ int main(void)
 		T(test_stop_goes_on_after_a_crash),
 		T(test_stop_ended_while_vmd_was_away),
 		T(test_restart_goes_on_after_a_crash),
+		T(test_restart_is_undone_after_a_crash),
+		T(test_restart_is_undone_without_its_vmm),
 		T(test_start_is_undone_after_a_crash),
 		T(test_stop_goes_on_after_sigterm),
 		T(test_ctrl_c_twice_cancels),
