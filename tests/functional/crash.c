@@ -14,10 +14,10 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "tests/functional/harness.h"
 #include "tests/lib/test.h"
 
 #define CRASH_WAIT_MS 20000
@@ -166,14 +166,6 @@ void crash_attach(struct crash *c, pid_t pid)
 	closedir(tasks);
 }
 
-static int64_t crash_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* All that has happened to its threads. False: the process is gone. */
 static bool crash_turn(struct crash *c, int *ret_status)
 {
@@ -193,7 +185,7 @@ static bool crash_turn(struct crash *c, int *ret_status)
 
 bool crash_run(struct crash *c, int fd, int *ret_status)
 {
-	int64_t until = crash_now_ms() + CRASH_WAIT_MS;
+	int64_t until = harness_now_ms() + CRASH_WAIT_MS;
 	bool alive = true, readable = false;
 	sigset_t chld, before;
 	struct pollfd p[2];
@@ -211,7 +203,7 @@ bool crash_run(struct crash *c, int fd, int *ret_status)
 		alive = crash_turn(c, ret_status);
 		if (!alive)
 			break;
-		if (poll(p, 2, CRASH_WAIT_MS) <= 0 || crash_now_ms() > until)
+		if (poll(p, 2, CRASH_WAIT_MS) <= 0 || harness_now_ms() > until)
 			fail_msg("vmd neither answers nor ends within %d s", CRASH_WAIT_MS / 1000);
 		while (read(p[0].fd, &info, sizeof(info)) > 0)
 			;

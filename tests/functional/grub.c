@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/functional/scene.h"
@@ -38,23 +37,15 @@ static void grub_screen_take(struct grub_screen *s, const char *data, size_t n)
 	s->said[s->len] = '\0';
 }
 
-static int64_t grub_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void grub_screen_wait(struct grub_screen *s, const char *text)
 {
 	struct pollfd p = { .fd = s->fd, .events = POLLIN };
-	int64_t end = grub_now_ms() + GRUB_WAIT_MS;
+	int64_t end = harness_now_ms() + GRUB_WAIT_MS;
 	char data[4096];
 	ssize_t n;
 
 	while (!strstr(s->said, text)) {
-		if (poll(&p, 1, (int)MAX(end - grub_now_ms(), 0)) <= 0)
+		if (poll(&p, 1, (int)MAX(end - harness_now_ms(), 0)) <= 0)
 			fail_msg("no '%s' in %d s: %s", text, GRUB_WAIT_MS / 1000, s->said);
 		n = read(s->fd, data, sizeof(data));
 		if (n <= 0)

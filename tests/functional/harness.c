@@ -72,6 +72,14 @@ void harness_fake(struct harness *h, const char *mode, char *out, size_t size)
 		assert_int_equal(errno, EEXIST);
 }
 
+int64_t harness_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 bool harness_has_kvm(void)
 {
 	AUTO_CLOSE int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);

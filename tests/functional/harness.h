@@ -48,6 +48,8 @@ int harness_teardown(void **state);
 
 /* A program of the build: "vmd", "vmctl", "vmm". */
 void harness_program(const char *name, char *out, size_t size);
+/* The monotonic clock, for a wait that asks again and again: until HARNESS_WAIT_MS later. */
+int64_t harness_now_ms(void);
 /* Does /dev/kvm work? If not, the caller should skip(). */
 bool harness_has_kvm(void);
 

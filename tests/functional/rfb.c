@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tests/functional/harness.h"
 
@@ -85,24 +84,16 @@ uint32_t rfb_pixel(const struct rfb *r, unsigned int x, unsigned int y)
 	       (val >> c->format.greenShift & 0xff) << 8 | (val >> c->format.blueShift & 0xff);
 }
 
-static int64_t rfb_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 bool rfb_until(struct rfb *r, bool (*done)(struct rfb *r, const void *arg), const void *arg)
 {
-	int64_t end = rfb_now_ms() + HARNESS_WAIT_MS;
+	int64_t end = harness_now_ms() + HARNESS_WAIT_MS;
 
 	while (!done(r, arg)) {
 		int n = WaitForMessage(r->client, RFB_TURN_US);
 
 		if (n < 0 || (n > 0 && !HandleRFBServerMessage(r->client)))
 			return false;
-		if (rfb_now_ms() > end)
+		if (harness_now_ms() > end)
 			fail_msg("a viewer has waited in vain");
 	}
 	return true;

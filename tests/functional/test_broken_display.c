@@ -72,7 +72,7 @@ static void expect_state(struct client *c, const char *state)
 
 static void wait_until_up(struct client *c)
 {
-	for (unsigned int i = 0; i < 100000; i++) {
+	for (int64_t end = harness_now_ms() + HARNESS_WAIT_MS; harness_now_ms() < end;) {
 		AUTO_JSON struct json_object *r = client_result(c, "vm.display", "{'vm': 'one'}");
 
 		if (!strcmp(json_get_str(r, "state", ""), "up"))

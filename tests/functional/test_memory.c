@@ -36,7 +36,7 @@ static struct json_object *balloon(struct json_object *stats)
 /* The statistics once the guest has this much; each question is some turns of vmd's loop. */
 static struct json_object *wait_actual(struct client *c, int64_t actual)
 {
-	for (int i = 0; i < 200000; i++) {
+	for (int64_t end = harness_now_ms() + HARNESS_WAIT_MS; harness_now_ms() < end;) {
 		struct json_object *o = client_result(c, "vm.stats", "{'vm': 'one'}");
 
 		if (json_get_bool(balloon(o), "driver", false) &&

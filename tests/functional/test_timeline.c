@@ -37,7 +37,7 @@ static int64_t at(struct json_object *start, const char *phase)
 /* The newest start, once it has this phase; each question is a turn of vmd's loop or more. */
 static struct json_object *wait_phase(struct client *c, const char *phase)
 {
-	for (int i = 0; i < 200000; i++) {
+	for (int64_t end = harness_now_ms() + HARNESS_WAIT_MS; harness_now_ms() < end;) {
 		AUTO_JSON struct json_object *o =
 			client_result(c, "vm.timeline", "{'vm': 'one', 'limit': 1}");
 		struct json_object *start = json_object_array_get_idx(json_get(o, "starts"), 0);
