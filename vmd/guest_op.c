@@ -461,11 +461,17 @@ int guest_op_cancel(struct guest_op *op, struct call *call, struct err *e)
 
 /* --- jobs of a vmd before this one ---------------------------------------------------------------------- */
 
+/* A restart that had got as far as its start: only the phases of a start have a total. */
+static bool guest_op_second_half(const struct guest_op *op)
+{
+	return op->kind == GUEST_RESTART && op->job->row.total;
+}
+
 /* The VM does nothing, and what the job was doing is over. */
 static void guest_op_resume_off(struct guest_op *op)
 {
 	struct guest *g = op->g;
-	bool second_half = op->kind == GUEST_RESTART && op->job->row.total;
+	bool second_half = guest_op_second_half(op);
 
 	if (op->kind == GUEST_RESTART && !second_half && !g->start_err.code) {
 		/* its stop has come about: the other half is ours, unless it was begun and is undone */
@@ -506,7 +512,7 @@ static void guest_op_ask_again(struct guest_op *op)
 static void guest_op_resume_running(struct guest_op *op)
 {
 	bool restarts = op->kind == GUEST_RESTART && op->g->vm.phase == VM_PHASE_RETURNING;
-	bool second_half = op->kind == GUEST_RESTART && op->job->row.total;
+	bool second_half = guest_op_second_half(op);
 
 	if (restarts && !second_half)
 		op->g->vm.restart =

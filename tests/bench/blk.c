@@ -26,7 +26,6 @@
 #define BLK_MIB 64u
 #define BLK_SMOKE_OPS 128u
 #define BLK_POLL_US 200u
-#define BLK_POLL_DEFAULT_US 200u /* of ours: schemas/device/virtio-blk.json */
 #define BLK_MARK_MS 120000
 
 struct blk_load {
@@ -162,6 +161,10 @@ static void blk_measure(unsigned int ops, const char *const *argv, struct blk_mo
 
 static void blk_vmm(const struct blk_load *load, const char *cmdline, const char **argv)
 {
+	char poll[32] = "";
+
+	if (load->poll_us)
+		snprintf(poll, sizeof(poll), ", \"poll_us\": %u", load->poll_us);
 	argv[0] = bench_path("bin/vmm");
 	argv[1] = "--console";
 	argv[2] = "debug0";
@@ -172,10 +175,9 @@ static void blk_vmm(const struct blk_load *load, const char *cmdline, const char
 			   "\"boot\": {\"kernel\": \"%s\", \"cmdline\": \"%s\"}, "
 			   "\"devices\": [{\"type\": \"debug-port\"}, {\"type\": \"virtio-blk\", "
 			   "\"path\": \"%s\", \"cache\": \"direct\", \"queues\": %u, "
-			   "\"worker\": \"%s\", \"poll_us\": %u}]}\n",
+			   "\"worker\": \"%s\"%s}]}\n",
 			   bench_path("tests/guest/blkload"), cmdline, blk_disk(),
-			   MAX(load->queues, 1u), load->worker ? load->worker : "own",
-			   load->poll_us ? load->poll_us : BLK_POLL_DEFAULT_US);
+			   MAX(load->queues, 1u), load->worker ? load->worker : "own", poll);
 	argv[5] = NULL;
 }
 

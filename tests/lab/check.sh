@@ -71,6 +71,7 @@ vm_prompt() {
 vm_looks() {
 	local pid t trace=/sys/kernel/tracing
 	pid=$(vm_show "$1" .observed.pid)
+	[ -d /proc/"$pid" ] || return
 	echo "threads of $pid:"
 	for t in /proc/"$pid"/task/*; do
 		echo "$(cat "$t"/{comm,wchan,syscall} | tr '\0\n' '  '): $(awk '{ print $2 }' "$t/stack" | head -n 6 | tr '\n' ' ')"

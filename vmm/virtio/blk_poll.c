@@ -3,8 +3,8 @@
  * `poll_us`: a worker that looks for requests and completions by itself for a while before it sleeps, so that neither costs
  * a wake-up. Kicks that come soon after it has gone to sleep double the while, up to the bound; those that come late
  * halve it, down to nothing. Where it costs more than the wake-ups that it spares, since the vCPU has no other processor to
- * go on with, it rests for some kicks, each time for more. It looks in slices, between which the loop has its turn: whoever calls the worker
- * waits for one slice at most. On the lane's worker.
+ * go on with, it rests for some kicks, each time for more. It looks in slices, between which the loop has its turn:
+ * whoever calls the worker waits for one slice at most. On the lane's worker.
  */
 #include "vmm/virtio/blk_impl.h"
 
