@@ -122,8 +122,9 @@ define embed_rule
 $(BUILD)/gen/$(1).S: $(addprefix $(2)/,$(3)) Makefile
 	@mkdir -p $$(@D)
 	$$(Q){ n=0; printf '.section .rodata\n'; for f in $(3); do \
-		printf 'n%d: .asciz "%s"\nd%d: .incbin "%s"\ne%d: .byte 0\n' $$$$n $$$$f $$$$n $(2)/$$$$f $$$$n; \
-		n=$$$$((n+1)); done; \
+		printf 'n%d: .asciz "%s"\n' $$$$n $$$$f; n=$$$$((n+1)); done; \
+	n=0; for f in $(3); do \
+		printf 'd%d: .incbin "%s"\ne%d: .byte 0\n' $$$$n $(2)/$$$$f $$$$n; n=$$$$((n+1)); done; \
 	printf '.section .data.rel.ro,"aw"\n.balign 8\n.globl embed_$(1)\nembed_$(1):\n'; \
 	i=0; while [ $$$$i -lt $$$$n ]; do printf '.quad n%d, d%d, e%d - d%d\n' $$$$i $$$$i $$$$i $$$$i; i=$$$$((i+1)); done; \
 	printf '.quad 0, 0, 0\n.section .note.GNU-stack,"",@progbits\n'; } > $$@

@@ -344,6 +344,17 @@ done:
 	return 0;
 }
 
+static bool json_is_note(const struct json_reader *r, const char *key,
+			 const struct json_object *value)
+{
+	if (!r->limits.notes || !json_object_is_type(value, json_type_string))
+		return false;
+	for (const char *const *note = r->limits.notes; *note; note++)
+		if (!strcmp(*note, key))
+			return true;
+	return false;
+}
+
 static int json_read_member(struct json_reader *r, struct json_object *object)
 {
 	struct json_object *value = NULL;
@@ -364,7 +375,10 @@ static int json_read_member(struct json_reader *r, struct json_object *object)
 	r->pos++;
 	if (json_read_value(r, &value) < 0)
 		return -ERR_SYNTAX;
-	json_object_object_add_ex(object, key, value, JSON_C_OBJECT_ADD_KEY_IS_NEW);
+	if (json_is_note(r, key, value))
+		json_object_put(value);
+	else
+		json_object_object_add_ex(object, key, value, JSON_C_OBJECT_ADD_KEY_IS_NEW);
 	return 0;
 }
 

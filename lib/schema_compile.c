@@ -283,7 +283,7 @@ static const struct schema_keyword schema_keywords[] = {
 static const struct schema_keyword *schema_keyword_find(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(schema_keywords); i++)
-		if (!strcmp(schema_keywords[i].name, name))
+		if (schema_keywords[i].name[0] == name[0] && !strcmp(schema_keywords[i].name, name))
 			return &schema_keywords[i];
 	return NULL;
 }

@@ -17,17 +17,28 @@ struct schema_set {
 	size_t n;
 };
 
-int schema_json(const char *name, struct json_object **ret_root, struct err *e)
+/* For people: half of a file, and nothing that is checked. A property may have such a name; its schema is no string. */
+static const char *const schema_notes[] = { "title", "description", "$comment", NULL };
+
+static int schema_read(const char *name, const char *const *notes, struct json_object **ret_root,
+		       struct err *e)
 {
+	struct json_limits limits = { .notes = notes };
+
 	for (const struct embed *f = embed_schemas; f->name; f++) {
 		int ret;
 
 		if (strcmp(f->name, name) != 0)
 			continue;
-		ret = json_parse(f->data, f->size, ret_root, e);
+		ret = json_parse_limited(f->data, f->size, &limits, ret_root, e);
 		return ret < 0 ? err_wrap(e, "schema %s", name) : 0;
 	}
 	return err_set(e, ENOENT, "no schema '%s'", name);
+}
+
+int schema_json(const char *name, struct json_object **ret_root, struct err *e)
+{
+	return schema_read(name, NULL, ret_root, e);
 }
 
 struct schema_set *schema_set_new(void)
@@ -64,7 +75,7 @@ struct schema_file *schema_set_find(struct schema_set *set, const char *name)
 
 static int schema_file_read(struct schema_file *file, struct err *e)
 {
-	return file->root ? 0 : schema_json(file->name, &file->root, e);
+	return file->root ? 0 : schema_read(file->name, schema_notes, &file->root, e);
 }
 
 int schema_file_get(struct schema_file *file, const struct schema **ret_schema, struct err *e)

@@ -293,6 +293,21 @@ static void test_limits(void **state)
 	}
 }
 
+static void test_notes(void **state)
+{
+	static const char *const notes[] = { "title", "note", NULL };
+	static const struct json_limits limits = { .notes = notes };
+	static const char text[] =
+		"{\"title\":\"x\",\"a\":{\"note\":\"y\",\"b\":\"note\"},\"note\":{\"title\":1}}";
+	AUTO_JSON struct json_object *v = NULL;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(json_parse_limited(text, strlen(text), &limits, &v, &e), 0);
+	assert_string_equal(json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN),
+			    "{\"a\":{\"b\":\"note\"},\"note\":{\"title\":1}}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,7 +315,7 @@ int main(void)
 		cmocka_unit_test(test_cut),    cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_access), cmocka_unit_test(test_pointer_add),
 		cmocka_unit_test(test_equal),  cmocka_unit_test(test_size),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_notes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

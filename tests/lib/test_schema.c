@@ -439,6 +439,25 @@ static void test_builtin(void **state)
 	schema_set_free(set);
 }
 
+/* A set keeps what is checked, and a property whose name is that of a note; people get all. */
+static void test_set_notes(void **state)
+{
+	AUTO_JSON struct json_object *full = NULL;
+	struct schema_set *set = schema_set_new();
+	struct json_object *root = NULL;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(schema_set_json(set, "vm.json", &root, &e), 0);
+	assert_int_equal(schema_json("vm.json", &full, &e), 0);
+	assert_null(json_get(root, "description"));
+	assert_null(json_at(root, "/properties/description/description"));
+	assert_string_equal(json_get_str(json_at(root, "/properties/description"), "type", ""),
+			    "string");
+	assert_non_null(json_at(full, "/properties/description/description"));
+	schema_set_free(set);
+}
+
 /* A reference to a file is followed when a value gets there, and refuses what the file refuses. */
 static void test_set_refs(void **state)
 {
@@ -473,7 +492,7 @@ int main(void)
 		cmocka_unit_test(test_discriminator), cmocka_unit_test(test_refused_schemas),
 		cmocka_unit_test(test_circles),	      cmocka_unit_test(test_deep_values),
 		cmocka_unit_test(test_visit),	      cmocka_unit_test(test_builtin),
-		cmocka_unit_test(test_set_refs),
+		cmocka_unit_test(test_set_refs),      cmocka_unit_test(test_set_notes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
