@@ -46,6 +46,7 @@ struct machine_config {
 	struct config_memory memory;
 	struct config_boot boot;
 	int cpuid_fd;		     /* owned: what KVM can give a vCPU (x86/cpu.h); -1: ask it */
+	int vm_fd;		     /* owned: a VM of KVM, nothing in it yet; -1: make one */
 	struct json_object *devices; /* owned: an array of objects, each for device_new */
 	struct json_object *smbios;  /* owned: x86/smbios.h; NULL: nothing is said */
 };

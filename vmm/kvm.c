@@ -71,7 +71,7 @@ int kvm_open(struct err *e)
 
 /* --- making it -------------------------------------------------------------------------------- */
 
-static int kvm_has(const struct kvm *k, int cap)
+int kvm_has(const struct kvm *k, int cap)
 {
 	return ioctl(k->fd, KVM_CHECK_EXTENSION, cap);
 }
@@ -96,126 +96,31 @@ static int kvm_check(struct kvm *k, struct err *e)
 	return 0;
 }
 
+int kvm_new_vm(int kvm_fd, struct err *e)
+{
+	int fd;
+
+	do {
+		fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	} while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return err_set(e, ERR_KVM, "cannot make a VM: KVM_CREATE_VM: %s", strerror(errno));
+	return fd;
+}
+
 static int kvm_create(struct kvm *k, struct err *e)
 {
 	uint64_t identity = GMEM_KVM_IDENTITY_MAP;
 
-	do {
-		k->vm_fd = ioctl(k->fd, KVM_CREATE_VM, 0);
-	} while (k->vm_fd < 0 && errno == EINTR);
 	if (k->vm_fd < 0)
-		return err_set(e, ERR_KVM, "cannot make a VM: KVM_CREATE_VM: %s", strerror(errno));
+		k->vm_fd = kvm_new_vm(k->fd, e);
+	if (k->vm_fd < 0)
+		return k->vm_fd;
 	/* Intel hosts without "unrestricted guest" need these pages; others ignore them */
 	if (ioctl(k->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) ||
 	    ioctl(k->vm_fd, KVM_SET_TSS_ADDR, GMEM_KVM_TSS))
 		return err_set(e, ERR_KVM, "cannot place KVM's pages: %s", strerror(errno));
 	return 0;
-}
-
-static int kvm_set_slot(struct kvm *k, unsigned int slot, uint32_t flags, uint64_t gpa,
-			uint64_t size, void *host)
-{
-	struct kvm_userspace_memory_region region = {
-		.slot = slot,
-		.flags = flags,
-		.guest_phys_addr = gpa,
-		.memory_size = size,
-		.userspace_addr = (uintptr_t)host,
-	};
-
-	return ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
-}
-
-static int kvm_slot_take(struct kvm *k, uint32_t flags, uint64_t gpa, uint64_t size, void *host,
-			 struct err *e)
-{
-	unsigned int slot;
-	int r;
-
-	for (slot = 0; slot < KVM_SLOTS_MAX && k->slots[slot]; slot++)
-		;
-	if (slot == KVM_SLOTS_MAX)
-		return err_set(e, ENOSPC, "all %d memory slots are taken", KVM_SLOTS_MAX);
-	r = kvm_set_slot(k, slot, flags, gpa, size, host);
-	if (r < 0)
-		return err_ret(e, r, "cannot map memory at 0x%llx", (unsigned long long)gpa);
-	k->slots[slot] = true;
-	return (int)slot;
-}
-
-int kvm_slot_add(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct err *e)
-{
-	return kvm_slot_take(k, 0, gpa, size, host, e);
-}
-
-int kvm_slot_add_rom(struct kvm *k, uint64_t gpa, uint64_t size, void *host, struct err *e)
-{
-	return kvm_slot_take(k, KVM_MEM_READONLY, gpa, size, host, e);
-}
-
-void kvm_slot_del(struct kvm *k, int slot)
-{
-	if (slot < 0 || slot >= KVM_SLOTS_MAX || !k->slots[slot])
-		return;
-	(void)kvm_set_slot(k, (unsigned int)slot, 0, 0, 0, NULL);
-	k->slots[slot] = false;
-}
-
-int kvm_slot_log(struct kvm *k, int slot, uint64_t gpa, uint64_t size, void *host, bool on)
-{
-	return kvm_set_slot(k, (unsigned int)slot, on ? KVM_MEM_LOG_DIRTY_PAGES : 0, gpa, size,
-			    host);
-}
-
-int kvm_slot_written(struct kvm *k, int slot, uint64_t *ret_bitmap)
-{
-	struct kvm_dirty_log log = { .slot = (uint32_t)slot, .dirty_bitmap = ret_bitmap };
-
-	return ioctl(k->vm_fd, KVM_GET_DIRTY_LOG, &log) < 0 ? -errno : 0;
-}
-
-static int kvm_map_rom(struct kvm *k, const struct gmem_rom *rom, struct err *e)
-{
-	int r;
-
-	if (!rom->base)
-		return 0;
-	if (kvm_has(k, KVM_CAP_READONLY_MEM) <= 0)
-		return err_set(e, ERR_KVM,
-			       "the host's KVM is too old for firmware: no KVM_CAP_READONLY_MEM");
-	r = kvm_slot_take(k, KVM_MEM_READONLY, rom->gpa, rom->size, rom->base, NULL);
-	return r < 0 ? err_set(e, ERR_KVM, "cannot give the VM its firmware: %s", strerror(-r)) : 0;
-}
-
-static int kvm_map_part(struct kvm *k, const struct gmem *g, const struct gmem_region *region,
-			uint64_t from, uint64_t to)
-{
-	return kvm_slot_add(k, region->gpa + from, to - from, g->base + region->offset + from,
-			    NULL);
-}
-
-/* Where a display has its window, the guest has no memory: accesses exit. */
-static int kvm_map_region(struct kvm *k, const struct gmem *g, const struct gmem_region *region)
-{
-	uint64_t end = GMEM_VGA_START + GMEM_VGA_SIZE;
-	int r;
-
-	if (!g->vga || region->gpa || region->size <= end)
-		return kvm_map_part(k, g, region, 0, region->size);
-	r = kvm_map_part(k, g, region, 0, GMEM_VGA_START);
-	return r < 0 ? r : kvm_map_part(k, g, region, end, region->size);
-}
-
-static int kvm_map_memory(struct kvm *k, const struct gmem *g, struct err *e)
-{
-	for (unsigned int i = 0; i < g->nregions; i++) {
-		int r = kvm_map_region(k, g, &g->regions[i]);
-
-		if (r < 0)
-			return err_set(e, ERR_KVM, "cannot give the VM its memory: %s",
-				       strerror(-r));
-	}
-	return kvm_map_rom(k, &g->rom, e);
 }
 
 static int kvm_make_split(struct kvm *k, struct err *e)
@@ -253,14 +158,14 @@ static int kvm_make_chip(struct kvm *k, struct err *e)
 	return kvm_commit_routes(k, e);
 }
 
-int kvm_init(struct kvm *k, int take_fd, const struct gmem *g, bool split, const struct log *log,
-	     struct err *e)
+int kvm_init(struct kvm *k, int take_fd, int take_vm_fd, const struct gmem *g, bool split,
+	     const struct log *log, struct err *e)
 {
 	int r;
 
 	memset(k, 0, sizeof(*k));
 	k->fd = take_fd;
-	k->vm_fd = -1;
+	k->vm_fd = take_vm_fd;
 	k->vfio_fd = -1;
 	k->split = split;
 	k->log = log;
@@ -268,7 +173,7 @@ int kvm_init(struct kvm *k, int take_fd, const struct gmem *g, bool split, const
 	if (r >= 0)
 		r = kvm_create(k, e);
 	if (r >= 0)
-		r = kvm_map_memory(k, g, e);
+		r = kvm_map_begin(k, g, e);
 	if (r >= 0)
 		r = split ? kvm_make_split(k, e) : kvm_make_chip(k, e);
 	if (r < 0)
@@ -280,6 +185,7 @@ void kvm_fini(struct kvm *k)
 {
 	if (!k)
 		return;
+	(void)kvm_mapped(k, NULL);
 	if (k->vfio_fd >= 0)
 		close(k->vfio_fd);
 	if (k->vm_fd >= 0)

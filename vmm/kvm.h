@@ -7,6 +7,8 @@
 #define VMM_KVM_H
 
 #include <linux/kvm.h>
+#include <pthread.h>
+
 #include "lib/err.h"
 #include "lib/log.h"
 #include "vmm/board.h"
@@ -21,6 +23,18 @@ struct kvm_route {
 	struct msi_msg msg; /* addr 0: nothing is sent */
 };
 
+/* The guest's own memory on its way into KVM, which a thread may see to */
+struct kvm_mapping {
+	struct kvm_userspace_memory_region
+		regions[4]; /* RAM to both sides of a window and above 4 GiB, a ROM */
+	unsigned int n;
+	int vm_fd; /* borrowed */
+	pthread_t thread;
+	bool has_thread;
+	int ret;
+	struct err err;
+};
+
 struct kvm {
 	int fd;	   /* owned: /dev/kvm */
 	int vm_fd; /* owned */
@@ -33,6 +47,7 @@ struct kvm {
 	unsigned int nmsis; /* used ones are below */
 	struct log_limit log_limit;
 	bool slots[KVM_SLOTS_MAX]; /* used ones */
+	struct kvm_mapping mapping;
 	int vfio_fd; /* owned: KVM's VFIO device; -1 until a device is passed through */
 	/* in-kernel chip: the state of power-on */
 	struct kvm_irqchip chips[3];
@@ -40,13 +55,23 @@ struct kvm {
 };
 
 /*
- * take_fd: /dev/kvm. Makes the VM with g's memory (slots first: the other order costs milliseconds) and
- * the interrupt chip: split (LAPICs in the kernel, IOAPIC ours) or all in the kernel with PIC and PIT.
- * -ERR_KVM: what is missing.
+ * take_fd: /dev/kvm. take_vm_fd: what kvm_new_vm made of it, or -1. Makes the VM with g's memory and the interrupt chip:
+ * split (LAPICs in the kernel, IOAPIC ours) or all in the kernel with PIC and PIT. Much memory is on its way
+ * then: k may not move, and kvm_mapped comes before a vCPU runs. -ERR_KVM: what is missing.
  */
-int kvm_init(struct kvm *k, int take_fd, const struct gmem *g, bool split, const struct log *log,
-	     struct err *e);
+int kvm_init(struct kvm *k, int take_fd, int take_vm_fd, const struct gmem *g, bool split,
+	     const struct log *log, struct err *e);
+/* Wait until all of the guest's memory is there. -ERR_KVM: what KVM refused, each time that it is asked. */
+int kvm_mapped(struct kvm *k, struct err *e);
+/* Will kvm_init leave so many bytes to a thread? */
+bool kvm_maps_beside(uint64_t size, bool split);
+/* Of kvm_init: what g has, by a thread or at once. */
+int kvm_map_begin(struct kvm *k, const struct gmem *g, struct err *e);
+/* KVM_CHECK_EXTENSION */
+int kvm_has(const struct kvm *k, int cap);
 void kvm_fini(struct kvm *k);
+/* A VM of KVM without anything in it: its descriptor. -ERR_KVM. */
+int kvm_new_vm(int kvm_fd, struct err *e);
 /* Open /dev/kvm, with a hint about what to do when it cannot be (standalone only). */
 int kvm_open(struct err *e);
 

@@ -201,6 +201,8 @@ int machine_start(struct machine *m, struct err *e)
 		return machine_wrong_state(m, "start", e);
 	machine_devices_reset(m);
 	r = machine_boot(m, e);
+	if (r >= 0)
+		r = kvm_mapped(&m->kvm, e);
 	if (r < 0)
 		return r;
 	machine_mark(m, MACHINE_MARK_KERNEL);
@@ -473,24 +475,44 @@ static int machine_make_kvm(struct machine *m, int take_kvm_fd, struct err *e)
 	}
 	m->gmem.vga = machine_lists(m, vga_class.type);
 	machine_mark(m, MACHINE_MARK_MEMORY);
-	r = kvm_init(&m->kvm, take_kvm_fd, &m->gmem, split, m->log, e);
+	r = kvm_init(&m->kvm, take_kvm_fd, TAKE_FD(m->config.vm_fd), &m->gmem, split, m->log, e);
 	m->kvm_made = r >= 0;
 	return r;
 }
 
-static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, struct err *e)
+/* KVM's CPUID is asked for by a thread, and memory is made meanwhile. */
+static int machine_make_small(struct machine *m, struct cpu_support *ret_support, int take_kvm_fd,
+			      struct err *e)
 {
-	struct cpu_support support;
 	struct cpu_asking asking;
 	int r, asked;
 
 	cpu_asking_begin(&asking, take_kvm_fd, TAKE_FD(m->config.cpuid_fd));
 	r = machine_make_kvm(m, take_kvm_fd, e);
-	asked = cpu_asking_end(&asking, &support, r < 0 ? NULL : e);
+	asked = cpu_asking_end(&asking, ret_support, r < 0 ? NULL : e);
+	return r < 0 ? r : asked;
+}
+
+/* The other way round: with much memory that takes longer, and kvm_init leaves it to a thread. */
+static int machine_make_large(struct machine *m, struct cpu_support *ret_support, int take_kvm_fd,
+			      struct err *e)
+{
+	int r = machine_make_kvm(m, take_kvm_fd, e);
+
+	return r < 0 ? r : cpu_support_get(ret_support, m->kvm.fd, TAKE_FD(m->config.cpuid_fd), e);
+}
+
+static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, struct err *e)
+{
+	bool beside =
+		kvm_maps_beside(m->config.memory.size, m->config.irqchip == CONFIG_IRQCHIP_SPLIT);
+	struct cpu_support support = { 0 };
+	int r = beside ? machine_make_large(m, &support, take_kvm_fd, e)
+		       : machine_make_small(m, &support, take_kvm_fd, e);
+
 	if (r >= 0)
-		r = asked < 0 ? asked : machine_make_parts(m, &support, fds, e);
-	if (asked >= 0)
-		cpu_support_fini(&support);
+		r = machine_make_parts(m, &support, fds, e);
+	cpu_support_fini(&support);
 	return r;
 }
 
@@ -511,6 +533,7 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 	take_config->smbios = NULL;
 	take_config->boot.order = NULL;
 	take_config->cpuid_fd = -1;
+	take_config->vm_fd = -1;
 	take_config->boot.kernel_fd = -1;
 	take_config->boot.initrd_fd = -1;
 	take_config->boot.firmware_fd = -1;

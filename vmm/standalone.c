@@ -23,6 +23,7 @@
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 #include "vmm/net/open.h"
+#include "vmm/thread.h"
 #include "vmm/vfio/open.h"
 #include "vmm/virtio/port_open.h"
 
@@ -67,8 +68,9 @@ static int standalone_lock(const struct vmdef_file *file, int fd, struct err *e)
 
 static int standalone_open_files(struct json_object *config, struct fdset *fds, struct err *e)
 {
-	struct vmdef_file files[VMDEF_FILES_MAX];
-	int n = vmdef_find_firmware(config, "", e);
+	/* not on the stack, each page of which is touched: most machines have two */
+	AUTO_FREE struct vmdef_file *files = malloc(VMDEF_FILES_MAX * sizeof(*files));
+	int n = files ? vmdef_find_firmware(config, "", e) : err_ret(e, -ENOMEM, "files");
 
 	if (n >= 0)
 		n = vmdef_files(config, files, e);
@@ -239,6 +241,68 @@ _Noreturn static void standalone_leave(struct standalone *s)
 	_exit(s->status);
 }
 
+/* --- KVM --------------------------------------------------------------------------------------------- */
+
+/* KVM makes a VM, nothing in it yet, while the definition is read: a twentieth of the start. */
+struct standalone_kvm {
+	int fd; /* owned: /dev/kvm; or what err says */
+	struct err err;
+	int vm_fd; /* owned; negative: who needs one makes it, and says why not */
+	pthread_t thread;
+	bool has_thread;
+};
+
+static void *standalone_kvm_run(void *arg)
+{
+	struct standalone_kvm *k = arg;
+	struct err e;
+
+	k->vm_fd = kvm_new_vm(k->fd, &e);
+	return NULL;
+}
+
+static void standalone_kvm_begin(struct standalone_kvm *k)
+{
+	*k = (struct standalone_kvm){ .vm_fd = -1 };
+	k->fd = kvm_open(&k->err);
+	k->has_thread = k->fd >= 0 && !thread_spawn_beside(&k->thread, standalone_kvm_run, k);
+}
+
+/* The VM's descriptor, owned, or negative. */
+static int standalone_kvm_end(const struct standalone_kvm *k)
+{
+	if (k->has_thread)
+		pthread_join(k->thread, NULL);
+	return k->vm_fd;
+}
+
+/* What a machine is made of, and then the cage. ret_kvm_fd is owned. */
+static int standalone_prepare(const struct standalone_options *o, const struct log *log,
+			      struct machine_config *ret_config, struct fdset *fds, int *ret_kvm_fd,
+			      struct err *e)
+{
+	AUTO_CLOSE int fd = -1, vm_fd = -1;
+	struct standalone_kvm kvm;
+	int r;
+
+	standalone_kvm_begin(&kvm);
+	r = standalone_load(o->config, o->sandbox, log, ret_config, fds, e);
+	vm_fd = standalone_kvm_end(&kvm);
+	fd = kvm.fd;
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		*e = kvm.err;
+	r = fd < 0 ? fd : sandbox_enter(o->sandbox, log, e);
+	if (r < 0) {
+		config_fini(ret_config);
+		return r;
+	}
+	ret_config->vm_fd = vm_fd < 0 ? -1 : TAKE_FD(vm_fd);
+	*ret_kvm_fd = TAKE_FD(fd);
+	return 0;
+}
+
 int standalone_run(const struct standalone_options *o, const struct log *log, struct err *e)
 {
 	struct standalone s = { .log = log, .sandbox = o->sandbox };
@@ -247,17 +311,9 @@ int standalone_run(const struct standalone_options *o, const struct log *log, st
 	int r, kvm_fd = -1;
 
 	fdset_init(&fds);
-	r = standalone_load(o->config, o->sandbox, log, &config, &fds, e);
-	if (r >= 0) {
-		kvm_fd = kvm_open(e);
-		r = kvm_fd < 0 ? kvm_fd : sandbox_enter(o->sandbox, log, e);
-		if (r < 0)
-			config_fini(&config);
-	}
+	r = standalone_prepare(o, log, &config, &fds, &kvm_fd, e);
 	if (r < 0) {
 		fdset_fini(&fds);
-		if (kvm_fd >= 0)
-			close(kvm_fd);
 		return r;
 	}
 	uv_loop_init(&s.loop);

@@ -336,10 +336,71 @@ static void not_kvm_is_said(void **state)
 
 	(void)state;
 	gmem_init_buffer(&g, ram, 4096);
-	assert_int_equal(kvm_init(&k, open("/dev/null", O_RDWR | O_CLOEXEC), &g, true, NULL, &e),
+	assert_int_equal(kvm_init(&k, open("/dev/null", O_RDWR | O_CLOEXEC), -1, &g, true, NULL,
+				  &e),
 			 -ERR_KVM);
 	assert_string_equal(e.msg, "not /dev/kvm, or its API version -1 is not 12");
 	free(ram);
+}
+
+/* kvm_init of memory that a thread sees to, and what KVM said of it in the end. */
+static int map_large(struct kvm *k, struct gmem *g, struct err *e)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), r;
+
+	if (fd < 0)
+		skip();
+	r = kvm_init(k, fd, -1, g, true, NULL, e);
+	return r < 0 ? r : kvm_mapped(k, e);
+}
+
+static void much_memory_comes_by_a_thread(void **state)
+{
+	struct gmem g;
+	struct kvm k;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(gmem_init(&g, 4 * GIB, 0, &e), 0);
+	if (map_large(&k, &g, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(kvm_mapped(&k, &e), 0);
+	/* what devices map comes behind it, and may not be where it is */
+	assert_int_equal(kvm_slot_add(&k, 16 * GIB, 4096, g.base, &e), g.nregions);
+	assert_int_equal(kvm_slot_add(&k, 4 * GIB, 4096, g.base, &e), -EEXIST);
+	kvm_fini(&k);
+	gmem_fini(&g);
+}
+
+static void memory_that_kvm_refuses_is_said(void **state)
+{
+	struct gmem g;
+	struct kvm k;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(gmem_init(&g, 4 * GIB, 0, &e), 0);
+	g.regions[1].gpa = 2 * GIB;
+	assert_int_equal(map_large(&k, &g, &e), -ERR_KVM);
+	assert_string_equal(e.msg, "cannot give the VM its memory at 0x80000000: File exists");
+	kvm_fini(&k);
+	gmem_fini(&g);
+}
+
+/* It is told where the machine starts, which does not. */
+static void no_memory_no_start(void **state)
+{
+	struct tiny f;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(
+		tiny_init(&f, &(struct tiny_options){ 0 }, tiny_halt, sizeof(tiny_halt), &e), 0);
+	f.machine->kvm.mapping.ret = err_set(&f.machine->kvm.mapping.err, ERR_KVM, "no memory");
+	assert_int_equal(machine_start(f.machine, &e), -ERR_KVM);
+	assert_string_equal(e.msg, "no memory");
+	assert_int_equal(machine_get_state(f.machine), MACHINE_CREATED);
+	tiny_fini(&f);
 }
 
 int main(void)
@@ -359,6 +420,9 @@ int main(void)
 		cmocka_unit_test(states_that_do_not_fit),
 		cmocka_unit_test(no_kernel_no_start),
 		cmocka_unit_test(not_kvm_is_said),
+		cmocka_unit_test(much_memory_comes_by_a_thread),
+		cmocka_unit_test(memory_that_kvm_refuses_is_said),
+		cmocka_unit_test(no_memory_no_start),
 	};
 
 	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
