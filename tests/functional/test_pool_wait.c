@@ -138,6 +138,7 @@ static void test_start_stopped_while_it_waits(void **state)
 	started = client_answer(w->c, start_id);
 	assert_int_equal(error_code(started), ERR_CANCELLED);
 	scene_expect_state(w->c, "one", "stopped");
+	wait_written(w);
 	pools_expect(w, "front", "working", 0, 0, 0);
 	let_go(w);
 	json_object_put(client_answer(w->c, apply_id));
