@@ -22,7 +22,7 @@ int json_parse(const char *text, size_t len, struct json_object **ret_value, str
 struct json_limits {
 	size_t values; /* in the whole text, objects and arrays counted too */
 	size_t string; /* bytes of a string or key, without its quotes and escapes */
-	/* names of members that are left out where they are strings, NULL at the end; or NULL */
+	/* names of members that are left out where they are strings (doubled or not), NULL at the end; or NULL */
 	const char *const *notes;
 };
 int json_parse_limited(const char *text, size_t len, const struct json_limits *limits,

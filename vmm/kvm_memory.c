@@ -18,16 +18,22 @@
  */
 #define KVM_MAP_BESIDE GIB
 
-static int kvm_set_slot(struct kvm *k, unsigned int slot, uint32_t flags, uint64_t gpa,
-			uint64_t size, void *host)
+static struct kvm_userspace_memory_region kvm_region(unsigned int slot, uint32_t flags,
+						     uint64_t gpa, uint64_t size, void *host)
 {
-	struct kvm_userspace_memory_region region = {
+	return (struct kvm_userspace_memory_region){
 		.slot = slot,
 		.flags = flags,
 		.guest_phys_addr = gpa,
 		.memory_size = size,
 		.userspace_addr = (uintptr_t)host,
 	};
+}
+
+static int kvm_set_slot(struct kvm *k, unsigned int slot, uint32_t flags, uint64_t gpa,
+			uint64_t size, void *host)
+{
+	struct kvm_userspace_memory_region region = kvm_region(slot, flags, gpa, size, host);
 
 	return ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
 }
@@ -88,13 +94,7 @@ static void kvm_map_add(struct kvm *k, uint32_t flags, uint64_t gpa, uint64_t si
 
 	assert(m->n < ARRAY_SIZE(m->regions));
 	k->slots[m->n] = true;
-	m->regions[m->n] = (struct kvm_userspace_memory_region){
-		.slot = m->n,
-		.flags = flags,
-		.guest_phys_addr = gpa,
-		.memory_size = size,
-		.userspace_addr = (uintptr_t)host,
-	};
+	m->regions[m->n] = kvm_region(m->n, flags, gpa, size, host);
 	m->n++;
 }
 

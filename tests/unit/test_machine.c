@@ -362,6 +362,10 @@ static void much_memory_comes_by_a_thread(void **state)
 
 	(void)state;
 	assert_int_equal(gmem_init(&g, 4 * GIB, 0, &e), 0);
+	assert_true(kvm_maps_beside(g.size, true));
+	assert_false(
+		kvm_maps_beside(g.size, false)); /* behind the kernel's chip it would take 20 ms */
+	assert_false(kvm_maps_beside(GIB, true));
 	if (map_large(&k, &g, &e) < 0)
 		fail_msg("%s", e.msg);
 	assert_int_equal(kvm_mapped(&k, &e), 0);
