@@ -211,8 +211,13 @@ static int control_make_machine(struct control *c, struct control_call *call, in
 		return r;
 	}
 	snprintf(c->name, sizeof(c->name), "%s", config.name);
-	r = machine_new(c->loop, &config, call->fds, take_kvm_fd, c->log, &control_machine_ops, c,
-			&c->machine, e);
+	r = machine_new(c->loop, &config, take_kvm_fd, c->log, &control_machine_ops, c, &c->machine,
+			e);
+	if (r >= 0) {
+		r = machine_fit(c->machine, call->fds, e);
+		if (r < 0)
+			machine_close(TAKE_PTR(c->machine));
+	}
 	/* every file, thread and ring is there: what follows meets the guest's bytes, its kernel's first */
 	if (r >= 0)
 		sandbox_thread(c->sandbox, SECCOMP_CONTROL);

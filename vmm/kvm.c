@@ -173,7 +173,9 @@ int kvm_init(struct kvm *k, int take_fd, int take_vm_fd, const struct gmem *g, b
 	if (r >= 0)
 		r = kvm_create(k, e);
 	if (r >= 0)
-		r = kvm_map_begin(k, g, e);
+		r = kvm_map_list(k, g, e);
+	if (r >= 0 && !kvm_maps_beside(g->size, split))
+		r = kvm_map(k, e);
 	if (r >= 0)
 		r = split ? kvm_make_split(k, e) : kvm_make_chip(k, e);
 	if (r < 0)
@@ -185,7 +187,6 @@ void kvm_fini(struct kvm *k)
 {
 	if (!k)
 		return;
-	(void)kvm_mapped(k, NULL);
 	if (k->vfio_fd >= 0)
 		close(k->vfio_fd);
 	if (k->vm_fd >= 0)

@@ -7,7 +7,6 @@
 #define VMM_KVM_H
 
 #include <linux/kvm.h>
-#include <pthread.h>
 
 #include "lib/err.h"
 #include "lib/log.h"
@@ -23,16 +22,11 @@ struct kvm_route {
 	struct msi_msg msg; /* addr 0: nothing is sent */
 };
 
-/* The guest's own memory on its way into KVM, which a thread may see to */
+/* The guest's own memory, as KVM is given it */
 struct kvm_mapping {
 	struct kvm_userspace_memory_region
 		regions[4]; /* RAM to both sides of a window and above 4 GiB, a ROM */
 	unsigned int n;
-	int vm_fd; /* borrowed */
-	pthread_t thread;
-	bool has_thread;
-	int ret;
-	struct err err;
 };
 
 struct kvm {
@@ -56,17 +50,17 @@ struct kvm {
 
 /*
  * take_fd: /dev/kvm. take_vm_fd: what kvm_new_vm made of it, or -1. Makes the VM with g's memory and the interrupt chip:
- * split (LAPICs in the kernel, IOAPIC ours) or all in the kernel with PIC and PIT. Much memory is on its way
- * then: k may not move, and kvm_mapped comes before a vCPU runs. -ERR_KVM: what is missing.
+ * split (LAPICs in the kernel, IOAPIC ours) or all in the kernel with PIC and PIT. Where kvm_maps_beside says so, the
+ * memory is left to kvm_map. -ERR_KVM: what is missing.
  */
 int kvm_init(struct kvm *k, int take_fd, int take_vm_fd, const struct gmem *g, bool split,
 	     const struct log *log, struct err *e);
-/* Wait until all of the guest's memory is there. -ERR_KVM: what KVM refused, each time that it is asked. */
-int kvm_mapped(struct kvm *k, struct err *e);
-/* Will kvm_init leave so many bytes to a thread? */
+/* Do so many bytes take long enough to give them to KVM by a thread, beside what else a machine is made of? */
 bool kvm_maps_beside(uint64_t size, bool split);
-/* Of kvm_init: what g has, by a thread or at once. */
-int kvm_map_begin(struct kvm *k, const struct gmem *g, struct err *e);
+/* Give KVM the guest's memory, once, before a vCPU runs. Any thread. -ERR_KVM: what it refused. */
+int kvm_map(const struct kvm *k, struct err *e);
+/* Of kvm_init: what kvm_map is to give. */
+int kvm_map_list(struct kvm *k, const struct gmem *g, struct err *e);
 /* KVM_CHECK_EXTENSION */
 int kvm_has(const struct kvm *k, int cap);
 void kvm_fini(struct kvm *k);

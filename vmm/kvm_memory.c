@@ -10,7 +10,6 @@
 
 #include "lib/errcat.h"
 #include "vmm/kvm.h"
-#include "vmm/thread.h"
 
 /*
  * With more memory than this a thread pays: KVM with shadow page tables (in a host that is a guest, most of all) fills 10
@@ -117,23 +116,16 @@ static void kvm_map_region(struct kvm *k, const struct gmem *g, const struct gme
 	kvm_map_part(k, g, region, end, region->size);
 }
 
-static int kvm_map_all(struct kvm_mapping *m)
+int kvm_map(const struct kvm *k, struct err *e)
 {
+	const struct kvm_mapping *m = &k->mapping;
+
 	for (unsigned int i = 0; i < m->n; i++)
-		if (ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &m->regions[i]))
-			return err_set(&m->err, ERR_KVM,
-				       "cannot give the VM its memory at 0x%llx: %s",
+		if (ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &m->regions[i]))
+			return err_set(e, ERR_KVM, "cannot give the VM its memory at 0x%llx: %s",
 				       (unsigned long long)m->regions[i].guest_phys_addr,
 				       strerror(errno));
 	return 0;
-}
-
-static void *kvm_map_run(void *arg)
-{
-	struct kvm_mapping *m = arg;
-
-	m->ret = kvm_map_all(m);
-	return NULL;
 }
 
 /* Slots that come while the kernel's own chip is made cost 20 ms. */
@@ -142,11 +134,8 @@ bool kvm_maps_beside(uint64_t size, bool split)
 	return split && size > KVM_MAP_BESIDE;
 }
 
-int kvm_map_begin(struct kvm *k, const struct gmem *g, struct err *e)
+int kvm_map_list(struct kvm *k, const struct gmem *g, struct err *e)
 {
-	struct kvm_mapping *m = &k->mapping;
-
-	m->vm_fd = k->vm_fd;
 	for (unsigned int i = 0; i < g->nregions; i++)
 		kvm_map_region(k, g, &g->regions[i]);
 	if (g->rom.base && kvm_has(k, KVM_CAP_READONLY_MEM) <= 0)
@@ -154,22 +143,5 @@ int kvm_map_begin(struct kvm *k, const struct gmem *g, struct err *e)
 			       "the host's KVM is too old for firmware: no KVM_CAP_READONLY_MEM");
 	if (g->rom.base)
 		kvm_map_add(k, KVM_MEM_READONLY, g->rom.gpa, g->rom.size, g->rom.base);
-	m->has_thread = kvm_maps_beside(g->size, k->split) &&
-			!thread_spawn_beside(&m->thread, kvm_map_run, m);
-	if (m->has_thread)
-		return 0;
-	kvm_map_run(m);
-	return kvm_mapped(k, e);
-}
-
-int kvm_mapped(struct kvm *k, struct err *e)
-{
-	struct kvm_mapping *m = &k->mapping;
-
-	if (m->has_thread)
-		pthread_join(m->thread, NULL);
-	m->has_thread = false;
-	if (m->ret < 0 && e)
-		*e = m->err;
-	return m->ret;
+	return 0;
 }

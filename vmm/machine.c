@@ -202,7 +202,7 @@ int machine_start(struct machine *m, struct err *e)
 	machine_devices_reset(m);
 	r = machine_boot(m, e);
 	if (r >= 0)
-		r = kvm_mapped(&m->kvm, e);
+		r = machine_mapped(m, e);
 	if (r < 0)
 		return r;
 	machine_mark(m, MACHINE_MARK_KERNEL);
@@ -426,27 +426,26 @@ void machine_on_cause(struct machine *m, const struct machine_cause_slot *slot)
 
 /* --- making and closing --------------------------------------------------------------------------------- */
 
-static int machine_make_vcpus(struct machine *m, const struct cpu_support *support, struct err *e)
+static int machine_make_vcpus(struct machine *m, struct err *e)
 {
 	int r = vcpus_init(&m->vcpus, &m->kvm, m->config.vcpus, &m->board, &m->lock,
 			   &machine_vcpu_ops, m, e);
 
 	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
-		r = cpu_set_cpuid(support, m->vcpus.list[i].fd, i, m->vcpus.n, e);
+		r = cpu_set_cpuid(&m->support, m->vcpus.list[i].fd, i, m->vcpus.n, e);
 	return r;
 }
 
 /* What KVM's CPUs can decides where devices may be, too. */
-static int machine_make_parts(struct machine *m, const struct cpu_support *support,
-			      struct fdset *fds, struct err *e)
+static int machine_make_parts(struct machine *m, struct fdset *fds, struct err *e)
 {
 	int r;
 
-	m->board.pci64 = gmem_pci64(&m->gmem, cpu_phys_bits(support));
+	m->board.pci64 = gmem_pci64(&m->gmem, cpu_phys_bits(&m->support));
 	r = machine_devices_new(m, fds, e);
 	if (r >= 0 && m->board.vfio)
 		machine_mark(m, MACHINE_MARK_PINNED);
-	return r < 0 ? r : machine_make_vcpus(m, support, e);
+	return r < 0 ? r : machine_make_vcpus(m, e);
 }
 
 /* Is a device of this type in the configuration? None is made yet. */
@@ -481,43 +480,38 @@ static int machine_make_kvm(struct machine *m, int take_kvm_fd, struct err *e)
 }
 
 /* KVM's CPUID is asked for by a thread, and memory is made meanwhile. */
-static int machine_make_small(struct machine *m, struct cpu_support *ret_support, int take_kvm_fd,
-			      struct err *e)
+static int machine_make_small(struct machine *m, int take_kvm_fd, struct err *e)
 {
 	struct cpu_asking asking;
 	int r, asked;
 
 	cpu_asking_begin(&asking, take_kvm_fd, TAKE_FD(m->config.cpuid_fd));
 	r = machine_make_kvm(m, take_kvm_fd, e);
-	asked = cpu_asking_end(&asking, ret_support, r < 0 ? NULL : e);
+	asked = cpu_asking_end(&asking, &m->support, r < 0 ? NULL : e);
 	return r < 0 ? r : asked;
 }
 
-/* The other way round: with much memory that takes longer, and kvm_init leaves it to a thread. */
-static int machine_make_large(struct machine *m, struct cpu_support *ret_support, int take_kvm_fd,
-			      struct err *e)
+/* Much memory takes longer than CPUID: that is what a thread sees to, and the rest is machine_fit's. */
+static int machine_make_large(struct machine *m, int take_kvm_fd, struct err *e)
 {
 	int r = machine_make_kvm(m, take_kvm_fd, e);
 
-	return r < 0 ? r : cpu_support_get(ret_support, m->kvm.fd, TAKE_FD(m->config.cpuid_fd), e);
-}
-
-static int machine_make(struct machine *m, struct fdset *fds, int take_kvm_fd, struct err *e)
-{
-	bool beside =
-		kvm_maps_beside(m->config.memory.size, m->config.irqchip == CONFIG_IRQCHIP_SPLIT);
-	struct cpu_support support = { 0 };
-	int r = beside ? machine_make_large(m, &support, take_kvm_fd, e)
-		       : machine_make_small(m, &support, take_kvm_fd, e);
-
 	if (r >= 0)
-		r = machine_make_parts(m, &support, fds, e);
-	cpu_support_fini(&support);
+		machine_map(m);
 	return r;
 }
 
-int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdset *fds,
-		int take_kvm_fd, const struct log *log, const struct machine_ops *ops, void *arg,
+static int machine_make(struct machine *m, int take_kvm_fd, struct err *e)
+{
+	bool split = m->config.irqchip == CONFIG_IRQCHIP_SPLIT;
+
+	return kvm_maps_beside(m->config.memory.size, split)
+		       ? machine_make_large(m, take_kvm_fd, e)
+		       : machine_make_small(m, take_kvm_fd, e);
+}
+
+int machine_new(uv_loop_t *loop, struct machine_config *take_config, int take_kvm_fd,
+		const struct log *log, const struct machine_ops *ops, void *arg,
 		struct machine **ret_machine, struct err *e)
 {
 	struct machine *m = calloc(1, sizeof(*m));
@@ -543,7 +537,7 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 	m->arg = arg;
 	r = machine_board_init(m, e);
 	if (r >= 0)
-		r = machine_make(m, fds, take_kvm_fd, e);
+		r = machine_make(m, take_kvm_fd, e);
 	else
 		close(take_kvm_fd);
 	if (r < 0) {
@@ -551,9 +545,25 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdse
 		machine_close(m);
 		return r;
 	}
+	*ret_machine = m;
+	return 0;
+}
+
+int machine_fit(struct machine *m, struct fdset *fds, struct err *e)
+{
+	int r = m->support.cpuid
+			? 0
+			: cpu_support_get(&m->support, m->kvm.fd, TAKE_FD(m->config.cpuid_fd), e);
+
+	if (r >= 0)
+		r = machine_make_parts(m, fds, e);
+	cpu_support_fini(&m->support);
+	if (r < 0) {
+		m->state = MACHINE_ENDED;
+		return r;
+	}
 	machine_mark(m, MACHINE_MARK_MACHINE);
 	m->board.caged = true; /* soon; what comes from now on has to do with that */
-	*ret_machine = m;
 	return 0;
 }
 
@@ -575,6 +585,8 @@ bool machine_close(struct machine *m)
 		return false;
 	viewer_free(TAKE_PTR(m->viewer));
 	machine_devices_free(m);
+	(void)machine_mapped(m, NULL);
+	cpu_support_fini(&m->support);
 	if (m->kvm_made)
 		kvm_fini(&m->kvm);
 	firmware_unload(&m->gmem);

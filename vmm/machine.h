@@ -45,12 +45,16 @@ struct machine_ops {
 };
 
 /*
- * take_config is taken over (also on failure), with its descriptors and those that devices take from fds;
- * take_kvm_fd is /dev/kvm. On success the machine is MACHINE_CREATED.
+ * Its memory and KVM's VM, without a look at what a guest or its files hold: who has no cage yet enters it between this
+ * and machine_fit. Where much memory is to be mapped a thread is at that then, with its filter (machine_ops.thread).
+ * take_config is taken over (also on failure), with its descriptors; take_kvm_fd is /dev/kvm. The machine is
+ * MACHINE_CREATED.
  */
-int machine_new(uv_loop_t *loop, struct machine_config *take_config, struct fdset *fds,
-		int take_kvm_fd, const struct log *log, const struct machine_ops *ops, void *arg,
+int machine_new(uv_loop_t *loop, struct machine_config *take_config, int take_kvm_fd,
+		const struct log *log, const struct machine_ops *ops, void *arg,
 		struct machine **ret_machine, struct err *e);
+/* Its devices, with the descriptors that they take from fds, and its vCPUs; once. On failure it has ended, without a word. */
+int machine_fit(struct machine *m, struct fdset *fds, struct err *e);
 /* Ends it if need be, then frees it from the loop. False: a vCPU does not stop; only _exit helps now. */
 bool machine_close(struct machine *m);
 /*

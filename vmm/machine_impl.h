@@ -13,6 +13,7 @@
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
+#include "vmm/x86/cpu.h"
 
 struct viewer;
 
@@ -42,6 +43,14 @@ struct machine_cause_slot {
 	char msg[512];
 };
 
+/* How KVM gets much memory: by a thread */
+struct machine_mapping {
+	pthread_t thread;
+	bool has_thread;
+	int ret; /* as err: the thread's until machine_mapped */
+	struct err err;
+};
+
 struct machine {
 	uv_loop_t *loop; /* borrowed */
 	uv_async_t wake; /* a cause or a timer is there */
@@ -64,6 +73,8 @@ struct machine {
 	struct gmem gmem;
 	struct kvm kvm;
 	bool kvm_made;
+	struct machine_mapping mapping;
+	struct cpu_support support; /* until the vCPUs are made */
 	struct bus pio, mmio;
 	struct board board;
 	struct input input;
@@ -96,6 +107,10 @@ struct machine {
 int machine_boot(struct machine *m, struct err *e);
 /* machine_memory.c: m->gmem, as the configuration says; -ERR_MEMORY, -ERR_NUMA_NODE, -ERR_NUMA_MEMORY */
 int machine_make_memory(struct machine *m, struct err *e);
+/* KVM gets m->gmem by a thread, or at once where there can be none. */
+void machine_map(struct machine *m);
+/* Wait until it has. -ERR_KVM: what KVM refused, each time that it is asked; e may be NULL. */
+int machine_mapped(struct machine *m, struct err *e);
 
 /* machine_board.c */
 extern const struct board_ops machine_board_ops;

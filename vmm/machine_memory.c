@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* A machine's memory: which node of the host it comes from, and what its balloon leaves. Control loop. */
+/* A machine's memory: which node of the host it comes from, how KVM gets it, and what its balloon leaves. Control loop. */
 #include "lib/errcat.h"
 #include "vmm/devices.h"
 #include "vmm/gmem_node.h"
 #include "vmm/machine_impl.h"
 #include "vmm/progress.h"
+#include "vmm/thread.h"
 #include "vmm/virtio/balloon.h"
 
 /* No balloon takes more: what a definition must have at least */
@@ -27,6 +28,43 @@ int machine_make_memory(struct machine *m, struct err *e)
 		return gmem_prefer(&m->gmem, c->node, e);
 	progress_begin(&told, &m->board, "populating");
 	return gmem_take(&m->gmem, c->node, &gmem_sys_kernel, machine_taken, &told, e);
+}
+
+static void machine_map_now(struct machine *m)
+{
+	m->mapping.ret = kvm_map(&m->kvm, &m->mapping.err);
+}
+
+static void *machine_map_run(void *arg)
+{
+	struct machine *m = arg;
+
+	/* it may be older than the cage: with a vCPU's filter it can give KVM memory, and little else */
+	if (m->ops->thread)
+		m->ops->thread(m->arg, SECCOMP_VCPU);
+	machine_map_now(m);
+	return NULL;
+}
+
+void machine_map(struct machine *m)
+{
+	struct machine_mapping *map = &m->mapping;
+
+	map->has_thread = !thread_spawn_beside(&map->thread, machine_map_run, m);
+	if (!map->has_thread)
+		machine_map_now(m);
+}
+
+int machine_mapped(struct machine *m, struct err *e)
+{
+	struct machine_mapping *map = &m->mapping;
+
+	if (map->has_thread)
+		pthread_join(map->thread, NULL);
+	map->has_thread = false;
+	if (map->ret < 0 && e)
+		*e = map->err;
+	return map->ret;
 }
 
 int machine_set_memory(struct machine *m, uint64_t size, bool dry_run, bool *ret_changed,

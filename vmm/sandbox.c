@@ -9,7 +9,6 @@
 #include "vmm/sandbox.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
@@ -44,8 +43,10 @@ static int sandbox_namespaces(struct sandbox *s, const struct log *log, struct e
 	struct err why = { 0 };
 
 	if (root >= 0)
-		return setns(root, CLONE_NEWNS) < 0 ? err_errno(e, "cannot enter the empty root")
-						    : 0;
+		/* a mount namespace is for a thread with a root of its own */
+		return unshare(CLONE_FS) < 0 || setns(root, CLONE_NEWNS) < 0
+			       ? err_errno(e, "cannot enter the empty root")
+			       : 0;
 	if (emptyns_enter(geteuid() != 0, &why) >= 0)
 		return 0;
 	if (s->has_uid) {
@@ -56,14 +57,16 @@ static int sandbox_namespaces(struct sandbox *s, const struct log *log, struct e
 	return 0;
 }
 
+/* The system's calls, for this thread: the C library's would have one that has its filter make them, too. */
 static int sandbox_identity(const struct sandbox *s, struct err *e)
 {
 	/* with no right to it there are none but the user's own, which Landlock and the root make worthless */
-	if (setgroups(0, NULL) < 0 && s->has_uid)
+	if (syscall(SYS_setgroups, 0, NULL) < 0 && s->has_uid)
 		return err_errno(e, "cannot leave the groups");
 	if (!s->has_uid)
 		return 0;
-	if (setresgid(s->uid, s->uid, s->uid) < 0 || setresuid(s->uid, s->uid, s->uid) < 0) {
+	if (syscall(SYS_setresgid, s->uid, s->uid, s->uid) < 0 ||
+	    syscall(SYS_setresuid, s->uid, s->uid, s->uid) < 0) {
 		err_errno(e, "cannot become user %u", (unsigned int)s->uid);
 		return err_hint(e, "vmd --monitor-uids: a range that this host (or container) has");
 	}
@@ -184,7 +187,11 @@ void sandbox_thread(const struct sandbox *s, enum seccomp_table table)
 {
 	struct err e;
 
-	if (!s || SANDBOX_SANITIZER || seccomp_confine(table, s->seccomp, &e) >= 0)
+	if (!s || SANDBOX_SANITIZER)
+		return;
+	/* one that is older than the cage has not got it from there; seccomp says what comes of it */
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (seccomp_confine(table, s->seccomp, &e) >= 0)
 		return;
 	fprintf(stderr, "vmm: %s\n", e.msg);
 	abort();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The cage: what a monitor gives up before anything of a guest reaches it. vmd-security(7) tells what each part
- * is for. sandbox_enter is called by the process while it has one thread; seccomp comes last, thread by thread
- * (seccomp.h).
+ * is for. sandbox_enter is for the calling thread: each one that there is already has its filter first (sandbox_thread),
+ * and ends before the guest runs. seccomp comes last, thread by thread (seccomp.h).
  */
 #ifndef VMM_SANDBOX_H
 #define VMM_SANDBOX_H

@@ -276,7 +276,7 @@ static int standalone_kvm_end(const struct standalone_kvm *k)
 	return k->vm_fd;
 }
 
-/* What a machine is made of, and then the cage. ret_kvm_fd is owned. */
+/* What a machine is made of. ret_kvm_fd is owned. */
 static int standalone_prepare(const struct standalone_options *o, const struct log *log,
 			      struct machine_config *ret_config, struct fdset *fds, int *ret_kvm_fd,
 			      struct err *e)
@@ -291,16 +291,37 @@ static int standalone_prepare(const struct standalone_options *o, const struct l
 	fd = kvm.fd;
 	if (r < 0)
 		return r;
-	if (fd < 0)
+	if (fd < 0) {
 		*e = kvm.err;
-	r = fd < 0 ? fd : sandbox_enter(o->sandbox, log, e);
-	if (r < 0) {
 		config_fini(ret_config);
-		return r;
+		return fd;
 	}
 	ret_config->vm_fd = vm_fd < 0 ? -1 : TAKE_FD(vm_fd);
 	*ret_kvm_fd = TAKE_FD(fd);
 	return 0;
+}
+
+/*
+ * The machine, and the cage between its memory and the rest: to make namespaces takes as long as KVM does for much memory,
+ * and a thread is at that meanwhile. A user's own namespace is only for a process of one thread.
+ */
+static int standalone_make(struct standalone *s, const struct standalone_options *o,
+			   struct machine_config *take_config, struct fdset *fds, int take_kvm_fd,
+			   struct err *e)
+{
+	bool first = geteuid() != 0;
+	int r = first ? sandbox_enter(o->sandbox, s->log, e) : 0;
+
+	if (r < 0) {
+		config_fini(take_config);
+		close(take_kvm_fd);
+		return r;
+	}
+	r = machine_new(&s->loop, take_config, take_kvm_fd, s->log, &standalone_ops, s, &s->machine,
+			e);
+	if (r >= 0 && !first)
+		r = sandbox_enter(o->sandbox, s->log, e);
+	return r < 0 ? r : machine_fit(s->machine, fds, e);
 }
 
 int standalone_run(const struct standalone_options *o, const struct log *log, struct err *e)
@@ -317,7 +338,7 @@ int standalone_run(const struct standalone_options *o, const struct log *log, st
 		return r;
 	}
 	uv_loop_init(&s.loop);
-	r = machine_new(&s.loop, &config, &fds, kvm_fd, log, &standalone_ops, &s, &s.machine, e);
+	r = standalone_make(&s, o, &config, &fds, kvm_fd, e);
 	fdset_fini(&fds);
 	if (r >= 0)
 		r = standalone_go(&s, o, e);

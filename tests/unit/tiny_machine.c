@@ -85,7 +85,7 @@ int tiny_kvm(void)
 }
 
 static const char tiny_config[] =
-	"{\"name\":\"t\",\"profile\":\"micro\",\"vcpus\":%u,\"memory\":{\"size\":33554432},"
+	"{\"name\":\"t\",\"profile\":\"micro\",\"vcpus\":%u,\"memory\":{\"size\":%llu},"
 	"\"irqchip\":\"%s\",\"on_reboot\":\"%s\",\"on_crash\":\"stop\","
 	"\"boot\":{\"kernel\":{\"fd\":0}},"
 	"\"devices\":[{\"type\":\"pci-host\",\"id\":\"pci\"},%s{\"type\":\"acpi-pm\",\"id\":"
@@ -100,6 +100,7 @@ struct json_object *tiny_json(const struct tiny_options *o)
 	struct err e;
 
 	snprintf(text, sizeof(text), tiny_config, o->vcpus ? o->vcpus : 1,
+		 (unsigned long long)(o->memory ? o->memory : 32 * MIB),
 		 o->kernel_irqchip ? "kernel" : "split", o->stop_on_reboot ? "stop" : "reset",
 		 o->kernel_irqchip ? "" : "{\"type\":\"ioapic\",\"id\":\"ioapic\"},",
 		 o->balloon ? "{\"type\":\"virtio-balloon\",\"id\":\"b\",\"address\":"
@@ -134,7 +135,18 @@ static void tiny_ended(void *arg, const struct lastwords *w)
 	f->words = *w;
 }
 
-static const struct machine_ops tiny_ops = { .event = tiny_event, .ended = tiny_ended };
+static void tiny_thread(void *arg, enum seccomp_table kind)
+{
+	struct tiny *f = arg;
+
+	f->filtered += kind == SECCOMP_VCPU;
+}
+
+static const struct machine_ops tiny_ops = {
+	.event = tiny_event,
+	.ended = tiny_ended,
+	.thread = tiny_thread,
+};
 
 static void tiny_late(uv_timer_t *t)
 {
@@ -164,7 +176,9 @@ int tiny_init(struct tiny *f, const struct tiny_options *o, const uint8_t *code,
 	fdset_init(&fds);
 	fdset_add(&fds, tiny_kernel(code, len));
 	assert_int_equal(config_parse(json, &fds, &config, e), 0);
-	r = machine_new(&f->loop, &config, &fds, kvm_fd, &f->log, &tiny_ops, f, &f->machine, e);
+	r = machine_new(&f->loop, &config, kvm_fd, &f->log, &tiny_ops, f, &f->machine, e);
+	if (r >= 0)
+		r = machine_fit(f->machine, &fds, e);
 	json_object_put(json);
 	fdset_fini(&fds);
 	return r;

@@ -6,6 +6,8 @@
 #ifndef TESTS_UNIT_TINY_MACHINE_H
 #define TESTS_UNIT_TINY_MACHINE_H
 
+#include <stdatomic.h>
+
 #include "tests/lib/test.h"
 #include "vmm/machine.h"
 
@@ -18,6 +20,7 @@ extern const uint8_t tiny_halt[11];   /* says A, then cli; hlt */
 
 struct tiny_options {
 	unsigned int vcpus; /* 0: one */
+	uint64_t memory;    /* 0: 32 MiB */
 	bool kernel_irqchip, stop_on_reboot, balloon;
 };
 
@@ -27,6 +30,7 @@ struct tiny {
 	struct log log;
 	struct machine *machine;
 	unsigned int events, suspended, awake, ended; /* events: resets */
+	atomic_uint filtered;			      /* threads that asked for a vCPU's filter */
 	struct lastwords words;
 };
 
