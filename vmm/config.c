@@ -109,7 +109,6 @@ int config_parse(struct json_object *json, struct fdset *fds, struct machine_con
 	struct machine_config c = {
 		.vcpus = 1,
 		.on_crash = CONFIG_AFTER_STOP,
-		.cpuid_fd = -1,
 		.vm_fd = -1,
 		.memory = { .node = GMEM_ANY_NODE },
 		.boot = { .kernel_fd = -1, .initrd_fd = -1, .firmware_fd = -1 },
@@ -139,14 +138,12 @@ void config_fini(struct machine_config *c)
 		close(c->boot.initrd_fd);
 	if (c->boot.firmware_fd >= 0)
 		close(c->boot.firmware_fd);
-	if (c->cpuid_fd >= 0)
-		close(c->cpuid_fd);
+	cpu_support_fini(&c->support);
 	if (c->vm_fd >= 0)
 		close(c->vm_fd);
 	c->devices = NULL;
 	c->smbios = NULL;
 	c->boot.order = NULL;
-	c->cpuid_fd = -1;
 	c->vm_fd = -1;
 	c->boot.kernel_fd = -1;
 	c->boot.initrd_fd = -1;

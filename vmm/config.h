@@ -10,6 +10,7 @@
 #include "lib/err.h"
 #include "lib/fdio.h"
 #include "lib/json.h"
+#include "vmm/x86/cpu.h"
 
 #define CONFIG_NAME_MAX 64
 #define CONFIG_CMDLINE_MAX 2048
@@ -45,7 +46,7 @@ struct machine_config {
 	int irqchip, on_reboot, on_crash;
 	struct config_memory memory;
 	struct config_boot boot;
-	int cpuid_fd;		     /* owned: what KVM can give a vCPU (x86/cpu.h); -1: ask it */
+	struct cpu_support support;  /* owned: where somebody has asked KVM already */
 	int vm_fd;		     /* owned: a VM of KVM, nothing in it yet; -1: make one */
 	struct json_object *devices; /* owned: an array of objects, each for device_new */
 	struct json_object *smbios;  /* owned: x86/smbios.h; NULL: nothing is said */

@@ -202,8 +202,9 @@ static int control_make_machine(struct control *c, struct control_call *call, in
 		return r;
 	}
 	if (json_get(call->params, "cpuid")) {
-		config.cpuid_fd = control_take_fd(call, "cpuid", e);
-		r = MIN(config.cpuid_fd, 0);
+		r = control_take_fd(call, "cpuid", e);
+		if (r >= 0)
+			r = cpu_support_get(&config.support, take_kvm_fd, r, e);
 	}
 	if (r < 0) {
 		config_fini(&config);

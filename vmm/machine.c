@@ -432,7 +432,7 @@ static int machine_make_vcpus(struct machine *m, struct err *e)
 			   &machine_vcpu_ops, m, e);
 
 	for (unsigned int i = 0; i < m->vcpus.n && r >= 0; i++)
-		r = cpu_set_cpuid(&m->support, m->vcpus.list[i].fd, i, m->vcpus.n, e);
+		r = cpu_set_cpuid(&m->config.support, m->vcpus.list[i].fd, i, m->vcpus.n, e);
 	return r;
 }
 
@@ -441,7 +441,7 @@ static int machine_make_parts(struct machine *m, struct fdset *fds, struct err *
 {
 	int r;
 
-	m->board.pci64 = gmem_pci64(&m->gmem, cpu_phys_bits(&m->support));
+	m->board.pci64 = gmem_pci64(&m->gmem, cpu_phys_bits(&m->config.support));
 	r = machine_devices_new(m, fds, e);
 	if (r >= 0 && m->board.vfio)
 		machine_mark(m, MACHINE_MARK_PINNED);
@@ -479,35 +479,14 @@ static int machine_make_kvm(struct machine *m, int take_kvm_fd, struct err *e)
 	return r;
 }
 
-/* KVM's CPUID is asked for by a thread, and memory is made meanwhile. */
-static int machine_make_small(struct machine *m, int take_kvm_fd, struct err *e)
-{
-	struct cpu_asking asking;
-	int r, asked;
-
-	cpu_asking_begin(&asking, take_kvm_fd, TAKE_FD(m->config.cpuid_fd));
-	r = machine_make_kvm(m, take_kvm_fd, e);
-	asked = cpu_asking_end(&asking, &m->support, r < 0 ? NULL : e);
-	return r < 0 ? r : asked;
-}
-
-/* Much memory takes longer than CPUID: that is what a thread sees to, and the rest is machine_fit's. */
-static int machine_make_large(struct machine *m, int take_kvm_fd, struct err *e)
-{
-	int r = machine_make_kvm(m, take_kvm_fd, e);
-
-	if (r >= 0)
-		machine_map(m);
-	return r;
-}
-
 static int machine_make(struct machine *m, int take_kvm_fd, struct err *e)
 {
 	bool split = m->config.irqchip == CONFIG_IRQCHIP_SPLIT;
+	int r = machine_make_kvm(m, take_kvm_fd, e);
 
-	return kvm_maps_beside(m->config.memory.size, split)
-		       ? machine_make_large(m, take_kvm_fd, e)
-		       : machine_make_small(m, take_kvm_fd, e);
+	if (r >= 0 && kvm_maps_beside(m->config.memory.size, split))
+		machine_map(m);
+	return r;
 }
 
 int machine_new(uv_loop_t *loop, struct machine_config *take_config, int take_kvm_fd,
@@ -526,7 +505,7 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, int take_kv
 	take_config->devices = NULL;
 	take_config->smbios = NULL;
 	take_config->boot.order = NULL;
-	take_config->cpuid_fd = -1;
+	take_config->support.cpuid = NULL;
 	take_config->vm_fd = -1;
 	take_config->boot.kernel_fd = -1;
 	take_config->boot.initrd_fd = -1;
@@ -551,13 +530,12 @@ int machine_new(uv_loop_t *loop, struct machine_config *take_config, int take_kv
 
 int machine_fit(struct machine *m, struct fdset *fds, struct err *e)
 {
-	int r = m->support.cpuid
-			? 0
-			: cpu_support_get(&m->support, m->kvm.fd, TAKE_FD(m->config.cpuid_fd), e);
+	struct cpu_support *support = &m->config.support;
+	int r = support->cpuid ? 0 : cpu_support_get(support, m->kvm.fd, -1, e);
 
 	if (r >= 0)
 		r = machine_make_parts(m, fds, e);
-	cpu_support_fini(&m->support);
+	cpu_support_fini(support);
 	if (r < 0) {
 		m->state = MACHINE_ENDED;
 		return r;
@@ -586,7 +564,6 @@ bool machine_close(struct machine *m)
 	viewer_free(TAKE_PTR(m->viewer));
 	machine_devices_free(m);
 	(void)machine_mapped(m, NULL);
-	cpu_support_fini(&m->support);
 	if (m->kvm_made)
 		kvm_fini(&m->kvm);
 	firmware_unload(&m->gmem);

@@ -13,7 +13,6 @@
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
-#include "vmm/x86/cpu.h"
 
 struct viewer;
 
@@ -74,7 +73,6 @@ struct machine {
 	struct kvm kvm;
 	bool kvm_made;
 	struct machine_mapping mapping;
-	struct cpu_support support; /* until the vCPUs are made */
 	struct bus pio, mmio;
 	struct board board;
 	struct input input;

@@ -243,11 +243,15 @@ _Noreturn static void standalone_leave(struct standalone *s)
 
 /* --- KVM --------------------------------------------------------------------------------------------- */
 
-/* KVM makes a VM, nothing in it yet, while the definition is read: a twentieth of the start. */
+/*
+ * KVM makes a VM, nothing in it yet, and tells what vCPUs can have, while the definition is read: an eighth of the start.
+ * Who needs what did not come asks once more, and says why not.
+ */
 struct standalone_kvm {
 	int fd; /* owned: /dev/kvm; or what err says */
 	struct err err;
-	int vm_fd; /* owned; negative: who needs one makes it, and says why not */
+	int vm_fd;		    /* owned; or negative */
+	struct cpu_support support; /* owned; or none */
 	pthread_t thread;
 	bool has_thread;
 };
@@ -258,6 +262,7 @@ static void *standalone_kvm_run(void *arg)
 	struct err e;
 
 	k->vm_fd = kvm_new_vm(k->fd, &e);
+	(void)cpu_support_get(&k->support, k->fd, -1, &e);
 	return NULL;
 }
 
@@ -268,12 +273,13 @@ static void standalone_kvm_begin(struct standalone_kvm *k)
 	k->has_thread = k->fd >= 0 && !thread_spawn_beside(&k->thread, standalone_kvm_run, k);
 }
 
-/* The VM's descriptor, owned, or negative. */
-static int standalone_kvm_end(const struct standalone_kvm *k)
+static void standalone_kvm_end(struct standalone_kvm *k)
 {
-	if (k->has_thread)
-		pthread_join(k->thread, NULL);
-	return k->vm_fd;
+	if (k->vm_fd >= 0)
+		close(k->vm_fd);
+	if (k->fd >= 0)
+		close(k->fd);
+	cpu_support_fini(&k->support);
 }
 
 /* What a machine is made of. ret_kvm_fd is owned. */
@@ -281,24 +287,26 @@ static int standalone_prepare(const struct standalone_options *o, const struct l
 			      struct machine_config *ret_config, struct fdset *fds, int *ret_kvm_fd,
 			      struct err *e)
 {
-	AUTO_CLOSE int fd = -1, vm_fd = -1;
 	struct standalone_kvm kvm;
 	int r;
 
 	standalone_kvm_begin(&kvm);
 	r = standalone_load(o->config, o->sandbox, log, ret_config, fds, e);
-	vm_fd = standalone_kvm_end(&kvm);
-	fd = kvm.fd;
-	if (r < 0)
-		return r;
-	if (fd < 0) {
+	if (kvm.has_thread)
+		pthread_join(kvm.thread, NULL);
+	if (r >= 0 && kvm.fd < 0) {
 		*e = kvm.err;
 		config_fini(ret_config);
-		return fd;
+		r = kvm.fd;
 	}
-	ret_config->vm_fd = vm_fd < 0 ? -1 : TAKE_FD(vm_fd);
-	*ret_kvm_fd = TAKE_FD(fd);
-	return 0;
+	if (r >= 0) {
+		*ret_kvm_fd = TAKE_FD(kvm.fd);
+		ret_config->vm_fd = kvm.vm_fd < 0 ? -1 : TAKE_FD(kvm.vm_fd);
+		ret_config->support = kvm.support;
+		kvm.support.cpuid = NULL;
+	}
+	standalone_kvm_end(&kvm);
+	return r;
 }
 
 /*

@@ -227,7 +227,6 @@ static int regs_setup(void **state)
 	struct kvm_userspace_memory_region r = { .memory_size = RAM };
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
 	struct cpu_support support;
-	struct cpu_asking asking;
 
 	*state = f;
 	f->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -242,8 +241,7 @@ static int regs_setup(void **state)
 	assert_int_equal(ioctl(f->vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
 	ioctl(f->vm, KVM_SET_TSS_ADDR, GMEM_KVM_TSS);
 	assert_int_equal(ioctl(f->vm, KVM_ENABLE_CAP, &split), 0);
-	cpu_asking_begin(&asking, f->kvm, -1);
-	assert_int_equal(cpu_asking_end(&asking, &support, &f->e), 0);
+	assert_int_equal(cpu_support_get(&support, f->kvm, -1, &f->e), 0);
 	for (unsigned int i = 0; i < 2; i++) {
 		f->cpu[i] = ioctl(f->vm, KVM_CREATE_VCPU, i);
 		assert_true(f->cpu[i] >= 0);
@@ -531,23 +529,17 @@ static void cpuid_list_is_checked(void **state)
 	cpu_support_fini(&support);
 }
 
-/* Who cannot be asked says so at the end. */
 static void cpuid_asked_in_vain(void **state)
 {
 	struct cpu_support support;
-	struct cpu_asking asking;
 	struct err e;
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	(void)state;
-	cpu_asking_begin(&asking, null, -1);
-	close(null); /* the asking has its own */
-	assert_int_equal(cpu_asking_end(&asking, &support, &e), -ENOTTY);
+	assert_int_equal(cpu_support_get(&support, null, -1, &e), -ENOTTY);
 	assert_non_null(strstr(e.msg, "KVM_GET_SUPPORTED_CPUID"));
 	assert_null(support.cpuid);
-	cpu_asking_begin(&asking, -1, -1);
-	assert_int_equal(cpu_asking_end(&asking, &support, &e), -EBADF);
-	assert_null(support.cpuid);
+	close(null);
 }
 
 int main(void)

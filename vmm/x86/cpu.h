@@ -3,7 +3,6 @@
 #ifndef VMM_X86_CPU_H
 #define VMM_X86_CPU_H
 
-#include <pthread.h>
 #include "lib/err.h"
 #include "vmm/gmem.h"
 #include "vmm/x86/boot.h"
@@ -24,30 +23,13 @@ struct cpu_topology {
  * a struct kvm_cpuid2 with nent entries and nothing behind them. ERR_RPC_PARAMS when it is anything else.
  */
 struct cpu_support {
-	struct kvm_cpuid2 *cpuid; /* owned */
+	struct kvm_cpuid2 *cpuid; /* owned; NULL: not asked yet */
 	bool tsc_deadline;
 };
 
 /* take_list_fd: that file; -1: ask KVM */
 int cpu_support_get(struct cpu_support *s, int kvm_fd, int take_list_fd, struct err *e);
 void cpu_support_fini(struct cpu_support *s); /* also of what is all zero */
-
-/*
- * The same; KVM is asked in a thread, beside what else is done until the end. For a machine that no vmd has handed a list
- * this is a tenth of its start.
- */
-struct cpu_asking {
-	pthread_t thread;
-	bool has_thread;
-	int kvm_fd; /* owned; -1: none */
-	struct cpu_support support;
-	int ret;
-	struct err err;
-};
-
-void cpu_asking_begin(struct cpu_asking *a, int kvm_fd, int take_list_fd);
-/* Once for each begin. */
-int cpu_asking_end(struct cpu_asking *a, struct cpu_support *ret_support, struct err *e);
 
 /*
  * What KVM_GET_SUPPORTED_CPUID said becomes the CPUID of one vCPU; c has room for CPU_CPUID_MAX entries.

@@ -19,7 +19,6 @@
 #include "lib/auto.h"
 #include "lib/errcat.h"
 #include "lib/fdio.h"
-#include "vmm/thread.h"
 #include "vmm/x86/cpu.h"
 
 #define CPUID_LAPIC_HZ 1000000000u /* KVM's LAPIC timer; Linux takes the crystal's rate for it */
@@ -264,43 +263,6 @@ void cpu_support_fini(struct cpu_support *s)
 {
 	free(s->cpuid);
 	s->cpuid = NULL;
-}
-
-static void *cpu_asking_run(void *arg)
-{
-	struct cpu_asking *a = arg;
-
-	a->ret = cpu_support_get(&a->support, a->kvm_fd, -1, &a->err);
-	return NULL;
-}
-
-void cpu_asking_begin(struct cpu_asking *a, int kvm_fd, int take_list_fd)
-{
-	*a = (struct cpu_asking){ .kvm_fd = -1 };
-	if (take_list_fd >= 0) {
-		a->ret = cpu_support_get(&a->support, kvm_fd, take_list_fd, &a->err);
-		return;
-	}
-	/* its own: the machine may fail, and close the other, meanwhile */
-	a->kvm_fd = fcntl(kvm_fd, F_DUPFD_CLOEXEC, 0);
-	if (a->kvm_fd < 0)
-		a->ret = err_errno(&a->err, "a descriptor of KVM");
-	else
-		a->has_thread = !thread_spawn_beside(&a->thread, cpu_asking_run, a);
-	if (a->kvm_fd >= 0 && !a->has_thread)
-		cpu_asking_run(a);
-}
-
-int cpu_asking_end(struct cpu_asking *a, struct cpu_support *ret_support, struct err *e)
-{
-	if (a->has_thread)
-		pthread_join(a->thread, NULL);
-	if (a->kvm_fd >= 0)
-		close(a->kvm_fd);
-	*ret_support = a->support;
-	if (a->ret < 0 && e)
-		*e = a->err;
-	return a->ret;
 }
 
 unsigned int cpu_phys_bits(const struct cpu_support *s)
