@@ -98,10 +98,19 @@ int schema_read_ref(struct schema_compiler *c, struct schema_node *n,
 	return ret;
 }
 
-static struct schema_node *schema_find_branch(const struct schema_node *n, const char *ref)
+static bool schema_refers_to(const struct schema_node *n, const char *ref)
 {
+	return !strcmp(json_get_str(n->src, "$ref", ""), ref);
+}
+
+/* at: where it is when both lists have the same order, as ours do. */
+static struct schema_node *schema_find_branch(const struct schema_node *n, size_t at,
+					      const char *ref)
+{
+	if (at < n->one.n && schema_refers_to(n->one.nodes[at], ref))
+		return n->one.nodes[at];
 	for (size_t i = 0; i < n->one.n; i++)
-		if (!strcmp(json_get_str(n->one.nodes[i]->src, "$ref", ""), ref))
+		if (schema_refers_to(n->one.nodes[i], ref))
 			return n->one.nodes[i];
 	return NULL;
 }
@@ -119,7 +128,7 @@ int schema_read_chooser(struct schema_compiler *c, struct schema_node *n,
 		return err_ret(c->e, -ENOMEM, "schema");
 	json_object_object_foreach(mapping, key, value) {
 		const char *ref = json_object_get_string(value);
-		struct schema_node *branch = schema_find_branch(n, ref ? ref : "");
+		struct schema_node *branch = schema_find_branch(n, n->nchoices, ref ? ref : "");
 
 		if (!branch)
 			return schema_refuse(c, "keyword '%s': '%s' is none of the oneOf before it",

@@ -241,8 +241,9 @@ static void test_discriminator(void **state)
 		"\"required\":[\"type\"]},\"b\":{\"type\":\"object\",\"properties\":{\"type\":{"
 		"\"const\":\"b\"}},"
 		"\"required\":[\"type\",\"y\"]},\"n\":{\"type\":\"null\"}},"
-		"\"oneOf\":[{\"$ref\":\"#/$defs/a\"},{\"$ref\":\"#/$defs/b\"},{\"$ref\":\"#/$defs/"
-		"n\"}],"
+		/* not all of it in the mapping's order */
+		"\"oneOf\":[{\"$ref\":\"#/$defs/a\"},{\"$ref\":\"#/$defs/n\"},{\"$ref\":\"#/$defs/"
+		"b\"}],"
 		"\"discriminator\":{\"propertyName\":\"type\","
 		"\"mapping\":{\"a\":\"#/$defs/a\",\"b\":\"#/$defs/b\"}}}";
 	const struct row rows[] = {
