@@ -94,11 +94,14 @@ VMM_STATIC ?= $(if $(SAN),0,1)
 VMM_ARCHIVES := $(if $(filter 1,$(VMM_STATIC)),$(call archives,libuv_a.a liburing.a libjson-c.a libyaml.a libz.a libc.a))
 $(BUILD)/bin/vmm: LIBS := $(if $(VMM_ARCHIVES),-static-pie $(VMM_ARCHIVES),-luv -luring -ljson-c -lyaml -lz)
 
-# libuv could ask for users' names, which needs shared libraries; vmm does not, and the linker need not say so
+# libuv could ask for users' names, which needs shared libraries; vmm does not, and the linker need not say so.
+# A copy, as an installed one is: what a linker writes piece by piece stays in small pages of the page cache, which
+# costs each start a thirtieth.
 $(BUILD)/bin/vmm:
 	@mkdir -p $(@D) $(BUILD)/gen
-	$(call say,LD,$@)$(CC) $(if $(VMM_ARCHIVES),$(filter-out -pie,$(ALL_LDFLAGS)),$(ALL_LDFLAGS)) -o $@ $^ $(LIBS) 2>$(BUILD)/gen/vmm.ld; r=$$?; \
-		grep -vE 'in function|statically linked applications' $(BUILD)/gen/vmm.ld >&2; exit $$r
+	$(call say,LD,$@)$(CC) $(if $(VMM_ARCHIVES),$(filter-out -pie,$(ALL_LDFLAGS)),$(ALL_LDFLAGS)) -o $(BUILD)/gen/vmm $^ $(LIBS) 2>$(BUILD)/gen/vmm.ld; r=$$?; \
+		grep -vE 'in function|statically linked applications' $(BUILD)/gen/vmm.ld >&2; \
+		[ $$r -ne 0 ] || install -m 755 $(BUILD)/gen/vmm $@; exit $$r
 
 $(BUILD)/bin/%:
 	@mkdir -p $(@D)
