@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,14 @@ int worker_place(struct worker *w, const char *cpus, struct err *e)
 		strerror(-r));
 	return err_hint(e,
 			"lscpu -e shows those of the host; the VM's control group may allow fewer");
+}
+
+void worker_batch(struct worker *w)
+{
+	static const struct sched_param none;
+
+	if (w->loop == &w->own_loop)
+		(void)pthread_setschedparam(w->thread, SCHED_BATCH, &none);
 }
 
 uv_loop_t *worker_loop(struct worker *w)

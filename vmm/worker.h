@@ -25,6 +25,12 @@ uv_loop_t *worker_loop(struct worker *w);
 /* Its thread runs on these processors of the host alone (lib/cpulist.h). -ERR_INVALID: there are none of them. */
 int worker_place(struct worker *w, const char *cpus, struct err *e);
 /*
+ * Where no processor is idle its thread does not interrupt who runs there, the guest most of all, but follows it
+ * (SCHED_BATCH of sched(7)): it finds more to do at a time, a few milliseconds later at the most. For what is many small things
+ * in a row. Where the host refuses, it stays as it is.
+ */
+void worker_batch(struct worker *w);
+/*
  * Run fn(arg) on the worker and wait for its end: the handshake with which the core starts and stops
  * queues. Not from the worker itself. fn must not block.
  */

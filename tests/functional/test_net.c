@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* Network cards on bridges, taps and private links of a host's network that is the test's own. */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -202,6 +205,36 @@ static void test_bridge_refused(void **state)
 	/* and that is where the limits are */
 	netw_define(w, "good", "'network': {'bridge': 'br0'}, 'mtu': 1600");
 	netw_start(w, "good");
+}
+
+/* Threads of a process that do not interrupt others. */
+static unsigned int count_batch(pid_t pid)
+{
+	char path[64];
+	struct dirent *entry;
+	unsigned int n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		n += entry->d_name[0] != '.' &&
+		     sched_getscheduler(atoi(entry->d_name)) == SCHED_BATCH;
+	closedir(dir);
+	return n;
+}
+
+/* That of the card gives way to the guest: the others, which its disks wait for, do not. */
+static void test_gives_way(void **state)
+{
+	struct netw *w = *state;
+
+	NEEDS_NET(w);
+	netw_define(w, "web", "'network': {'bridge': 'br0'}");
+	netw_start(w, "web");
+	assert_int_equal(count_batch(scene_pid(w->c, "web")), 1);
+	netw_end(w, "web");
 }
 
 static void test_vhost(void **state)
@@ -523,19 +556,13 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, netw_setup, netw_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_bridge),
-		T(test_traffic),
-		T(test_guard),
-		T(test_bridge_refused),
-		T(test_vhost),
-		T(test_same_mac),
-		T(test_tap),
-		T(test_tap_refused),
-		T(test_operator),
-		T(test_private),
-		T(test_private_refused),
-		T(test_attach),
-		T(test_attach_emulated),
+		T(test_bridge),	     T(test_traffic),
+		T(test_guard),	     T(test_bridge_refused),
+		T(test_gives_way),   T(test_vhost),
+		T(test_same_mac),    T(test_tap),
+		T(test_tap_refused), T(test_operator),
+		T(test_private),     T(test_private_refused),
+		T(test_attach),	     T(test_attach_emulated),
 		T(test_set_link),
 	};
 

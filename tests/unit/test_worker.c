@@ -196,6 +196,29 @@ static void runs_where_it_is_placed(void **state)
 	worker_free(w);
 }
 
+static void policy_call(void *arg)
+{
+	int *policy = arg;
+
+	*policy = sched_getscheduler(0);
+}
+
+static void gives_way_to_others(void **state)
+{
+	int policy = -1;
+	struct worker *w;
+
+	(void)state;
+	assert_int_equal(worker_new("test", NULL, NULL, &w, NULL), 0);
+	worker_call(w, policy_call, &policy);
+	assert_int_equal(policy, SCHED_OTHER);
+	worker_batch(w);
+	worker_call(w, policy_call, &policy);
+	assert_int_equal(policy, SCHED_BATCH);
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+	worker_free(w);
+}
+
 static void *may_run_on(void *arg)
 {
 	assert_int_equal(sched_getaffinity(0, sizeof(cpu_set_t), arg), 0);
@@ -232,6 +255,7 @@ int main(void)
 		cmocka_unit_test(bell_once_for_several_rings),
 		cmocka_unit_test(bell_is_heard_over_there),
 		cmocka_unit_test(runs_where_it_is_placed),
+		cmocka_unit_test(gives_way_to_others),
 		cmocka_unit_test(an_inline_one_calls_at_once),
 		cmocka_unit_test(a_thread_beside),
 	};

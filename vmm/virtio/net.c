@@ -508,7 +508,11 @@ static int net_init(struct device *d, struct err *e)
 		return r;
 	n->ops = ops;
 	n->ops.nqueues = (uint16_t)(2 * n->npairs + 1);
-	return virtio_init(&n->v, &n->ops, net_features(n, cfg), cfg->address, e);
+	r = virtio_init(&n->v, &n->ops, net_features(n, cfg), cfg->address, e);
+	/* or each frame and each acknowledgement would be an interrupt of the guest's work; in the cage it is another's */
+	if (r >= 0 && !d->board->caged)
+		worker_batch(n->v.worker);
+	return r;
 }
 
 static int net_set(struct device *d, struct json_object *change, struct err *e)
